@@ -1,0 +1,93 @@
+// swift-tools-version: 6.2
+// UserDriver: real USB peripherals driven outside the Linux kernel. Targets stand bottom to top, as in Docs/Architecture.md.
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.target(name: name)] + dependencies, resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "UserDriver",
+    products: [
+        .library(name: "UserDriver", targets: ["UserDriver", "USB", "UVC"]),
+        .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
+        .library(name: "USBEmulation", targets: ["USBEmulation"]),
+        .executable(name: "userdriver", targets: ["UserDriverCLI"]),
+        .executable(name: "userdriverd", targets: ["userdriverd"]),
+        .executable(name: "webcam-driver", targets: ["webcam-driver"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // The door to the kernel and to C libraries.
+        .systemLibrary(
+            name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
+        .target(name: "CLinux"),
+        .systemLibrary(
+            name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+
+        // USB core, its backends, the class protocols.
+        library("USB"),
+        library("USBIP", ["USB"]),
+        library("LibUSBHost", ["USB", "CLibUSB", "CLinux"]),
+        library("USBIPHost", ["USB", "USBIP", "CLinux"]),
+        library("UVC", ["USB"]),
+
+        // What processes share: messages, frames, children.
+        library("FrameRing", ["CLinux"]),
+        library("Wire", ["CLinux"]),
+        library("Spawn", ["CLinux"]),
+
+        // Drivers, and who looks after them.
+        library("UserDriver", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "CLinux"]),
+        executable("webcam-driver", ["UserDriver", "UVC"], exclude: ["driver.yaml"]),
+        library(
+            "Supervisor", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "CLinux", log, yaml]),
+        executable("userdriverd", ["Supervisor", log, lifecycle, arguments]),
+
+        // Clients.
+        library("Pictures", ["CTurboJPEG", "CPNG"]),
+        library("UserDriverClient", ["Wire", "FrameRing", "CLinux"]),
+        executable(
+            "UserDriverCLI",
+            [
+                "UserDriverClient", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "CLinux", log,
+                lifecycle, arguments,
+            ]),
+
+        // The test bench: devices in software.
+        library("USBEmulation", ["USB", "USBIP", "CLinux"]),
+        library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
+
+        // Tests.
+    ]
+)

@@ -1,0 +1,10 @@
+// Linux for Swift: system calls that Glibc's module does not carry, one header a topic; inline where nothing needs _GNU_SOURCE.
+// Functions return what the system call returns, with -errno in place of -1 (so that Swift never reads errno too late).
+#pragma once
+#include "atomics.h"
+#include "crash.h"
+#include "memory.h"
+#include "process.h"
+#include "sockets.h"
+#include "usbfs.h"
+#include "wait.h"

@@ -1,0 +1,48 @@
+// Memory with a descriptor: sealed memfds, which survive the process that wrote them.
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#define F_SEAL_SEAL 0x0001
+#define F_SEAL_SHRINK 0x0002
+#define F_SEAL_GROW 0x0004
+#define F_SEAL_WRITE 0x0008
+#endif
+
+/// A memfd that can be sealed, closed on exec. Kernels before 6.3 do not know the exec flags: it is tried without them.
+static inline int clinux_memfd(const char *name, int executable) {
+    unsigned base = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    long r = syscall(SYS_memfd_create, name, base | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+    if (r < 0 && errno == EINVAL) r = syscall(SYS_memfd_create, name, base);
+    return r < 0 ? -errno : (int)r;
+}
+
+/// Fixes the size for ever.
+static inline int clinux_seal_size(int fd) {
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0 ? -errno : 0;
+}
+
+/// Fixes size and contents for ever.
+static inline int clinux_seal_all(int fd) {
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : 0;
+}
+
+static inline int clinux_seals(int fd) {
+    int r = fcntl(fd, F_GET_SEALS);
+    return r < 0 ? -errno : r;
+}

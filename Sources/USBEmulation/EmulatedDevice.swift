@@ -1,0 +1,90 @@
+// What a device in software is: descriptors, and what it answers on each endpoint. Its timing is the engine's, its contents are its own.
+
+public import USB
+
+/// The descriptors of an emulated device.
+public struct EmulatedDescriptors: Sendable {
+    public var speed: USBSpeed
+    /// 18 bytes (USB 2.0 table 9-8).
+    public var device: [UInt8]
+    /// Each configuration with everything that belongs to it (USB 2.0 §9.6.3).
+    public var configurations: [[UInt8]]
+    /// String descriptors by index, from 1, in US English.
+    public var strings: [UInt8: String]
+    /// Binary device object store, where there is one.
+    public var bos: [UInt8]?
+
+    public init(
+        speed: USBSpeed, device: [UInt8], configurations: [[UInt8]], strings: [UInt8: String] = [:], bos: [UInt8]? = nil
+    ) {
+        self.speed = speed
+        self.device = device
+        self.configurations = configurations
+        self.strings = strings
+        self.bos = bos
+    }
+}
+
+/// The answer to a control request.
+public enum ControlAnswer: Sendable {
+    /// IN: the data stage (cut to `wLength`). OUT: accepted.
+    case data([UInt8])
+    case stall
+    /// Never answered: the host's time-out has to end it.
+    case silence
+
+    public static let accepted = ControlAnswer.data([])
+}
+
+/// What an IN endpoint has to send.
+public enum InAnswer: Sendable {
+    /// `count` bytes were written. `ends`: a short packet (or the end of what there is to say) ends the transfer here.
+    case data(count: Int, ends: Bool)
+    /// Nothing yet (NAK): ask again at this time (CLOCK_MONOTONIC ns), or when the device calls `EmulationSignal.ready`.
+    case later(at: UInt64?)
+    case stall
+}
+
+/// A device in software. The engine calls it from one thread only, at the times a bus would.
+public protocol EmulatedDevice: AnyObject, Sendable {
+    var descriptors: EmulatedDescriptors { get }
+
+    /// The host has imported the device; everything is as after a reset. `now` is CLOCK_MONOTONIC in ns, here and below.
+    func attached(now: UInt64, signal: any EmulationSignal)
+    /// The host has gone, or resets the device.
+    func detached()
+
+    /// A request that the engine does not answer itself: the engine answers descriptors, addresses, configuration, interface and halt requests.
+    func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer
+    /// SET_INTERFACE was accepted (also called with 0 for every interface on SET_CONFIGURATION).
+    func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64)
+    /// CLEAR_FEATURE(ENDPOINT_HALT).
+    func haltCleared(endpoint: EndpointAddress, now: UInt64)
+
+    /// The packet of one isochronous IN slot into `buffer`. `time` is the slot's own time on the bus, which only grows; slots that no host
+    /// had asked for in time are skipped (and with them what the device sent), unless the engine holds the bus back.
+    /// Returns the number of bytes, 0 for a zero-length packet.
+    func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+    /// Bulk or interrupt IN: as much as there is, at most `buffer.count`, a multiple of the packet size unless it ends the transfer.
+    func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer
+    /// Bulk or interrupt OUT.
+    func dataOut(endpoint: EndpointAddress, now: UInt64, data: UnsafeRawBufferPointer) -> TransferStatus
+}
+
+extension EmulatedDevice {
+    public func attached(now: UInt64, signal: any EmulationSignal) {}
+    public func detached() {}
+    public func haltCleared(endpoint: EndpointAddress, now: UInt64) {}
+    public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
+    public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer { .stall }
+    public func dataOut(endpoint: EndpointAddress, now: UInt64, data: UnsafeRawBufferPointer) -> TransferStatus { .stall }
+}
+
+/// The device's way to the engine, from any thread.
+public protocol EmulationSignal: Sendable {
+    /// An endpoint that said `later` may have something now.
+    func ready(endpoint: EndpointAddress)
+    /// The cable is pulled: the connection ends, and the device is not offered until `plug`.
+    func unplug()
+    func plug()
+}

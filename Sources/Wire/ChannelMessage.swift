@@ -1,0 +1,213 @@
+// What supervisor and driver say to each other over their channel: a SOCK_SEQPACKET pair, one JSON object a packet, descriptors attached.
+
+/// From the supervisor to a driver.
+public enum MessageToDriver: Codable, Hashable, Sendable {
+    /// Here is your device. Descriptor 0 attached: the device (see `DriverStart.transport`).
+    case start(DriverStart)
+    /// The answer to `openRing`. Descriptor 0 attached: the ring's memfd, writable.
+    case ring(RingGrant)
+    /// The supervisor can't give the ring that was asked for.
+    case ringRefused(request: UInt64, reason: String)
+    /// Somebody calls a method of a class interface (`io.userdriver.camera`…).
+    case call(DriverCall)
+    /// Stop streaming, give the device back, end with status 0.
+    case stop
+}
+
+/// From a driver to the supervisor.
+public enum MessageFromDriver: Codable, Hashable, Sendable {
+    /// First word of a process: it is ready to be given a device.
+    case hello(DriverHello)
+    /// The device is driven.
+    case started(DriverFacts)
+    /// The device can't be driven, and why. The process ends after it.
+    case failed(reason: String)
+    /// Every 500 ms, at least.
+    case heartbeat(DriverStatistics)
+    /// What the next incarnation needs to resume; replaces the one before. At most 32 KiB of JSON.
+    case record(JSONValue)
+    /// Asks for a frame ring. A ring of the same name whose geometry is large enough is given again: streams outlive drivers.
+    case openRing(RingRequest)
+    /// The stream of this name goes on in another form (format, size); those who watch are told.
+    case ringChanged(name: String, description: JSONValue)
+    /// The stream has ended for good, and why (not: the driver has ended).
+    case ringClosed(name: String, reason: String)
+    /// The answer to a call.
+    case reply(DriverReply)
+    /// Something that a person would want to read later; the last ones go into a crash report.
+    case log(level: String, message: String)
+    /// Something the device said by itself (a control changed, a button was pressed); passed to whoever watches.
+    case event(name: String, parameters: JSONValue)
+}
+
+/// The device that a driver is to drive.
+public struct DriverStart: Codable, Hashable, Sendable {
+    /// What descriptor 0 is.
+    public enum Transport: String, Codable, Sendable {
+        /// An open usbfs node.
+        case usbfs
+        /// A USB/IP socket on which the import has been answered: URBs go over it from now on.
+        case usbip
+    }
+    public var deviceID: String
+    public var transport: Transport
+    /// Path, speed, descriptors and strings as `USB.USBDeviceInformation` encodes them.
+    public var device: JSONValue
+    /// USB/IP's `busnum << 16 | devnum`; 0 for usbfs.
+    public var usbipDeviceID: UInt32
+    /// Which incarnation of this device's driver this is, from 1.
+    public var generation: UInt32
+    /// What the manifest says for this device: quirks and settings, merged.
+    public var configuration: [String: JSONValue]
+    /// The last record of the incarnation before, where there was one and it is trusted.
+    public var record: JSONValue?
+    /// Streams that somebody watches, by name: what they were opened with. The driver takes them up again.
+    public var streams: [String: JSONValue]
+
+    public init(
+        deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, generation: UInt32,
+        configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue]
+    ) {
+        self.deviceID = deviceID
+        self.transport = transport
+        self.device = device
+        self.usbipDeviceID = usbipDeviceID
+        self.generation = generation
+        self.configuration = configuration
+        self.record = record
+        self.streams = streams
+    }
+}
+
+public struct DriverHello: Codable, Hashable, Sendable {
+    /// The channel's version; the supervisor ends a driver that speaks another one.
+    public var protocolVersion: Int
+    /// `"webcam-driver"`
+    public var driver: String
+    public static let protocolVersion = 1
+
+    public init(driver: String) {
+        self.protocolVersion = Self.protocolVersion
+        self.driver = driver
+    }
+}
+
+/// What a driver found out about its device.
+public struct DriverFacts: Codable, Hashable, Sendable {
+    /// What kind of device it is: `"webcam"`.
+    public var kind: String
+    /// A name a person recognises.
+    public var name: String
+    /// The class interfaces it answers calls of: `["io.userdriver.camera"]`.
+    public var interfaces: [String]
+
+    public init(kind: String, name: String, interfaces: [String]) {
+        self.kind = kind
+        self.name = name
+        self.interfaces = interfaces
+    }
+}
+
+/// A heartbeat's content.
+public struct DriverStatistics: Codable, Hashable, Sendable {
+    public struct Stream: Codable, Hashable, Sendable {
+        /// Frames published since the stream was opened, over all incarnations this one knows of.
+        public var frames: UInt64
+        /// Frames that never came or came damaged.
+        public var lost: UInt64
+        /// Frames a second over the last second.
+        public var fps: Double
+        public var bytes: UInt64
+        public init(frames: UInt64 = 0, lost: UInt64 = 0, fps: Double = 0, bytes: UInt64 = 0) {
+            self.frames = frames
+            self.lost = lost
+            self.fps = fps
+            self.bytes = bytes
+        }
+    }
+    public var streams: [String: Stream]
+    public init(streams: [String: Stream] = [:]) { self.streams = streams }
+}
+
+/// What a ring should be.
+public struct RingRequest: Codable, Hashable, Sendable {
+    /// The driver's number for this request, which the answer repeats.
+    public var request: UInt64
+    /// `"video"`
+    public var name: String
+    /// Bytes of the largest frame.
+    public var capacity: Int
+    public var slotCount: Int
+    /// What the frames are, for clients: for a webcam `{"format","width","height","fps"}`. The supervisor passes it on unread.
+    public var description: JSONValue
+
+    public init(request: UInt64, name: String, capacity: Int, slotCount: Int, description: JSONValue) {
+        self.request = request
+        self.name = name
+        self.capacity = capacity
+        self.slotCount = slotCount
+        self.description = description
+    }
+}
+
+public struct RingGrant: Codable, Hashable, Sendable {
+    public var request: UInt64
+    public var name: String
+    public var capacity: Int
+    public var slotCount: Int
+    public init(request: UInt64, name: String, capacity: Int, slotCount: Int) {
+        self.request = request
+        self.name = name
+        self.capacity = capacity
+        self.slotCount = slotCount
+    }
+}
+
+/// A call of a class interface, on its way to the driver.
+public struct DriverCall: Codable, Hashable, Sendable {
+    public var id: UInt64
+    /// Fully qualified: `"io.userdriver.camera.SetControl"`. `openStream` and `closeStream` are the framework's own: see `StreamCall`.
+    public var method: String
+    public var parameters: JSONValue
+    public init(id: UInt64, method: String, parameters: JSONValue) {
+        self.id = id
+        self.method = method
+        self.parameters = parameters
+    }
+}
+
+/// The calls by which the supervisor tells a driver that somebody watches a stream, or nobody does any more.
+public enum StreamCall {
+    /// Parameters: `{"name": "video", "request": {…what the client asked for…}}`. The driver asks for a ring (`openRing`) before it replies.
+    /// A stream that is open already is left as it is where the request allows it; otherwise the reply is an error, `busy`.
+    public static let open = "openStream"
+    /// Parameters: `{"name": "video"}`. Nobody watches any more: stop the device's stream.
+    public static let close = "closeStream"
+}
+
+public struct DriverReply: Codable, Hashable, Sendable {
+    public var id: UInt64
+    public var result: JSONValue?
+    public var error: CallError?
+    public init(id: UInt64, result: JSONValue) {
+        self.id = id
+        self.result = result
+    }
+    public init(id: UInt64, error: CallError) {
+        self.id = id
+        self.error = error
+    }
+}
+
+/// Why a call failed, from driver to client.
+public struct CallError: Error, Codable, Hashable, Sendable, CustomStringConvertible {
+    /// A Varlink error name, without the interface: `"InvalidParameter"`, `"NotSupported"`, `"Busy"`, `"DeviceError"`, `"DriverRestarted"`, `"NoSuchDevice"`, `"NotPermitted"`.
+    public var code: String
+    /// A full sentence for a person.
+    public var message: String
+    public init(_ code: String, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+    public var description: String { message }
+}

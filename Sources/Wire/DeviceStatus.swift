@@ -1,0 +1,107 @@
+// What `io.userdriver` says of a device: the JSON that scripts rely on.
+
+/// A device, as `userdriver status --json` prints it.
+public struct DeviceStatus: Codable, Hashable, Sendable {
+    public enum State: String, Codable, Sendable {
+        case absent, starting, running, backoff, failed, unsupported
+    }
+    public struct Stream: Codable, Hashable, Sendable {
+        public var format: String
+        public var width: Int
+        public var height: Int
+        public var fps: Double
+        public var frames: UInt64
+        public var lost: UInt64
+        public var clients: Int
+        public init(format: String, width: Int, height: Int, fps: Double, frames: UInt64, lost: UInt64, clients: Int) {
+            self.format = format
+            self.width = width
+            self.height = height
+            self.fps = fps
+            self.frames = frames
+            self.lost = lost
+            self.clients = clients
+        }
+    }
+    /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not unique.
+    public var id: String
+    /// Where it is plugged in: `"1-2.3"`, `"usbip://127.0.0.1:3240/1-1"`.
+    public var bus: String
+    /// Four hexadecimal digits.
+    public var vendorId: String
+    public var productId: String
+    public var name: String
+    /// `"webcam"`; empty where no driver knows the device.
+    public var kind: String
+    /// The driver's id, empty where there is none.
+    public var driver: String
+    public var state: State
+    /// 0 where no process runs.
+    public var pid: Int32
+    /// Restarts since the supervisor knows the device.
+    public var restarts: Int
+    public var streams: [Stream]
+    /// Why it is in that state, where there is more to say than the state.
+    public var reason: String?
+    /// Protections that this device's driver goes without, each a short phrase: `"unsigned"`.
+    public var warnings: [String]
+
+    public init(
+        id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,
+        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = []
+    ) {
+        self.id = id
+        self.bus = bus
+        self.vendorId = vendorId
+        self.productId = productId
+        self.name = name
+        self.kind = kind
+        self.driver = driver
+        self.state = state
+        self.pid = pid
+        self.restarts = restarts
+        self.streams = streams
+        self.reason = reason
+        self.warnings = warnings
+    }
+}
+
+/// The report of a driver's death.
+public struct CrashReport: Codable, Hashable, Sendable {
+    /// Numbered from 1 over the life of the state folder.
+    public var number: Int
+    /// Wall-clock time, ISO 8601 in UTC with milliseconds.
+    public var time: String
+    public var deviceID: String
+    public var driver: String
+    public var pid: Int32
+    public var generation: UInt32
+    /// What ended it, in a phrase: `"SIGSEGV"`, `"exit 1"`, `"SIGKILL, by the supervisor: no progress for 500 ms while streaming"`.
+    public var cause: String
+    public var signal: Int32
+    public var exitStatus: Int32
+    /// The last lines it logged or wrote to standard error, oldest first.
+    public var lastWords: [String]
+    /// One line a frame, innermost first, with the function's name where it is known.
+    public var backtrace: [String]
+    /// What the supervisor did: `"restarted at once"`, `"restart in 400 ms"`, `"circuit opened"`.
+    public var decision: String
+
+    public init(
+        number: Int, time: String, deviceID: String, driver: String, pid: Int32, generation: UInt32, cause: String, signal: Int32,
+        exitStatus: Int32, lastWords: [String], backtrace: [String], decision: String
+    ) {
+        self.number = number
+        self.time = time
+        self.deviceID = deviceID
+        self.driver = driver
+        self.pid = pid
+        self.generation = generation
+        self.cause = cause
+        self.signal = signal
+        self.exitStatus = exitStatus
+        self.lastWords = lastWords
+        self.backtrace = backtrace
+        self.decision = decision
+    }
+}

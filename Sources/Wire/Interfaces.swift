@@ -1,0 +1,103 @@
+// The Varlink interfaces, as text that `org.varlink.service.GetInterfaceDescription` gives and that people read.
+
+/// A Varlink interface of this project.
+public struct InterfaceDescription: Sendable {
+    public let name: String
+    /// The interface in Varlink's definition language.
+    public let definition: String
+    /// Methods that may be called again on the next incarnation of a driver when the first call was cut off by its death.
+    public let idempotentMethods: Set<String>
+
+    /// Management: answered by the supervisor.
+    public static let management = InterfaceDescription(
+        name: "io.userdriver",
+        definition: """
+            # Devices driven in user mode, and the streams they bring.
+            interface io.userdriver
+
+            type Stream (format: string, width: int, height: int, fps: float, frames: int, lost: int, clients: int)
+
+            type Device (
+              id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
+              state: (absent, starting, running, backoff, failed, unsupported), pid: int, restarts: int, streams: []Stream,
+              reason: ?string, warnings: []string
+            )
+
+            type Crash (
+              number: int, time: string, deviceID: string, driver: string, pid: int, generation: int, cause: string, signal: int,
+              exitStatus: int, lastWords: []string, backtrace: []string, decision: string
+            )
+
+            # Where the frames lie: the geometry of the memfd whose descriptor comes with the reply (SCM_RIGHTS), to be mapped read-only.
+            type Ring (capacity: int, slotCount: int)
+
+            # Every device that is attached or was, or one of them. `device` is an id, vid:pid, bus path or part of the name, everywhere.
+            method Status(device: ?string) -> (devices: []Device)
+
+            # The device descriptor and configurations, base64, and what the host knows of it.
+            method Inspect(device: ?string) -> (id: string, bus: string, speed: int, descriptors: string, manufacturer: ?string, product: ?string, serialNumber: ?string)
+
+            # Watches a stream; call it with `more`. The first reply has event `opened`, `ring` and the descriptor. Later ones tell what happens:
+            # `restarted` (a new incarnation writes into the same ring), `absent`, `back`, `failed`, `changed` (a new ring and descriptor come with it), `ended`, `notice`.
+            # `request` says what is wanted, in the words of the device's class: for a webcam format, width, height, fps, each optional.
+            method Watch(device: ?string, stream: ?string, request: ?object) -> (
+              event: string, device: string, generation: int, restarts: int, ring: ?Ring, description: ?object, message: ?string
+            )
+
+            # What happens to all devices, as it happens; call it with `more`.
+            method Events() -> (time: string, device: string, event: string, message: string)
+
+            # Ends the driver and starts it again; closes an open circuit.
+            method Restart(device: ?string) -> ()
+
+            method Crashes(device: ?string) -> (crashes: []Crash)
+
+            # A device on another machine: usbip://HOST[:PORT]/BUSID. It is looked for until it is detached.
+            method Attach(url: string) -> ()
+            method Detach(url: string) -> ()
+
+            error NoSuchDevice (message: string)
+            error AmbiguousDevice (message: string)
+            error NotPermitted (message: string)
+            error NotSupported (message: string)
+            error InvalidParameter (message: string)
+            error Busy (message: string)
+            error DeviceError (message: string)
+            error DeviceUnavailable (message: string)
+            error DriverRestarted (message: string)
+            error LimitReached (message: string)
+            """,
+        idempotentMethods: [])
+
+    /// Cameras: answered by the driver. Every method takes `device`, which the supervisor resolves and takes out.
+    public static let camera = InterfaceDescription(
+        name: "io.userdriver.camera",
+        definition: """
+            # A webcam's formats and controls.
+            interface io.userdriver.camera
+
+            type Format (format: string, width: int, height: int, fps: []float)
+
+            # `type` is one of integer, boolean, menu, bitmap. `value` is what the device says now; `automatic` that another control drives it.
+            type Control (
+              name: string, description: string, type: string, minimum: int, maximum: int, step: int, default: int, value: int,
+              menu: ?[]string, readable: bool, writable: bool, automatic: bool, unit: string, selector: int
+            )
+
+            method Formats(device: ?string) -> (formats: []Format)
+            method GetControls(device: ?string) -> (controls: []Control)
+            method GetControl(device: ?string, name: string) -> (control: Control)
+            # `value` as the control counts; it is refused where it is out of range.
+            method SetControl(device: ?string, name: string, value: int) -> (control: Control)
+            # Every writable control, or one, back to the device's default.
+            method ResetControls(device: ?string, name: ?string) -> (controls: []Control)
+
+            error InvalidParameter (message: string)
+            error NotSupported (message: string)
+            error DeviceError (message: string)
+            """,
+        idempotentMethods: ["Formats", "GetControls", "GetControl", "SetControl", "ResetControls"])
+
+    /// Every class interface that drivers may answer.
+    public static let classInterfaces = [camera]
+}
