@@ -1,6 +1,6 @@
 // JSON whose shape the code that passes it on does not know.
 
-public import FoundationEssentials
+import FoundationEssentials
 
 /// Any JSON value. Integers keep 64 bits.
 public enum JSONValue: Codable, Hashable, Sendable {
