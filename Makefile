@@ -1,0 +1,49 @@
+# One command each. Everything installs what it needs by itself.
+SWIFT ?= swift
+PREFIX ?= /usr
+DESTDIR ?=
+RELEASE = .build/release
+export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
+
+.PHONY: build run test lint format fuzz bench install clean dependencies
+
+dependencies:
+	@Scripts/dependencies
+
+# Release executables with the Swift runtime linked in, and the drivers' bundles beside them.
+build: dependencies
+	$(SWIFT) build -c release --static-swift-stdlib
+	@Scripts/bundles $(RELEASE)
+
+run: build
+	$(RELEASE)/userdriver up --emulate webcam
+
+# Unit tests are debug builds; the end-to-end tests among them drive the release executables.
+test: build
+	$(SWIFT) test
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests
+	@Scripts/lint
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format Package.swift Sources Tests
+
+# A minute for each parser, or FUZZ_SECONDS.
+FUZZ_SECONDS ?= 60
+fuzz: build
+	$(RELEASE)/fuzz all --seconds $(FUZZ_SECONDS) --corpus Tests/Corpus
+
+bench: build
+	$(RELEASE)/benchmarks
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers
+	install -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
+	for bundle in $(RELEASE)/*.driver; do \
+		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
+		install -m 644 $$bundle/driver.yaml $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \
+		install -m 755 $$bundle/*-driver $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ || exit 1; done
+
+clean:
+	rm -rf .build

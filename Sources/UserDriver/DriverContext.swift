@@ -1,0 +1,38 @@
+// What a driver is given when it starts: its device, its settings, what its predecessor left.
+
+public import USB
+public import Wire
+
+/// Everything that a driver has.
+public struct DriverContext: Sendable {
+    public let deviceID: String
+    /// The one device, opened by the supervisor; nothing is claimed yet.
+    public let device: any USBDeviceHandle
+    /// Which incarnation this is, from 1.
+    public let generation: UInt32
+    /// Settings and quirks from the driver's manifest that match this device.
+    public let configuration: [String: JSONValue]
+    /// What the incarnation before recorded, `nil` at the first start and when the record is distrusted.
+    public let record: JSONValue?
+    /// Streams that somebody watches, with the request each was opened with.
+    public let streams: [String: JSONValue]
+    public let supervisor: SupervisorLink
+    public let progress: Progress
+
+    public init(
+        deviceID: String, device: any USBDeviceHandle, generation: UInt32, configuration: [String: JSONValue], record: JSONValue?,
+        streams: [String: JSONValue], supervisor: SupervisorLink, progress: Progress
+    ) {
+        self.deviceID = deviceID
+        self.device = device
+        self.generation = generation
+        self.configuration = configuration
+        self.record = record
+        self.streams = streams
+        self.supervisor = supervisor
+        self.progress = progress
+    }
+
+    /// A quirk or setting that is a flag: false where it isn't set.
+    public func flag(_ name: String) -> Bool { configuration[name]?.boolValue ?? false }
+}

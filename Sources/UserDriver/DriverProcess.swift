@@ -1,0 +1,143 @@
+// A driver's process: says hello, takes the device, answers calls, beats its heart, and ends with its supervisor.
+
+import CLinux
+import Glibc
+import Synchronization
+import Wire
+
+/// Runs a driver as the process that a supervisor started. A driver's `main` is this one call.
+public enum DriverProcess {
+    /// How often the supervisor hears of this process.
+    static let heartbeat = Duration.milliseconds(500)
+
+    /// What the channel's thread passes on. Stream calls and others are answered in order, each kind by itself, so that a control that hangs
+    /// does not keep a stream from stopping.
+    private struct Inbox: Sendable {
+        let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, Int32).self)
+        let streamCalls = AsyncStream.makeStream(of: DriverCall.self)
+        let calls = AsyncStream.makeStream(of: DriverCall.self)
+        let stops = AsyncStream.makeStream(of: Void.self)
+    }
+
+    public static func run<D: Driver>(_ type: D.Type) async -> Never {
+        clinux_set_name(D.name)
+        let channel = Channel(descriptor: DriverContract.channelDescriptor)
+        let progress: Progress
+        do throws(CallError) {
+            progress = try Progress(descriptor: DriverContract.progressDescriptor)
+        } catch {
+            complain("\(D.name) is started by userdriverd, not by hand: \(error)")
+            _exit(2)
+        }
+        progress.installLastWords()
+        let inbox = Inbox()
+        let running = RunningDriver<D>()
+        _ = WorkerThread(name: "channel") { listen(on: channel, inbox: inbox) }
+        Task {
+            for await _ in inbox.stops.stream {
+                await running.driver.withLock { $0 }?.stop()
+                _exit(0)
+            }
+        }
+        tell(channel, .hello(DriverHello(driver: D.name)))
+
+        var starts = inbox.starts.stream.makeAsyncIterator()
+        guard let (start, link, descriptor) = await starts.next() else { _exit(0) }
+        let driver: D
+        do {
+            let device = try HandedDevice.open(start, descriptor: descriptor)
+            driver = try await D.start(
+                DriverContext(
+                    deviceID: start.deviceID, device: device, generation: start.generation, configuration: start.configuration,
+                    record: start.record, streams: start.streams, supervisor: link, progress: progress))
+        } catch {
+            link.fail("\(error)")
+        }
+        running.driver.withLock { $0 = driver }
+        link.send(.started(driver.facts))
+        Task {
+            while true {
+                link.send(.heartbeat(driver.statistics()))
+                try await Task.sleep(for: heartbeat)
+            }
+        }
+        Task {
+            for await call in inbox.calls.stream {
+                link.send(.reply(await answer(call) { try await driver.call(method: call.method, parameters: call.parameters) }))
+            }
+        }
+        for await call in inbox.streamCalls.stream {
+            let name = call.parameters["name"]?.stringValue ?? ""
+            let reply = await answer(call) {
+                if call.method == StreamCall.open {
+                    try await driver.openStream(name: name, request: call.parameters["request"] ?? .object([:]))
+                } else {
+                    await driver.closeStream(name: name)
+                }
+                return .object([:])
+            }
+            link.send(.reply(reply))
+        }
+        _exit(0)
+    }
+
+    private final class RunningDriver<D: Driver>: Sendable {
+        let driver = Mutex<D?>(nil)
+    }
+
+    /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for.
+    private static func listen(on channel: Channel, inbox: Inbox) {
+        var link: SupervisorLink?
+        while let (message, descriptors) = receive(channel) {
+            var unused = descriptors
+            switch message {
+            case .start(let start):
+                guard link == nil, let device = unused.popLast() else { break }
+                let started = SupervisorLink(channel: channel, generation: start.generation)
+                link = started
+                inbox.starts.continuation.yield((start, started, device))
+            case .ring(let grant):
+                if let ring = unused.popLast() {
+                    if let link { link.granted(grant, descriptor: ring) } else { close(ring) }
+                }
+            case .ringRefused(let request, let reason): link?.refused(request: request, reason: reason)
+            case .call(let call):
+                let isStreamCall = call.method == StreamCall.open || call.method == StreamCall.close
+                (isStreamCall ? inbox.streamCalls : inbox.calls).continuation.yield(call)
+            case .stop: inbox.stops.continuation.yield()
+            }
+            for descriptor in unused { close(descriptor) }
+        }
+        _exit(0)
+    }
+
+    /// The next message; `nil` at the end of the channel, and for anything that is no message of ours.
+    private static func receive(_ channel: Channel) -> (MessageToDriver, [Int32])? {
+        do {
+            return try channel.receive(MessageToDriver.self)
+        } catch {
+            complain("The channel to the supervisor brought something unreadable: \(error)")
+            return nil
+        }
+    }
+
+    private static func tell(_ channel: Channel, _ message: MessageFromDriver) {
+        do { try channel.send(message) } catch { _exit(0) }
+    }
+
+    private static func answer(_ call: DriverCall, _ work: () async throws -> JSONValue) async -> DriverReply {
+        do {
+            return DriverReply(id: call.id, result: try await work())
+        } catch let error as CallError {
+            return DriverReply(id: call.id, error: error)
+        } catch {
+            return DriverReply(id: call.id, error: CallError("DeviceError", "\(error)"))
+        }
+    }
+}
+
+/// Writes a line to standard error, of which the supervisor keeps the last ones.
+func complain(_ text: String) {
+    let line = Array((text + "\n").utf8)
+    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+}

@@ -1,0 +1,40 @@
+// The counters by which the supervisor sees that this process gets on, in memory that both have mapped.
+
+import CLinux
+import Glibc
+public import Wire
+
+/// Counters of progress. Kept in a page shared with the supervisor, so that even a process that hangs is seen to hang.
+public final class Progress: @unchecked Sendable {
+    // Sendable: the page is written by single atomic adds and stores only, and stays mapped for the life of the process.
+    let page: UnsafeMutableRawPointer
+
+    /// Maps the page. Throws `CallError` when the descriptor is not one.
+    public init(descriptor: Int32) throws(CallError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_size >= ProgressPage.byteCount,
+            let address = mmap(nil, ProgressPage.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), address != MAP_FAILED
+        else { throw CallError("ContractBroken", "Descriptor \(descriptor) is not the page of progress that a driver is born with.") }
+        page = address
+    }
+
+    /// A page of this process alone, for running a driver without a supervisor.
+    public init() {
+        page = .allocate(byteCount: ProgressPage.byteCount, alignment: 4096)
+        page.initializeMemory(as: UInt8.self, repeating: 0, count: ProgressPage.byteCount)
+    }
+
+    /// From now on a fatal signal leaves its backtrace in the page.
+    func installLastWords() { clinux_install_last_words(page + ProgressPage.lastWordsOffset) }
+
+    /// The stream's thread went round; call it at least every 100 ms while streaming.
+    public func turn() { _ = clinux_add_u64(page + ProgressPage.streamTurns, 1) }
+    /// A transfer completed. `delivering`: it brought payload.
+    public func transferCompleted(delivering: Bool) {
+        _ = clinux_add_u64(page + ProgressPage.transfers, 1)
+        if delivering { _ = clinux_add_u64(page + ProgressPage.deliveries, 1) }
+    }
+    public func framePublished() { _ = clinux_add_u64(page + ProgressPage.frames, 1) }
+    /// While this is set the supervisor ends the process when the counters stand still.
+    public func setStreaming(_ on: Bool) { clinux_store_u64(page + ProgressPage.streaming, on ? 1 : 0) }
+}
