@@ -16,12 +16,14 @@ public struct DriverContext: Sendable {
     public let record: JSONValue?
     /// Streams that somebody watches, with the request each was opened with.
     public let streams: [String: JSONValue]
+    /// What interrupted those streams, `nil` at a first start.
+    public let interruption: DriverStart.Interruption?
     public let supervisor: SupervisorLink
     public let progress: Progress
 
     public init(
         deviceID: String, device: any USBDeviceHandle, generation: UInt32, configuration: [String: JSONValue], record: JSONValue?,
-        streams: [String: JSONValue], supervisor: SupervisorLink, progress: Progress
+        streams: [String: JSONValue], interruption: DriverStart.Interruption?, supervisor: SupervisorLink, progress: Progress
     ) {
         self.deviceID = deviceID
         self.device = device
@@ -29,6 +31,7 @@ public struct DriverContext: Sendable {
         self.configuration = configuration
         self.record = record
         self.streams = streams
+        self.interruption = interruption
         self.supervisor = supervisor
         self.progress = progress
     }

@@ -49,7 +49,7 @@ public enum DriverProcess {
             driver = try await D.start(
                 DriverContext(
                     deviceID: start.deviceID, device: device, generation: start.generation, configuration: start.configuration,
-                    record: start.record, streams: start.streams, supervisor: link, progress: progress))
+                    record: start.record, streams: start.streams, interruption: start.interruption, supervisor: link, progress: progress))
         } catch {
             link.fail("\(error)")
         }

@@ -63,10 +63,18 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public var record: JSONValue?
     /// Streams that somebody watches, by name: what they were opened with. The driver takes them up again.
     public var streams: [String: JSONValue]
+    /// Why frames of those streams are missing now, for the gap that the driver records.
+    public var interruption: Interruption?
+
+    /// What came between two incarnations.
+    public enum Interruption: String, Codable, Sendable {
+        case driverRestarted
+        case deviceAbsent
+    }
 
     public init(
         deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, generation: UInt32,
-        configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue]
+        configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue], interruption: Interruption? = nil
     ) {
         self.deviceID = deviceID
         self.transport = transport
@@ -76,6 +84,7 @@ public struct DriverStart: Codable, Hashable, Sendable {
         self.configuration = configuration
         self.record = record
         self.streams = streams
+        self.interruption = interruption
     }
 }
 
