@@ -41,14 +41,14 @@ public struct FrameRingGeometry: Hashable, Sendable, Codable {
 /// Words of the ring's header page.
 enum RingField {
     static let magic = 0  // u64
-    static let published = 8  // u64: the newest sequence number that was published, 0 before the first
+    static let published = 8  // u64: the newest sequence number that was given, to a frame or to one in a gap; 0 before the first
     static let wake = 16  // u32: futex; grows at every publication and every other news
     static let generation = 20  // u32: which incarnation of the driver writes now
     static let lastCapture = 24  // u64: CLOCK_MONOTONIC ns of the newest frame's capture
     static let gapsRecorded = 32  // u64: gaps recorded since the ring was made; gap n lies at n % gapCapacity
 }
 
-/// Words of a slot's header. `state` is `2 × sequence + 1` while a frame is written and `2 × sequence + 2` once it is whole.
+/// Words of a slot's header. Frames take the slots in turn, whatever their numbers (gaps take numbers and no slots). `state` is `2 × sequence + 1` while a frame is written and `2 × sequence + 2` once it is whole.
 enum SlotField {
     static let state = 0  // u64
     static let length = 8  // u64: bytes of the frame

@@ -1,0 +1,52 @@
+// A frame in a ring: its facts, and its bytes for as long as nobody has overwritten them.
+import CLinux
+
+/// What is to be known of a frame besides its bytes.
+public struct FrameFlags: OptionSet, Hashable, Sendable, Codable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// Bytes are missing or the device said that something went wrong: to be shown at best, not to be relied on.
+    public static let damaged = FrameFlags(rawValue: 1 << 0)
+    /// A still image that was taken while video ran.
+    public static let stillImage = FrameFlags(rawValue: 1 << 1)
+}
+
+/// One frame of a ring. It stays readable until the writer comes round to its slot again; every way to the bytes says whether they were whole.
+public struct FrameReference: Sendable {
+    let reader: FrameRingReader
+    let slot: Int
+
+    public let sequence: UInt64
+    /// Bytes of the frame; never more than the ring's capacity.
+    public let length: Int
+    /// CLOCK_MONOTONIC nanoseconds of the first payload, as the driver says.
+    public let captured: UInt64
+    /// CLOCK_MONOTONIC nanoseconds when the driver published it, as the driver says.
+    public let published: UInt64
+    /// The device's presentation time, in its own clock's ticks; 0 where it gives none.
+    public let deviceTime: UInt64
+    /// The driver's incarnation that wrote it.
+    public let generation: UInt32
+    public let flags: FrameFlags
+
+    /// Whether the frame still lies in its slot, unchanged.
+    public var isWhole: Bool {
+        clinux_fence_acquire()
+        return reader.mapping.state(slot) == SequenceLock.whole(sequence)
+    }
+
+    /// Lends the frame's bytes without copying them, and tells afterwards whether they stayed whole. While the closure runs the bytes may
+    /// change under its eyes: it must bound whatever it derives from them, and what it made of them counts only if this returns `true`.
+    public func withBytes<Failure: Error>(_ body: (UnsafeRawBufferPointer) throws(Failure) -> Void) throws(Failure) -> Bool {
+        try body(UnsafeRawBufferPointer(rebasing: reader.mapping.data(slot)[..<length]))
+        return isWhole
+    }
+
+    /// The frame's bytes, `nil` if they were overwritten meanwhile.
+    public func copy() -> [UInt8]? {
+        var bytes: [UInt8] = []
+        let whole = withBytes { bytes = [UInt8]($0) }
+        return whole ? bytes : nil
+    }
+}

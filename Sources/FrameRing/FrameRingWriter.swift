@@ -1,0 +1,139 @@
+// The driver's side of a ring: frames are assembled in place, and published in order.
+import CLinux
+
+/// Where a frame is assembled: memory that readers see as soon as it is published.
+public struct FrameSlot {
+    /// The number the frame will have.
+    public let sequence: UInt64
+    /// Exactly the geometry's capacity.
+    public let bytes: UnsafeMutableRawBufferPointer
+}
+
+/// Writes frames into a ring. One at a time exists for a ring; each incarnation of a driver makes a new one, which goes on with the numbers.
+///
+/// Nothing read back from the memory is trusted: a predecessor may have died in the middle of a store, or after scribbling over it.
+public final class FrameRingWriter: @unchecked Sendable {
+    // Sendable: used by one thread at a time, the stream's; handing it over is ordinary.
+    private let mapping: FrameRingMapping
+    private let generation: UInt32
+    private var sequence: UInt64
+    private var slot: Int
+    private var isOpen = false
+    private var gaps: UInt64
+
+    /// Maps the ring and takes over. The descriptor stays the caller's and may be closed afterwards.
+    /// - Parameter generation: which incarnation of the driver this is.
+    public init(descriptor: Int32, geometry: FrameRingGeometry, generation: UInt32) throws(FrameRingError) {
+        mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
+        self.generation = generation
+
+        // A number so large was never given: the word was overwritten. Readers are told that the numbers start anew.
+        let given = mapping.published
+        var last = given <= SequenceLock.maximum / 2 ? given : 0
+        var newest: (slot: Int, sequence: UInt64)?
+        for index in 0..<geometry.slotCount {
+            guard let found = mapping.wholeSequence(index) else { continue }
+            // A frame one past the published number is whole: its writer died between the two stores.
+            guard found <= last || found == last + 1 else { continue }
+            if newest == nil || newest!.sequence < found { newest = (index, found) }
+        }
+        if let newest, newest.sequence > last { last = newest.sequence }
+        sequence = last + 1
+        slot = newest.map { ($0.slot + 1) % geometry.slotCount } ?? 0
+
+        let recorded = mapping.word64(RingField.gapsRecorded)
+        gaps = recorded < SequenceLock.maximum ? recorded : 0
+        if gaps != recorded { mapping.store64(RingField.gapsRecorded, gaps) }
+        mapping.store64(RingField.magic, FrameRingGeometry.magic)
+        mapping.store32(RingField.generation, generation)
+        if mapping.word64(RingField.published) != last { announce(last) }
+    }
+
+    public var geometry: FrameRingGeometry { mapping.geometry }
+    /// The number that the next frame, or the one being written, will have.
+    public var nextSequence: UInt64 { sequence }
+
+    /// The slot of the next frame. Called again before `publish`, it gives the same slot and forgets what was written there.
+    public func begin() -> FrameSlot {
+        isOpen = true
+        mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence))
+        clinux_fence_release()  // the state before the data
+        return FrameSlot(sequence: sequence, bytes: mapping.data(slot))
+    }
+
+    /// Shows the frame in the open slot to readers.
+    /// - Parameters:
+    ///   - length: bytes of the frame, at most the capacity.
+    ///   - captured: CLOCK_MONOTONIC nanoseconds of its first payload.
+    ///   - deviceTime: the device's presentation time, in its own clock's ticks.
+    /// - Returns: the frame's number.
+    @discardableResult
+    public func publish(length: Int, captured: UInt64, deviceTime: UInt64 = 0, flags: FrameFlags = []) -> UInt64 {
+        precondition(isOpen, "publish follows begin")
+        precondition(length >= 0 && length <= mapping.geometry.capacity, "a frame's length is within its slot")
+        let header = mapping.slotOffset(slot)
+        mapping.store64(header + SlotField.length, UInt64(length))
+        mapping.store64(header + SlotField.captured, captured)
+        mapping.store64(header + SlotField.published, clinux_monotonic_ns())
+        mapping.store64(header + SlotField.deviceTime, deviceTime)
+        mapping.store32(header + SlotField.generation, generation)
+        mapping.store32(header + SlotField.flags, flags.rawValue)
+        mapping.store64(header + SlotField.state, SequenceLock.whole(sequence))
+        mapping.store64(RingField.lastCapture, captured)
+        let published = sequence
+        announce(published)
+        sequence += 1
+        slot = (slot + 1) % mapping.geometry.slotCount
+        isOpen = false
+        return published
+    }
+
+    /// Gives up the frame in the open slot. Its number and slot go to the next one.
+    public func abandon() { isOpen = false }
+
+    /// Consumes `count` numbers for frames that never came, and tells readers why. A frame that is being written comes after them.
+    public func skip(count: UInt64, cause: GapCause) {
+        guard count > 0 else { return }
+        let count = min(count, UInt64(UInt32.max))
+        let entry = mapping.gapOffset(gaps)
+        mapping.store64(entry + GapField.check, 0)
+        clinux_fence_release()
+        mapping.store64(entry + GapField.first, sequence)
+        mapping.store64(entry + GapField.count, count)
+        mapping.store64(entry + GapField.time, clinux_monotonic_ns())
+        mapping.store32(entry + GapField.cause, cause.rawValue)
+        mapping.store32(entry + GapField.generation, generation)
+        mapping.store64(entry + GapField.check, gaps + 1)
+        gaps += 1
+        mapping.store64(RingField.gapsRecorded, gaps)
+        sequence += count
+        // The open slot's state never says `whole`, so its new number may be stored at any time.
+        if isOpen { mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence)) }
+        announce(sequence - 1)
+    }
+
+    /// For the first frame of a new incarnation: the frames that time says were missed since the last frame in the ring, as a gap.
+    /// - Parameters:
+    ///   - now: CLOCK_MONOTONIC nanoseconds of the first frame's first payload.
+    ///   - frameInterval: nanoseconds from frame to frame.
+    /// - Returns: how many were missed.
+    @discardableResult
+    public func resumeGap(now: UInt64, frameInterval: UInt64, cause: GapCause) -> UInt64 {
+        let last = mapping.word64(RingField.lastCapture)
+        guard last > 0, last < now, frameInterval > 0 else { return 0 }
+        let elapsed = now - last
+        let (quotient, remainder) = elapsed.quotientAndRemainder(dividingBy: frameInterval)
+        let intervals = quotient + (remainder >= frameInterval - remainder ? 1 : 0)
+        guard intervals > 1 else { return 0 }
+        let missed = min(intervals - 1, UInt64(UInt32.max))
+        skip(count: missed, cause: cause)
+        return missed
+    }
+
+    /// Stores the newest decided number and wakes every reader once.
+    private func announce(_ newest: UInt64) {
+        mapping.store64(RingField.published, newest)
+        _ = clinux_add_u32(mapping.base + RingField.wake, 1)
+        _ = clinux_futex_wake(mapping.base + RingField.wake)
+    }
+}
