@@ -1,0 +1,140 @@
+// A Varlink connection over a Unix stream socket, with descriptors.
+
+import CLinux
+import Glibc
+import Synchronization
+
+/// A connected socket that Varlink messages go over, which it owns. A client uses `send` and `receive`, which wait; a server `enqueue`,
+/// `flush` and `receiveNow`, which never do.
+///
+/// Sending may be done from any thread, receiving from one at a time. Descriptors that are sent stay the caller's; descriptors that are
+/// received are the caller's to close.
+public final class VarlinkSocket: Sendable {
+    /// Who is at the other end, as of when it connected.
+    public struct Peer: Hashable, Sendable {
+        public var processID: Int32
+        public var userID: UInt32
+        public var groupID: UInt32
+    }
+
+    private struct Incoming: ~Copyable {
+        var decoder: VarlinkDecoder
+    }
+    private struct Outgoing: ~Copyable {
+        var queue: OutgoingQueue
+    }
+
+    /// For poll and epoll.
+    public let descriptor: Int32
+    private let incoming: Mutex<Incoming>
+    private let outgoing: Mutex<Outgoing>
+    private static let chunk = 64 << 10
+
+    public init(descriptor: Int32, maximumMessage: Int = 1 << 20, maximumBacklog: Int = 4 << 20) {
+        self.descriptor = descriptor
+        incoming = Mutex(Incoming(decoder: VarlinkDecoder(maximumMessage: maximumMessage)))
+        outgoing = Mutex(Outgoing(queue: OutgoingQueue(maximumBytes: maximumBacklog)))
+    }
+
+    /// Connects to a server's socket file.
+    public static func connect(path: String) throws(WireError) -> VarlinkSocket {
+        let descriptor = clinux_unix_stream(path, 0)
+        guard descriptor >= 0 else {
+            throw WireError(.system, operation: "connect(\(path))", detail: String(cString: strerror(-descriptor)))
+        }
+        return VarlinkSocket(descriptor: descriptor)
+    }
+
+    /// Binds and listens at a path where nothing may be yet. The listening descriptor, which is the caller's, non-blocking.
+    public static func listen(path: String) throws(WireError) -> Int32 {
+        let descriptor = clinux_unix_stream(path, 1)
+        guard descriptor >= 0 else {
+            throw WireError(.system, operation: "bind(\(path))", detail: String(cString: strerror(-descriptor)))
+        }
+        clinux_set_nonblocking(descriptor, 1)
+        return descriptor
+    }
+
+    public func peer() throws(WireError) -> Peer {
+        var peer = Peer(processID: 0, userID: 0, groupID: 0)
+        let result = clinux_peer(descriptor, &peer.processID, &peer.userID, &peer.groupID)
+        guard result >= 0 else { throw WireError(errno: -result, operation: "getsockopt(SO_PEERCRED)") }
+        return peer
+    }
+
+    /// Sends a message, waiting for room.
+    public func send(_ message: some Encodable, descriptors: [Int32] = []) throws(WireError) {
+        let bytes = try JSON.encodeMessage(message) + [0]
+        try outgoing.withLock { outgoing throws(WireError) in
+            precondition(outgoing.queue.isEmpty, "a connection is either waited on or queued for")
+            try bytes.withUnsafeBytesTyped { bytes throws(WireError) in
+                var sent = 0
+                while sent < bytes.count {
+                    let part = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+                    sent += try SocketIO.send(descriptor, part, descriptors: sent == 0 ? descriptors : [], waiting: true) ?? 0
+                }
+            }
+        }
+    }
+
+    /// Waits for a message. `nil` when the other end has closed. After any error the connection is of no more use.
+    public func receive<Message: Decodable & Sendable>(
+        _ type: Message.Type = Message.self
+    ) throws(WireError) -> (message: Message, descriptors: [Int32])? {
+        switch try arrival(type, waiting: true) {
+        case .nothing, .end: nil
+        case .message(let message, let descriptors): (message, descriptors)
+        }
+    }
+
+    /// Sends a message now, or keeps it until `flush`. Throws `backlog` when the other end does not read.
+    public func enqueue(_ message: some Encodable, descriptors: [Int32] = []) throws(WireError) {
+        let bytes = try JSON.encodeMessage(message) + [0]
+        try outgoing.withLock { outgoing throws(WireError) in
+            try outgoing.queue.send(bytes, descriptors: descriptors, on: descriptor)
+        }
+    }
+
+    /// Whether `enqueue` kept something: `flush` should be called when the socket is writable.
+    public var hasBacklog: Bool { outgoing.withLock { !$0.queue.isEmpty } }
+
+    /// Sends what `enqueue` kept and there is room for. True when nothing is left.
+    @discardableResult
+    public func flush() throws(WireError) -> Bool {
+        try outgoing.withLock { outgoing throws(WireError) in try outgoing.queue.flush(on: descriptor) }
+    }
+
+    /// Takes a message that is there. After any error the connection is of no more use.
+    public func receiveNow<Message: Decodable & Sendable>(_ type: Message.Type = Message.self) throws(WireError) -> Channel.Arrival<Message>
+    {
+        try arrival(type, waiting: false)
+    }
+
+    /// Ends the connection for both ends; whoever waits in `receive` returns. The descriptor is closed when the socket is let go.
+    public func shutdown() { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+    deinit { close(descriptor) }
+
+    private func arrival<Message: Decodable & Sendable>(_ type: Message.Type, waiting: Bool) throws(WireError) -> Channel.Arrival<Message> {
+        try incoming.withLock { incoming throws(WireError) in
+            if let next = try incoming.decoder.next(type) { return .message(next.message, descriptors: next.descriptors) }
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunk, alignment: 16)
+            defer { buffer.deallocate() }
+            while true {
+                switch try SocketIO.receive(descriptor, into: buffer, waiting: waiting) {
+                case .nothing: return .nothing
+                case .end:
+                    guard !incoming.decoder.isAmidMessage else { throw WireError(.truncated, operation: "recvmsg") }
+                    return .end
+                case .bytes(let count, let descriptors, let truncated):
+                    guard !truncated else {
+                        SocketIO.close(descriptors)
+                        throw WireError(.truncated, operation: "recvmsg", detail: "more descriptors than fit")
+                    }
+                    try incoming.decoder.append(buffer[..<count], descriptors: descriptors)
+                }
+                if let next = try incoming.decoder.next(type) { return .message(next.message, descriptors: next.descriptors) }
+            }
+        }
+    }
+}
