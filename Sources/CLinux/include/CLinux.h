@@ -6,5 +6,6 @@
 #include "memory.h"
 #include "process.h"
 #include "sockets.h"
+#include "tcp.h"
 #include "usbfs.h"
 #include "wait.h"

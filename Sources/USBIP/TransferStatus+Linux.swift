@@ -1,0 +1,18 @@
+// A transfer's outcome as the number that USB/IP carries.
+
+public import USB
+
+extension TransferStatus {
+    /// 0, or a negated Linux errno: the reverse of `init(linux:)`.
+    public var linuxStatus: Int32 {
+        switch self {
+        case .completed: 0
+        case .cancelled: -104  // -ECONNRESET
+        case .stall: -32  // -EPIPE
+        case .timedOut: -110  // -ETIMEDOUT
+        case .overflow: -75  // -EOVERFLOW
+        case .disconnected: -108  // -ESHUTDOWN
+        case .fault(let number): number > 0 ? -number : -71  // -EPROTO
+        }
+    }
+}
