@@ -89,5 +89,6 @@ let package = Package(
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
 
         // Tests.
+        tests("FrameRing", ["CLinux"]),
     ]
 )

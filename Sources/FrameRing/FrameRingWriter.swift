@@ -34,7 +34,11 @@ public final class FrameRingWriter: @unchecked Sendable {
         for index in 0..<geometry.slotCount {
             guard let found = mapping.wholeSequence(index) else { continue }
             // A frame one past the published number is whole: its writer died between the two stores.
-            guard found <= last || found == last + 1 else { continue }
+            guard found <= last + 1 else {
+                // Never given: it would stand beside the frame that gets the number.
+                mapping.store64(mapping.slotOffset(index) + SlotField.state, 0)
+                continue
+            }
             if newest == nil || newest!.sequence < found { newest = (index, found) }
         }
         if let newest, newest.sequence > last { last = newest.sequence }
