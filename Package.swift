@@ -89,6 +89,8 @@ let package = Package(
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
 
         // Tests.
+        tests("Spawn", ["CLinux"]),
+        tests("Wire", ["CLinux"]),
         tests("FrameRing", ["CLinux"]),
     ]
 )

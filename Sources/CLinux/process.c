@@ -96,3 +96,5 @@ int clinux_pidfd_collect(int pidfd, int *exit_status, int *signal_number, int *d
 void clinux_set_name(const char *name) { prctl(PR_SET_NAME, name); }
 
 void clinux_set_dumpable(int on) { prctl(PR_SET_DUMPABLE, on); }
+
+int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }

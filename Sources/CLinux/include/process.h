@@ -26,3 +26,6 @@ void clinux_set_name(const char *name);
 
 /// Whether core dumps and ptrace of this process are allowed.
 void clinux_set_dumpable(int on);
+
+/// A pipe whose ends are closed on exec: `ends[0]` is read, `ends[1]` written.
+int clinux_pipe(int ends[2]);

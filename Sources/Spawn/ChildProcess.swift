@@ -1,0 +1,167 @@
+// A child process: started from a descriptor with exactly the descriptors it should have, watched through a pidfd.
+
+import CLinux
+import Glibc
+import Synchronization
+
+/// A child of this process. Whoever holds it must see to its end: letting it go neither ends nor collects the child.
+public final class ChildProcess: Sendable {
+    /// How a process ended.
+    public enum End: Hashable, Sendable, CustomStringConvertible {
+        case exited(status: Int32)
+        case signaled(Int32, dumped: Bool)
+
+        public var description: String {
+            switch self {
+            case .exited(let status): "exit \(status)"
+            case .signaled(let signal, _): ChildProcess.signalName(signal)
+            }
+        }
+    }
+
+    /// What a child is to be.
+    public struct Plan: Sendable {
+        public var arguments: [String]
+        /// The whole environment: nothing is inherited.
+        public var environment: [String: String]
+        /// Descriptor i of the child is `descriptors[i]` here, `nil` for /dev/null. At most 32. Every other one is closed in the child.
+        public var descriptors: [Int32?]
+        /// Sent to the child when the *thread* that spawned it ends (PR_SET_PDEATHSIG): spawn only from a thread that lives as long as
+        /// this process. Never from the cooperative pool, whose threads come and go.
+        public var deathSignal: Int32?
+        /// The child leads a session and process group of its own, so that a terminal's Ctrl-C doesn't reach it.
+        public var newSession: Bool
+
+        public init(
+            arguments: [String], environment: [String: String] = [:], descriptors: [Int32?], deathSignal: Int32? = nil,
+            newSession: Bool = false
+        ) {
+            self.arguments = arguments
+            self.environment = environment
+            self.descriptors = descriptors
+            self.deathSignal = deathSignal
+            self.newSession = newSession
+        }
+    }
+
+    public let processID: Int32
+    /// Becomes readable (poll, epoll) when the child has ended.
+    public let descriptor: Int32
+    private let end = Mutex<End?>(nil)
+
+    /// Starts a child and returns once it executes, or throws why it could not. Takes a few milliseconds at most.
+    public init(executing executable: Int32, _ plan: Plan) throws(SpawnError) {
+        let arguments = plan.arguments.map { strdup($0) } + [nil]
+        let environment = plan.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for string in arguments + environment { free(string) } }
+        var pidfd: Int32 = -1
+        let result = arguments.withUnsafeBufferPointer { arguments in
+            environment.withUnsafeBufferPointer { environment in
+                plan.descriptors.map { $0 ?? -1 }.withUnsafeBufferPointer { descriptors in
+                    var request = clinux_spawn_request(
+                        executable: executable, arguments: arguments.baseAddress, environment: environment.baseAddress,
+                        descriptors: descriptors.baseAddress, descriptor_count: Int32(descriptors.count),
+                        death_signal: plan.deathSignal ?? 0, new_session: plan.newSession ? 1 : 0)
+                    return clinux_spawn(&request, &pidfd)
+                }
+            }
+        }
+        guard result > 0 else {
+            throw SpawnError(errno: -result, operation: "spawning \(plan.arguments.first ?? "a process")")
+        }
+        processID = result
+        descriptor = pidfd
+    }
+
+    /// Reads, seals and executes the file at `path`.
+    public convenience init(path: String, _ plan: Plan) throws(SpawnError) {
+        let executable = try SealedExecutable(path: path)
+        try self.init(executing: executable.descriptor, plan)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Sends a signal. False when the child has ended already.
+    @discardableResult
+    public func kill(_ signal: Int32) throws(SpawnError) -> Bool {
+        let result = clinux_pidfd_kill(descriptor, signal)
+        if result == -ESRCH { return false }
+        guard result >= 0 else {
+            throw SpawnError(errno: -result, operation: "pidfd_send_signal(\(processID), \(Self.signalName(signal)))")
+        }
+        return true
+    }
+
+    /// How the child ended, `nil` while it lives. The first call after its end collects it (so that it is no zombie).
+    public func collect() throws(SpawnError) -> End? {
+        try end.withLock { end throws(SpawnError) in
+            if let end { return end }
+            var status: Int32 = 0
+            var signal: Int32 = 0
+            var dumped: Int32 = 0
+            let result = clinux_pidfd_collect(descriptor, &status, &signal, &dumped)
+            guard result >= 0 else { throw SpawnError(errno: -result, operation: "waitid(\(processID))") }
+            if result > 0 { end = signal == 0 ? .exited(status: status) : .signaled(signal, dumped: dumped != 0) }
+            return end
+        }
+    }
+
+    /// Waits for the end, `nil` after the time-out. Blocks the thread.
+    public func wait(timeout: Duration? = nil) throws(SpawnError) -> End? {
+        let clock = ContinuousClock()
+        let deadline = timeout.map { clock.now + $0 }
+        while true {
+            if let end = try collect() { return end }
+            let left = deadline.map { clock.now.duration(to: $0) }
+            if let left, left <= .zero { return nil }
+            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            // Whole milliseconds, rounded up, so that the last round does not spin.
+            let milliseconds = left.map {
+                Int32(clamping: $0.components.seconds * 1000 + $0.components.attoseconds / 1_000_000_000_000_000 + 1)
+            }
+            guard poll(&entry, 1, milliseconds ?? -1) >= 0 || errno == EINTR else {
+                throw SpawnError(errno: errno, operation: "poll(pidfd \(processID))")
+            }
+        }
+    }
+
+    /// Ends the child step by step, and collects it. Always returns: the last step is SIGKILL. Blocks the thread.
+    @discardableResult
+    public func tearDown(_ steps: [TeardownStep] = TeardownStep.gentle) throws(SpawnError) -> End {
+        for step in steps {
+            try kill(step.signal)
+            if let end = try wait(timeout: step.patience) { return end }
+        }
+        try kill(SIGKILL)
+        guard let end = try wait() else { preconditionFailure("a wait without a time-out has an end") }
+        return end
+    }
+
+    /// `"SIGSEGV"`
+    public static func signalName(_ signal: Int32) -> String {
+        let names: [Int32: String] = [
+            SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP", SIGABRT: "SIGABRT",
+            SIGBUS: "SIGBUS",
+            SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGUSR1: "SIGUSR1", SIGSEGV: "SIGSEGV", SIGUSR2: "SIGUSR2", SIGPIPE: "SIGPIPE",
+            SIGALRM: "SIGALRM", SIGTERM: "SIGTERM", SIGCHLD: "SIGCHLD", SIGSTOP: "SIGSTOP", SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ",
+            SIGSYS: "SIGSYS",
+        ]
+        return names[signal] ?? "signal \(signal)"
+    }
+}
+
+/// How a process is asked to end, and how long it may take before the next step. After the last comes SIGKILL.
+public struct TeardownStep: Hashable, Sendable {
+    public var signal: Int32
+    public var patience: Duration
+
+    public init(signal: Int32, patience: Duration) {
+        self.signal = signal
+        self.patience = patience
+    }
+
+    /// SIGTERM, two seconds.
+    public static let gentle = [TeardownStep(signal: SIGTERM, patience: .seconds(2))]
+    /// SIGABRT, which leaves last words, then 100 ms: for a process that hangs.
+    public static let hung = [TeardownStep(signal: SIGABRT, patience: .milliseconds(100))]
+}

@@ -1,0 +1,62 @@
+// An executable read once into sealed memory: what was looked at is what runs, whatever happens to the file.
+
+import CLinux
+import Glibc
+
+/// The bytes of an executable in a memfd that nobody can change any more.
+public final class SealedExecutable: Sendable {
+    /// The memfd, closed on exec. It can be executed, read and mapped, not written.
+    public let descriptor: Int32
+    public let byteCount: Int
+    /// Where the bytes came from.
+    public let path: String
+
+    /// No driver is that large; a file that grows while it is read ends here.
+    public static let maximumByteCount = 512 << 20
+
+    /// Reads the file at `path`, which must be a regular file and no symbolic link. Blocks while it reads.
+    public init(path: String) throws(SpawnError) {
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard file >= 0 else {
+            let number = errno
+            throw SpawnError(errno: number, operation: "open(\(path))", detail: number == ELOOP ? "it is a symbolic link" : nil)
+        }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0 else { throw SpawnError(errno: errno, operation: "fstat(\(path))") }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw SpawnError(errno: EACCES, operation: "open(\(path))", detail: "it is no regular file")
+        }
+        let name = String(path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(Substring($0)) }?.prefix(200) ?? "executable")
+        let memory = clinux_memfd(name, 1)
+        guard memory >= 0 else { throw SpawnError(errno: -memory, operation: "memfd_create(\(name))") }
+        do throws(SpawnError) {
+            byteCount = try Self.copy(file, to: memory, path: path)
+            guard fchmod(memory, 0o500) == 0 else { throw SpawnError(errno: errno, operation: "fchmod(\(name))") }
+            let sealed = clinux_seal_all(memory)
+            guard sealed == 0 else { throw SpawnError(errno: -sealed, operation: "fcntl(F_ADD_SEALS)") }
+        } catch {
+            close(memory)
+            throw error
+        }
+        descriptor = memory
+        self.path = path
+    }
+
+    deinit { close(descriptor) }
+
+    private static func copy(_ file: Int32, to memory: Int32, path: String) throws(SpawnError) -> Int {
+        var total = 0
+        while true {
+            // sendfile moves at most 2 GiB a call and less when it likes.
+            let moved = sendfile(memory, file, nil, 1 << 30)
+            if moved < 0 && errno == EINTR { continue }
+            guard moved >= 0 else { throw SpawnError(errno: errno, operation: "sendfile(\(path))") }
+            if moved == 0 { return total }
+            total += moved
+            guard total <= maximumByteCount else {
+                throw SpawnError(errno: EFBIG, operation: "sendfile(\(path))", detail: "an executable is at most \(maximumByteCount) bytes")
+            }
+        }
+    }
+}
