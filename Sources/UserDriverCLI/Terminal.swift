@@ -1,0 +1,96 @@
+// The two streams that a person or another program reads: what is printed where, and how.
+
+import Glibc
+import Synchronization
+
+/// Standard output and standard error.
+enum Terminal {
+    enum Colour: String {
+        case faint = "2", bold = "1", red = "31", green = "32", yellow = "33", cyan = "36"
+    }
+
+    static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
+
+    /// Colours only on a terminal, and never where `NO_COLOR` is set (no-color.org) or the terminal is dumb.
+    static func showsColours(_ descriptor: Int32) -> Bool {
+        guard isTerminal(descriptor) else { return false }
+        if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
+        if let value = getenv("TERM"), String(cString: value) == "dumb" { return false }
+        return true
+    }
+
+    static func coloured(_ text: String, _ colour: Colour?) -> String {
+        guard let colour else { return text }
+        return "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m"
+    }
+
+    /// One line on standard output, at once.
+    static func print(_ line: String) throws(OutputError) { try write(line + "\n", to: STDOUT_FILENO) }
+
+    static func print(_ table: TextTable) throws(OutputError) {
+        let lines = table.lines(colours: showsColours(STDOUT_FILENO))
+        try write(lines.map { $0 + "\n" }.joined(), to: STDOUT_FILENO)
+    }
+
+    /// One line on standard error. A standard error that can't be written to is nothing to stop for.
+    static func note(_ line: String) {
+        progress.withLock { shown in
+            clear(&shown)
+            do { try write(line + "\n", to: STDERR_FILENO) } catch {}
+        }
+    }
+
+    /// How many columns of the progress line are shown now.
+    private static let progress = Mutex(0)
+
+    private static func clear(_ shown: inout Int) {
+        guard shown > 0 else { return }
+        do { try write("\r\u{1B}[K", to: STDERR_FILENO) } catch {}
+        shown = 0
+    }
+
+    /// Puts `line` in the place of the progress line before it, on a terminal; nothing at all elsewhere.
+    static func showProgress(_ line: String) {
+        guard isTerminal(STDERR_FILENO) else { return }
+        progress.withLock { shown in
+            do { try write("\r\u{1B}[K" + line, to: STDERR_FILENO) } catch {}
+            shown = line.count
+        }
+    }
+
+    static func endProgress() { progress.withLock { clear(&$0) } }
+
+    static func write(_ text: String, to descriptor: Int32) throws(OutputError) {
+        var text = text
+        let failed: Int32 = text.withUTF8 { writeAll(UnsafeRawBufferPointer($0), to: descriptor) }
+        if failed != 0 { throw OutputError(number: failed) }
+    }
+
+    /// All the bytes, or the number of the error that stopped it.
+    static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = UnsafeRawBufferPointer(rebasing: rest)
+            let written = Glibc.write(descriptor, part.baseAddress, part.count)
+            if written >= 0 {
+                rest = rest.dropFirst(written)
+            } else if errno == EAGAIN {
+                var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&wait, 1, -1)
+            } else if errno != EINTR {
+                return errno
+            }
+        }
+        return 0
+    }
+}
+
+/// Something could not be written.
+struct OutputError: Error, CustomStringConvertible {
+    let number: Int32
+    var what = "the output"
+
+    /// Whoever read the output has gone: there is nobody left to tell.
+    var isBrokenPipe: Bool { number == EPIPE }
+    var description: String { "Writing \(what) failed: \(String(cString: strerror(number)))." }
+}

@@ -1,0 +1,106 @@
+// A camera as clients see it: what it offers, what is asked of it, what can be set.
+
+public import Wire
+
+/// One size that a camera offers in one format.
+public struct CameraFormat: Codable, Hashable, Sendable {
+    /// `"mjpeg"`, `"yuy2"`, `"nv12"`…
+    public var format: String
+    public var width: Int
+    public var height: Int
+    /// Frames a second, the highest first as a rule.
+    public var fps: [Double]
+
+    public init(format: String, width: Int, height: Int, fps: [Double]) {
+        self.format = format
+        self.width = width
+        self.height = height
+        self.fps = fps
+    }
+}
+
+/// Something that can be set on a camera.
+public struct CameraControl: Codable, Hashable, Sendable {
+    public var name: String
+    public var description: String
+    /// `"integer"`, `"boolean"`, `"menu"` or `"bitmap"`.
+    public var type: String
+    public var minimum: Int
+    public var maximum: Int
+    public var step: Int
+    public var `default`: Int
+    /// What the device says now.
+    public var value: Int
+    /// The names of a menu's values.
+    public var menu: [String]?
+    public var readable: Bool
+    public var writable: Bool
+    /// Another control drives this one now.
+    public var automatic: Bool
+    public var unit: String
+    public var selector: Int
+
+    public init(
+        name: String, description: String, type: String, minimum: Int, maximum: Int, step: Int, default: Int, value: Int,
+        menu: [String]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "", selector: Int = 0
+    ) {
+        self.name = name
+        self.description = description
+        self.type = type
+        self.minimum = minimum
+        self.maximum = maximum
+        self.step = step
+        self.default = `default`
+        self.value = value
+        self.menu = menu
+        self.readable = readable
+        self.writable = writable
+        self.automatic = automatic
+        self.unit = unit
+        self.selector = selector
+    }
+}
+
+/// What a client wants of a camera's stream. What is left out is the driver's choice, or what the stream already is.
+public struct CameraRequest: Codable, Hashable, Sendable {
+    public var format: String?
+    public var width: Int?
+    public var height: Int?
+    public var fps: Double?
+
+    public init(format: String? = nil, width: Int? = nil, height: Int? = nil, fps: Double? = nil) {
+        self.format = format
+        self.width = width
+        self.height = height
+        self.fps = fps
+    }
+}
+
+/// What the frames of a stream are.
+public struct StreamDescription: Codable, Hashable, Sendable, CustomStringConvertible {
+    public var format: String
+    public var width: Int
+    public var height: Int
+    /// 0 where it isn't known.
+    public var fps: Double
+
+    public init(format: String, width: Int, height: Int, fps: Double) {
+        self.format = format
+        self.width = width
+        self.height = height
+        self.fps = fps
+    }
+
+    /// `nil` where the driver's words do not describe pictures.
+    public init?(_ value: JSONValue?) {
+        guard let format = value?["format"]?.stringValue, let width = value?["width"]?.intValue, let height = value?["height"]?.intValue,
+            (1...65_536).contains(width), (1...65_536).contains(height)
+        else { return nil }
+        self.init(format: format, width: width, height: height, fps: value?["fps"]?.doubleValue ?? 0)
+    }
+
+    public var description: String {
+        let rate = fps == fps.rounded() ? String(Int(exactly: fps) ?? 0) : String(fps)
+        return "\(format.uppercased()) \(width)×\(height)" + (fps > 0 ? " at \(rate) frames a second" : "")
+    }
+}

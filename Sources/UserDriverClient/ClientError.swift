@@ -1,0 +1,86 @@
+// Why something that a client asked for did not happen, in a sentence for a person and a code for a program.
+
+import Glibc
+
+/// What goes wrong between a client and the daemon.
+public struct ClientError: Error, Sendable, CustomStringConvertible {
+    /// Kinds of failure; more may come.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        private enum Value: String {
+            case daemonNotRunning, notPermitted, noSuchDevice, ambiguousDevice, deviceUnavailable, busy, invalidParameter, notSupported
+            case deviceError, driverRestarted, limitReached, malformedReply, connectionLost, timedOut, stopped, failed
+        }
+        private let value: Value
+        private init(_ value: Value) { self.value = value }
+        public var description: String { value.rawValue }
+
+        /// Nobody listens at the daemon's socket.
+        public static let daemonNotRunning = Code(.daemonNotRunning)
+        public static let notPermitted = Code(.notPermitted)
+        public static let noSuchDevice = Code(.noSuchDevice)
+        /// What was given to name a device fits several.
+        public static let ambiguousDevice = Code(.ambiguousDevice)
+        /// The device is known, but not there now or not driven.
+        public static let deviceUnavailable = Code(.deviceUnavailable)
+        /// Somebody else uses it in a way that excludes this one.
+        public static let busy = Code(.busy)
+        public static let invalidParameter = Code(.invalidParameter)
+        public static let notSupported = Code(.notSupported)
+        public static let deviceError = Code(.deviceError)
+        /// The driver died while it handled a call that can't be repeated blindly.
+        public static let driverRestarted = Code(.driverRestarted)
+        public static let limitReached = Code(.limitReached)
+        /// The daemon said something that this client does not understand.
+        public static let malformedReply = Code(.malformedReply)
+        public static let connectionLost = Code(.connectionLost)
+        public static let timedOut = Code(.timedOut)
+        public static let stopped = Code(.stopped)
+        public static let failed = Code(.failed)
+    }
+
+    public let code: Code
+    /// A full sentence (or two, with the way out).
+    public let message: String
+    /// The system's error number, where a system call failed.
+    public let systemError: Int32?
+
+    public init(_ code: Code, _ message: String, systemError: Int32? = nil) {
+        self.code = code
+        self.message = message
+        self.systemError = systemError
+    }
+
+    public var description: String { message }
+
+    /// Whether the same may work later without anybody doing anything differently: the daemon or the device is on its way.
+    public var isTransient: Bool {
+        [.daemonNotRunning, .connectionLost, .deviceUnavailable, .driverRestarted, .noSuchDevice].contains(code)
+    }
+
+    static func system(_ operation: String, _ number: Int32, code: Code = .failed) -> ClientError {
+        ClientError(code, "\(operation) failed: \(describe(number)).", systemError: number)
+    }
+
+    static func describe(_ number: Int32) -> String { String(cString: strerror(number)) }
+
+    /// The daemon's error by its Varlink name, with or without the interface before it.
+    static func remote(name: String, message: String?) -> ClientError {
+        let short = name.split(separator: ".").last.map(String.init) ?? name
+        let code: Code? =
+            switch short {
+            case "NoSuchDevice": .noSuchDevice
+            case "AmbiguousDevice": .ambiguousDevice
+            case "NotPermitted", "PermissionDenied": .notPermitted
+            case "NotSupported", "MethodNotFound", "MethodNotImplemented", "InterfaceNotFound": .notSupported
+            case "InvalidParameter": .invalidParameter
+            case "Busy": .busy
+            case "DeviceError": .deviceError
+            case "DeviceUnavailable": .deviceUnavailable
+            case "DriverRestarted": .driverRestarted
+            case "LimitReached": .limitReached
+            default: nil
+            }
+        if let message, !message.isEmpty { return ClientError(code ?? .failed, message) }
+        return ClientError(code ?? .failed, "The daemon refused: \(name).")
+    }
+}

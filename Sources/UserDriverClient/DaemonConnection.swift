@@ -1,0 +1,115 @@
+// A Varlink connection to the daemon, for a thread that may block.
+
+import CLinux
+import Glibc
+import Synchronization
+import Wire
+
+/// Calls and replies over one socket. One thread at a time uses it; `stop` may be called from any.
+final class DaemonConnection: Sendable {
+    private let directory: RuntimeDirectory
+    private let socket: VarlinkSocket
+    private let isStopped = Mutex(false)
+
+    init(_ directory: RuntimeDirectory) throws(ClientError) {
+        let descriptor = clinux_unix_stream(directory.socketPath, 0)
+        guard descriptor >= 0 else { throw Self.refusal(directory, -descriptor) }
+        self.directory = directory
+        socket = VarlinkSocket(descriptor: descriptor)
+    }
+
+    /// Why nobody answers at the socket, with what to do about it.
+    static func refusal(_ directory: RuntimeDirectory, _ number: Int32) -> ClientError {
+        switch number {
+        case ENOENT, ENOTDIR, ECONNREFUSED:
+            return ClientError(
+                .daemonNotRunning,
+                "The UserDriver daemon is not running: nobody listens at \(directory.socketPath). "
+                    + "Start it with `userdriver up` (or `systemctl start userdriverd`), or say where it is with --runtime-dir.",
+                systemError: number)
+        case EACCES, EPERM:
+            return ClientError(
+                .notPermitted,
+                "You may not talk to the UserDriver daemon at \(directory.socketPath): your user is not among those it serves.",
+                systemError: number)
+        case ENAMETOOLONG:
+            return ClientError(
+                .invalidParameter, "The runtime folder \(directory.path) is too long for a socket's address (it may have 92 bytes).",
+                systemError: number)
+        default:
+            return ClientError.system("Connecting to \(directory.socketPath)", number)
+        }
+    }
+
+    /// Ends the connection: whoever waits for a reply gets `stopped`.
+    func stop() {
+        isStopped.withLock { $0 = true }
+        socket.shutdown()
+    }
+
+    func send(_ method: String, _ parameters: JSONValue, more: Bool = false) throws(ClientError) {
+        do throws(WireError) {
+            try socket.send(VarlinkCall(method: method, parameters: parameters, more: more))
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private func failure(_ error: WireError) -> ClientError {
+        if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
+        if [.disconnected, .system, .truncated].contains(error.code) { return lost() }
+        return ClientError(.malformedReply, "The daemon's reply can't be understood: \(error).")
+    }
+
+    private func lost() -> ClientError {
+        if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
+        return ClientError(
+            .connectionLost, "The UserDriver daemon at \(directory.socketPath) has closed the connection: it has ended or is restarting.")
+    }
+
+    /// The next reply with the descriptors that came with it, which are the caller's to close. `deadline` is CLOCK_MONOTONIC ns.
+    func receive(deadline: UInt64? = nil) throws(ClientError) -> (reply: VarlinkReply, descriptors: [Int32]) {
+        while true {
+            do throws(WireError) {
+                switch try socket.receiveNow(VarlinkReply.self) {
+                case .message(let reply, let descriptors): return (reply, descriptors)
+                case .nothing: break
+                case .end: throw WireError(.disconnected, operation: "recvmsg")
+                }
+            } catch {
+                throw failure(error)
+            }
+            try waitForBytes(until: deadline)
+        }
+    }
+
+    private func waitForBytes(until deadline: UInt64?) throws(ClientError) {
+        while true {
+            var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
+            var milliseconds: Int32 = -1
+            if let deadline {
+                let now = clinux_monotonic_ns()
+                guard now < deadline else {
+                    throw ClientError(.timedOut, "The UserDriver daemon at \(directory.socketPath) did not answer in time.")
+                }
+                milliseconds = Int32(min((deadline - now + 999_999) / 1_000_000, 1_000_000))
+            }
+            let ready = poll(&entry, 1, milliseconds)
+            if ready > 0 { return }
+            if ready < 0, errno != EINTR { throw .system("Waiting for the daemon", errno) }
+        }
+    }
+
+    /// One call, one reply: its parameters, or the error it carries. Descriptors that nobody asked for are closed.
+    func call(_ method: String, _ parameters: JSONValue, deadline: UInt64) throws(ClientError) -> JSONValue {
+        try send(method, parameters)
+        let (reply, descriptors) = try receive(deadline: deadline)
+        for descriptor in descriptors { close(descriptor) }
+        return try Self.result(reply)
+    }
+
+    static func result(_ reply: VarlinkReply) throws(ClientError) -> JSONValue {
+        if let error = reply.error { throw ClientError.remote(name: error, message: reply.parameters["message"]?.stringValue) }
+        return reply.parameters
+    }
+}

@@ -1,0 +1,53 @@
+// What happens to devices, as it happens.
+
+import Wire
+
+/// Something that happened to a device.
+public struct DeviceEvent: Codable, Hashable, Sendable {
+    /// Wall-clock time, ISO 8601.
+    public var time: String
+    /// The device's id, empty where it concerns the daemon itself.
+    public var device: String
+    /// A word for programs: `"absent"`, `"running"`, `"restarted"`…
+    public var event: String
+    /// A sentence for people.
+    public var message: String
+}
+
+/// The daemon's events from the first call of `next` on. Iterating throws `ClientError`.
+public struct DeviceEvents: AsyncSequence, Sendable {
+    public typealias Element = DeviceEvent
+    let runtimeDirectory: RuntimeDirectory
+
+    public struct Iterator: AsyncIteratorProtocol {
+        var base: AsyncThrowingStream<DeviceEvent, any Error>.Iterator
+        public mutating func next() async throws -> DeviceEvent? { try await base.next() }
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        let cancellation = Cancellation()
+        let directory = runtimeDirectory
+        // A reader that lags a thousand events behind loses the oldest: nobody reads that far back, and memory stays bounded.
+        let (stream, continuation) = AsyncThrowingStream.makeStream(
+            of: DeviceEvent.self, bufferingPolicy: .bufferingNewest(1000))
+        continuation.onTermination = { _ in cancellation.cancel() }
+        ClientThread.start("userdriver-news") {
+            do throws(ClientError) {
+                let connection = try DaemonConnection(directory)
+                cancellation.enter(connection)
+                try connection.send("\(InterfaceDescription.management.name).Events", .object([:]), more: true)
+                while true {
+                    let (reply, descriptors) = try connection.receive()
+                    closeAll(descriptors)
+                    continuation.yield(
+                        try UserDriverClient.decode(DeviceEvent.self, try DaemonConnection.result(reply), of: "Events"))
+                    if !reply.continues { break }
+                }
+                continuation.finish()
+            } catch {
+                continuation.finish(throwing: error)
+            }
+        }
+        return Iterator(base: stream.makeAsyncIterator())
+    }
+}

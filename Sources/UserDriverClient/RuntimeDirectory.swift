@@ -1,0 +1,107 @@
+// Where a daemon and its clients meet: the one place that knows the rule.
+
+import Glibc
+
+/// The folder that holds a daemon's socket.
+///
+/// A daemon that a person runs lives in `$XDG_RUNTIME_DIR/userdriver`, or, without that variable, in `/tmp/userdriver-UID`; the system's own in
+/// `/run/userdriver`. Clients look there in that order; `--runtime-dir` and `USERDRIVER_RUNTIME_DIR` say it outright.
+public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
+    public let path: String
+
+    public static let variable = "USERDRIVER_RUNTIME_DIR"
+    public static let system = RuntimeDirectory("/run/userdriver")
+    public static let socketName = "io.userdriver"
+
+    public init(_ path: String) {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        self.path = path
+    }
+
+    public var socketPath: String { path + "/" + Self.socketName }
+    public var description: String { path }
+
+    /// The environment's variables that the rule looks at.
+    public static func processEnvironment() -> [String: String] {
+        var variables: [String: String] = [:]
+        for name in [variable, "XDG_RUNTIME_DIR"] {
+            if let value = getenv(name) { variables[name] = String(cString: value) }
+        }
+        return variables
+    }
+
+    /// Whose daemon it is about.
+    public static func currentUser() -> UInt32 { geteuid() }
+
+    /// What is said outright: the option before the variable.
+    static func explicit(_ option: String?, _ environment: [String: String]) -> RuntimeDirectory? {
+        if let option, !option.isEmpty { return RuntimeDirectory(option) }
+        if let value = environment[variable], !value.isEmpty { return RuntimeDirectory(value) }
+        return nil
+    }
+
+    /// The folder of a daemon that this user runs themselves.
+    public static func own(
+        option: String? = nil, environment: [String: String] = processEnvironment(), user: UInt32 = currentUser()
+    ) -> RuntimeDirectory {
+        if let explicit = explicit(option, environment) { return explicit }
+        if let folder = environment["XDG_RUNTIME_DIR"], folder.hasPrefix("/") { return RuntimeDirectory(folder + "/userdriver") }
+        return RuntimeDirectory("/tmp/userdriver-\(user)")
+    }
+
+    /// Where a client looks, in this order, when it isn't told.
+    public static func candidates(
+        environment: [String: String] = processEnvironment(), user: UInt32 = currentUser()
+    ) -> [RuntimeDirectory] {
+        var found: [RuntimeDirectory] = []
+        for folder in [own(environment: environment.filter { $0.key != variable }, user: user), own(environment: [:], user: user), system]
+        where !found.contains(folder) {
+            found.append(folder)
+        }
+        return found
+    }
+
+    /// The folder of the daemon that a client should talk to: what it was told, else the first candidate that holds a socket, else the first
+    /// candidate (where its daemon would be if it ran).
+    public static func client(
+        option: String? = nil, environment: [String: String] = processEnvironment(), user: UInt32 = currentUser()
+    ) -> RuntimeDirectory {
+        if let explicit = explicit(option, environment) { return explicit }
+        let candidates = candidates(environment: environment, user: user)
+        return candidates.first { $0.holdsSocket(trusting: user) } ?? candidates[0]
+    }
+
+    /// Whether a socket lies in the folder, and the folder is one that nobody else could have put there.
+    private func holdsSocket(trusting user: UInt32) -> Bool {
+        var folder = stat()
+        guard lstat(path, &folder) == 0, folder.st_mode & S_IFMT == S_IFDIR else { return false }
+        guard folder.st_uid == user || folder.st_uid == 0 else { return false }
+        var socket = stat()
+        return lstat(socketPath, &socket) == 0 && socket.st_mode & S_IFMT == S_IFSOCK
+    }
+
+    /// Makes the folder, for its owner only, or checks that the one which is there is such a folder.
+    public func create() throws(ClientError) {
+        guard path.hasPrefix("/") else {
+            throw ClientError(.invalidParameter, "The runtime folder \(path) has to be an absolute path.")
+        }
+        guard socketPath.utf8.count < 108 else {
+            throw ClientError(
+                .invalidParameter, "The runtime folder \(path) is too long for a socket's address (its path may have 92 bytes).")
+        }
+        if mkdir(path, 0o700) == 0 { return }
+        guard errno == EEXIST else {
+            throw .system("Making the runtime folder \(path)", errno, code: errno == EACCES ? .notPermitted : .failed)
+        }
+        var folder = stat()
+        guard lstat(path, &folder) == 0 else { throw .system("Looking at the runtime folder \(path)", errno) }
+        guard folder.st_mode & S_IFMT == S_IFDIR, folder.st_uid == geteuid() else {
+            throw ClientError(
+                .notPermitted, "\(path) is not a folder of yours: somebody else made it. Choose another one with --runtime-dir.")
+        }
+        guard folder.st_mode & 0o077 == 0 || chmod(path, 0o700) == 0 else {
+            throw .system("Making the runtime folder \(path) private", errno, code: .notPermitted)
+        }
+    }
+}

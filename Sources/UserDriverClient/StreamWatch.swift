@@ -1,0 +1,235 @@
+// The control side of a stream: a Watch connection, kept up by a thread of its own, that brings rings and news.
+
+import CLinux
+import FrameRing
+import Glibc
+import Synchronization
+import Wire
+
+/// A ring that the daemon has handed over.
+struct OpenedRing: Sendable {
+    let reader: FrameRingReader
+    let description: StreamDescription?
+    /// The ring is new: it is read from its first frame, not from now on.
+    let startsAtFirst: Bool
+}
+
+/// One reply of `Watch`, understood.
+struct WatchReply: Sendable {
+    var event: String
+    var device: String
+    var generation: UInt32
+    var restarts: Int
+    var message: String
+    var ring: OpenedRing?
+    var description: StreamDescription?
+    var continues: Bool
+
+    /// Takes over the descriptors: they are closed when this returns or throws.
+    init(_ reply: VarlinkReply, _ descriptors: [Int32]) throws(ClientError) {
+        defer { closeAll(descriptors) }
+        let parameters = try DaemonConnection.result(reply)
+        guard let event = parameters["event"]?.stringValue else { throw UserDriverClient.malformed("Watch") }
+        self.event = event
+        device = parameters["device"]?.stringValue ?? ""
+        generation = UInt32(clamping: parameters["generation"]?.intValue ?? 0)
+        restarts = max(0, parameters["restarts"]?.intValue ?? 0)
+        message = parameters["message"]?.stringValue ?? ""
+        description = StreamDescription(parameters["description"])
+        continues = reply.continues
+        guard let facts = parameters["ring"], facts != .null else { return }
+        guard let capacity = facts["capacity"]?.intValue, let slotCount = facts["slotCount"]?.intValue,
+            let geometry = FrameRingGeometry(capacity: capacity, slotCount: slotCount), let descriptor = descriptors.first
+        else { throw UserDriverClient.malformed("Watch") }
+        do throws(FrameRingError) {
+            let reader = try FrameRingReader(descriptor: descriptor, geometry: geometry)
+            ring = OpenedRing(reader: reader, description: description, startsAtFirst: event == "changed")
+        } catch {
+            throw ClientError(.malformedReply, "The daemon's frame ring can't be used: \(error).")
+        }
+    }
+}
+
+func closeAll(_ descriptors: [Int32]) {
+    for descriptor in descriptors { close(descriptor) }
+}
+
+/// Keeps a stream's Watch connection: opens it, passes on what it brings, opens it again after the daemon was away.
+final class StreamWatch: Sendable {
+    enum News: Sendable {
+        case ring(OpenedRing)
+        case event(FrameEvent)
+    }
+    enum End: Sendable {
+        case reason(String?)
+        case failure(ClientError)
+    }
+    private struct State {
+        var news: [News] = []
+        var isStopped = false
+        var end: End?
+    }
+
+    let alarm = ReaderAlarm()
+    let opening: WatchReply
+    private let directory: RuntimeDirectory
+    private let request: JSONValue
+    private let options: FrameStream.Options
+    private let cancellation: Cancellation
+    private let first: DaemonConnection
+    private let state = Mutex(State())
+    /// Beyond this many unread events the oldest go: nobody reads, and memory stays bounded. Rings are kept.
+    private static let maximumNews = 1000
+
+    /// Opens the stream, on the caller's thread.
+    init(
+        directory: RuntimeDirectory, selector: String?, request: CameraRequest, options: FrameStream.Options, cancellation: Cancellation
+    ) throws(ClientError) {
+        self.directory = directory
+        self.options = options
+        self.cancellation = cancellation
+        do {
+            self.request = try JSONValue(encoding: request)
+        } catch {
+            throw ClientError(.invalidParameter, "The request can't be written as JSON: \(error).")
+        }
+        let deadline = clinux_monotonic_ns() + options.openTimeout.clientNanoseconds
+        let comeback = Comeback(directory, cancellation: cancellation)
+        var retriable: Set<ClientError.Code> = [.deviceUnavailable, .driverRestarted, .connectionLost]
+        if options.waitsForDevice { retriable.formUnion([.noSuchDevice, .daemonNotRunning]) }
+        while true {
+            do throws(ClientError) {
+                (first, opening) = try Self.open(directory, selector, self.request, deadline, cancellation)
+                return
+            } catch {
+                guard retriable.contains(error.code), clinux_monotonic_ns() < deadline, !cancellation.isCancelled else { throw error }
+                comeback.wait(until: deadline)
+                if cancellation.isCancelled { throw ClientError(.stopped, "The stream was stopped before it was open.") }
+            }
+        }
+    }
+
+    private static func open(
+        _ directory: RuntimeDirectory, _ selector: String?, _ request: JSONValue, _ deadline: UInt64, _ cancellation: Cancellation
+    ) throws(ClientError) -> (DaemonConnection, WatchReply) {
+        let connection = try DaemonConnection(directory)
+        cancellation.enter(connection)
+        var parameters: [String: JSONValue] = ["request": request]
+        if let selector { parameters["device"] = .string(selector) }
+        try connection.send("\(InterfaceDescription.management.name).Watch", .object(parameters), more: true)
+        let (reply, descriptors) = try connection.receive(deadline: deadline)
+        return (connection, try WatchReply(reply, descriptors))
+    }
+
+    /// Begins to pass on news. Once only.
+    func start() {
+        ClientThread.start("userdriver-watch") { self.run() }
+    }
+
+    func stop() {
+        state.withLock { $0.isStopped = true }
+        cancellation.cancel()
+        alarm.ring()
+    }
+
+    var isStopped: Bool { state.withLock { $0.isStopped } }
+    /// Set once nothing more will come.
+    var end: End? { state.withLock { $0.end } }
+    var firstNews: News? { state.withLock { $0.news.first } }
+    func dropFirstNews() { state.withLock { _ = $0.news.removeFirst() } }
+
+    private func post(_ news: News...) {
+        state.withLock { state in
+            state.news += news
+            if state.news.count > Self.maximumNews,
+                let index = state.news.firstIndex(where: { if case .event = $0 { true } else { false } })
+            {
+                state.news.remove(at: index)
+            }
+        }
+        alarm.ring()
+    }
+
+    private func finish(_ end: End) {
+        state.withLock { $0.end = end }
+        alarm.ring()
+    }
+
+    private func run() {
+        post(first: opening)
+        var connection = first
+        while !isStopped {
+            do throws(ClientError) {
+                let (reply, descriptors) = try connection.receive()
+                let news = try WatchReply(reply, descriptors)
+                pass(news)
+                guard news.continues, news.event != "ended" else { return finish(.reason(news.message)) }
+            } catch {
+                if isStopped { break }
+                guard [.connectionLost, .malformedReply].contains(error.code) else { return finish(.failure(error)) }
+                connection.stop()
+                post(.event(.supervisorLost(error.message)))
+                guard let next = reconnect() else { break }
+                connection = next
+            }
+        }
+        state.withLock { if $0.end == nil { $0.end = .reason(nil) } }
+        alarm.ring()
+    }
+
+    /// What the first reply says besides its ring, which the stream has taken itself.
+    private func post(first reply: WatchReply) {
+        var rest = reply
+        rest.ring = nil
+        pass(rest)
+        if !reply.continues { finish(.reason(reply.message)) }
+    }
+
+    private func pass(_ reply: WatchReply) {
+        var news: [News] = []
+        if let ring = reply.ring { news.append(.ring(ring)) }
+        switch reply.event {
+        case "opened", "ended": break
+        case "restarted":
+            news.append(
+                .event(.driverRestarted(generation: reply.generation, restarts: reply.restarts, message: reply.message)))
+        case "absent": news.append(.event(.deviceAbsent(reply.message)))
+        case "back": news.append(.event(.deviceBack(generation: reply.generation, message: reply.message)))
+        case "failed": news.append(.event(.driverFailed(reply.message)))
+        case "changed": news.append(.event(.changed(reply.description)))
+        default: if !reply.message.isEmpty { news.append(.event(.notice(reply.message))) }
+        }
+        for item in news { post(item) }
+    }
+
+    /// Looks for the daemon until it is back and has the device, or nobody wants the stream any more.
+    private func reconnect() -> DaemonConnection? {
+        let comeback = Comeback(directory, cancellation: cancellation)
+        let giveUp = options.giveUpAfter.map { clinux_monotonic_ns() + $0.clientNanoseconds }
+        while !isStopped {
+            do throws(ClientError) {
+                let deadline = min(giveUp ?? .max, clinux_monotonic_ns() + options.openTimeout.clientNanoseconds)
+                let (connection, reply) = try Self.open(directory, opening.device, request, deadline, cancellation)
+                guard reply.continues else {
+                    finish(.reason(reply.message))
+                    return nil
+                }
+                pass(reply)
+                post(.event(.supervisorBack(generation: reply.generation)))
+                return connection
+            } catch {
+                if isStopped { return nil }
+                if [.notSupported, .invalidParameter].contains(error.code) {
+                    finish(.failure(error))
+                    return nil
+                }
+                if let giveUp, clinux_monotonic_ns() >= giveUp {
+                    finish(.failure(error))
+                    return nil
+                }
+                comeback.wait(until: giveUp ?? .max)
+            }
+        }
+        return nil
+    }
+}

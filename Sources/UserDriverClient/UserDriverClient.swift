@@ -1,0 +1,107 @@
+// The way to the daemon: what devices there are, how they are, and what can be done with them.
+
+import CLinux
+public import Wire
+
+/// A client of the UserDriver daemon. Each call makes a connection of its own, on a thread of its own: nothing blocks Swift's tasks.
+public struct UserDriverClient: Sendable {
+    public let runtimeDirectory: RuntimeDirectory
+    /// How long a call may take before it throws `timedOut`.
+    public var callTimeout: Duration = .seconds(15)
+
+    /// `nil`: the daemon that `RuntimeDirectory.client` finds. Nothing is connected yet.
+    public init(runtimeDirectory: RuntimeDirectory? = nil) {
+        self.runtimeDirectory = runtimeDirectory ?? RuntimeDirectory.client()
+    }
+
+    /// A client whose daemon has answered. Throws `ClientError` `daemonNotRunning`, `notPermitted`.
+    public static func connect(runtimeDirectory: RuntimeDirectory? = nil) async throws(ClientError) -> UserDriverClient {
+        let client = UserDriverClient(runtimeDirectory: runtimeDirectory)
+        _ = try await client.devices()
+        return client
+    }
+
+    /// Every device that is attached or was. With a selector the one it names: an id, `vid:pid`, a bus path or a part of the name.
+    public func devices(_ selector: String? = nil) async throws(ClientError) -> [DeviceStatus] {
+        try Self.decode([DeviceStatus].self, try await call("Status", ["device": selector])["devices"], of: "Status")
+    }
+
+    /// The device that the selector names; without one, the only one.
+    public func device(_ selector: String? = nil) async throws(ClientError) -> DeviceStatus {
+        let devices = try await devices(selector)
+        guard let device = devices.first else {
+            throw ClientError(.noSuchDevice, selector.map { "No device fits \"\($0)\"." } ?? "No device is attached.")
+        }
+        guard devices.count == 1 else {
+            throw ClientError(
+                .ambiguousDevice, "Say which device: \(devices.map { "\"\($0.id)\"" }.joined(separator: ", ")) would fit.")
+        }
+        return device
+    }
+
+    /// A device's descriptors as it gave them.
+    public func inspect(_ selector: String? = nil) async throws(ClientError) -> DeviceInspection {
+        let reply = try await call("Inspect", ["device": selector])
+        guard let inspection = DeviceInspection(reply) else { throw Self.malformed("Inspect") }
+        return inspection
+    }
+
+    /// Ends the device's driver and starts it again; closes an open circuit.
+    public func restart(_ selector: String? = nil) async throws(ClientError) {
+        _ = try await call("Restart", ["device": selector])
+    }
+
+    /// What drivers died of, oldest first.
+    public func crashes(_ selector: String? = nil) async throws(ClientError) -> [CrashReport] {
+        try Self.decode([CrashReport].self, try await call("Crashes", ["device": selector])["crashes"], of: "Crashes")
+    }
+
+    /// A device on another machine: `usbip://HOST[:PORT]/BUSID`. It is looked for until it is detached.
+    public func attach(_ url: String) async throws(ClientError) { _ = try await call("Attach", ["url": url]) }
+    public func detach(_ url: String) async throws(ClientError) { _ = try await call("Detach", ["url": url]) }
+
+    /// A camera; without a selector, the only one.
+    public func camera(_ selector: String? = nil) -> Camera { Camera(client: self, selector: selector) }
+
+    /// What happens to all devices from now on. The sequence ends with `connectionLost` when the daemon goes.
+    public func events() -> DeviceEvents { DeviceEvents(runtimeDirectory: runtimeDirectory) }
+
+    // MARK: - Calls
+
+    func call(
+        _ method: String, of interface: InterfaceDescription = .management, _ arguments: [String: String?] = [:],
+        _ values: [String: JSONValue] = [:]
+    ) async throws(ClientError) -> JSONValue {
+        var parameters = values
+        for (name, value) in arguments { if let value { parameters[name] = .string(value) } }
+        let object = JSONValue.object(parameters)
+        let (directory, timeout) = (runtimeDirectory, callTimeout)
+        return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
+            let connection = try DaemonConnection(directory)
+            cancellation.enter(connection)
+            return try connection.call("\(interface.name).\(method)", object, deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
+        }
+    }
+
+    static func malformed(_ method: String) -> ClientError {
+        ClientError(.malformedReply, "The daemon's reply to \(method) is not what this client understands: are both of the same version?")
+    }
+
+    static func decode<T: Decodable>(_ type: T.Type, _ value: JSONValue?, of method: String) throws(ClientError) -> T {
+        guard let value else { throw malformed(method) }
+        do {
+            return try value.decoded(as: type)
+        } catch {
+            throw malformed(method)
+        }
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds: 0 for negative durations, at most a hundred years.
+    var clientNanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        return UInt64(min(seconds, 3_000_000_000)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+    }
+}
