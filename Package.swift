@@ -19,11 +19,13 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func executable(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+func executable(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil, exclude: [String] = []
+) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
     .testTarget(
         name: name + "Tests", dependencies: [.target(name: name)] + dependencies, resources: resources,
         swiftSettings: swiftSettings)
@@ -54,6 +56,7 @@ let package = Package(
         .systemLibrary(
             name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // USB core, its backends, the class protocols.
         library("USB"),
@@ -75,7 +78,7 @@ let package = Package(
         executable("userdriverd", ["Supervisor", log, lifecycle, arguments]),
 
         // Clients.
-        library("Pictures", ["CTurboJPEG", "CPNG"]),
+        library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
         library("UserDriverClient", ["Wire", "FrameRing", "CLinux"]),
         executable(
             "UserDriverCLI",
@@ -88,7 +91,11 @@ let package = Package(
         library("USBEmulation", ["USB", "USBIP", "CLinux"]),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
 
-        // Tests.
+        // Tests. `fuzz` runs the parsers on bytes that nobody meant.
+        executable("fuzz", ["USB", "UVC"], path: "Sources/Fuzz"),
+        tests("USB"),
+        tests("UVC", ["USB"]),
+        tests("Pictures", []),
         tests("Spawn", ["CLinux"]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["CLinux"]),

@@ -1,0 +1,3 @@
+// zlib, of which only the CRC-32 is used.
+#pragma once
+#include <zlib.h>
