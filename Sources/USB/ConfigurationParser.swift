@@ -95,20 +95,20 @@ struct ConfigurationParser {
     private mutating func take(_ descriptor: RawDescriptor) {
         switch descriptor.type {
         case DescriptorType.interface:
-            guard let interface = InterfaceDescriptor(descriptor) else { return keepShort(descriptor, "interface") }
+            guard let interface = InterfaceDescriptor(descriptor) else { return keepShort(descriptor, "an interface") }
             if !seen.insert(UInt16(interface.number) << 8 | UInt16(interface.alternateSetting)).inserted {
                 oddities.add(.wrong, .duplicate, at: descriptor.offset, "\(interface.place) is there twice.")
             }
             configuration.interfaces.append(interface)
         case DescriptorType.interfaceAssociation:
-            guard let association = InterfaceAssociation(descriptor) else { return keepShort(descriptor, "interface association") }
+            guard let association = InterfaceAssociation(descriptor) else { return keepShort(descriptor, "an interface association") }
             configuration.associations.append(association)
         case DescriptorType.endpoint:
             takeEndpoint(descriptor)
         case DescriptorType.superSpeedCompanion:
             takeCompanion(descriptor)
         case DescriptorType.superSpeedPlusIsochronousCompanion:
-            guard let bytes = descriptor.doubleWord(at: 4) else { return keepShort(descriptor, "SuperSpeedPlus companion") }
+            guard let bytes = descriptor.doubleWord(at: 4) else { return keepShort(descriptor, "a SuperSpeedPlus companion") }
             if !changeLastEndpoint({ $0.superSpeedPlusBytesPerInterval = bytes }) { keep(descriptor) }
         case DescriptorType.device, DescriptorType.configuration:
             oddities.add(.lost, .misplaced, at: descriptor.offset, "A descriptor of type \(descriptor.type) stands inside a configuration.")
@@ -118,7 +118,7 @@ struct ConfigurationParser {
     }
 
     private mutating func takeEndpoint(_ descriptor: RawDescriptor) {
-        guard let endpoint = EndpointDescriptor(descriptor) else { return keepShort(descriptor, "endpoint") }
+        guard let endpoint = EndpointDescriptor(descriptor) else { return keepShort(descriptor, "an endpoint") }
         guard let last = configuration.interfaces.indices.last else {
             oddities.add(.lost, .misplaced, at: descriptor.offset, "\(endpoint.address) stands before the first interface.")
             return keep(descriptor)
@@ -138,7 +138,7 @@ struct ConfigurationParser {
     }
 
     private mutating func takeCompanion(_ descriptor: RawDescriptor) {
-        guard let companion = SuperSpeedCompanion(descriptor) else { return keepShort(descriptor, "SuperSpeed companion") }
+        guard let companion = SuperSpeedCompanion(descriptor) else { return keepShort(descriptor, "a SuperSpeed companion") }
         if !changeLastEndpoint({ $0.superSpeed = companion }) {
             oddities.add(.wrong, .misplaced, at: descriptor.offset, "A SuperSpeed companion follows no endpoint.")
             keep(descriptor)
@@ -146,7 +146,7 @@ struct ConfigurationParser {
     }
 
     private mutating func keepShort(_ descriptor: RawDescriptor, _ what: String) {
-        oddities.add(.lost, .length, at: descriptor.offset, "An \(what) descriptor of \(descriptor.count) bytes is too short.")
+        oddities.add(.lost, .length, at: descriptor.offset, "The descriptor of \(what) is only \(descriptor.count) bytes long.")
         keep(descriptor)
     }
 
