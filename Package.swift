@@ -91,6 +91,10 @@ let package = Package(
         library("USBEmulation", ["USB", "USBIP", "CLinux"]),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
 
+        // Figures against a yardstick in C.
+        .target(name: "CBenchmarks"),
+        executable("benchmarks", ["USB", "UVC", "CBenchmarks"], path: "Sources/Benchmarks"),
+
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable("fuzz", ["USB", "UVC"], path: "Sources/Fuzz"),
         tests("USB"),

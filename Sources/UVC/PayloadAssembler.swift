@@ -1,0 +1,398 @@
+// Payloads become frames: the bytes of isochronous packets and bulk payloads go straight into a frame's slot (UVC 1.5 §2.4.3).
+import Glibc
+public import USB
+
+/// Assembles frames. A step is a pure function of `state`, the transfer and the slot: no allocation, no clock, one copy of each byte.
+///
+/// Feed each completed transfer like this; a frame that ends in the middle of a transfer is returned at once, so that the caller can publish
+/// it and give another slot for what follows:
+///
+///     while let frame = assembler.isochronous(bytes, packets: packets, at: time, into: slot) {
+///         // publish, and take the next slot
+///     }
+public struct PayloadAssembler: Sendable {
+    /// What is known of a stream's frames beforehand.
+    public struct Settings: Hashable, Sendable {
+        /// How a frame shows whether it is whole.
+        public enum Content: Hashable, Sendable {
+            /// By its first and last marker.
+            case mjpeg
+            /// By its length in bytes; 0 where that is unknown.
+            case uncompressed(length: Int)
+            /// Not at all.
+            case other
+        }
+        public var content: Content
+        /// `dwMaxPayloadTransferSize`, where a bulk payload ends at the latest; 0 where only a short transfer ends it.
+        public var maxPayloadSize: Int
+        /// Nanoseconds from one isochronous packet to the next, 0 if unknown: tells when a frame's first packet came.
+        public var packetInterval: UInt64
+        /// FID never toggles: only EOF ends a frame (uvcvideo's quirk 0x10). Noticed by itself after two lost frames.
+        public var ignoresFrameID: Bool
+        /// EOF may get lost without FID toggling: a payload that begins a JPEG ends the frame before (uvcvideo's quirk 0x20000).
+        public var endsAtJPEGStart: Bool
+
+        public init(
+            content: Content, maxPayloadSize: Int = 0, packetInterval: UInt64 = 0, ignoresFrameID: Bool = false,
+            endsAtJPEGStart: Bool = false
+        ) {
+            self.content = content
+            self.maxPayloadSize = maxPayloadSize
+            self.packetInterval = packetInterval
+            self.ignoresFrameID = ignoresFrameID
+            self.endsAtJPEGStart = endsAtJPEGStart
+        }
+    }
+
+    public let settings: Settings
+    public var state: AssemblyState
+
+    public init(settings: Settings, state: AssemblyState = AssemblyState()) {
+        self.settings = settings
+        self.state = state
+    }
+
+    private enum Step {
+        case taken
+        /// The frame ended before this payload, which is to be taken again.
+        case endedBefore
+        case endedAfter
+    }
+
+    // MARK: Isochronous
+
+    /// Takes a transfer's packets, one payload each, up to the next frame's end.
+    /// - Parameters:
+    ///   - bytes: the transfer's buffer, which the packets' offsets refer to.
+    ///   - time: CLOCK_MONOTONIC nanoseconds when the transfer completed.
+    ///   - slot: where the frame's bytes go; the same until a frame is returned.
+    /// - Returns: the frame that ended; `nil` once the transfer is used up.
+    public mutating func isochronous(
+        _ bytes: UnsafeRawBufferPointer, packets: [IsochronousPacket], at time: UInt64, into slot: UnsafeMutableRawBufferPointer
+    ) -> AssembledFrame? {
+        packets.withUnsafeBufferPointer { isochronous(bytes, packets: $0, at: time, into: slot) }
+    }
+
+    /// The same for packets that lie elsewhere than in an array.
+    public mutating func isochronous(
+        _ bytes: UnsafeRawBufferPointer, packets: UnsafeBufferPointer<IsochronousPacket>, at time: UInt64,
+        into slot: UnsafeMutableRawBufferPointer
+    ) -> AssembledFrame? {
+        guard let base = bytes.baseAddress else {
+            state.position = 0
+            return nil
+        }
+        var index = Int(state.position)
+        while index < packets.count {
+            let packet = packets[index]
+            let length = packet.actualLength
+            guard case .completed = packet.status else {
+                packetFailed()
+                index += 1
+                continue
+            }
+            // Packets that point outside the transfer are as good as lost.
+            guard length > 0, packet.offset >= 0, packet.offset <= bytes.count, length <= bytes.count - packet.offset else {
+                if length != 0 { packetFailed() }
+                index += 1
+                continue
+            }
+            let payload = UnsafeRawBufferPointer(start: base + packet.offset, count: length)
+            let age = UInt64(packets.count - 1 - index) &* settings.packetInterval
+            switch take(payload, at: time > age ? time - age : 0, into: slot) {
+            case .taken: index += 1
+            case .endedBefore:
+                if let frame = finish(slot) {
+                    state.position = UInt32(truncatingIfNeeded: index)
+                    return frame
+                }
+            case .endedAfter:
+                index += 1
+                if let frame = finish(slot) {
+                    state.position = UInt32(truncatingIfNeeded: index)
+                    return frame
+                }
+            }
+        }
+        state.position = 0
+        return nil
+    }
+
+    @inline(__always)
+    private mutating func take(_ payload: UnsafeRawBufferPointer, at time: UInt64, into slot: UnsafeMutableRawBufferPointer) -> Step {
+        guard payload.count >= 2, Int(payload[0]) >= 2, Int(payload[0]) <= payload.count, let base = payload.baseAddress else {
+            payloadMalformed()
+            return .taken
+        }
+        let header = Int(payload[0])
+        let flags = payload[1]
+        // Nearly every packet: the frame goes on.
+        let special = PayloadHeader.Flag.frameID | PayloadHeader.Flag.endOfFrame | PayloadHeader.Flag.error
+        if state.isInFrame == 1, flags & special == state.frameID, !settings.endsAtJPEGStart {
+            let count = payload.count &- header
+            if count > 0 { append(UnsafeRawBufferPointer(start: base + header, count: count), into: slot) }
+            return .taken
+        }
+        switch begin(payload, header: header, at: time) {
+        case .ends: return .endedBefore
+        case .drop: drop(payload.count - header, flags: flags)
+        case .accept:
+            append(UnsafeRawBufferPointer(rebasing: payload[header...]), into: slot)
+            if flags & PayloadHeader.Flag.endOfFrame != 0 { return .endedAfter }
+        }
+        return .taken
+    }
+
+    // MARK: Bulk
+
+    /// Takes a bulk transfer's bytes up to the next frame's end. A payload may span transfers, and a transfer several payloads.
+    /// - Parameters:
+    ///   - bytes: what was received.
+    ///   - requested: how much could have been; less means that a short packet ended the payload.
+    ///   - status: how the transfer ended.
+    /// - Returns: the frame that ended; `nil` once the transfer is used up.
+    public mutating func bulk(
+        _ bytes: UnsafeRawBufferPointer, requested: Int, status: TransferStatus = .completed, at time: UInt64,
+        into slot: UnsafeMutableRawBufferPointer
+    ) -> AssembledFrame? {
+        let limit = settings.maxPayloadSize > 0 ? settings.maxPayloadSize : .max
+        var position = min(Int(state.position), bytes.count)
+        while position < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+            if state.isInPayload == 0 {
+                guard let header = beginBulkPayload(rest, at: time) else {
+                    if let frame = finish(slot) {
+                        state.position = UInt32(truncatingIfNeeded: position)
+                        return frame
+                    }
+                    continue
+                }
+                position += header
+                continue
+            }
+            let count = min(rest.count, max(0, limit - Int(state.payloadLength)))
+            if state.skipsPayload == 0 {
+                append(UnsafeRawBufferPointer(rebasing: rest[..<count]), into: slot)
+            } else {
+                state.droppedBytes = state.droppedBytes.addingSaturated(count)
+            }
+            position += count
+            state.payloadLength = state.payloadLength.addingSaturated(count)
+            if Int(state.payloadLength) >= limit, let frame = endBulkPayload(slot) {
+                state.position = UInt32(truncatingIfNeeded: position)
+                return frame
+            }
+        }
+        var ends = bytes.count < requested
+        if case .completed = status {
+        } else {
+            if state.position < bytes.count || bytes.isEmpty { packetFailed() }
+            ends = true
+        }
+        if ends, state.isInPayload != 0, let frame = endBulkPayload(slot) {
+            state.position = UInt32(truncatingIfNeeded: bytes.count)
+            return frame
+        }
+        state.position = 0
+        return nil
+    }
+
+    /// Looks at a bulk payload's header. Its length; or `nil` where a frame ended before it.
+    private mutating func beginBulkPayload(_ payload: UnsafeRawBufferPointer, at time: UInt64) -> Int? {
+        var header = min(payload.count, 2)
+        var skips = true
+        var flags: UInt8 = 0
+        if payload.count >= 2, payload[0] >= 2, payload[0] <= payload.count {
+            header = Int(payload[0])
+            flags = payload[1]
+            switch begin(payload, header: header, at: time) {
+            case .ends: return nil
+            case .drop: break
+            case .accept: skips = false
+            }
+        } else {
+            payloadMalformed()
+        }
+        state.isInPayload = 1
+        state.payloadFlags = flags
+        state.skipsPayload = skips ? 1 : 0
+        state.payloadLength = UInt32(header)
+        return header
+    }
+
+    private mutating func endBulkPayload(_ slot: UnsafeMutableRawBufferPointer) -> AssembledFrame? {
+        state.isInPayload = 0
+        state.payloadLength = 0
+        guard state.skipsPayload == 0 else {
+            drop(0, flags: state.payloadFlags)
+            return nil
+        }
+        guard state.payloadFlags & PayloadHeader.Flag.endOfFrame != 0 else { return nil }
+        return finish(slot)
+    }
+
+    // MARK: Frames
+
+    private enum Beginning {
+        case accept
+        case drop
+        case ends
+    }
+
+    /// What a payload's header means for the frame in the making.
+    private mutating func begin(_ payload: UnsafeRawBufferPointer, header: Int, at time: UInt64) -> Beginning {
+        let flags = payload[1]
+        let frameID = flags & PayloadHeader.Flag.frameID
+        let hasData = payload.count > header
+        if state.isInFrame != 0 {
+            if frameID != state.frameID, !settings.ignoresFrameID { return .ends }
+            if settings.endsAtJPEGStart, state.length > 0, payload.count >= header + 2, payload[header] == 0xff, payload[header + 1] == 0xd8
+            {
+                state.frameID ^= PayloadHeader.Flag.frameID  // what follows has the same FID and is another frame
+                return .ends
+            }
+        } else {
+            // A payload without data begins nothing; one with the FID of the frame before belongs to it, and comes too late.
+            guard hasData, frameID != state.frameID || settings.ignoresFrameID || state.staleEnds >= 2 else { return .drop }
+            beginFrame(payload, frameID: frameID, at: time)
+        }
+        state.seenFlags |= flags & PayloadHeader.Flag.stillImage
+        if flags & PayloadHeader.Flag.error != 0 { state.damage |= FrameDamage.errorBit.rawValue }
+        return .accept
+    }
+
+    private mutating func beginFrame(_ payload: UnsafeRawBufferPointer, frameID: UInt8, at time: UInt64) {
+        if frameID != state.frameID { state.staleEnds = 0 }
+        state.isInFrame = 1
+        state.frameID = frameID
+        state.length = 0
+        state.captured = time
+        state.seenFlags = 0
+        state.droppedBytes = 0
+        guard let header = PayloadHeader(payload: payload) else { return }
+        if let time = header.presentationTime {
+            state.presentationTime = time
+            state.seenFlags |= PayloadHeader.Flag.presentationTime
+        }
+        if let clock = header.sourceClock {
+            state.sourceClockTime = clock.time
+            state.sourceClockFrame = clock.frameNumber
+            state.seenFlags |= PayloadHeader.Flag.sourceClock
+        }
+    }
+
+    @inline(__always)
+    private mutating func append(_ data: UnsafeRawBufferPointer, into slot: UnsafeMutableRawBufferPointer) {
+        let length = Int(state.length)
+        let room = slot.count - length
+        let count = data.count
+        if count <= room, let source = data.baseAddress, let target = slot.baseAddress {
+            memcpy(target + length, source, count)
+            state.length = UInt32(truncatingIfNeeded: length &+ count)
+        } else {
+            overflow(data, into: slot)
+        }
+    }
+
+    /// Takes what fits of a frame that is larger than its slot.
+    private mutating func overflow(_ data: UnsafeRawBufferPointer, into slot: UnsafeMutableRawBufferPointer) {
+        guard !data.isEmpty else { return }
+        let length = min(Int(state.length), slot.count)
+        let count = min(data.count, slot.count - length)
+        if count > 0 { slot[length...].copyBytes(from: data[..<count]) }
+        state.length = UInt32(truncatingIfNeeded: length + count)
+        state.damage |= FrameDamage.oversize.rawValue
+    }
+
+    /// Ends the frame. `nil` where there is none to show: no bytes came, or the stream was joined in its middle.
+    private mutating func finish(_ slot: UnsafeMutableRawBufferPointer) -> AssembledFrame? {
+        var length = min(Int(state.length), slot.count)
+        var damage = FrameDamage(rawValue: state.damage)
+        state.isInFrame = 0
+        state.length = 0
+        state.damage = 0
+        state.droppedBytes = 0
+        state.lastLength = UInt32(truncatingIfNeeded: length)
+        guard length > 0 else { return nil }
+        switch settings.content {
+        case .mjpeg:
+            let (end, faults) = JPEGBounds.check(UnsafeRawBufferPointer(rebasing: slot[..<length]))
+            length = end
+            damage.formUnion(faults)
+        case .uncompressed(let expected) where expected > 0:
+            if length < expected { damage.insert(.short) }
+            if length > expected {
+                damage.insert(.oversize)
+                length = expected
+            }
+        case .uncompressed, .other: break
+        }
+        let isFirst = state.isFirst != 0
+        state.isFirst = 0
+        if isFirst, !damage.isEmpty {
+            state.discardedFrames &+= 1
+            return nil
+        }
+        let flags = state.seenFlags
+        return AssembledFrame(
+            length: length, damage: damage, isStillImage: flags & PayloadHeader.Flag.stillImage != 0, captured: state.captured,
+            presentationTime: flags & PayloadHeader.Flag.presentationTime != 0 ? state.presentationTime : nil,
+            sourceClock: flags & PayloadHeader.Flag.sourceClock != 0
+                ? PayloadHeader.SourceClock(time: state.sourceClockTime, frameNumber: state.sourceClockFrame) : nil)
+    }
+
+    /// Counts what is dropped as belonging to the frame before. If whole frames are dropped that way, FID does not toggle.
+    private mutating func drop(_ count: Int, flags: UInt8) {
+        state.droppedBytes = state.droppedBytes.addingSaturated(count)
+        guard state.isInFrame == 0, flags & PayloadHeader.Flag.endOfFrame != 0, state.droppedBytes > state.lastLength / 2 else { return }
+        state.droppedBytes = 0
+        state.staleEnds = min(state.staleEnds, 254) + 1
+        state.discardedFrames &+= 1
+    }
+
+    private mutating func packetFailed() {
+        state.failedPackets &+= 1
+        note(.packetLost)
+    }
+
+    private mutating func payloadMalformed() {
+        state.malformedPayloads &+= 1
+        note(.malformedPayload)
+    }
+
+    /// Marks the frame in the making. Between frames what was lost shows in the next frame itself, unless nothing would show it.
+    private mutating func note(_ damage: FrameDamage) {
+        if state.isInFrame != 0 || settings.content == .other { state.damage |= damage.rawValue }
+    }
+}
+
+extension UInt32 {
+    fileprivate func addingSaturated(_ count: Int) -> UInt32 {
+        let sum = Int(self) + Swift.max(0, Swift.min(count, Int(UInt32.max)))
+        return UInt32(clamping: sum)
+    }
+}
+
+/// Where a JPEG begins and ends.
+enum JPEGBounds {
+    /// Zeros behind EOI that are taken for padding, and how far from the end EOI may stand among other bytes.
+    static let maximumPadding = 65_536
+    static let maximumTail = 64
+
+    /// The length without padding, and what is missing.
+    static func check(_ bytes: UnsafeRawBufferPointer) -> (length: Int, damage: FrameDamage) {
+        var damage: FrameDamage = []
+        if bytes.count < 2 || bytes[0] != 0xff || bytes[1] != 0xd8 { damage.insert(.noStart) }
+        var end = bytes.count
+        let lowest = max(2, bytes.count - maximumPadding)
+        while end > lowest, bytes[end - 1] == 0 { end -= 1 }
+        let last = max(2, end - maximumTail)
+        var candidate = end
+        while candidate >= last + 2 {
+            if bytes[candidate - 1] == 0xd9, bytes[candidate - 2] == 0xff { return (candidate, damage) }
+            candidate -= 1
+        }
+        damage.insert(.noEnd)
+        return (bytes.count, damage)
+    }
+}
