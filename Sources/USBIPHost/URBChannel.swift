@@ -1,0 +1,303 @@
+// A socket that carries URBs: who is in flight, what goes out, and the thread that reads what comes back.
+
+import CLinux
+import Glibc
+import USB
+import USBIP
+
+/// One imported device's connection. Every method may be called from any thread; replies are read on one thread of its own.
+///
+/// Nothing here changes the socket's own flags, which duplicates of the descriptor in other processes share.
+final class URBChannel: @unchecked Sendable {
+    // Sendable: `monitor` guards what changes, `sending` the socket's outgoing half; the reader's own state is used on its thread only.
+
+    /// Control transfers and unlinks that a server may leave unanswered.
+    static let mostPending = 4096
+
+    let socket: Int32
+    let deviceID: UInt32
+    let monitor = Monitor()
+    private let sending = Monitor()
+    private let settled = MonitorCondition()
+    let wake: Int32
+
+    // Guarded by `monitor`.
+    private var sequence: UInt32 = 0
+    private var pending: [UInt32: PendingTransfer] = [:]
+    private var victims: [UInt32: UInt32] = [:]
+    private(set) var failure: USBError?
+    private var isStopping = false
+    private var isClosed = false
+    private var reader: HostThread?
+
+    /// Owns the socket, also when it throws.
+    init(socket: Int32, deviceID: UInt32) throws(USBError) {
+        self.socket = socket
+        self.deviceID = deviceID
+        wake = clinux_eventfd()
+        guard wake >= 0 else {
+            Glibc.close(socket)
+            throw USBError(.connection, operation: "eventfd", detail: errorText(-wake))
+        }
+        do throws(USBError) {
+            let reader = URBReader(channel: self)
+            self.reader = try HostThread(name: "usbip \(deviceID)") { reader.run() }
+        } catch {
+            Glibc.close(socket)
+            throw error
+        }
+    }
+
+    deinit { Glibc.close(wake) }
+
+    // MARK: Submitting
+
+    /// Puts a transfer in flight; `enqueued` runs with the monitor locked, before anything can complete it.
+    func submit(
+        _ transfer: PendingTransfer, command: SubmitCommand, message: UnsafeMutableRawBufferPointer, enqueued: () -> Void
+    ) throws(USBError) {
+        monitor.lock()
+        if let failure {
+            monitor.unlock()
+            throw failure
+        }
+        guard pending.count < Self.mostPending else {
+            monitor.unlock()
+            throw USBError(.busy, operation: "submit", detail: "\(Self.mostPending) transfers are unanswered")
+        }
+        var command = command
+        command.sequence = nextSequence()
+        command.deviceID = deviceID
+        transfer.sequence = command.sequence
+        pending[command.sequence] = transfer
+        enqueued()
+        monitor.unlock()
+
+        URBHeader.submit(command).encode(into: UnsafeMutableRawBufferPointer(rebasing: message[..<URBHeader.byteCount]))
+        sending.lock()
+        defer { sending.unlock() }
+        let data = UnsafeRawBufferPointer(transfer.buffer.bytes).prefix(transfer.length)
+        if transfer.isIn || data.isEmpty {
+            send(UnsafeRawBufferPointer(message))
+        } else {
+            send(UnsafeRawBufferPointer(rebasing: message[..<URBHeader.byteCount]))
+            send(UnsafeRawBufferPointer(rebasing: data))
+            send(UnsafeRawBufferPointer(rebasing: message[URBHeader.byteCount...]))
+        }
+    }
+
+    /// Asks the server to end transfers; each still completes.
+    func unlink(where isMeant: (PendingTransfer) -> Bool) {
+        monitor.lock()
+        var commands: [UnlinkCommand] = []
+        if failure == nil {
+            for (sequence, transfer) in pending where !transfer.isUnlinking && isMeant(transfer) {
+                transfer.isUnlinking = true
+                let command = UnlinkCommand(sequence: nextSequence(), deviceID: deviceID, victim: sequence)
+                victims[command.sequence] = sequence
+                commands.append(command)
+            }
+        }
+        monitor.unlock()
+        guard !commands.isEmpty else { return }
+        sending.lock()
+        defer { sending.unlock() }
+        for command in commands.sorted(by: { $0.victim < $1.victim }) {
+            URBHeader.unlink(command).bytes.withUnsafeBytes { send($0) }
+        }
+    }
+
+    /// With the monitor locked. Numbers in use are passed over when they come round again.
+    private func nextSequence() -> UInt32 {
+        repeat { sequence &+= 1 } while sequence == 0 || pending[sequence] != nil || victims[sequence] != nil
+        return sequence
+    }
+
+    /// Sends everything, with `sending` locked. A server that takes nothing for 5 s has failed.
+    private func send(_ bytes: UnsafeRawBufferPointer) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = clinux_send_now(socket, bytes.baseAddress! + sent, UInt(bytes.count - sent))
+            if count >= 0 {
+                sent += count
+                continue
+            }
+            guard count == -Int(EAGAIN) else {
+                return fail(USBError(.noDevice, operation: "send to the USB/IP server", detail: errorText(Int32(clamping: -count))))
+            }
+            var polled = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+            let ready = clinux_poll(&polled, 1, 5_000_000_000)
+            guard ready != 0 else {
+                return fail(
+                    USBError(.noDevice, operation: "send to the USB/IP server", detail: "it takes nothing any more"), isHostile: true)
+            }
+            monitor.lock()
+            let isOver = failure != nil
+            monitor.unlock()
+            if isOver { return }
+        }
+    }
+
+    // MARK: For the reader
+
+    /// The transfer that a reply is for. It stays in flight until `complete`.
+    func transfer(_ sequence: UInt32) -> PendingTransfer? {
+        monitor.lock()
+        defer { monitor.unlock() }
+        return pending[sequence]
+    }
+
+    func complete(_ transfer: PendingTransfer, _ status: TransferStatus, actualLength: Int, packets: [IsochronousPacket]) {
+        let now = clinux_monotonic_ns()
+        monitor.lock()
+        pending[transfer.sequence] = nil
+        transfer.actualLength = actualLength
+        transfer.packets = packets
+        transfer.finish(status, at: now)
+        if pending.isEmpty { settled.broadcast() }
+        monitor.unlock()
+    }
+
+    /// RET_UNLINK: no RET_SUBMIT comes any more. `false` when nothing was asked under that number.
+    func unlinked(_ sequence: UInt32) -> Bool {
+        let now = clinux_monotonic_ns()
+        monitor.lock()
+        defer { monitor.unlock() }
+        guard let victim = victims.removeValue(forKey: sequence) else { return false }
+        if let transfer = pending.removeValue(forKey: victim) { transfer.finish(transfer.givenUpAs, at: now) }
+        if pending.isEmpty { settled.broadcast() }
+        return true
+    }
+
+    /// Gives up control transfers whose time is over; when the next one's is, and whether the reader has to stop.
+    func expire() -> (next: UInt64?, stops: Bool) {
+        let now = clinux_monotonic_ns()
+        var next: UInt64?
+        var late: [UInt32] = []
+        monitor.lock()
+        for (sequence, transfer) in pending {
+            guard let deadline = transfer.deadline else { continue }
+            if deadline <= now {
+                late.append(sequence)
+                transfer.deadline = nil
+                transfer.continuation?.resume(returning: transfer.givenUpAs)
+                transfer.continuation = nil
+            } else {
+                next = min(next ?? deadline, deadline)
+            }
+        }
+        let stops = isStopping
+        monitor.unlock()
+        if !late.isEmpty { unlink { late.contains($0.sequence) } }
+        return (next, stops)
+    }
+
+    /// Ends a control transfer now, as cancelled.
+    func giveUp(_ transfer: PendingTransfer) {
+        monitor.lock()
+        transfer.givenUpAs = .cancelled
+        transfer.deadline = 0
+        monitor.unlock()
+        wakeReader()
+    }
+
+    func wakeReader() {
+        var one: UInt64 = 1
+        _ = write(wake, &one, 8)  // Fails only when the counter is full, which wakes as well.
+    }
+
+    /// The connection is of no use any more: everything in flight ends as disconnected.
+    func fail(_ error: USBError, isHostile: Bool = false) {
+        let now = clinux_monotonic_ns()
+        monitor.lock()
+        if failure == nil { failure = error }
+        let ended = pending.values.sorted { $0.sequence < $1.sequence }
+        pending = [:]
+        victims = [:]
+        for transfer in ended { transfer.finish(.disconnected, at: now) }
+        settled.broadcast()
+        for condition in idle.compactMap(\.value) { condition.broadcast() }
+        if isHostile, !isClosed { shutdown(socket, Int32(SHUT_RDWR)) }
+        monitor.unlock()
+        wakeReader()
+    }
+
+    // MARK: Waiting queues
+
+    private struct Idle { weak var value: MonitorCondition? }
+    private var idle: [Idle] = []
+
+    /// Has the condition called when the connection fails while nothing of its queue is in flight.
+    func watch(_ condition: MonitorCondition) {
+        monitor.lock()
+        idle.removeAll { $0.value == nil }
+        idle.append(Idle(value: condition))
+        monitor.unlock()
+    }
+
+    // MARK: Ends
+
+    /// Ends what is in flight (for up to a second), then lets go of the socket. Duplicates of it in other processes stay usable.
+    func close() {
+        guard stop(onlyIfIdle: false, because: "the handle is closed") else { return }
+        Glibc.close(socket)
+    }
+
+    /// Stops reading between two messages and gives the socket away. Throws `busy` while anything is in flight.
+    func handOver() throws(USBError) -> Int32 {
+        let operation = "hand the connection over"
+        monitor.lock()
+        let before = failure
+        monitor.unlock()
+        if let before { throw before }
+        guard stop(onlyIfIdle: true, because: "it was handed over") else {
+            throw USBError(.busy, operation: operation, detail: "transfers are in flight, or it was closed")
+        }
+        monitor.lock()
+        let isBroken = wasBrokenAtStop
+        monitor.unlock()
+        guard !isBroken else {
+            Glibc.close(socket)
+            throw USBError(.connection, operation: operation, detail: "the server was in the middle of a message")
+        }
+        return socket
+    }
+
+    private var wasBrokenAtStop = false
+
+    /// The reader has stopped between two messages, or in the middle of one.
+    func readerStopped(inMessage: Bool) {
+        monitor.lock()
+        wasBrokenAtStop = inMessage || failure != nil
+        monitor.unlock()
+    }
+
+    /// `true` for the one caller that stopped the reader, and now owns the socket.
+    private func stop(onlyIfIdle: Bool, because reason: String) -> Bool {
+        monitor.lock()
+        guard !isClosed, !onlyIfIdle || (pending.isEmpty && victims.isEmpty) else {
+            monitor.unlock()
+            return false
+        }
+        isClosed = true
+        monitor.unlock()
+        if !onlyIfIdle {
+            unlink { _ in true }
+            let deadline = clinux_monotonic_ns() + 1_000_000_000
+            monitor.lock()
+            while !pending.isEmpty || !victims.isEmpty, failure == nil, clinux_monotonic_ns() < deadline {
+                settled.wait(monitor, until: deadline)
+            }
+            monitor.unlock()
+        }
+        monitor.lock()
+        isStopping = true
+        let reader = reader
+        self.reader = nil
+        monitor.unlock()
+        wakeReader()
+        reader?.join()
+        fail(USBError(.noDevice, operation: "USB/IP connection", detail: reason))
+        return true
+    }
+}
