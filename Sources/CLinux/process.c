@@ -98,3 +98,8 @@ void clinux_set_name(const char *name) { prctl(PR_SET_NAME, name); }
 void clinux_set_dumpable(int on) { prctl(PR_SET_DUMPABLE, on); }
 
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
+
+int clinux_pidfd_open(int pid) {
+    long r = syscall(SYS_pidfd_open, pid, 0);
+    return r < 0 ? -errno : (int)r;
+}

@@ -16,6 +16,9 @@ struct clinux_spawn_request {
 /// The child has default signal handlers and an empty mask. Between fork and exec only async-signal-safe calls are made.
 int clinux_spawn(const struct clinux_spawn_request *request, int *pidfd);
 
+/// A descriptor of a running process, readable once it has ended.
+int clinux_pidfd_open(int pid);
+
 int clinux_pidfd_kill(int pidfd, int signal_number);
 
 /// Collects a child that has ended. 1 with its exit status or signal, 0 while it lives, -errno.

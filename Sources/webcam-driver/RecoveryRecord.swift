@@ -1,0 +1,56 @@
+// What the next incarnation needs to go on where this one ended.
+
+import Wire
+
+/// Kept by the supervisor. It holds what clients asked for, never what the device said.
+struct RecoveryRecord: Codable, Equatable {
+    /// What the stream was negotiated to, while one is on.
+    var stream: StreamRequest?
+    /// Controls that clients have set, by name. A camera that was unplugged has forgotten them.
+    var controls: [String: Int] = [:]
+
+    /// A record that can't be read is no record: the driver starts as if for the first time, and says so.
+    static func read(_ value: JSONValue?) throws -> RecoveryRecord {
+        guard let value else { return RecoveryRecord() }
+        return try value.decoded(as: RecoveryRecord.self)
+    }
+}
+
+/// What a client asks of a stream; each part is optional.
+struct StreamRequest: Codable, Equatable {
+    var format: String?
+    var width: Int?
+    var height: Int?
+    var fps: Double?
+
+    init(format: String? = nil, width: Int? = nil, height: Int? = nil, fps: Double? = nil) {
+        self.format = format
+        self.width = width
+        self.height = height
+        self.fps = fps
+    }
+
+    /// Throws `CallError("InvalidParameter")` for members of the wrong type.
+    init(_ value: JSONValue) throws(CallError) {
+        do {
+            self = try value.decoded(as: StreamRequest.self)
+        } catch {
+            throw CallError("InvalidParameter", "A stream is asked for with format, width, height and fps; this can't be read: \(error)")
+        }
+    }
+
+    /// Whether a stream of that kind is what was asked for.
+    func allows(_ stream: StreamRequest) -> Bool {
+        func fits<T: Equatable>(_ wanted: T?, _ given: T?) -> Bool { wanted == nil || wanted == given }
+        let rate = fps.map { wanted in stream.fps.map { abs($0 - wanted) < 0.01 * wanted } ?? false } ?? true
+        return fits(format, stream.format) && fits(width, stream.width) && fits(height, stream.height) && rate
+    }
+
+    var text: String {
+        var parts: [String] = []
+        if let format { parts.append(format) }
+        if let width, let height { parts.append("\(width)×\(height)") }
+        if let fps { parts.append("\(fps == fps.rounded() ? String(Int(fps)) : String(fps)) fps") }
+        return parts.isEmpty ? "any format" : parts.joined(separator: " ")
+    }
+}

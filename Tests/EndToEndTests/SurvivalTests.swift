@@ -1,0 +1,138 @@
+// The stream outlives its driver, however that dies.
+
+import CLinux
+import Foundation
+import Glibc
+import Testing
+import UserDriverClient
+import Wire
+
+extension EndToEndTests {
+    @Suite struct Survival {
+        /// Streams 300 frames, and ends the driver `times` times while they come.
+        private func stream(_ bench: Bench, endingDriverWith signal: Int32, times: Int) async throws -> StreamFacts {
+            let before = try await bench.client.device().restarts
+            let client = try bench.startUserdriver("stream", "--frames", "300", "--stats", "json")
+            for count in 1...times {
+                let device = try await bench.waitForDevice {
+                    $0.state == .running && $0.restarts == before + count - 1 && $0.streams.contains { $0.clients > 0 && $0.fps > 5 }
+                }
+                try #require(device.pid > 0)
+                kill(device.pid, signal)
+                try await bench.waitForDevice { $0.restarts >= before + count && $0.state == .running }
+            }
+            let result = try await client.finish()
+            #expect(result.status == .exited(status: 0), "\(result.errors)")
+            return try result.lastLine(as: StreamFacts.self)
+        }
+
+        @Test func `a stream goes on through three deaths of its driver`() async throws {
+            let bench = try await Bench.start()
+            let facts = try await stream(bench, endingDriverWith: SIGKILL, times: 3)
+            #expect(facts.frames == 300)
+            #expect(facts.restarts == 3)
+            #expect(facts.torn == 0)
+            #expect(facts.lost > 0, "the camera needs 300 ms to start, so frames are missed, and they are counted")
+            let crashes = try await bench.client.crashes()
+            #expect(crashes.count == 3)
+            #expect(crashes.allSatisfy { $0.signal == SIGKILL && $0.cause.contains("SIGKILL") })
+            try await bench.stop()
+        }
+
+        @Test func `a crash leaves a report with a backtrace that names functions`() async throws {
+            let bench = try await Bench.start()
+            let facts = try await stream(bench, endingDriverWith: SIGSEGV, times: 1)
+            #expect(facts.frames == 300)
+            #expect(facts.restarts == 1)
+            #expect(facts.torn == 0)
+            let crash = try #require(try await bench.client.crashes().first)
+            #expect(crash.signal == SIGSEGV)
+            #expect(crash.backtrace.count > 1, "\(crash.backtrace)")
+            #expect(crash.backtrace.contains { !$0.hasSuffix("?") }, "\(crash.backtrace)")
+            let shown = try await bench.userdriver("crashes", "show", "1")
+            #expect(shown.status == .exited(status: 0))
+            #expect(shown.text.contains("SIGSEGV"))
+            try await bench.stop()
+        }
+
+        @Test func `a driver that hangs is ended and replaced`() async throws {
+            let bench = try await Bench.start()
+            let facts = try await stream(bench, endingDriverWith: SIGSTOP, times: 1)
+            #expect(facts.frames == 300)
+            #expect(facts.restarts == 1)
+            #expect(facts.torn == 0)
+            let crash = try #require(try await bench.client.crashes().first)
+            #expect(crash.cause.contains("no progress") || crash.cause.contains("no heartbeat"), "\(crash.cause)")
+            try await bench.stop()
+        }
+
+        @Test func `a driver that ends at once each time opens the circuit, and restart closes it`() async throws {
+            let folder = "/tmp/udt-\(UUID().uuidString.prefix(8))"
+            let bundle = folder + "/broken.driver"
+            try FileManager.default.createDirectory(atPath: bundle, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }  // a leftover in a temporary folder fails nobody
+            let manifest = try String(contentsOfFile: Programs.folder + "/webcam.driver/driver.yaml", encoding: .utf8)
+            try manifest.write(toFile: bundle + "/driver.yaml", atomically: true, encoding: .utf8)
+            try FileManager.default.copyItem(atPath: "/bin/false", toPath: bundle + "/webcam-driver")
+            let bench = try await Bench.start(daemon: ["--drivers", folder], awaitRunning: false)
+            let failed = try await bench.waitForDevice(timeout: .seconds(90)) { $0.state == .failed }
+            #expect(failed.reason != nil)
+            #expect(failed.pid == 0)
+            let refused = try await bench.userdriver("stream", "--frames", "1", "--seconds", "2")
+            #expect(refused.status != .exited(status: 0))
+            // Mended, and asked for again.
+            try FileManager.default.removeItem(atPath: bundle + "/webcam-driver")
+            try FileManager.default.copyItem(atPath: Programs.folder + "/webcam.driver/webcam-driver", toPath: bundle + "/webcam-driver")
+            let restarted = try await bench.userdriver("restart")
+            #expect(restarted.status == .exited(status: 0), "\(restarted.errors)")
+            try await bench.waitForDevice { $0.state == .running }
+            try await bench.stop()
+        }
+
+        @Test func `the supervisor's death leaves no orphan, and clients find the next one`() async throws {
+            let bench = try await Bench.start()
+            let client = try bench.startUserdriver("stream", "--frames", "120", "--stats", "json")
+            let device = try await bench.waitForDevice { $0.streams.contains { $0.frames > 10 } }
+            let driver = pidfd(of: device.pid)
+            defer { close(driver) }
+            let daemon = try #require(await bench.daemonProcess)
+            try daemon.child.kill(SIGKILL)
+            _ = try await daemon.finish()
+            try await ended(driver)
+            try await bench.restartDaemon()
+            let result = try await client.finish()
+            #expect(result.status == .exited(status: 0), "\(result.errors)")
+            let facts = try result.lastLine(as: StreamFacts.self)
+            #expect(facts.frames == 120)
+            #expect(facts.torn == 0)
+            try await bench.stop()
+        }
+
+        @Test func `a camera that is unplugged and plugged in again goes on for whoever watches`() async throws {
+            let bench = try await Bench.start()
+            let port = try #require(bench.url.split(separator: "/").dropFirst().first?.split(separator: ":").last.flatMap { Int($0) })
+            let client = try bench.startUserdriver("stream", "--frames", "120", "--stats", "json")
+            try await bench.waitForDevice { $0.streams.contains { $0.frames > 10 } }
+            _ = try await #require(bench.emulator).stop(SIGKILL)
+            try await bench.waitForDevice { $0.state == .absent }
+            let (emulator, _) = try await Bench.startEmulator(port: port)
+            let result = try await client.finish()
+            let facts = try result.lastLine(as: StreamFacts.self)
+            #expect(result.status == .exited(status: 0), "\(result.errors)")
+            #expect(facts.frames == 120)
+            #expect(facts.torn == 0)
+            #expect(result.errors.lowercased().contains("unplugged") || result.errors.lowercased().contains("absent"), "\(result.errors)")
+            _ = try await emulator.stop()
+            try await bench.stopDaemon()
+        }
+
+        private func pidfd(of pid: Int32) -> Int32 { clinux_pidfd_open(pid) }
+
+        private func ended(_ pidfd: Int32) async throws {
+            try await offPool {
+                var file = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+                guard poll(&file, 1, 5000) == 1 else { throw Timeout(what: "the driver's end", seen: "it lives") }
+            }
+        }
+    }
+}
