@@ -1,14 +1,16 @@
 // What a stream was like, reckoned frame by frame: the figures of `userdriver stream --stats json`.
 
+import Pictures
+
 /// Figures of a stream over the frames that were delivered whole.
 ///
 /// Frames are numbered by their stamps where the source stamps them (the emulated webcam), else by the ring. A number that was never delivered
-/// is a lost frame, unless it was delivered torn. Numbers that begin anew (another ring, a camera that was plugged in again) are no loss.
+/// is a lost frame, unless it was delivered torn. The ring's numbers that begin anew are no loss; where stamps do, their times tell what is missing.
 struct StreamStatistics: Sendable {
     /// The number a frame bears, and who gave it.
     enum Number: Hashable, Sendable {
         /// By the camera, in the picture itself.
-        case stamp(UInt64)
+        case stamp(FrameStamp)
         /// By the ring; `epoch` grows when another ring takes its place.
         case ring(UInt64, epoch: Int)
     }
@@ -56,9 +58,12 @@ struct StreamStatistics: Sendable {
 
     private static func missing(from previous: Number?, to number: Number) -> UInt64? {
         switch (previous, number) {
-        case (.stamp(let from), .stamp(let to)) where to > from: to - from - 1
-        case (.ring(let from, let a), .ring(let to, let b)) where a == b && to > from: to - from - 1
-        default: nil
+        case (.stamp(var from), .stamp(let to)):
+            // Numbers that went back are another camera's, or this one's after it lost its power: time tells what is missing.
+            if to.stream == from.stream, to.number <= from.number { from.stream = to.stream &+ 1 }
+            return from.framesMissing(before: to)
+        case (.ring(let from, let a), .ring(let to, let b)) where a == b && to > from: return to - from - 1
+        default: return nil
         }
     }
 

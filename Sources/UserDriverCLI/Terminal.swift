@@ -1,5 +1,6 @@
 // The two streams that a person or another program reads: what is printed where, and how.
 
+import CLinux
 import Glibc
 import Synchronization
 

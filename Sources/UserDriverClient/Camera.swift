@@ -45,10 +45,10 @@ public struct Camera: Sendable {
 
     /// The same on the caller's own thread, which it blocks: the shortest way from the camera to the caller.
     ///
-    /// Waits for the daemon to open the stream. Throws `noSuchDevice`, `busy` (it is open in another form), `notPermitted`…
+    /// Waits for the daemon to open the stream; `cancellation` ends that wait, and later the stream. Throws `noSuchDevice`, `busy` (it is open in another form), `notPermitted`…
     public func openStream(
-        _ request: CameraRequest = CameraRequest(), options: FrameStream.Options = .init()
+        _ request: CameraRequest = CameraRequest(), options: FrameStream.Options = .init(), cancellation: Cancellation = Cancellation()
     ) throws(ClientError) -> FrameStream {
-        try FrameStream(client: client, selector: selector, request: request, options: options)
+        try FrameStream(client: client, selector: selector, request: request, options: options, cancellation: cancellation)
     }
 }

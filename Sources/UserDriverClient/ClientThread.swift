@@ -2,7 +2,6 @@
 
 import CLinux
 import Glibc
-import Synchronization
 
 /// A detached thread.
 enum ClientThread {
@@ -51,41 +50,5 @@ enum ClientThread {
             cancellation.cancel()
         }
         return try result.get()
-    }
-}
-
-/// What to stop when nobody waits any more. Once cancelled it stays so.
-final class Cancellation: Sendable {
-    private struct State {
-        var isCancelled = false
-        var connection: DaemonConnection?
-    }
-    private let state = Mutex(State())
-    /// Readable once cancelled, for poll. -1 where the process has no descriptors left.
-    let descriptor: Int32
-
-    init() { descriptor = clinux_eventfd() }
-
-    deinit { if descriptor >= 0 { close(descriptor) } }
-
-    var isCancelled: Bool { state.withLock { $0.isCancelled } }
-
-    /// From now on `cancel` stops this connection; at once where it was called already.
-    func enter(_ connection: DaemonConnection) {
-        let late = state.withLock { state in
-            state.connection = connection
-            return state.isCancelled
-        }
-        if late { connection.stop() }
-    }
-
-    func cancel() {
-        let connection = state.withLock { state in
-            state.isCancelled = true
-            return state.connection
-        }
-        var one: UInt64 = 1
-        _ = write(descriptor, &one, 8)
-        connection?.stop()
     }
 }

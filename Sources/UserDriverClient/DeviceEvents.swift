@@ -14,28 +14,27 @@ public struct DeviceEvent: Codable, Hashable, Sendable {
     public var message: String
 }
 
-/// The daemon's events from the first call of `next` on. Iterating throws `ClientError`.
+/// The daemon's events. Iterating throws `ClientError`; one iterator only gets them.
 public struct DeviceEvents: AsyncSequence, Sendable {
     public typealias Element = DeviceEvent
-    let runtimeDirectory: RuntimeDirectory
+    private let stream: AsyncThrowingStream<DeviceEvent, any Error>
 
     public struct Iterator: AsyncIteratorProtocol {
         var base: AsyncThrowingStream<DeviceEvent, any Error>.Iterator
         public mutating func next() async throws -> DeviceEvent? { try await base.next() }
     }
 
-    public func makeAsyncIterator() -> Iterator {
-        let cancellation = Cancellation()
-        let directory = runtimeDirectory
+    public func makeAsyncIterator() -> Iterator { Iterator(base: stream.makeAsyncIterator()) }
+
+    /// Over a connection on which `Events` was called.
+    init(connection: DaemonConnection) {
         // A reader that lags a thousand events behind loses the oldest: nobody reads that far back, and memory stays bounded.
         let (stream, continuation) = AsyncThrowingStream.makeStream(
             of: DeviceEvent.self, bufferingPolicy: .bufferingNewest(1000))
-        continuation.onTermination = { _ in cancellation.cancel() }
+        self.stream = stream
+        continuation.onTermination = { _ in connection.stop() }
         ClientThread.start("userdriver-news") {
             do throws(ClientError) {
-                let connection = try DaemonConnection(directory)
-                cancellation.enter(connection)
-                try connection.send("\(InterfaceDescription.management.name).Events", .object([:]), more: true)
                 while true {
                     let (reply, descriptors) = try connection.receive()
                     closeAll(descriptors)
@@ -48,6 +47,5 @@ public struct DeviceEvents: AsyncSequence, Sendable {
                 continuation.finish(throwing: error)
             }
         }
-        return Iterator(base: stream.makeAsyncIterator())
     }
 }

@@ -45,12 +45,6 @@ public final class FrameStream: Sendable {
     public let deviceID: String
     public let restartsAtOpening: Int
 
-    convenience init(
-        client: UserDriverClient, selector: String?, request: CameraRequest, options: Options
-    ) throws(ClientError) {
-        try self.init(client: client, selector: selector, request: request, options: options, cancellation: Cancellation())
-    }
-
     init(
         client: UserDriverClient, selector: String?, request: CameraRequest, options: Options, cancellation: Cancellation
     ) throws(ClientError) {

@@ -132,7 +132,7 @@ final class StreamWatch: Sendable {
         alarm.ring()
     }
 
-    var isStopped: Bool { state.withLock { $0.isStopped } }
+    var isStopped: Bool { cancellation.isCancelled || state.withLock { $0.isStopped } }
     /// Set once nothing more will come.
     var end: End? { state.withLock { $0.end } }
     var firstNews: News? { state.withLock { $0.news.first } }

@@ -63,8 +63,35 @@ public struct UserDriverClient: Sendable {
     /// A camera; without a selector, the only one.
     public func camera(_ selector: String? = nil) -> Camera { Camera(client: self, selector: selector) }
 
-    /// What happens to all devices from now on. The sequence ends with `connectionLost` when the daemon goes.
-    public func events() -> DeviceEvents { DeviceEvents(runtimeDirectory: runtimeDirectory) }
+    /// What happens to all devices from now on. Iterating throws `connectionLost` when the daemon goes.
+    public func events() async throws(ClientError) -> DeviceEvents {
+        let directory = runtimeDirectory
+        return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
+            let connection = try DaemonConnection(directory)
+            cancellation.enter(connection)
+            try connection.send("\(InterfaceDescription.management.name).Events", .object([:]), more: true)
+            return DeviceEvents(connection: connection)
+        }
+    }
+
+    /// Returns once a daemon answers at the socket. Throws `daemonNotRunning` when none has after `timeout`.
+    public func waitUntilRunning(timeout: Duration) async throws(ClientError) {
+        let directory = runtimeDirectory
+        try await ClientThread.run("userdriver-wait") { (cancellation) throws(ClientError) in
+            let deadline = clinux_monotonic_ns() + timeout.clientNanoseconds
+            let comeback = Comeback(directory, cancellation: cancellation)
+            while true {
+                do throws(ClientError) {
+                    _ = try DaemonConnection(directory)
+                    return
+                } catch {
+                    if cancellation.isCancelled { throw ClientError(.stopped, "The wait for the daemon was stopped.") }
+                    guard error.code == .daemonNotRunning, clinux_monotonic_ns() < deadline else { throw error }
+                    comeback.wait(until: deadline)
+                }
+            }
+        }
+    }
 
     // MARK: - Calls
 

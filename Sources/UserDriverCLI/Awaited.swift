@@ -1,0 +1,92 @@
+// Asynchronous work that the main thread waits for, and signals that end long work.
+
+import CLinux
+import Glibc
+import Synchronization
+
+enum Awaited {
+    private final class Outcome: Sendable {
+        let error = Mutex<(any Error)?>(nil)
+    }
+
+    /// Runs `work` on Swift's threads and waits for it on this one, which is none of them.
+    static func run(_ work: @escaping @Sendable () async throws -> Void) throws {
+        let outcome = Outcome()
+        let done = clinux_eventfd()
+        guard done >= 0 else { throw CommandFailure("No file descriptor is left: \(String(cString: strerror(-done))).") }
+        defer { close(done) }
+        Task.detached {
+            do {
+                try await work()
+            } catch {
+                outcome.error.withLock { $0 = error }
+            }
+            var one: UInt64 = 1
+            _ = write(done, &one, 8)
+        }
+        var entry = pollfd(fd: done, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, -1) < 0, errno == EINTR {}
+        if let error = outcome.error.withLock({ $0 }) { throw error }
+    }
+}
+
+/// The signals by which a person or a service manager ends long work.
+enum Interrupt {
+    /// A descriptor that is readable when SIGINT, SIGTERM or SIGHUP has come, which from now on do nothing else. Call it before other threads
+    /// are started: they inherit the mask.
+    static func descriptor() throws(CommandFailure) -> Int32 {
+        let descriptor = clinux_stop_signals()
+        guard descriptor >= 0 else { throw CommandFailure("signalfd failed: \(String(cString: strerror(-descriptor))).") }
+        return descriptor
+    }
+
+    /// The number of a signal that has come.
+    static func take(_ descriptor: Int32) -> Int32? {
+        let number = clinux_take_signal(descriptor)
+        return number > 0 ? number : nil
+    }
+
+    /// Calls `stop` at the first such signal; the second ends the process at once. Call it before other threads are started.
+    static func onFirst(_ stop: @escaping @Sendable () -> Void) throws(CommandFailure) {
+        let descriptor = try descriptor()
+        OwnThread.start("interrupts") {
+            var count = 0
+            while true {
+                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                guard poll(&entry, 1, -1) >= 0 || errno == EINTR else { return }
+                guard take(descriptor) != nil else { continue }
+                count += 1
+                if count > 1 { _exit(ExitStatus.failed) }
+                stop()
+            }
+        }
+    }
+}
+
+/// Threads of the command's own, which may block.
+enum OwnThread {
+    private final class Body: Sendable {
+        let name: String
+        let work: @Sendable () -> Void
+        init(name: String, work: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.work = work
+        }
+    }
+
+    static func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
+        var thread = pthread_t()
+        let body = Unmanaged.passRetained(Body(name: name, work: work))
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+                clinux_set_name(body.name)
+                body.work()
+                return nil
+            }, body.toOpaque())
+        precondition(result == 0, "pthread_create failed with errno \(result)")
+        pthread_detach(thread)
+    }
+}

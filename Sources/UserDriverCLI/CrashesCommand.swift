@@ -1,0 +1,85 @@
+// `userdriver crashes`: what drivers died of.
+
+import ArgumentParser
+import UserDriverClient
+import Wire
+
+struct CrashesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "crashes",
+        abstract: "Show what drivers died of.",
+        discussion: """
+            Example:
+              userdriver crashes
+              userdriver crashes show 3
+            """,
+        subcommands: [CrashesListCommand.self, CrashesShowCommand.self], defaultSubcommand: CrashesListCommand.self)
+}
+
+struct CrashList: Encodable {
+    var crashes: [CrashReport]
+}
+
+struct CrashesListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the deaths of drivers, oldest first (the default).",
+        discussion: """
+            Example:
+              userdriver crashes list 1d6b:0104
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var target: DeviceArgument
+
+    func run() async throws {
+        let crashes = try await daemon.client.crashes(target.device)
+        if output.json { return try output.printJSON(CrashList(crashes: crashes)) }
+        if crashes.isEmpty { return Terminal.note("No driver has died.") }
+        var table = TextTable("NUMBER", "TIME", "DEVICE", "DRIVER", "CAUSE", "DECISION", rightAligned: [0])
+        for crash in crashes {
+            table.add(
+                .init("\(crash.number)"), .init(crash.time), .init(crash.deviceID), .init(crash.driver), .init(crash.cause, .red),
+                .init(crash.decision))
+        }
+        try Terminal.print(table)
+    }
+}
+
+struct CrashesShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show one death in full: last words and backtrace.",
+        discussion: """
+            Example:
+              userdriver crashes show 3
+            """)
+
+    @Argument(help: ArgumentHelp("The death's number in `userdriver crashes`. Left out: the last one.", valueName: "number"))
+    var number: Int?
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let crashes = try await daemon.client.crashes()
+        guard let crash = number.map({ number in crashes.first { $0.number == number } }) ?? crashes.last else {
+            throw CommandFailure(number.map { "No crash has the number \($0)." } ?? "No driver has died.")
+        }
+        if output.json { return try output.printJSON(crash) }
+        for line in Self.lines(crash) { try Terminal.print(line) }
+    }
+
+    static func lines(_ crash: CrashReport) -> [String] {
+        var lines = [
+            "Crash \(crash.number): \(crash.driver) (process \(crash.pid), incarnation \(crash.generation))",
+            "  device    \(crash.deviceID)",
+            "  time      \(crash.time)",
+            "  cause     \(crash.cause)",
+            "  decision  \(crash.decision)",
+        ]
+        lines.append(crash.lastWords.isEmpty ? "It left no last words." : "Its last words:")
+        lines += crash.lastWords.map { "  \($0)" }
+        lines.append(crash.backtrace.isEmpty ? "There is no backtrace." : "Backtrace, innermost first:")
+        lines += crash.backtrace.enumerated().map { "  #\($0)  \($1)" }
+        return lines
+    }
+}

@@ -1,0 +1,155 @@
+// `userdriver snap`: one picture.
+
+import ArgumentParser
+import CLinux
+import Glibc
+import Pictures
+import UserDriverClient
+
+struct SnapCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snap",
+        abstract: "Take a picture.",
+        discussion: """
+            A JPEG frame is written as the camera sent it (with the standard Huffman tables put in where it left them out); anything else is \
+            converted. Damaged frames are passed over. The file appears whole or not at all.
+
+            Example:
+              userdriver snap -o photo.jpg
+              userdriver snap 046d:0825 --size 1280x720 -o photo.png
+              userdriver snap -o - | display -
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var target: DeviceArgument
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("The picture's file, ending in .jpg, .png or .ppm; - writes to standard output.", valueName: "file"),
+        completion: .file(extensions: ["jpg", "jpeg", "png", "ppm"]))
+    var output: String
+
+    @Option(help: ArgumentHelp("The picture's kind, where the file's name does not tell it: jpg, png or ppm.", valueName: "kind"))
+    var type: String?
+
+    @OptionGroup var form: FrameOptions
+
+    @Option(help: ArgumentHelp("JPEG quality from 1 to 100, where the camera sends no JPEG.", valueName: "quality"))
+    var quality = 90
+
+    @Option(help: ArgumentHelp("Good frames to let pass first, while the camera finds its exposure.", valueName: "count"))
+    var skip = 0
+
+    @Option(help: ArgumentHelp("How long to wait for the picture.", valueName: "seconds"))
+    var timeout = Seconds(10)
+
+    @Flag(help: "Within that time, also wait for a device that is not known yet and a daemon that does not run yet.")
+    var wait = false
+
+    func validate() throws {
+        if !(1...100).contains(quality) { throw ValidationError("--quality goes from 1 to 100.") }
+        if skip < 0 { throw ValidationError("--skip has to be 0 at least.") }
+        _ = try kind()
+    }
+
+    /// What is to be written.
+    func kind() throws -> PictureFileFormat {
+        let name = type.map { "." + $0 } ?? (output == "-" ? ".jpg" : output)
+        switch PictureFileFormat(path: name) {
+        case .jpeg: return .jpeg(quality: quality)
+        case let kind?: return kind
+        case nil:
+            throw ValidationError(
+                type.map { "'\($0)' is no kind of picture that can be written: jpg, png or ppm." }
+                    ?? "'\(output)' does not tell which picture to write: end it in .jpg, .png or .ppm, or add --type.")
+        }
+    }
+
+    func run() throws {
+        let kind = try kind()
+        if output == "-", Terminal.isTerminal(STDOUT_FILENO) {
+            throw CommandFailure(
+                "A picture is no text: pipe standard output into a program, or write a file with -o FILE.", status: ExitStatus.usage)
+        }
+        let deadline = clinux_monotonic_ns() + UInt64(timeout.value * 1e9)
+        let options = FrameStream.Options(openTimeout: timeout.duration, waitsForDevice: wait)
+        let stream = try daemon.client.camera(target.device).openStream(form.request, options: options)
+        var toSkip = skip
+        var judge = FrameJudge()
+        var reason = "no frame came"
+        while true {
+            let now = clinux_monotonic_ns()
+            guard now < deadline else { break }
+            switch try stream.next(timeout: .nanoseconds(Int64(clamping: deadline - now))) {
+            case .timedOut: continue
+            case .ended(let why): throw CommandFailure("The stream has ended" + (why.map { ": \($0)" } ?? "."))
+            case .event(.frame(let frame)):
+                let (verdict, bytes) = judge.judge(frame, copying: true)
+                guard case .whole = verdict, let bytes else {
+                    reason = "every frame was damaged"
+                    continue
+                }
+                guard toSkip == 0 else {
+                    toSkip -= 1
+                    continue
+                }
+                do {
+                    let file = try PictureOfFrame.encode(bytes, stream: frame.stream, as: kind)
+                    stream.stop()
+                    return try write(file)
+                } catch let error as PictureError where error.code == .malformed {
+                    reason = "the last frame was no picture (\(error.description))"
+                }
+            case .event(let event): if let line = StreamNews.line(event) { reason = line }
+            }
+        }
+        throw CommandFailure("No picture within \(Figure.duration(milliseconds: timeout.value * 1000)): \(reason).")
+    }
+
+    private func write(_ bytes: [UInt8]) throws {
+        guard output == "-" else { return try WholeFile.write(bytes, to: output) }
+        let failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: STDOUT_FILENO) }
+        guard failed == 0 else { throw OutputError(number: failed) }
+    }
+}
+
+enum PictureOfFrame {
+    /// A frame as a picture's file.
+    static func encode(_ bytes: [UInt8], stream: StreamDescription?, as kind: PictureFileFormat) throws -> [UInt8] {
+        guard let stream else { throw CommandFailure("The driver does not say what its frames are.") }
+        if JPEGTables.isJPEG(stream.format) {
+            let complete = JPEGTables.completed(bytes)
+            // Decoded in any case: what is written is a picture, not just bytes that begin like one.
+            let picture = try Picture(jpeg: complete)
+            if case .jpeg = kind { return complete }
+            return try picture.encoded(as: kind)
+        }
+        guard let format = RawFormat(rawValue: stream.format) else {
+            throw CommandFailure(
+                "Frames of the format \(stream.format) can't be made a picture here; ask for another with --format (userdriver inspect lists them)."
+            )
+        }
+        let picture = try bytes.withUnsafeBytes { bytes in
+            try Picture(format: format, width: stream.width, height: stream.height, bytes: bytes)
+        }
+        return try picture.encoded(as: kind)
+    }
+}
+
+/// Files that appear whole or not at all.
+enum WholeFile {
+    static func write(_ bytes: [UInt8], to path: String) throws {
+        // What is no plain file (a device, a pipe) can't be replaced by one.
+        var status = stat()
+        let isSpecial = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+        let temporary = isSpecial ? path : path + ".\(getpid()).part"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw OutputError(number: errno, what: path) }
+        var failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: descriptor) }
+        if close(descriptor) != 0, failed == 0 { failed = errno }
+        if failed == 0, !isSpecial, rename(temporary, path) != 0 { failed = errno }
+        guard failed != 0 else { return }
+        if !isSpecial { unlink(temporary) }
+        throw OutputError(number: failed, what: path)
+    }
+}

@@ -1,0 +1,61 @@
+// `userdriver status`: how it is.
+
+import ArgumentParser
+import UserDriverClient
+import Wire
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show how devices, their drivers and their streams are.",
+        discussion: """
+            STATE is one of absent, starting, running, backoff (its driver died and is started again soon), failed (given up: unplug it or \
+            use `userdriver restart`) and unsupported (no driver knows it). LOST counts frames that never came or came damaged.
+
+            Example:
+              userdriver status
+              userdriver status --json | jq '.devices[].streams'
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var target: DeviceArgument
+
+    func run() async throws {
+        let devices = try await daemon.client.devices(target.device)
+        if output.json { return try output.printJSON(DeviceList(devices: devices)) }
+        if devices.isEmpty { return Terminal.note("The daemon runs. No device is attached.") }
+        try Terminal.print(Self.table(devices))
+        for line in Self.remarks(devices) { try Terminal.print(line) }
+    }
+
+    /// A line a stream; a device without one has a line too.
+    static func table(_ devices: [DeviceStatus]) -> TextTable {
+        var table = TextTable(
+            "DEVICE", "NAME", "STATE", "PID", "RESTARTS", "STREAM", "FPS", "FRAMES", "LOST", "CLIENTS", rightAligned: [3, 4, 6, 7, 8, 9])
+        for device in devices {
+            let pid = device.pid > 0 ? "\(device.pid)" : "–"
+            let restarts = TextTable.Cell("\(device.restarts)", device.restarts > 0 ? .yellow : nil)
+            if device.streams.isEmpty {
+                table.add(
+                    .init(device.id, .bold), .init(device.name), StateWords.cell(device.state), .init(pid), restarts, "–", "–", "–", "–",
+                    "–")
+            }
+            for stream in device.streams {
+                table.add(
+                    .init(device.id, .bold), .init(device.name), StateWords.cell(device.state), .init(pid), restarts,
+                    .init("\(stream.format) \(stream.width)x\(stream.height)"), .init(Figure.decimal(stream.fps, places: 1)),
+                    .init("\(stream.frames)"), .init("\(stream.lost)", stream.lost > 0 ? .yellow : nil), .init("\(stream.clients)"))
+            }
+        }
+        return table
+    }
+
+    /// What there is to say beyond the table.
+    static func remarks(_ devices: [DeviceStatus]) -> [String] {
+        devices.flatMap { device in
+            (device.reason.map { ["\(device.id): \($0)"] } ?? [])
+                + (device.warnings.isEmpty ? [] : ["\(device.id): runs \(device.warnings.joined(separator: ", "))"])
+        }
+    }
+}

@@ -1,0 +1,127 @@
+// `userdriver stream`: a camera's frames, and how well they come.
+
+import ArgumentParser
+import CLinux
+import FrameRing
+import Glibc
+import UserDriverClient
+
+struct StreamCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stream",
+        abstract: "Receive a camera's frames: count them, prove them whole, write them.",
+        discussion: """
+            Goes on when the driver dies, the device is unplugged or the daemon goes, and says so. Ends after --frames or --seconds, or on \
+            Ctrl-C; without either, only on Ctrl-C. Only whole frames count and are written.
+
+            --stats json prints, as the last line, \
+            {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard output (standard error with -o -). lost are \
+            frames that never came, torn frames whose bytes do not belong together: told from the stamps in the frames of the emulated webcam, \
+            from the ring's numbers otherwise. restarts are the driver's, longestGapMs is the longest time between two frames.
+
+            Example:
+              userdriver stream --frames 300 --stats json
+              userdriver stream --seconds 10 --format mjpeg -o film.mjpeg
+              userdriver stream --format nv12 --size 640x480 -o film.y4m
+              userdriver stream --format mjpeg -o - | ffplay -f mjpeg -
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var target: DeviceArgument
+
+    @Option(name: [.short, .long], help: ArgumentHelp("End after this many whole frames.", valueName: "count"))
+    var frames: UInt64?
+
+    @Option(name: [.short, .long], help: ArgumentHelp("End after this time.", valueName: "seconds"))
+    var seconds: Seconds?
+
+    @OptionGroup var form: FrameOptions
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Write the frames one after the other to a file, or with - to standard output; a name in .y4m makes a YUV4MPEG2 film of any format.",
+            valueName: "file"),
+        completion: .file())
+    var output: String?
+
+    @Option(help: ArgumentHelp("Print figures at the end, as text or json.", valueName: "form"))
+    var stats: StatisticsForm?
+
+    @Flag(name: [.short, .long], help: "Say nothing of what happens to the stream.")
+    var quiet = false
+
+    @Option(help: ArgumentHelp("How long the stream may take to open.", valueName: "seconds"))
+    var timeout = Seconds(15)
+
+    @Flag(help: "Within that time, also wait for a device that is not known yet and a daemon that does not run yet.")
+    var wait = false
+
+    @Option(help: ArgumentHelp("End with an error when the daemon stays away for this long.", valueName: "seconds"))
+    var giveUpAfter: Seconds?
+
+    enum StatisticsForm: String, ExpressibleByArgument, CaseIterable {
+        case json, text
+    }
+
+    func validate() throws {
+        if frames == 0 { throw ValidationError("--frames has to be 1 at least.") }
+    }
+
+    func run() throws {
+        let cancellation = Cancellation()
+        try Interrupt.onFirst { cancellation.cancel() }
+        let options = FrameStream.Options(
+            openTimeout: timeout.duration, waitsForDevice: wait, giveUpAfter: giveUpAfter?.duration)
+        let writer = try output.map { try FrameWriter(path: $0) }
+        let stream: FrameStream
+        do {
+            stream = try daemon.client.camera(target.device).openStream(form.request, options: options, cancellation: cancellation)
+        } catch {
+            writer?.abandon()
+            throw error
+        }
+        var session = StreamSession(wanted: frames, quiet: quiet, writer: writer)
+        let failure: (any Error)?
+        do {
+            try session.run(stream, until: seconds.map { clinux_monotonic_ns() + UInt64($0.value * 1e9) })
+            failure = nil
+        } catch {
+            failure = error
+        }
+        Terminal.endProgress()
+        // The figures come last on their stream, so what went wrong is said first.
+        let status =
+            try failure.map { failure in
+                if let error = failure as? OutputError, error.isBrokenPipe { return ExitStatus.done }
+                return ExitStatus.report(failure)
+            } ?? session.close()
+        try printStatistics(session.statistics)
+        let isShort = frames.map { session.statistics.frames < $0 } ?? false
+        if status != ExitStatus.done || isShort { throw ExitCode(status == ExitStatus.done ? ExitStatus.failed : status) }
+    }
+
+    private func printStatistics(_ statistics: StreamStatistics) throws {
+        let toError = output == "-"
+        switch stats {
+        case .json: if toError { Terminal.note(statistics.json) } else { try Terminal.print(statistics.json) }
+        case .text: if toError { Terminal.note(statistics.sentence) } else { try Terminal.print(statistics.sentence) }
+        case nil:
+            if output == nil {
+                try Terminal.print(statistics.sentence)
+            } else if Terminal.isTerminal(STDERR_FILENO), !quiet {
+                Terminal.note(statistics.sentence)
+            }
+        }
+    }
+}
+
+extension StreamStatistics {
+    /// The figures for people.
+    var sentence: String {
+        guard frames > 0 else { return "no frames" }
+        return "\(Figure.count(frames, "frame")), \(Figure.decimal(fps, places: 2)) a second, \(lost == 0 ? "none" : "\(lost)") lost, "
+            + "\(torn == 0 ? "none" : "\(torn)") torn, \(Figure.count(restarts, "restart")), "
+            + "longest gap \(Figure.duration(milliseconds: longestGapMilliseconds)), \(Figure.bytes(Double(bytes)))"
+    }
+}

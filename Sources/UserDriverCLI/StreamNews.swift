@@ -1,0 +1,25 @@
+// What happens to a stream besides frames, in words for people.
+
+import FrameRing
+import UserDriverClient
+
+enum StreamNews {
+    /// A line for standard error; `nil` for what needs no words.
+    static func line(_ event: FrameEvent) -> String? {
+        switch event {
+        case .frame: nil
+        case .gap(_, let count, let cause):
+            count == 0 ? "frames are numbered anew: \(cause)" : "\(Figure.count(count, "frame")) missing: \(cause)"
+        case .driverRestarted(let generation, _, let message):
+            "driver restarted (incarnation \(generation))" + (message.isEmpty ? "" : ": \(message)")
+        case .deviceAbsent(let message): "device absent" + (message.isEmpty ? "" : ": \(message)") + "; waiting for it"
+        case .deviceBack(_, let message): "device back" + (message.isEmpty ? "" : ": \(message)")
+        case .driverFailed(let message):
+            "driver failed" + (message.isEmpty ? "" : ": \(message)") + "; waiting until it is taken up again (userdriver restart)"
+        case .changed(let description): "stream changed" + (description.map { " to \($0)" } ?? "")
+        case .notice(let message): message
+        case .supervisorLost(let message): "daemon lost: \(message) Waiting for it"
+        case .supervisorBack: "daemon back"
+        }
+    }
+}
