@@ -1,0 +1,34 @@
+// The last lines of what a driver printed, however much it prints.
+
+/// Keeps the last lines of a stream of bytes, bounded in number and length.
+struct LineTail: Sendable {
+    static let maximumLines = 40
+    static let maximumLineBytes = 400
+    private(set) var lines: [String] = []
+    private var unfinished: [UInt8] = []
+
+    mutating func append(_ bytes: some Sequence<UInt8>) {
+        for byte in bytes {
+            if byte == UInt8(ascii: "\n") {
+                finishLine()
+            } else if unfinished.count < Self.maximumLineBytes {
+                unfinished.append(byte)
+            }
+        }
+    }
+
+    mutating func append(line: String) {
+        lines.append(String(line.prefix(Self.maximumLineBytes)))
+        if lines.count > Self.maximumLines { lines.removeFirst(lines.count - Self.maximumLines) }
+    }
+
+    /// What came last may have no end of line.
+    mutating func finish() { if !unfinished.isEmpty { finishLine() } }
+
+    private mutating func finishLine() {
+        // Control characters would reach a terminal.
+        let text = String(decoding: unfinished, as: UTF8.self).unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) }
+        unfinished.removeAll(keepingCapacity: true)
+        append(line: String(text))
+    }
+}

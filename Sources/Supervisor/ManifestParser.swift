@@ -1,0 +1,219 @@
+// driver.yaml into a manifest: a parser of hostile text, which says what it does not like and where.
+
+import Wire
+import Yams
+
+/// Parses manifests. Pure; everything is bounded before the YAML library sees it.
+struct ManifestParser {
+    static let maximumBytes = 64 << 10
+    /// Bounds on what nests: the YAML library recurses.
+    static let maximumLineBytes = 400
+    static let maximumFlowOpeners = 1000
+    static let maximumNodes = 10_000
+    static let maximumDepth = 16
+    static let maximumRules = 500
+
+    private let path: String
+    private var nodes = 0
+
+    private init(path: String) { self.path = path }
+
+    /// - Parameter path: for the error's text.
+    static func parse(_ bytes: [UInt8], path: String) throws(BundleError) -> DriverManifest {
+        var parser = ManifestParser(path: path)
+        return try parser.parse(bytes)
+    }
+
+    private func failure(_ problem: String) -> BundleError { BundleError(path: path, problem: problem) }
+
+    private mutating func parse(_ bytes: [UInt8]) throws(BundleError) -> DriverManifest {
+        guard bytes.count <= Self.maximumBytes else { throw failure("the manifest is larger than \(Self.maximumBytes) bytes") }
+        guard bytes.split(separator: UInt8(ascii: "\n")).allSatisfy({ $0.count <= Self.maximumLineBytes }) else {
+            throw failure("a line is longer than \(Self.maximumLineBytes) bytes")
+        }
+        guard bytes.count(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }) <= Self.maximumFlowOpeners else {
+            throw failure("too many brackets")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else { throw failure("the manifest is no UTF-8 text") }
+        let root: Node?
+        do {
+            root = try compose(yaml: text)
+        } catch {
+            throw failure("the manifest is no YAML: \(error)")
+        }
+        guard let root else { throw failure("the manifest is empty") }
+        let members = try mapping(
+            root, "the manifest",
+            allowed: ["id", "version", "kind", "executable", "match", "interfaces", "provides", "settings", "quirks"])
+        let manifest = DriverManifest(
+            id: try name(members["id"], "id"), version: try line(members["version"], "version", maximum: 40),
+            kind: try name(members["kind"], "kind"), executable: try executable(members["executable"]),
+            match: try rules(members["match"], "match"), interfaces: try rules(members["interfaces"], "interfaces"),
+            provides: try (members["provides"].map { node throws(BundleError) in try list(node, "provides") } ?? []).map {
+                node throws(BundleError) in try name(node, "provides")
+            },
+            settings: try settings(members["settings"], "settings"), quirks: try quirks(members["quirks"]))
+        guard !manifest.match.isEmpty else { throw failure("match names no device: a driver needs at least one rule") }
+        guard !manifest.match.contains(where: { $0.specificity == 0 }) else { throw failure("a rule of match is empty: it would take every device") }
+        guard manifest.interfaces.allSatisfy({ $0.vendor == nil && $0.specificity > 0 }) else {
+            throw failure("interfaces are told by class, subclass and protocol")
+        }
+        return manifest
+    }
+
+    // MARK: Parts
+
+    private mutating func rules(_ node: Node?, _ place: String) throws(BundleError) -> [MatchRule] {
+        guard let node else { return [] }
+        var result: [MatchRule] = []
+        for entry in try list(node, place) { result.append(try rule(entry, place)) }
+        return result
+    }
+
+    private mutating func rule(_ node: Node, _ place: String) throws(BundleError) -> MatchRule {
+        let members = try mapping(node, "a rule of \(place)", allowed: ["class", "subclass", "protocol", "device", "bcdDevice"])
+        var rule = MatchRule()
+        rule.interfaceClass = try byte(members["class"], "class")
+        rule.interfaceSubclass = try byte(members["subclass"], "subclass")
+        rule.interfaceProtocol = try byte(members["protocol"], "protocol")
+        if let device = members["device"] {
+            // `046d` or `046d:0825`, in quotes or not.
+            let parts = try line(device, "device", maximum: 9).split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count <= 2, let vendor = Self.hex(parts[0]) else { throw failure("device is vendor or vendor:product, four hexadecimal digits each") }
+            rule.vendor = vendor
+            if parts.count == 2 {
+                guard let product = Self.hex(parts[1]) else { throw failure("device's product is four hexadecimal digits") }
+                rule.product = product
+            }
+        }
+        if let release = members["bcdDevice"] {
+            let parts = try line(release, "bcdDevice", maximum: 9).split(separator: "-", omittingEmptySubsequences: false)
+            guard rule.product != nil, parts.count <= 2, let low = Self.hex(parts[0]), let high = Self.hex(parts[parts.count - 1]), low <= high else {
+                throw failure("bcdDevice is four hexadecimal digits, or two of them with a dash, and needs a device with vendor and product")
+            }
+            rule.release = low...high
+        }
+        guard rule.interfaceClass != nil || (rule.interfaceSubclass == nil && rule.interfaceProtocol == nil) else {
+            throw failure("a rule of \(place) with a subclass or protocol needs a class")
+        }
+        guard rule.interfaceSubclass != nil || rule.interfaceProtocol == nil else {
+            throw failure("a rule of \(place) with a protocol needs a subclass")
+        }
+        return rule
+    }
+
+    private mutating func quirks(_ node: Node?) throws(BundleError) -> [DriverManifest.Quirk] {
+        guard let node else { return [] }
+        var result: [DriverManifest.Quirk] = []
+        for entry in try list(node, "quirks") {
+            let members = try mapping(entry, "a quirk", allowed: ["match", "set", "reason", "source"])
+            guard let match = members["match"] else { throw failure("a quirk has no match") }
+            let quirk = DriverManifest.Quirk(
+                match: try rule(match, "quirks"), set: try settings(members["set"], "set"),
+                reason: try line(members["reason"], "a quirk's reason", maximum: 2000),
+                source: try line(members["source"], "a quirk's source", maximum: 2000))
+            guard !quirk.set.isEmpty else { throw failure("a quirk sets nothing") }
+            result.append(quirk)
+        }
+        return result
+    }
+
+    private mutating func settings(_ node: Node?, _ place: String) throws(BundleError) -> [String: JSONValue] {
+        guard let node else { return [:] }
+        guard case .object(let members) = try json(node, depth: 0) else { throw failure("\(place) is no mapping") }
+        return members
+    }
+
+    /// Not a path: nothing outside the bundle can be named.
+    private func executable(_ node: Node?) throws(BundleError) -> String {
+        let name = try line(node, "executable", maximum: 100)
+        guard !name.contains("/"), name != ".", name != "..", !name.hasPrefix("."), name.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else {
+            throw failure("executable is the plain name of a file in the bundle")
+        }
+        return name
+    }
+
+    // MARK: Nodes
+
+    private mutating func list(_ node: Node, _ place: String) throws(BundleError) -> [Node] {
+        guard case .sequence(let sequence) = node else { throw failure("\(place) is no list") }
+        guard sequence.count <= Self.maximumRules else { throw failure("\(place) has more than \(Self.maximumRules) entries") }
+        try count(sequence.count)
+        return Array(sequence)
+    }
+
+    private mutating func mapping(_ node: Node, _ place: String, allowed: Set<String>) throws(BundleError) -> [String: Node] {
+        guard case .mapping(let mapping) = node else { throw failure("\(place) is no mapping") }
+        try count(mapping.count)
+        var result: [String: Node] = [:]
+        for (key, value) in mapping {
+            guard let key = key.scalar?.string, allowed.contains(key) else {
+                throw failure("\(place) has a member \"\(key.scalar?.string.prefix(40) ?? "?")\" that is not known")
+            }
+            result[key] = value
+        }
+        return result
+    }
+
+    private func line(_ node: Node?, _ place: String, maximum: Int) throws(BundleError) -> String {
+        guard let text = node?.scalar?.string, !text.isEmpty else { throw failure("\(place) is missing") }
+        guard text.utf8.count <= maximum else { throw failure("\(place) is longer than \(maximum) bytes") }
+        guard !text.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\n" }) else { throw failure("\(place) has a control character") }
+        return text
+    }
+
+    /// Letters, digits, points and dashes.
+    private func name(_ node: Node?, _ place: String) throws(BundleError) -> String {
+        let text = try line(node, place, maximum: 80)
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d || $0 == 0x2e })
+        else { throw failure("\(place) has other characters than letters, digits, points and dashes") }
+        return text
+    }
+
+    private func byte(_ node: Node?, _ place: String) throws(BundleError) -> UInt8? {
+        guard let node else { return nil }
+        guard let value = node.int, let byte = UInt8(exactly: value) else { throw failure("\(place) is no number from 0 to 255") }
+        return byte
+    }
+
+    private static func hex(_ text: Substring) -> UInt16? {
+        guard text.utf8.count == 4, text.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }) else { return nil }
+        return UInt16(text, radix: 16)
+    }
+
+    /// Counts what is looked at, so that aliases can't multiply.
+    private mutating func count(_ more: Int) throws(BundleError) {
+        nodes += more
+        guard nodes <= Self.maximumNodes else { throw failure("the manifest has more than \(Self.maximumNodes) parts") }
+    }
+
+    private mutating func json(_ node: Node, depth: Int) throws(BundleError) -> JSONValue {
+        guard depth <= Self.maximumDepth else { throw failure("settings nest deeper than \(Self.maximumDepth) levels") }
+        switch node {
+        case .scalar(let scalar):
+            try count(1)
+            // Plain text is what YAML takes it for; quoted text stays text.
+            guard scalar.style == .any || scalar.style == .plain else { return .string(scalar.string) }
+            if node.null != nil { return .null }
+            if let value = node.bool { return .bool(value) }
+            if let value = node.int { return .int(Int64(value)) }
+            if let value = node.float, value.isFinite { return .double(value) }
+            return .string(scalar.string)
+        case .sequence(let sequence):
+            try count(sequence.count)
+            var result: [JSONValue] = []
+            for entry in sequence { result.append(try json(entry, depth: depth + 1)) }
+            return .array(result)
+        case .mapping(let mapping):
+            try count(mapping.count)
+            var result: [String: JSONValue] = [:]
+            for (key, value) in mapping {
+                guard let key = key.scalar?.string else { throw failure("a setting's name is no text") }
+                result[key] = try json(value, depth: depth + 1)
+            }
+            return .object(result)
+        case .alias:
+            throw failure("aliases are not allowed")
+        }
+    }
+}

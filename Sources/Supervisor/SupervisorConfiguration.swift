@@ -1,0 +1,96 @@
+// What a supervisor is told when it starts.
+
+public import Spawn
+
+/// Folders, attachments, limits and times of a supervisor.
+public struct SupervisorConfiguration: Sendable {
+    /// Bounds on what clients and devices can make it hold.
+    public struct Limits: Sendable {
+        public var clients = 64
+        /// Bytes of a client's message.
+        public var messageBytes = 48 << 10
+        /// Bytes that may wait for a client that doesn't read, before it is cut off.
+        public var backlogBytes = 1 << 20
+        public var callsPerDevice = 64
+        public var streamsPerDevice = 8
+        public var attachments = 32
+        /// Devices that are remembered, absent ones included.
+        public var devices = 256
+        public var crashReports = 100
+        public init() {}
+    }
+
+    /// Times. Tests make them short.
+    public struct Timing: Sendable {
+        /// How long a driver may take to say hello, and again to take up its device.
+        public var startLimit = Duration.seconds(10)
+        /// How long a client waits for an answer, whatever happens to the driver meanwhile.
+        public var callLimit = Duration.seconds(12)
+        public var heartbeatLimit = Duration.seconds(2)
+        public var streamTurnLimit = Duration.milliseconds(500)
+        public var frameLimit = Duration.seconds(1)
+        public var firstFrameLimit = Duration.seconds(3)
+        public var watchTick = Duration.milliseconds(100)
+        public var firstRestartDelay = Duration.milliseconds(100)
+        public var longestRestartDelay = Duration.seconds(30)
+        public var restartsToOpenCircuit = 10
+        /// How long a driver that was told to stop may take, before SIGTERM.
+        public var stopPatience = Duration.seconds(2)
+        /// After that.
+        public var teardown = [TeardownStep(signal: 15, patience: .milliseconds(500))]
+        /// For a driver that hangs: SIGABRT makes it leave its last words.
+        public var hangTeardown = TeardownStep.hung
+        /// How often an attached device that isn't there is looked for, at first and at most.
+        public var firstLook = Duration.milliseconds(200)
+        public var longestLook = Duration.seconds(5)
+        /// How long a device may be held by somebody else (by the connection of a driver that has just died, mostly).
+        public var busyPatience = Duration.seconds(5)
+        public init() {}
+    }
+
+    /// Where the socket is made, as `io.userdriver`; it must exist.
+    public var runtimeDirectory: String
+    /// Where crash reports and device identities are kept; it must exist.
+    public var stateDirectory: String
+    /// Folders that hold `NAME.driver` bundles, or are one.
+    public var driverFolders: [String]
+    /// Devices on other machines: `usbip://HOST[:PORT]/BUSID`.
+    public var attachments: [AttachmentURL]
+    /// Whether the devices of this machine are driven.
+    public var usesUSB = true
+    /// Whether the kernel's own driver is taken off a device's interfaces.
+    public var detachesKernelDrivers = false
+    public var limits = Limits()
+    public var timing = Timing()
+
+    public static let socketName = "io.userdriver"
+    public static let lockName = "lock"
+
+    public init(runtimeDirectory: String, stateDirectory: String, driverFolders: [String], attachments: [AttachmentURL] = []) {
+        self.runtimeDirectory = runtimeDirectory
+        self.stateDirectory = stateDirectory
+        self.driverFolders = driverFolders
+        self.attachments = attachments
+    }
+
+    var socketPath: String { runtimeDirectory + "/" + Self.socketName }
+
+    var watchdog: Watchdog.Configuration {
+        var result = Watchdog.Configuration()
+        result.startLimit = timing.startLimit
+        result.turnLimit = timing.streamTurnLimit
+        result.frameLimit = timing.frameLimit
+        result.firstFrameLimit = timing.firstFrameLimit
+        result.heartbeatLimit = timing.heartbeatLimit
+        result.tick = timing.watchTick
+        return result
+    }
+
+    var restarts: RestartPolicy.Configuration {
+        var result = RestartPolicy.Configuration()
+        result.firstDelay = timing.firstRestartDelay
+        result.longestDelay = timing.longestRestartDelay
+        result.deathsToOpen = timing.restartsToOpenCircuit
+        return result
+    }
+}
