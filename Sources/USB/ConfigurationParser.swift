@@ -111,7 +111,7 @@ struct ConfigurationParser {
             guard let bytes = descriptor.doubleWord(at: 4) else { return keepShort(descriptor, "a SuperSpeedPlus companion") }
             if !changeLastEndpoint({ $0.superSpeedPlusBytesPerInterval = bytes }) { keep(descriptor) }
         case DescriptorType.device, DescriptorType.configuration:
-            oddities.add(.lost, .misplaced, at: descriptor.offset, "A descriptor of type \(descriptor.type) stands inside a configuration.")
+            oddities.add(.lost, .misplaced, at: descriptor.offset, "A descriptor of type \(descriptor.type) stands in a configuration.")
         default:
             keep(descriptor)
         }
@@ -156,6 +156,12 @@ struct ConfigurationParser {
         if let interface = configuration.interfaces.indices.last {
             configuration.interfaces[interface].extra.append(descriptor)
         } else {
+            // 0x09 is OTG's, 0x0c…0x0e wireless USB's: those belong here.
+            if descriptor.type > DescriptorType.deviceCapability {
+                oddities.add(
+                    .note, .unknown, at: descriptor.offset,
+                    "A descriptor of the unknown type 0x\(hexadecimal(descriptor.type, digits: 2)) stands before the interfaces.")
+            }
             configuration.extra.append(descriptor)
         }
     }

@@ -2,7 +2,7 @@
 
 /// What `USBDeviceInformation.descriptors` holds, parsed. Every sequence of bytes gives a result; what was wrong is in `oddities`.
 ///
-/// Linear in time and memory, no recursion, no trap. Where it must guess it does as the Linux kernel (`drivers/usb/core/config.c`) or better.
+/// Linear in time and memory, no recursion, no trap.
 public struct DescriptorSet: Sendable {
     /// `nil` when the bytes do not begin with a device descriptor.
     public private(set) var device: DeviceDescriptor?

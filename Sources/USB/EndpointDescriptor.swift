@@ -54,7 +54,7 @@ public struct EndpointDescriptor: Hashable, Sendable {
     /// Bytes of one packet.
     public var maxPacketSize: Int { Int(maxPacketSizeField & 0x07ff) }
 
-    /// Packets a microframe at high speed: 1, 2 or 3. The reserved value 3 of the field counts as 3 packets, as the kernel reads it not to lose data.
+    /// Packets a microframe at high speed: 1, 2 or 3. The field's reserved value 3 counts as 3 packets: too much room loses no data.
     public var transactionsPerMicroframe: Int { min(3, 1 + Int(maxPacketSizeField >> 11 & 3)) }
 
     /// The most that the endpoint moves in one service interval: what an isochronous packet or an interrupt transfer must have room for.

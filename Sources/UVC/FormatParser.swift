@@ -8,6 +8,8 @@ struct FormatParser {
     private let frameSubtype: UInt8
     private let declaredFrameCount: UInt8
     private var indices: Set<UInt8> = []
+    /// Frame descriptors, those that were skipped as well.
+    private var frameCount = 0
     /// Frames whose `dwMaxVideoFrameBufferSize` is not what their size makes.
     private var wrongBuffers = 0
 
@@ -59,10 +61,11 @@ struct FormatParser {
     }
 
     mutating func takeFrame(_ descriptor: RawDescriptor, oddities: inout DescriptorOddities) {
+        frameCount += 1
         if descriptor.subtype != frameSubtype {
             oddities.add(
                 .wrong, .misplaced, at: descriptor.offset + 2,
-                "Format \(format.index) has a frame of the subtype 0x\(hexadecimal(descriptor.subtype, digits: 2)), which belongs to another format."
+                "Format \(format.index) has a frame of subtype 0x\(hexadecimal(descriptor.subtype, digits: 2)), another format's."
             )
         }
         guard let frame = FrameParser.frame(descriptor, format: format.index, oddities: &oddities) else { return }
@@ -75,7 +78,7 @@ struct FormatParser {
         guard indices.insert(frame.index).inserted else {
             oddities.add(
                 .lost, .duplicate, at: descriptor.offset + 3,
-                "Format \(format.index) has two frames with the index \(frame.index), of which only the first (not the one of \(frame.width)×\(frame.height)) can be asked for."
+                "Format \(format.index) has two frames \(frame.index): the second (\(frame.width)×\(frame.height)) can't be asked for."
             )
             return
         }
@@ -90,10 +93,10 @@ struct FormatParser {
     /// The format with all of its frames.
     mutating func finish(oddities: inout DescriptorOddities) -> VideoFormat {
         let name = "Format \(format.index) (\(format.name))"
-        if indices.count != Int(declaredFrameCount) {
+        if frameCount != Int(declaredFrameCount) {
             oddities.add(
                 .wrong, .count, at: offset + 4,
-                "\(name) announces \(declaredFrameCount) frames (bNumFrameDescriptors) and has \(indices.count).")
+                "\(name) announces \(declaredFrameCount) frames (bNumFrameDescriptors) and has \(frameCount).")
         }
         if frameSubtype != 0, let first = format.frames.first, !indices.contains(format.defaultFrameIndex) {
             oddities.add(
@@ -106,7 +109,7 @@ struct FormatParser {
         if wrongBuffers > 0 {
             oddities.add(
                 .note, .value, at: offset,
-                "\(name): \(wrongBuffers) of \(format.frames.count) frames announce another length (dwMaxVideoFrameBufferSize) than their size makes."
+                "\(name) has \(wrongBuffers) frames whose dwMaxVideoFrameBufferSize is not what their size makes."
             )
         }
         checkBits(name: name, oddities: &oddities)

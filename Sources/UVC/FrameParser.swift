@@ -69,7 +69,7 @@ enum FrameParser {
         if !allows(intervals, defaultInterval) {
             oddities.add(
                 .wrong, .value, at: descriptor.offset + layout.defaultInterval,
-                "The default interval \(defaultInterval) of \(name.prefix(1).lowercased() + name.dropFirst()) is not one that it has; \(usable) is taken."
+                "\(name) has no interval \(defaultInterval), which is its default; \(usable) is taken."
             )
         }
         return VideoFrame(

@@ -48,7 +48,8 @@ public struct StreamingAlternateSetting: Hashable, Sendable {
     public var number: UInt8
     public var endpoint: EndpointAddress
     public var type: TransferType
-    /// The most bytes in one service interval: the length of an isochronous packet (three transactions, bursts and all); of one packet for bulk.
+    /// The most bytes in one service interval: the length of an isochronous packet (three transactions, bursts and all); for bulk of
+    /// one packet.
     public var bytesPerInterval: Int
     /// `bInterval`: isochronous packets come every `2^(bInterval-1)` microframes, at full speed frames.
     public var interval: UInt8

@@ -71,7 +71,7 @@ struct VideoControlParser {
         if (version >= 0x0150) != (interface.interfaceProtocol == 1) {
             oddities.add(
                 .note, .value, at: header.offset + 3,
-                "UVC \(version >> 8).\(hexadecimal(version & 0xff, digits: 2)) does not go with interface protocol \(interface.interfaceProtocol)."
+                "bcdUVC 0x\(hexadecimal(version, digits: 4)) does not go with the interface protocol \(interface.interfaceProtocol)."
             )
         }
     }

@@ -5,8 +5,9 @@ public import USB
 extension VideoFunction {
     /// Every video function of a configuration. Pure, linear in the bytes, tolerant of what real devices get wrong.
     ///
-    /// `speed` decides how many bytes an alternate setting moves (`DescriptorSet.likelySpeed` where nobody knows). With `allowingVendorClass` interfaces of class
-    /// 0xff count too, if their descriptors have the shape of UVC: a quirk that a caller knows the device by.
+    /// `speed` decides how many bytes an alternate setting moves (`DescriptorSet.likelySpeed` where nobody knows). With
+    /// `allowingVendorClass` interfaces of class 0xff count too, if their descriptors have the shape of UVC: a quirk that a caller
+    /// knows the device by.
     public static func all(
         in configuration: ConfigurationDescriptor, speed: USBSpeed, allowingVendorClass: Bool = false
     ) -> [VideoFunction] {

@@ -171,11 +171,20 @@ struct VideoFunctionText {
             start = "".padded(to: Self.column + 7)
         }
         for group in groups {
-            let sizes = group.frames.map {
-                "\($0.width)×\($0.height)" + ($0.index == format.defaultFrameIndex && format.frames.count > 1 ? "*" : "")
-            }
-            lines.addWrapped(start, items: sizes + ["at \(group.rates.text)"], separator: "  ")
+            lines.addWrapped(start, items: sizes(group.frames, of: format) + ["at \(group.rates.text)"], separator: "  ")
             start = "".padded(to: Self.column + 7)
         }
+    }
+
+    /// Each size once: H.264 has a frame for each profile.
+    private func sizes(_ frames: [VideoFrame], of format: VideoFormat) -> [String] {
+        let standard = format.frames.count > 1 ? format.defaultFrame : nil
+        var texts: [String] = []
+        for frame in frames {
+            let isDefault = frame.width == standard?.width && frame.height == standard?.height
+            let text = "\(frame.width)×\(frame.height)" + (isDefault ? "*" : "")
+            if !texts.contains(text) { texts.append(text) }
+        }
+        return texts
     }
 }

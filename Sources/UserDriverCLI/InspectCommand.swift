@@ -1,0 +1,63 @@
+// `userdriver inspect`: what a device says it is.
+
+import ArgumentParser
+import Glibc
+import USB
+import UserDriverClient
+
+struct InspectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Show a device's descriptors as a tree: formats, controls, and what is odd.",
+        discussion: """
+            What exists as a file is read as one: sysfs's binary `descriptors`, or hexadecimal text; no daemon is needed for that. Anything \
+            else is a device that the daemon knows.
+
+            Example:
+              userdriver inspect
+              userdriver inspect 046d:0825 --json
+              userdriver inspect /sys/bus/usb/devices/1-2/descriptors
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "A file of descriptors, or an id, vid:pid, bus path or part of a device's name. Left out: the only device.",
+            valueName: "device-or-file"), completion: .file())
+    var subject: String?
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let report: InspectReport
+        if let subject, Self.isFile(subject) {
+            do {
+                report = InspectReport(descriptors: try DescriptorFile.load(path: subject))
+            } catch let error as DescriptorFile.Failure {
+                throw CommandFailure(error.description)
+            }
+        } else {
+            report = InspectReport(try await daemon.client.inspect(subject).information)
+        }
+        if output.json { return try output.printJSON(report.json()) }
+        let text = report.text()
+        try Terminal.write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
+    }
+
+    /// A device's id could be a file's name too; then the file is meant only where it is written as a path.
+    static func isFile(_ subject: String) -> Bool {
+        if subject.contains("/"), !subject.hasPrefix("usbip://") { return true }
+        var status = stat()
+        return stat(subject, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+    }
+}
+
+extension DeviceInspection {
+    /// As the USB core describes a device.
+    var information: USBDeviceInformation {
+        let ids = DescriptorSet(parsing: descriptors).device
+        return USBDeviceInformation(
+            path: bus, speed: USBSpeed(rawValue: UInt8(clamping: speed)) ?? .unknown, vendorID: ids?.vendorID ?? 0,
+            productID: ids?.productID ?? 0,
+            descriptors: descriptors, manufacturer: manufacturer, product: product, serialNumber: serialNumber)
+    }
+}
