@@ -1,0 +1,245 @@
+// Probe and commit: host and device settle a stream's parameters, and the device's answers are checked (UVC 1.5 §4.3.1.1).
+public import USB
+
+/// A stream that the device has committed itself to.
+public struct NegotiatedStream: Hashable, Sendable {
+    /// What it will send; the device may have chosen something else than was asked for.
+    public var choice: StreamChoice
+    /// As committed: the device's answer with its nonsense repaired.
+    public var parameters: StreamingParameters
+    /// Bytes that no frame exceeds: what a slot must hold.
+    public var frameCapacity: Int
+    /// The alternate setting to select before frames are read; `nil` for bulk, which streams in setting 0.
+    public var alternateSetting: StreamingAlternateSetting?
+    public var endpoint: EndpointAddress
+    /// What was odd in the device's answers, in sentences.
+    public var oddities: [String]
+
+    /// How payloads become frames.
+    public func assemblerSettings(speed: USBSpeed, quirks: VideoQuirks = []) -> PayloadAssembler.Settings {
+        let content: PayloadAssembler.Settings.Content
+        if case .mjpeg = choice.format.kind {
+            content = .mjpeg
+        } else if let length = choice.format.frameBytes(width: choice.frame.width, height: choice.frame.height) {
+            content = .uncompressed(length: length)
+        } else {
+            content = .other
+        }
+        let interval = alternateSetting.map { packetInterval($0, speed: speed) } ?? 0
+        return PayloadAssembler.Settings(
+            content: content, maxPayloadSize: alternateSetting == nil ? Int(parameters.maxPayloadTransferSize) : 0,
+            packetInterval: interval,
+            ignoresFrameID: quirks.contains(.streamNoFrameID),
+            endsAtJPEGStart: content == .mjpeg && quirks.contains(.mjpegNoEndOfFrame))
+    }
+
+    private func packetInterval(_ setting: StreamingAlternateSetting, speed: USBSpeed) -> UInt64 {
+        speed.slotNanoseconds << UInt64(min(max(Int(setting.interval) - 1, 0), 15))
+    }
+}
+
+/// One negotiation with one streaming interface. The interface is claimed before and not streaming.
+public struct StreamNegotiation: Sendable {
+    private let device: any USBDeviceHandle
+    private let interface: StreamingInterface
+    private let quirks: VideoQuirks
+    private let declaredLength: Int
+
+    /// - Parameter uvcVersion: `bcdUVC` of the function.
+    public init(device: any USBDeviceHandle, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks = []) {
+        self.device = device
+        self.interface = interface
+        self.quirks = quirks
+        declaredLength = StreamingParameters.length(uvcVersion: quirks.contains(.version10) ? 0x0100 : uvcVersion)
+    }
+
+    /// Probes and commits. Throws `malformedAnswer` where the device's answers leave nothing to go by, and what the transfers throw.
+    public func negotiate(_ choice: StreamChoice) async throws(USBError) -> NegotiatedStream {
+        var oddities: [String] = []
+        // Idle first: some devices crash when they are asked while they stream. Those with one setting only may refuse this.
+        if !interface.isBulk { try await becomeIdle() }
+
+        var length = declaredLength
+        var wanted = StreamingParameters()
+        if !quirks.contains(.noProbeDefaults), let defaults = try await ask(.getDef, length: length),
+            let parameters = StreamingParameters(bytes: defaults)
+        {
+            wanted = parameters
+        }
+        wanted.hint = 1
+        wanted.formatIndex = choice.format.index
+        wanted.frameIndex = choice.frame.index
+        wanted.frameInterval = choice.interval
+        if !quirks.contains(.probeExtraFields) {
+            wanted.maxVideoFrameSize = 0
+            wanted.maxPayloadTransferSize = 0
+        } else if wanted.maxVideoFrameSize == 0 {
+            wanted.maxVideoFrameSize = UInt32(clamping: plausibleFrameSize(choice))
+        }
+
+        var probed = try await probe(&wanted, length: &length, oddities: &oddities)
+        if !quirks.contains(.noProbeMinMax), let best = try await ask(.getMax, length: length) {
+            // Two bytes are the quality alone (Bison's chips).
+            let quality: UInt16 = best.count == 2 ? best.littleEndian(at: 0) : StreamingParameters(bytes: best)?.compressionQuality ?? 0
+            if quality > 0, quality <= 10_000, quality != probed.compressionQuality {
+                wanted.compressionQuality = quality
+                probed = try await probe(&wanted, length: &length, oddities: &oddities)
+            }
+        }
+        let stream = repaired(probed, wanted: choice, oddities: oddities)
+        do throws(USBError) {
+            try await device.videoSet(
+                selector: VideoSelector.commit, interface: interface.number, bytes: stream.parameters.encoded(length: length))
+        } catch {
+            throw error.naming("SET_CUR(VS_COMMIT)")
+        }
+        return stream
+    }
+
+    /// SET_CUR and GET_CUR. A device that refuses is asked what it holds, and gets its own sizes and its own length back.
+    private func probe(
+        _ wanted: inout StreamingParameters, length: inout Int, oddities: inout [String]
+    ) async throws(USBError) -> StreamingParameters {
+        do throws(USBError) {
+            try await setProbe(wanted, length: length)
+        } catch  where error.code == .stall {
+            guard let held = try await ask(.getCur, length: length), let current = StreamingParameters(bytes: held) else {
+                throw error.naming("SET_CUR(VS_PROBE)")
+            }
+            oddities.append("The device refused the probe block until it got its own sizes back.")
+            if held.count < length { length = held.count < 34 ? 26 : 34 }
+            wanted.maxVideoFrameSize = current.maxVideoFrameSize
+            wanted.maxPayloadTransferSize = current.maxPayloadTransferSize
+            do throws(USBError) {
+                try await setProbe(wanted, length: length)
+            } catch {
+                throw error.naming("SET_CUR(VS_PROBE)")
+            }
+        }
+        let answer: [UInt8]
+        do throws(USBError) {
+            answer = try await device.videoGet(.getCur, selector: VideoSelector.probe, interface: interface.number, length: length)
+        } catch {
+            throw error.naming("GET_CUR(VS_PROBE)")
+        }
+        guard let parameters = StreamingParameters(bytes: answer) else {
+            throw USBError(.malformedAnswer, operation: "GET_CUR(VS_PROBE)", detail: "\(answer.count) bytes instead of \(length)")
+        }
+        return parameters
+    }
+
+    private func setProbe(_ parameters: StreamingParameters, length: Int) async throws(USBError) {
+        try await device.videoSet(selector: VideoSelector.probe, interface: interface.number, bytes: parameters.encoded(length: length))
+    }
+
+    /// An optional question: `nil` where the device does not answer it.
+    private func ask(_ request: VideoRequest, length: Int) async throws(USBError) -> [UInt8]? {
+        do throws(USBError) {
+            return try await device.videoGet(request, selector: VideoSelector.probe, interface: interface.number, length: length)
+        } catch {
+            if error.endsEverything { throw error.naming("\(request.name)(VS_PROBE)") }
+            return nil
+        }
+    }
+
+    private func becomeIdle() async throws(USBError) {
+        do throws(USBError) {
+            try await device.setAlternateSetting(interface: interface.number, to: 0)
+        } catch {
+            if error.endsEverything { throw error }
+        }
+    }
+
+    // MARK: What the device answered
+
+    /// Bytes of a frame that the descriptors make plausible.
+    private func plausibleFrameSize(_ choice: StreamChoice) -> Int {
+        if let bytes = choice.format.frameBytes(width: choice.frame.width, height: choice.frame.height) { return bytes }
+        let pixels = choice.frame.width * choice.frame.height
+        let described = Int(choice.frame.maxFrameBytes)
+        return described > 0 && described <= Self.largestPlausible(pixels) ? described : max(pixels * 2, 65_536)
+    }
+
+    /// No compressed frame needs more than four bytes a pixel.
+    private static func largestPlausible(_ pixels: Int) -> Int { max(pixels * 4, 1 << 20) }
+
+    /// Takes what is sensible in an answer and replaces what is not.
+    func repaired(_ answer: StreamingParameters, wanted: StreamChoice, oddities: [String] = []) -> NegotiatedStream {
+        var parameters = answer
+        var choice = wanted
+        var oddities = oddities
+        if let format = interface.format(index: answer.formatIndex), let frame = format.frame(index: answer.frameIndex) {
+            if format.index != wanted.format.index || frame.index != wanted.frame.index {
+                choice = StreamChoice(format: format, frame: frame, interval: wanted.interval)
+                oddities.append("The device chose \(format.name) \(frame.width)×\(frame.height) instead of \(wanted).")
+            }
+        } else {
+            parameters.formatIndex = wanted.format.index
+            parameters.frameIndex = wanted.frame.index
+            oddities.append("The device answered format \(answer.formatIndex), frame \(answer.frameIndex), which it does not have.")
+        }
+        if answer.frameInterval == 0 || answer.frameInterval > 100_000_000 {
+            parameters.frameInterval = choice.frame.intervals.nearest(to: wanted.interval)
+            oddities.append("The device answered a frame interval of \(answer.frameInterval) × 100 ns.")
+        }
+        choice.interval = parameters.frameInterval
+
+        // The slot: exactly known for uncompressed frames; for others never smaller than what the descriptors make plausible.
+        let plausible = plausibleFrameSize(choice)
+        let pixels = choice.frame.width * choice.frame.height
+        var capacity = Int(answer.maxVideoFrameSize)
+        if let exact = choice.format.frameBytes(width: choice.frame.width, height: choice.frame.height) {
+            if capacity != exact {
+                oddities.append("The device answered \(capacity) bytes for a frame, which has \(exact).")
+                parameters.maxVideoFrameSize = UInt32(clamping: exact)
+            }
+            capacity = exact
+        } else if capacity == 0 || capacity > Self.largestPlausible(pixels) {
+            oddities.append("The device answered \(capacity) bytes for the largest frame; \(plausible) are assumed.")
+            capacity = plausible
+            parameters.maxVideoFrameSize = UInt32(clamping: plausible)
+        } else {
+            capacity = max(capacity, min(plausible, pixels / 2))
+        }
+        repairPayloadSize(&parameters, choice: choice, oddities: &oddities)
+        return NegotiatedStream(
+            choice: choice, parameters: parameters, frameCapacity: max(capacity, 1),
+            alternateSetting: interface.isBulk ? nil : interface.alternateSetting(forPayloadSize: Int(parameters.maxPayloadTransferSize)),
+            endpoint: interface.endpoint, oddities: oddities)
+    }
+
+    private func repairPayloadSize(_ parameters: inout StreamingParameters, choice: StreamChoice, oddities: inout [String]) {
+        let answered = parameters.maxPayloadTransferSize
+        // Sixteen bits, sign-extended (Chicony's 04f2:b50b).
+        if answered & 0xffff_0000 == 0xffff_0000 { parameters.maxPayloadTransferSize = answered & 0xffff }
+        let largest = interface.alternateSettings.map(\.bytesPerInterval).max() ?? 0
+        if interface.isBulk {
+            if parameters.maxPayloadTransferSize > 1 << 30 { parameters.maxPayloadTransferSize = 0 }
+        } else {
+            if quirks.contains(.fixBandwidth) || parameters.maxPayloadTransferSize == 0,
+                let computed = StreamingInterface.computedPayloadSize(choice, speed: device.information.speed)
+            {
+                parameters.maxPayloadTransferSize = computed
+            }
+            if parameters.maxPayloadTransferSize == 0 || Int(parameters.maxPayloadTransferSize) > largest {
+                parameters.maxPayloadTransferSize = UInt32(clamping: largest)
+            }
+        }
+        if parameters.maxPayloadTransferSize != answered {
+            oddities.append("The device answered payloads of \(answered) bytes; \(parameters.maxPayloadTransferSize) are assumed.")
+        }
+    }
+}
+
+extension USBError {
+    /// Whether nothing else can succeed after this.
+    var endsEverything: Bool { code == .noDevice || code == .connection || code == .cancelled || code == .accessDenied }
+
+    /// The same error, told of the request as the standard names it.
+    func naming(_ request: String) -> USBError {
+        var error = self
+        error.operation = request
+        if operation != request { error.detail = detail.map { "\(operation): \($0)" } ?? operation }
+        return error
+    }
+}
