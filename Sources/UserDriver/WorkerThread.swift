@@ -26,7 +26,7 @@ public final class WorkerThread: Sendable {
             { argument in
                 guard let argument else { return nil }
                 let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                pthread_setname_np(pthread_self(), String(body.name.prefix(15)))
+                clinux_set_name(body.name)
                 clinux_use_alternate_stack()
                 body.work()
                 return nil

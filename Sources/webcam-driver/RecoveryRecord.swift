@@ -4,8 +4,8 @@ import Wire
 
 /// Kept by the supervisor. It holds what clients asked for, never what the device said.
 struct RecoveryRecord: Codable, Equatable {
-    /// What the stream was negotiated to, while one is on.
-    var stream: StreamRequest?
+    /// What each stream that is on was negotiated to, by name.
+    var streams: [String: StreamRequest] = [:]
     /// Controls that clients have set, by name. A camera that was unplugged has forgotten them.
     var controls: [String: Int] = [:]
 

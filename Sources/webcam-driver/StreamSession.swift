@@ -1,0 +1,176 @@
+// A stream that somebody wants: negotiated, started, restarted when the device stumbles, and ended.
+
+import CLinux
+import FrameRing
+import Synchronization
+import USB
+import UVC
+import UserDriver
+import Wire
+
+/// One streaming interface. It is open while somebody watches, whatever the device does meanwhile.
+actor StreamSession {
+    /// How often a stream is started again without a frame having come, before the process gives up and the supervisor decides.
+    private static let attemptLimit = 3
+
+    private enum State {
+        case closed
+        case open(VideoStream, NegotiatedStream, StreamRequest)
+        /// The device stumbled, and the stream is being started again.
+        case restarting(StreamRequest)
+    }
+
+    private let name: String
+    private let interface: StreamingInterface
+    private let negotiation: StreamNegotiation
+    private let quirks: VideoQuirks
+    private let context: DriverContext
+    private var state = State.closed
+    private var attempts = 0
+    /// Whether somebody watches: looked at again after each wait.
+    private var isWanted = false
+    private var requestChanged: @Sendable (StreamRequest?) async -> Void = { _ in }
+    /// For the heartbeat, which waits for nobody.
+    private nonisolated let running = Mutex<VideoStream?>(nil)
+
+    init(name: String, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks, context: DriverContext) {
+        self.name = name
+        self.interface = interface
+        self.quirks = quirks
+        self.context = context
+        negotiation = StreamNegotiation(device: context.device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
+    }
+
+    /// Who is told what is streamed now, `nil` for nothing.
+    func onRequest(_ handler: @escaping @Sendable (StreamRequest?) async -> Void) { requestChanged = handler }
+
+    /// Opens the stream, or finds that the open one suits.
+    /// - Parameter resumes: why frames are missing before the first one; `nil` for a stream that begins.
+    func open(_ request: StreamRequest, resumes: GapCause?) async throws {
+        switch state {
+        case .open(_, _, let current), .restarting(let current):
+            guard request.allows(current) else {
+                throw CallError("Busy", "The camera is streaming \(current.text) for somebody else; \(request.text) has to wait.")
+            }
+        case .closed:
+            isWanted = true
+            try await begin(request, resumes: resumes, counters: VideoStream.Counters())
+        }
+    }
+
+    private func begin(_ request: StreamRequest, resumes: GapCause?, counters: VideoStream.Counters) async throws {
+        let choice: StreamChoice
+        do {
+            choice = try interface.choose(
+                StreamWish(format: request.format, width: request.width, height: request.height, rate: request.fps), quirks: quirks)
+        } catch {
+            throw CallError("InvalidParameter", "\(error)")
+        }
+        let agreed = try await negotiation.negotiate(choice)
+        for oddity in agreed.oddities { context.supervisor.log("notice", oddity) }
+        let description = StreamRequest(
+            format: agreed.choice.format.name, width: agreed.choice.frame.width, height: agreed.choice.frame.height, fps: agreed.choice.rate.rounded(toPlaces: 3))
+        let writer = try await context.supervisor.openRing(
+            name: name, capacity: agreed.frameCapacity, slotCount: Self.slotCount(agreed.frameCapacity),
+            description: try JSONValue(encoding: description))
+        let settings = agreed.assemblerSettings(speed: context.device.information.speed, quirks: quirks)
+        let shape: VideoStream.Shape
+        if let setting = agreed.alternateSetting {
+            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
+            shape = .isochronous(bytesPerInterval: setting.bytesPerInterval, packetInterval: settings.packetInterval)
+        } else {
+            let packet = interface.alternateSettings.first?.bytesPerInterval ?? 512
+            shape = .bulk(maxPacketSize: packet, maxPayloadSize: Int(agreed.parameters.maxPayloadTransferSize))
+        }
+        let stream = VideoStream(
+            queue: try context.device.transferQueue(endpoint: agreed.endpoint, type: shape.type), shape: shape, settings: settings,
+            writer: writer, frameInterval: UInt64(agreed.choice.interval) * 100, resumes: resumes, counters: counters,
+            progress: context.progress)
+        guard isWanted else {
+            try await quiet(agreed)
+            return
+        }
+        state = .open(stream, agreed, description)
+        running.withLock { $0 = stream }
+        await requestChanged(description)
+        stream.start { [weak self] end in
+            Task { await self?.ended(stream, end) }
+        }
+    }
+
+    /// A quarter of a second at 30 fps for those who lag, within reason for large frames.
+    private static func slotCount(_ capacity: Int) -> Int { min(16, max(4, (64 << 20) / max(capacity, 1))) }
+
+    /// The stream's thread is at its end.
+    private func ended(_ stream: VideoStream, _ end: VideoStream.End) async {
+        guard case .open(let current, let agreed, let request) = state, current === stream else { return }
+        let reason: String
+        switch end {
+        case .stopped: return
+        case .failed(let error):
+            guard error.code != .noDevice, error.code != .connection else { context.supervisor.fail("The device is gone: \(error)") }
+            reason = "\(error)"
+        case .stalled: reason = "the device halted the endpoint"
+        case .silent(let duration): reason = "the device has sent no picture for \(duration.components.seconds) s"
+        }
+        state = .restarting(request)
+        let counters = stream.counters.withLock { $0 }
+        attempts = counters.frames > 0 && !counters.recent.isEmpty ? 1 : attempts + 1
+        guard attempts <= Self.attemptLimit else {
+            context.supervisor.fail("The stream was started \(attempts) times without a frame; last, \(reason).")
+        }
+        context.supervisor.log("warning", "The stream is started again: \(reason).")
+        stream.stop()
+        do {
+            try await quiet(agreed)
+            guard isWanted else { return }
+            var fresh = counters
+            fresh.recent = []
+            try await begin(request, resumes: .deviceLost, counters: fresh)
+        } catch {
+            context.supervisor.fail("The stream could not be started again after \(reason): \(error)")
+        }
+    }
+
+    func close() async {
+        isWanted = false
+        guard case .open(let stream, let agreed, _) = state else {
+            state = .closed
+            return
+        }
+        state = .closed
+        running.withLock { $0 = nil }
+        stream.stop()
+        do {
+            try await quiet(agreed)
+        } catch {
+            context.supervisor.log("warning", "The stream could not be stopped cleanly: \(error)")
+        }
+        attempts = 0
+        await requestChanged(nil)
+    }
+
+    /// Tells the device to stop: alternate setting 0, or for bulk a cleared halt (which is how UVC's bulk cameras are told).
+    private func quiet(_ agreed: NegotiatedStream) async throws(USBError) {
+        if agreed.alternateSetting != nil {
+            try await context.device.setAlternateSetting(interface: interface.number, to: 0)
+        } else {
+            try await context.device.clearHalt(endpoint: agreed.endpoint)
+        }
+    }
+
+    nonisolated func statistics() -> DriverStatistics.Stream? {
+        guard let stream = running.withLock({ $0 }) else { return nil }
+        let counters = stream.counters.withLock { $0 }
+        return DriverStatistics.Stream(
+            frames: counters.frames, lost: counters.lost, fps: counters.rate(now: clinux_monotonic_ns()), bytes: counters.bytes)
+    }
+}
+
+extension Double {
+    /// 29.97 rather than 29.970002997.
+    fileprivate func rounded(toPlaces places: Int) -> Double {
+        let factor = (0..<places).reduce(1.0) { product, _ in product * 10 }
+        return (self * factor).rounded() / factor
+    }
+}

@@ -1,0 +1,150 @@
+// The webcam driver: which function of the device, which stream, what is kept for the next incarnation.
+
+import FrameRing
+import USB
+import UVC
+import UserDriver
+import Wire
+
+/// Drives the first video function of a device. Its streaming interfaces are the streams `video`, `video2`, …
+actor WebcamDriver: Driver {
+    static let name = "webcam-driver"
+
+    nonisolated let facts: DriverFacts
+    private nonisolated let context: DriverContext
+    private nonisolated let streams: [String: StreamSession]
+    private let function: VideoFunction
+    private let quirks: VideoQuirks
+    private var record: RecoveryRecord
+    private let controls: CameraControls
+    private var status: StatusListener?
+
+    static func start(_ context: DriverContext) async throws -> WebcamDriver {
+        let driver = try WebcamDriver(context)
+        try await driver.takeUp()
+        return driver
+    }
+
+    private init(_ context: DriverContext) throws {
+        self.context = context
+        let information = context.device.information
+        let descriptors = DescriptorSet(parsing: information.descriptors)
+        guard let configuration = descriptors.configurations.first else {
+            throw USBError(.malformedAnswer, operation: "reading the descriptors", detail: "the device has no configuration")
+        }
+        let functions = VideoFunction.all(
+            in: configuration, speed: information.speed, allowingVendorClass: context.flag("vendor-class"))
+        guard let function = functions.first(where: { $0.streamingInterfaces.contains { !$0.formats.isEmpty } }) ?? functions.first else {
+            throw USBError(.notSupported, operation: "reading the descriptors", detail: "the device has no video function")
+        }
+        self.function = function
+        quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
+        record = RecoveryRecord()
+        controls = CameraControls(device: context.device, function: function, quirks: quirks)
+        var streams: [String: StreamSession] = [:]
+        for (index, interface) in function.streamingInterfaces.enumerated() {
+            let name = index == 0 ? "video" : "video\(index + 1)"
+            streams[name] = StreamSession(
+                name: name, interface: interface, uvcVersion: function.uvcVersion, quirks: quirks, context: context)
+        }
+        self.streams = streams
+        facts = DriverFacts(
+            kind: "webcam", name: information.product ?? information.manufacturer ?? "Webcam",
+            interfaces: [InterfaceDescription.camera.name])
+    }
+
+    /// Claims the interfaces and takes up what the incarnation before was doing.
+    private func takeUp() async throws {
+        for interface in function.interfaceNumbers { try await context.device.claim(interface: interface) }
+        do {
+            record = try RecoveryRecord.read(context.record)
+        } catch {
+            context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
+        }
+        for (name, session) in streams { await session.onRequest { [weak self] in await self?.remember($0, stream: name) } }
+        if quirks.contains(.restoreControls) { await restore(try await controls.defaults()) }
+        if !record.controls.isEmpty, context.interruption != .driverRestarted { await restore(record.controls) }
+        if let endpoint = function.statusEndpoint {
+            let listener = StatusListener(context: context, endpoint: endpoint, function: function)
+            listener.start()
+            status = listener
+        }
+        for (name, request) in context.streams {
+            guard let session = streams[name] else { continue }
+            // What was negotiated decides before what was asked: whoever watches gets the same pictures as before.
+            let asked = try StreamRequest(request)
+            let wanted = record.streams[name] ?? asked
+            try await session.open(wanted, resumes: context.interruption == .deviceAbsent ? .deviceAbsent : .driverRestarted)
+        }
+    }
+
+    /// Sets controls as well as the device allows: one that is refused is said and left.
+    private func restore(_ values: [String: Int]) async {
+        for (name, value) in values.sorted(by: { CameraControls.order($0.key, $1.key) }) {
+            do {
+                _ = try await controls.set(name, to: value)
+            } catch {
+                context.supervisor.log("warning", "\(name) could not be set to \(value) again: \(error)")
+            }
+        }
+    }
+
+    private func remember(_ request: StreamRequest?, stream: String) {
+        record.streams[stream] = request
+        keepRecord()
+    }
+
+    private func keepRecord() {
+        do {
+            context.supervisor.record(try JSONValue(encoding: record))
+        } catch {
+            context.supervisor.log("error", "The recovery record could not be written: \(error)")
+        }
+    }
+
+    func openStream(name: String, request: JSONValue) async throws {
+        guard let session = streams[name] else {
+            throw CallError(
+                "InvalidParameter", "This camera has no stream \"\(name)\"; it has \(streams.keys.sorted().joined(separator: ", ")).")
+        }
+        try await session.open(try StreamRequest(request), resumes: nil)
+    }
+
+    func closeStream(name: String) async { await streams[name]?.close() }
+
+    func call(method: String, parameters: JSONValue) async throws -> JSONValue {
+        let prefix = InterfaceDescription.camera.name + "."
+        guard method.hasPrefix(prefix) else { throw CallError("NotSupported", "A webcam does not know the method \(method).") }
+        switch method.dropFirst(prefix.count) {
+        case "Formats": return ["formats": .array(function.streamingInterfaces.first.map(CameraCalls.formats) ?? [])]
+        case "GetControls": return ["controls": .array(try await controls.all().map(CameraCalls.control))]
+        case "GetControl": return ["control": CameraCalls.control(try await controls.one(try CameraCalls.name(in: parameters)))]
+        case "SetControl":
+            let name = try CameraCalls.name(in: parameters)
+            guard let value = parameters["value"]?.intValue else {
+                throw CallError("InvalidParameter", "SetControl takes a whole number as its value.")
+            }
+            let state = try await controls.set(name, to: value)
+            record.controls[name] = state.value
+            keepRecord()
+            return ["control": CameraCalls.control(state)]
+        case "ResetControls":
+            let only = parameters["name"]?.stringValue
+            let states = try await controls.reset(only)
+            record.controls = only.map { name in record.controls.filter { $0.key != name } } ?? [:]
+            keepRecord()
+            return ["controls": .array(states.map(CameraCalls.control))]
+        default: throw CallError("NotSupported", "A webcam does not know the method \(method).")
+        }
+    }
+
+    nonisolated func statistics() -> DriverStatistics {
+        DriverStatistics(streams: streams.compactMapValues { $0.statistics() })
+    }
+
+    func stop() async {
+        for session in streams.values { await session.close() }
+        status?.stop()
+        context.device.close()
+    }
+}
