@@ -149,7 +149,7 @@ struct VideoFunctionText {
         for (index, still) in stream.stillImage.frames.sorted(by: { $0.key < $1.key }) where !still.sizes.isEmpty {
             let name = stream.format(index: index)?.name ?? "format \(index)"
             let sizes = still.sizes.map { "\($0.width)×\($0.height)" }
-            lines.addWrapped("stills".padded(to: Self.column) + name.padded(to: 7), items: sizes, separator: "  ")
+            lines.addWrapped("stills".padded(to: Self.column) + name.padded(to: 8), items: sizes, separator: "  ")
         }
     }
 
@@ -164,15 +164,15 @@ struct VideoFunctionText {
                 groups.append((frame.intervals, [frame]))
             }
         }
-        var start = "".padded(to: Self.column) + name.padded(to: 7)
+        var start = "".padded(to: Self.column) + name.padded(to: 8)
         guard !groups.isEmpty else { return lines.add(start) }
-        if name.count > 7 {
+        if name.count > 6 {
             lines.add(start)
-            start = "".padded(to: Self.column + 7)
+            start = "".padded(to: Self.column + 8)
         }
         for group in groups {
             lines.addWrapped(start, items: sizes(group.frames, of: format) + ["at \(group.rates.text)"], separator: "  ")
-            start = "".padded(to: Self.column + 7)
+            start = "".padded(to: Self.column + 8)
         }
     }
 
