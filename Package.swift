@@ -96,12 +96,15 @@ let package = Package(
         executable("benchmarks", ["USB", "UVC", "CBenchmarks"], path: "Sources/Benchmarks"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable("fuzz", ["USB", "UVC"], path: "Sources/Fuzz"),
+        executable("fuzz", ["USB", "UVC", "USBIP"], path: "Sources/Fuzz"),
         tests("USB"),
         tests("UVC", ["USB"]),
         tests("Pictures", []),
         tests("Spawn", ["CLinux"]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["CLinux"]),
+        tests("USBIP", ["USB"]),
+        tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
+        tests("USBIPHost", ["USB", "USBIP", "USBEmulation", "CLinux"]),
     ]
 )

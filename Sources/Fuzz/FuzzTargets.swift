@@ -2,6 +2,7 @@
 
 enum FuzzTargets {
     static let all: [any FuzzTarget.Type] = [
-        DescriptorFuzz.self
+        DescriptorFuzz.self,
+        USBIPFuzz.self,
     ]
 }

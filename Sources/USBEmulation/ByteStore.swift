@@ -6,11 +6,11 @@ final class ByteStore {
 
     deinit { bytes.deallocate() }
 
-    /// Makes room for `count` bytes and keeps the first `kept`.
+    /// Makes room for `count` bytes and keeps the first `kept`, as far as there are so many.
     func reserve(_ count: Int, keeping kept: Int = 0) {
         guard count > bytes.count else { return }
         let grown = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, bytes.count * 2, 1024), alignment: 64)
-        if kept > 0 { grown.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<kept])) }
+        grown.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<min(kept, bytes.count)]))
         bytes.deallocate()
         bytes = grown
     }

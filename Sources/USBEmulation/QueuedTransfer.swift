@@ -97,7 +97,7 @@ final class EndpointQueue {
 
     func removeFirst() -> QueuedTransfer {
         filled = 0
-        if transfers.count == 1 { wake = .now }
+        wake = .now  // What the device said was of this transfer.
         return transfers.removeFirst()
     }
 }
