@@ -83,8 +83,8 @@ let package = Package(
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "CLinux", log,
-                lifecycle, arguments,
+                "UserDriverClient", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "CLinux",
+                arguments,
             ]),
 
         // The test bench: devices in software.
@@ -103,6 +103,7 @@ let package = Package(
         tests("Spawn", ["CLinux"]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["CLinux"]),
+        tests("UserDriverClient", ["Wire", "FrameRing", "CLinux"]),
         tests("USBIP", ["USB"]),
         tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
         tests("USBIPHost", ["USB", "USBIP", "USBEmulation", "CLinux"]),

@@ -54,10 +54,8 @@ struct InspectCommand: AsyncParsableCommand {
 extension DeviceInspection {
     /// As the USB core describes a device.
     var information: USBDeviceInformation {
-        let ids = DescriptorSet(parsing: descriptors).device
-        return USBDeviceInformation(
-            path: bus, speed: USBSpeed(rawValue: UInt8(clamping: speed)) ?? .unknown, vendorID: ids?.vendorID ?? 0,
-            productID: ids?.productID ?? 0,
-            descriptors: descriptors, manufacturer: manufacturer, product: product, serialNumber: serialNumber)
+        USBDeviceInformation(
+            path: bus, speed: USBSpeed(rawValue: UInt8(clamping: speed)) ?? .unknown, descriptors: descriptors, manufacturer: manufacturer,
+            product: product, serialNumber: serialNumber)
     }
 }

@@ -138,7 +138,9 @@ final class StreamWatch: Sendable {
     var firstNews: News? { state.withLock { $0.news.first } }
     func dropFirstNews() { state.withLock { _ = $0.news.removeFirst() } }
 
-    private func post(_ news: News...) {
+    /// All at once: a ring and what is said of it belong together.
+    private func post(_ news: [News]) {
+        guard !news.isEmpty else { return }
         state.withLock { state in
             state.news += news
             if state.news.count > Self.maximumNews,
@@ -168,7 +170,7 @@ final class StreamWatch: Sendable {
                 if isStopped { break }
                 guard [.connectionLost, .malformedReply].contains(error.code) else { return finish(.failure(error)) }
                 connection.stop()
-                post(.event(.supervisorLost(error.message)))
+                post([.event(.supervisorLost(error.message))])
                 guard let next = reconnect() else { break }
                 connection = next
             }
@@ -185,7 +187,7 @@ final class StreamWatch: Sendable {
         if !reply.continues { finish(.reason(reply.message)) }
     }
 
-    private func pass(_ reply: WatchReply) {
+    private func pass(_ reply: WatchReply, and last: FrameEvent? = nil) {
         var news: [News] = []
         if let ring = reply.ring { news.append(.ring(ring)) }
         switch reply.event {
@@ -199,7 +201,8 @@ final class StreamWatch: Sendable {
         case "changed": news.append(.event(.changed(reply.description)))
         default: if !reply.message.isEmpty { news.append(.event(.notice(reply.message))) }
         }
-        for item in news { post(item) }
+        if let last { news.append(.event(last)) }
+        post(news)
     }
 
     /// Looks for the daemon until it is back and has the device, or nobody wants the stream any more.
@@ -214,8 +217,7 @@ final class StreamWatch: Sendable {
                     finish(.reason(reply.message))
                     return nil
                 }
-                pass(reply)
-                post(.event(.supervisorBack(generation: reply.generation)))
+                pass(reply, and: .supervisorBack(generation: reply.generation))
                 return connection
             } catch {
                 if isStopped { return nil }

@@ -1,0 +1,174 @@
+// A daemon for tests: speaks Varlink on a real socket, hands out real rings, and can be made to fail in every way.
+
+import CLinux
+import FrameRing
+import Glibc
+import Synchronization
+import UserDriverClient
+import Wire
+
+/// Answers calls as it is told to, on threads of its own.
+final class FakeDaemon: Sendable {
+    typealias Answer = @Sendable (VarlinkCall, VarlinkSocket) throws -> Void
+
+    private struct State {
+        var listener: Int32 = -1
+        var connections: [VarlinkSocket] = []
+        var watchers: [VarlinkSocket] = []
+        var calls: [VarlinkCall] = []
+    }
+    let directory: RuntimeDirectory
+    private let state = Mutex(State())
+    private let answer: Answer
+    /// Rung for each call that has come.
+    private let arrivals = ReaderAlarm()
+
+    init(answer: @escaping Answer) throws {
+        let template = Array("/tmp/userdriver-test-XXXXXX".utf8CString)
+        let path = template.withUnsafeBufferPointer { template in
+            var copy = Array(template)
+            _ = mkdtemp(&copy)
+            return String(decoding: copy.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        directory = RuntimeDirectory(path)
+        self.answer = answer
+        try start()
+    }
+
+    deinit {
+        stop()
+        rmdir(directory.path)
+    }
+
+    var client: UserDriverClient { UserDriverClient(runtimeDirectory: directory) }
+    var calls: [VarlinkCall] { state.withLock { $0.calls } }
+
+    func start() throws {
+        let listener = try VarlinkSocket.listen(path: directory.socketPath)
+        clinux_set_nonblocking(listener, 0)
+        state.withLock { $0.listener = listener }
+        TestThread.start { [weak self] in
+            while true {
+                let accepted = accept(listener, nil, nil)
+                guard accepted >= 0, let self else { break }
+                let socket = VarlinkSocket(descriptor: accepted)
+                self.state.withLock { $0.connections.append(socket) }
+                TestThread.start { [weak self] in
+                    while let call = try? socket.receive(VarlinkCall.self)?.message {
+                        guard let self else { return }
+                        self.state.withLock { $0.calls.append(call) }
+                        try? self.answer(call, socket)
+                        self.arrivals.ring()
+                    }
+                }
+            }
+            close(listener)
+        }
+    }
+
+    /// Dies: every connection ends, the socket goes.
+    func stop() {
+        let (listener, connections) = state.withLock { state in
+            defer { state = State(calls: state.calls) }
+            return (state.listener, state.connections)
+        }
+        unlink(directory.socketPath)
+        if listener >= 0 { shutdown(listener, Int32(SHUT_RDWR)) }
+        for connection in connections { connection.shutdown() }
+    }
+
+    /// Remembers who watches; what is told goes to them.
+    func watched(by socket: VarlinkSocket) { state.withLock { $0.watchers.append(socket) } }
+
+    func tell(_ reply: VarlinkReply, descriptors: [Int32] = []) throws {
+        for watcher in state.withLock({ $0.watchers }) { try watcher.send(reply, descriptors: descriptors) }
+    }
+
+    /// Waits until `count` calls have come.
+    func waitForCalls(_ count: Int) {
+        while true {
+            let seen = arrivals.count
+            if calls.count >= count { return }
+            arrivals.wait(seen: seen, until: nil)
+        }
+    }
+}
+
+/// A camera's stream as a daemon offers it.
+final class FakeStream: Sendable {
+    let memory: FrameRingMemory
+    private let writer: Mutex<FrameRingWriter>
+
+    init(slotCount: Int = 4, capacity: Int = 4096, generation: UInt32 = 1) throws {
+        let memory = try FrameRingMemory(geometry: FrameRingGeometry(capacity: capacity, slotCount: slotCount)!)
+        self.memory = memory
+        writer = Mutex(try FrameRingWriter(descriptor: memory.descriptor, geometry: memory.geometry, generation: generation))
+    }
+
+    /// Another incarnation of the driver takes up the ring.
+    func restart(generation: UInt32) throws {
+        let (descriptor, geometry) = (memory.descriptor, memory.geometry)
+        try writer.withLock { $0 = try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation) }
+    }
+
+    func publish(_ bytes: [UInt8], flags: FrameFlags = []) {
+        writer.withLock { writer in
+            writer.begin().bytes.copyBytes(from: bytes)
+            writer.publish(length: bytes.count, captured: clinux_monotonic_ns(), flags: flags)
+        }
+    }
+
+    func skip(_ count: UInt64, _ cause: GapCause) { writer.withLock { $0.skip(count: count, cause: cause) } }
+
+    static let description: JSONValue = ["format": "yuy2", "width": 32, "height": 8, "fps": 30.0]
+
+    func reply(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, description: JSONValue = FakeStream.description) -> VarlinkReply
+    {
+        VarlinkReply(
+            [
+                "event": .string(event), "device": "1d6b:0104:A", "generation": .int(generation), "restarts": .int(restarts),
+                "ring": ["capacity": .int(Int64(memory.geometry.capacity)), "slotCount": .int(Int64(memory.geometry.slotCount))],
+                "description": description,
+            ], continues: true)
+    }
+
+    func send(_ event: String, to socket: VarlinkSocket, generation: Int64 = 1, restarts: Int64 = 0) throws {
+        let descriptor = try memory.readOnlyDescriptor()
+        defer { close(descriptor) }
+        try socket.send(reply(event, generation: generation, restarts: restarts), descriptors: [descriptor])
+    }
+
+    func tell(_ event: String, by daemon: FakeDaemon, description: JSONValue = FakeStream.description) throws {
+        let descriptor = try memory.readOnlyDescriptor()
+        defer { close(descriptor) }
+        try daemon.tell(reply(event, description: description), descriptors: [descriptor])
+    }
+}
+
+/// News without a ring.
+func news(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, message: String = "", continues: Bool = true) -> VarlinkReply {
+    VarlinkReply(
+        [
+            "event": .string(event), "device": "1d6b:0104:A", "generation": .int(generation), "restarts": .int(restarts),
+            "message": .string(message),
+        ], continues: continues)
+}
+
+enum TestThread {
+    private final class Body: Sendable {
+        let work: @Sendable () -> Void
+        init(_ work: @escaping @Sendable () -> Void) { self.work = work }
+    }
+
+    static func start(_ work: @escaping @Sendable () -> Void) {
+        var thread = pthread_t()
+        let body = Unmanaged.passRetained(Body(work))
+        pthread_create(
+            &thread, nil,
+            { argument in
+                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().work()
+                return nil
+            }, body.toOpaque())
+        pthread_detach(thread)
+    }
+}
