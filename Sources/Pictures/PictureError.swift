@@ -24,3 +24,8 @@ public struct PictureError: Error, Hashable, Sendable, CustomStringConvertible {
         self.description = description
     }
 }
+
+extension PictureError {
+    /// A file that does not hold what it should; `description` names it.
+    public static func file(_ description: String) -> PictureError { PictureError(.malformed, description) }
+}

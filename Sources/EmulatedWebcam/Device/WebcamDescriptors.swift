@@ -1,0 +1,164 @@
+// The camera's descriptors (USB Device Class Definition for Video Devices 1.1, chapter 3).
+
+import USB
+import USBEmulation
+
+enum WebcamInterface {
+    static let control: UInt8 = 0
+    static let streaming: UInt8 = 1
+    static let statusEndpoint = EndpointAddress(rawValue: 0x81)
+    static let streamingEndpoint = EndpointAddress(rawValue: 0x82)
+}
+
+/// Identifiers of terminals and units.
+enum WebcamEntity {
+    static let interface: UInt8 = 0
+    static let camera: UInt8 = 1
+    static let processing: UInt8 = 2
+    static let output: UInt8 = 3
+}
+
+struct WebcamDescriptors {
+    let options: EmulatedWebcamOptions
+
+    /// pid.codes gives 1209:0001 to anybody for tests; it is nobody's product.
+    static let vendorID: UInt16 = 0x1209
+    static let productID: UInt16 = 0x0001
+    /// `dwClockFrequency`: PTS and SCR count at this rate.
+    static let clockFrequency: UInt32 = 48_000_000
+
+    var all: EmulatedDescriptors {
+        var configuration = Bytes()
+        let function = functionBytes
+        configuration.append8(9, 0x02)
+        configuration.append16(UInt16(9 + function.count))
+        // bNumInterfaces, bConfigurationValue, iConfiguration, bmAttributes: bus-powered, bMaxPower: 500 mA.
+        configuration.append8(2, 1, 0, 0x80, 250)
+        configuration.bytes += function
+        return EmulatedDescriptors(
+            speed: .high, device: device, configurations: [configuration.bytes],
+            strings: [1: "UserDriver", 2: options.name, 3: options.serial])
+    }
+
+    private var device: [UInt8] {
+        var bytes = Bytes()
+        bytes.append8(18, 0x01)
+        bytes.append16(0x0200)
+        // Miscellaneous device with interface associations; 64 bytes on endpoint 0.
+        bytes.append8(0xef, 0x02, 0x01, 64)
+        bytes.append16(Self.vendorID, Self.productID, 0x0100)
+        // iManufacturer, iProduct, iSerialNumber, bNumConfigurations.
+        bytes.append8(1, 2, options.serial.isEmpty ? 0 : 3, 1)
+        return bytes.bytes
+    }
+
+    private var functionBytes: [UInt8] {
+        var bytes = Bytes()
+        // Interface association: two interfaces from 0, a video interface collection.
+        bytes.append8(8, 0x0b, WebcamInterface.control, 2, 0x0e, 0x03, 0x00, 2)
+        appendControlInterface(&bytes)
+        appendStreamingInterface(&bytes)
+        return bytes.bytes
+    }
+
+    private func appendControlInterface(_ bytes: inout Bytes) {
+        bytes.append8(9, 0x04, WebcamInterface.control, 0, 1, 0x0e, 0x01, 0x00, 2)
+        var units = Bytes()
+        // Camera terminal (§3.7.2.3): no optical zoom; 3 bytes of bmControls.
+        units.append8(18, 0x24, 0x02, WebcamEntity.camera)
+        units.append16(0x0201)
+        units.append8(0, 0)
+        units.append16(0, 0, 0)
+        units.append8(3)
+        units.append24(WebcamControl.bitmap(of: WebcamEntity.camera))
+        // Processing unit (§3.7.2.5): source camera, no digital multiplier, 2 bytes of bmControls, no string, no analog video standard.
+        units.append8(12, 0x24, 0x05, WebcamEntity.processing, WebcamEntity.camera)
+        units.append16(0)
+        units.append8(2)
+        units.append16(UInt16(truncatingIfNeeded: WebcamControl.bitmap(of: WebcamEntity.processing)))
+        units.append8(0, 0)
+        // Output terminal (§3.7.2.2): USB streaming.
+        units.append8(9, 0x24, 0x03, WebcamEntity.output)
+        units.append16(0x0101)
+        units.append8(0, WebcamEntity.processing, 0)
+        // Header (§3.7.2): one streaming interface in the collection.
+        bytes.append8(13, 0x24, 0x01)
+        bytes.append16(0x0110, UInt16(13 + units.bytes.count))
+        bytes.append32(Self.clockFrequency)
+        bytes.append8(1, WebcamInterface.streaming)
+        bytes.bytes += units.bytes
+        // Status interrupt endpoint: 16 bytes, every 2^7 microframes (16 ms); then its class-specific descriptor.
+        bytes.append8(7, 0x05, WebcamInterface.statusEndpoint.rawValue, 0x03)
+        bytes.append16(16)
+        bytes.append8(8)
+        bytes.append8(5, 0x25, 0x03)
+        bytes.append16(16)
+    }
+
+    private func appendStreamingInterface(_ bytes: inout Bytes) {
+        let bulk = options.variant == .bulk
+        bytes.append8(9, 0x04, WebcamInterface.streaming, 0, bulk ? 1 : 0, 0x0e, 0x02, 0x00, 0)
+        var formats = Bytes()
+        for (index, format) in options.formats.enumerated() { append(format, index: UInt8(index + 1), to: &formats) }
+        // Input header (§3.9.2.1): no still capture, no trigger; MJPEG's quality can be asked for (bmaControls D2).
+        let length = 13 + options.formats.count
+        bytes.append8(UInt8(length), 0x24, 0x01, UInt8(options.formats.count))
+        bytes.append16(UInt16(length + formats.bytes.count))
+        bytes.append8(WebcamInterface.streamingEndpoint.rawValue, 0, WebcamEntity.output, 0, 0, 0, 1)
+        for format in options.formats { bytes.append8(format == .mjpeg ? 0x04 : 0x00) }
+        bytes.bytes += formats.bytes
+        if bulk {
+            bytes.append8(7, 0x05, WebcamInterface.streamingEndpoint.rawValue, 0x02)
+            bytes.append16(512)
+            bytes.append8(0)
+            return
+        }
+        for (index, step) in AlternateSettings.ladder.enumerated() {
+            bytes.append8(9, 0x04, WebcamInterface.streaming, UInt8(index + 1), 1, 0x0e, 0x02, 0x00, 0)
+            // Isochronous, asynchronous; one opportunity every microframe.
+            bytes.append8(7, 0x05, WebcamInterface.streamingEndpoint.rawValue, 0x05)
+            bytes.append16(UInt16(step.size | (step.transactions - 1) << 11))
+            bytes.append8(1)
+        }
+    }
+
+    private func append(_ format: WebcamFormat, index: UInt8, to bytes: inout Bytes) {
+        let modes = WebcamMode.all(of: format)
+        let defaultFrame = UInt8((modes.firstIndex { $0.height == 480 } ?? 0) + 1)
+        switch format {
+        case .mjpeg:
+            // bmFlags: samples vary in size; no aspect ratio, not interlaced, free to copy.
+            bytes.append8(11, 0x24, 0x06, index, UInt8(modes.count), 0, defaultFrame, 0, 0, 0, 0)
+        case .yuy2, .nv12:
+            bytes.append8(27, 0x24, 0x04, index, UInt8(modes.count))
+            bytes.bytes += Array((format == .yuy2 ? "YUY2" : "NV12").utf8)
+            bytes.append8(0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71)
+            bytes.append8(format == .yuy2 ? 16 : 12, defaultFrame, 0, 0, 0, 0)
+        }
+        for (frame, mode) in modes.enumerated() {
+            bytes.append8(UInt8(26 + 4 * mode.intervals.count), 0x24, format == .mjpeg ? 0x07 : 0x05, UInt8(frame + 1), 0)
+            bytes.append16(UInt16(mode.width), UInt16(mode.height))
+            bytes.append32(bitRate(mode, mode.intervals[mode.intervals.count - 1]), bitRate(mode, mode.intervals[0]))
+            bytes.append32(UInt32(mode.maximumFrameBufferSize), mode.defaultInterval)
+            bytes.append8(UInt8(mode.intervals.count))
+            for interval in mode.intervals { bytes.append32(interval) }
+        }
+        // Colour matching (§3.9.2.6): sRGB primaries, BT.709 transfer, SMPTE 170M (BT.601) matrix.
+        bytes.append8(6, 0x24, 0x0d, 1, 1, 4)
+    }
+
+    private func bitRate(_ mode: WebcamMode, _ interval: UInt32) -> UInt32 {
+        UInt32(clamping: mode.maximumFrameSize(interval: interval) * 8 * 10_000_000 / Int(interval))
+    }
+}
+
+/// Bytes in the making, little endian.
+struct Bytes {
+    var bytes: [UInt8] = []
+    mutating func append8(_ values: UInt8...) { bytes += values }
+    mutating func append16(_ values: UInt16...) { for value in values { bytes += [UInt8(value & 0xff), UInt8(value >> 8)] } }
+    mutating func append24(_ value: UInt32) { for shift in [0, 8, 16] { bytes.append(UInt8((value >> UInt32(shift)) & 0xff)) } }
+    mutating func append32(_ values: UInt32...) {
+        for value in values { for shift in [0, 8, 16, 24] { bytes.append(UInt8((value >> UInt32(shift)) & 0xff)) } }
+    }
+}

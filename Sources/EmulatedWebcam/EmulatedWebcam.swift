@@ -1,0 +1,235 @@
+// The emulated camera: a USB video device in software.
+
+import CLinux
+import Pictures
+public import USB
+public import USBEmulation
+
+/// A UVC 1.1 high-speed camera with a moving picture. Serve it with an emulation server.
+///
+/// Like a real camera it sends its first payload a while after streaming starts, spreads each frame over the frame's time, and goes
+/// by the clock whether or not anyone reads. Streaming starts with an alternate setting (isochronous) or with COMMIT (bulk); it ends
+/// with alternate setting 0, or, bulk, when the endpoint's halt is cleared after something was read.
+public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
+    // Sendable: the engine calls from one thread only; drawing has its own thread behind `FramePipeline`.
+    public let descriptors: EmulatedDescriptors
+    public let options: EmulatedWebcamOptions
+    private let file: FileContents?
+    private let log: (@Sendable (String) -> Void)?
+    /// What is added to CLOCK_MONOTONIC for the time of day; measured when a stream starts, unless a test decides it.
+    var wallClockOffset: UInt64?
+
+    private var controls = ControlBank()
+    private var negotiation: StreamNegotiation
+    private var requestError = RequestError.none
+    private var streamError: UInt8 = 0
+    private var faultRun: FaultRun
+    private var isSilent = false
+    private var signal: (any EmulationSignal)?
+    private var isochronous: IsochronousStream?
+    private var bulk: BulkStream?
+    private var streamingSetting: UInt8 = 0
+    private var streamCount: UInt32 = 0
+    private var slowUntil: UInt64?
+    private var noise = Noise()
+
+    /// Throws when the source file can't be shown. `log` is told what the camera does and suffers; from any thread.
+    public init(options: EmulatedWebcamOptions = .init(), log: (@Sendable (String) -> Void)? = nil) throws {
+        precondition(
+            !options.formats.isEmpty && Set(options.formats).count == options.formats.count, "formats, each once")
+        precondition(options.startupMilliseconds >= 0 && options.startupMilliseconds <= 60_000, "a start-up of up to a minute")
+        self.options = options
+        self.log = log
+        descriptors = WebcamDescriptors(options: options).all
+        file = try options.source.map { path throws(PictureError) in try FileSources.open(path) }
+        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant)
+        faultRun = FaultRun(options.faults)
+    }
+
+    deinit { stopStreaming() }
+
+    // MARK: Life on the bus
+
+    public func attached(now: UInt64, signal: any EmulationSignal) {
+        self.signal = signal
+        controls = ControlBank()
+        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant)
+        requestError = .none
+        streamError = 0
+        isSilent = false
+        slowUntil = nil
+    }
+
+    public func detached() {
+        stopStreaming()
+        streamingSetting = 0
+        signal = nil
+    }
+
+    public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {
+        guard interface == WebcamInterface.streaming else { return }
+        stopStreaming()
+        streamingSetting = alternateSetting
+        if options.variant == .isochronous, alternateSetting > 0 { startStreaming(now: now) }
+    }
+
+    public func haltCleared(endpoint: EndpointAddress, now: UInt64) {
+        guard endpoint == WebcamInterface.streamingEndpoint, let bulk else { return }
+        if bulk.isStalled {
+            bulk.isStalled = false
+        } else if bulk.hasSent {
+            stopStreaming()
+        }
+    }
+
+    private func startStreaming(now: UInt64) {
+        stopStreaming()
+        // A host that selects a setting without COMMIT gets what it last probed, as real cameras do.
+        let parameters = negotiation.committed ?? negotiation.probed
+        streamCount &+= 1
+        let stream = streamCount
+        let (options, file) = (options, file)
+        let pipeline = FramePipeline(
+            capacity: FrameMaker.capacity(parameters.mode), drawsAhead: options.drawsAhead, log: log,
+            ready: { [signal] in signal?.ready(endpoint: WebcamInterface.streamingEndpoint) },
+            prepare: { () throws(PictureError) in try FrameMaker(parameters, options: options, file: file, stream: stream) })
+        let first = now + UInt64(options.startupMilliseconds) * 1_000_000
+        let offset = wallClockOffset ?? wallClockNanoseconds() &- clinux_monotonic_ns()
+        switch options.variant {
+        case .isochronous:
+            isochronous = IsochronousStream(
+                parameters, packetSize: AlternateSettings.bytes(of: streamingSetting), first: first, wallClockOffset: offset,
+                pipeline: pipeline, owner: self)
+        case .bulk:
+            bulk = BulkStream(parameters, first: first, wallClockOffset: offset, pipeline: pipeline, owner: self)
+        }
+        let rate = (Double(10_000_000) / Double(parameters.interval)).rounded()
+        log?(
+            "Streaming \(parameters.mode.format.rawValue) \(parameters.mode.width)x\(parameters.mode.height), \(Int(rate)) frames a second."
+        )
+    }
+
+    private func stopStreaming() {
+        isochronous?.stop()
+        bulk?.stop()
+        isochronous = nil
+        bulk = nil
+    }
+
+    // MARK: Requests
+
+    public func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer {
+        if isSilent { return .silence }
+        guard let request = VideoRequest(setup) else { return .stall }
+        do throws(RequestError) {
+            let bytes =
+                switch request.interface {
+                case WebcamInterface.control where request.entity == WebcamEntity.interface: try interfaceRequest(request)
+                case WebcamInterface.control: try controls.answer(request, data: data)
+                case WebcamInterface.streaming: try streamingRequest(request, data: data, now: now)
+                default: throw .invalidUnit
+                }
+            if request.entity != WebcamEntity.interface || request.interface != WebcamInterface.control { requestError = .none }
+            reportChanges()
+            return .data(bytes)
+        } catch {
+            requestError = error
+            return .stall
+        }
+    }
+
+    /// Requests to the control interface itself: the error code of the request before (§4.2.1.2).
+    private func interfaceRequest(_ request: VideoRequest) throws(RequestError) -> [UInt8] {
+        guard request.selector == 0x02 else { throw .invalidControl }
+        switch request.kind {
+        case .getCurrent: return [requestError.rawValue]
+        case .getInformation: return [ControlInformation.get]
+        case .getLength: return [1, 0]
+        default: throw .invalidRequest
+        }
+    }
+
+    private func streamingRequest(_ request: VideoRequest, data: [UInt8], now: UInt64) throws(RequestError) -> [UInt8] {
+        switch request.selector {
+        case 0x01:
+            if request.kind == .setCurrent, faultRun.strikes(.stallProbe) {
+                log?("Fault: the probe control is refused.")
+                throw .notReady
+            }
+            let bytes = try negotiation.probe(request, data: data)
+            guard request.kind == .getCurrent, faultRun.has(.garbageProbe) else { return bytes }
+            log?("Fault: noise in place of the probe control.")
+            return bytes.map { _ in UInt8(truncatingIfNeeded: noise.next() >> 24) }
+        case 0x02:
+            if request.kind == .setCurrent, faultRun.strikes(.stallCommit) {
+                log?("Fault: the commit control is refused.")
+                throw .notReady
+            }
+            let bytes = try negotiation.commit(request, data: data, isStreaming: streamingSetting > 0)
+            if request.kind == .setCurrent, options.variant == .bulk { startStreaming(now: now) }
+            return bytes
+        case 0x06:
+            // The stream error code: 0 none, 1 protected content, 2 input buffer underrun (§4.3.1.7). Reading it clears it.
+            switch request.kind {
+            case .getCurrent:
+                defer { streamError = 0 }
+                return [streamError]
+            case .getInformation: return [ControlInformation.get]
+            case .getLength: return [1, 0]
+            default: throw .invalidRequest
+            }
+        default: throw .invalidControl
+        }
+    }
+
+    private func reportChanges() {
+        if !controls.reports.isEmpty { signal?.ready(endpoint: WebcamInterface.statusEndpoint) }
+    }
+
+    // MARK: Data
+
+    public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard !isSilent, endpoint == WebcamInterface.streamingEndpoint, let isochronous else { return 0 }
+        return isochronous.packet(time: time, into: buffer)
+    }
+
+    public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer {
+        if isSilent { return .later(at: nil) }
+        switch endpoint {
+        case WebcamInterface.statusEndpoint:
+            guard let report = controls.takeReport() else { return .later(at: nil) }
+            let count = min(report.count, buffer.count)
+            buffer.copyBytes(from: report.prefix(count))
+            return .data(count: count, ends: true)
+        case WebcamInterface.streamingEndpoint: return bulk?.data(now: now, into: buffer) ?? .later(at: nil)
+        default: return .stall
+        }
+    }
+}
+
+extension EmulatedWebcam: VideoStreamOwner {
+    func hasFault(_ kind: FaultPlan.Kind) -> Bool { faultRun.has(kind) }
+
+    func settings(at time: UInt64) -> PictureSettings {
+        controls.followScene(seconds: Double(time) / 1e9)
+        reportChanges()
+        return controls.pictureSettings
+    }
+
+    func faults(from first: UInt64, through last: UInt64) -> Set<FaultPlan.Kind>? {
+        let faults = faultRun.take(from: first, through: last)
+        for fault in faults { log?("Fault: \(fault.rawValue) at frame \(last).") }
+        if faults.contains(.errorBit) { streamError = 2 }
+        if faults.contains(.silence) {
+            isSilent = true
+            return nil
+        }
+        if faults.contains(.disconnect) || faults.contains(.replug), let signal {
+            isSilent = true
+            signal.unplug()
+            if faults.contains(.replug) { Replug.plug(signal, after: 1_000_000_000) }
+            return nil
+        }
+        return faults
+    }
+}

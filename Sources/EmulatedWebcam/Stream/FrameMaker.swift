@@ -1,0 +1,125 @@
+// Makes one frame: the picture of its moment, as the controls want it, in the stream's format, with its stamp.
+
+import Pictures
+
+/// What a frame is made from.
+struct FrameJob: Hashable, Sendable {
+    var number: UInt64
+    /// CLOCK_MONOTONIC in ns.
+    var captureTime: UInt64
+    /// Since 1970, for the scene and the clock in it.
+    var seconds: Double
+    var settings: PictureSettings
+}
+
+/// Memory for one frame, and the frame in it.
+final class PreparedFrame: @unchecked Sendable {
+    // Sendable: written by the thread that makes it before it is handed over, then read only, until it is given back.
+    let memory: UnsafeMutableRawBufferPointer
+    fileprivate(set) var count = 0
+    fileprivate(set) var job: FrameJob?
+
+    init(capacity: Int) {
+        memory = .allocate(byteCount: capacity, alignment: 64)
+    }
+
+    deinit { memory.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<count]) }
+}
+
+/// The whole way from the scene to the bytes, for one stream.
+final class FrameMaker: @unchecked Sendable {
+    // Sendable: used by the one thread that makes a stream's frames.
+    private let parameters: StreamParameters
+    private let options: EmulatedWebcamOptions
+    private let stream: UInt32
+    private let source: any PictureSource
+    private let planes: YUV422Planes
+    private let processor: ImageProcessor
+    private let overlay: Overlay
+    private let encoder: JPEGEncoder
+
+    /// Painting the scene's landscape takes a tenth of a second at the largest size.
+    init(_ parameters: StreamParameters, options: EmulatedWebcamOptions, file: FileContents?, stream: UInt32) throws(PictureError) {
+        self.parameters = parameters
+        self.options = options
+        self.stream = stream
+        let (width, height) = (parameters.mode.width, parameters.mode.height)
+        if let file {
+            source = try file.source(width: width, height: height)
+        } else {
+            source = try Scene(width: width, height: height)
+        }
+        planes = try YUV422Planes(width: width, height: height)
+        processor = try ImageProcessor(width: width, height: height)
+        overlay = Overlay(
+            width: width, height: height, format: parameters.mode.format.rawValue.uppercased(),
+            framesPerSecond: "\((10_000_000 + Int(parameters.interval) / 2) / Int(parameters.interval)) fps")
+        encoder = try JPEGEncoder()
+    }
+
+    /// Bytes that a frame's memory needs.
+    static func capacity(_ mode: WebcamMode) -> Int {
+        switch mode.format {
+        case .mjpeg: JPEGEncoder.capacity(width: mode.width, height: mode.height) + FrameStamp.jpegOverhead
+        case .yuy2: mode.width * mode.height * 2
+        case .nv12: mode.width * mode.height * 3 / 2
+        }
+    }
+
+    func make(_ job: FrameJob, into frame: PreparedFrame) throws(PictureError) {
+        try source.draw(number: job.number, seconds: job.seconds, on: planes)
+        processor.apply(job.settings, to: planes)
+        if options.showsOverlay, !job.settings.privacy {
+            overlay.draw(number: job.number, time: LocalTime(seconds: job.seconds), on: planes)
+        }
+        switch parameters.mode.format {
+        case .mjpeg: frame.count = try encode(into: frame.memory)
+        case .yuy2:
+            RawPacking.yuy2(planes, into: frame.memory)
+            frame.count = frame.memory.count
+        case .nv12:
+            RawPacking.nv12(planes, into: frame.memory)
+            frame.count = frame.memory.count
+        }
+        frame.job = job
+        guard options.stampsFrames else { return }
+        let stamp = FrameStamp(
+            number: job.number, captureTime: job.captureTime, intervalNanoseconds: UInt32(parameters.intervalNanoseconds), stream: stream)
+        stamp.write(
+            format: parameters.mode.format.rawValue, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
+    }
+
+    /// A JPEG no larger than what was negotiated: of less quality where it must be.
+    private func encode(into memory: UnsafeMutableRawBufferPointer) throws(PictureError) -> Int {
+        let overhead = options.stampsFrames ? FrameStamp.jpegOverhead : 0
+        let target = UnsafeMutableRawBufferPointer(rebasing: memory[overhead...])
+        var quality = Int(parameters.quality) / 100
+        while true {
+            var count = try encoder.encode(planes, quality: quality, into: target.assumingMemoryBound(to: UInt8.self))
+            if options.omitsHuffmanTables { count = Self.withoutHuffmanTables(target, count: count) }
+            if count + overhead <= parameters.frameSize { return count + overhead }
+            guard quality > 2 else { throw PictureError.file("A frame does not fit into \(parameters.frameSize) bytes at any quality.") }
+            quality = quality * 2 / 3
+        }
+    }
+
+    /// Takes the DHT segments out of a JPEG, in place.
+    private static func withoutHuffmanTables(_ jpeg: UnsafeMutableRawBufferPointer, count: Int) -> Int {
+        var count = count
+        var position = 2
+        while position + 4 <= count, jpeg[position] == 0xff, jpeg[position + 1] != 0xda {
+            let length = 2 + (Int(jpeg[position + 2]) << 8 | Int(jpeg[position + 3]))
+            guard position + length <= count else { break }
+            if jpeg[position + 1] == 0xc4 {
+                let rest = UnsafeRawBufferPointer(rebasing: jpeg[(position + length)..<count])
+                UnsafeMutableRawBufferPointer(rebasing: jpeg[position...]).copyMemory(from: rest)
+                count -= length
+            } else {
+                position += length
+            }
+        }
+        return count
+    }
+}

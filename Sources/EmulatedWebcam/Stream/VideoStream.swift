@@ -1,0 +1,75 @@
+// What both kinds of stream share: the clock that numbers the frames, frames in the making, faults of a frame.
+
+import USB
+
+/// What a stream asks of its camera.
+protocol VideoStreamOwner: AnyObject {
+    /// The faults of the frames up to `last`, those that end everything having been seen to. `nil`: nothing is sent any more.
+    func faults(from first: UInt64, through last: UInt64) -> Set<FaultPlan.Kind>?
+    func hasFault(_ kind: FaultPlan.Kind) -> Bool
+    /// The controls as they are for a frame that is captured at this time.
+    func settings(at time: UInt64) -> PictureSettings
+}
+
+/// One stream, from "start streaming" to its end. Frame k begins at `first + k · interval`, whoever looks.
+class VideoStream {
+    let parameters: StreamParameters
+    /// When frame 0 begins: CLOCK_MONOTONIC in ns.
+    let first: UInt64
+    let pipeline: FramePipeline
+    unowned let owner: any VideoStreamOwner
+    /// What is added to CLOCK_MONOTONIC for the time since 1970.
+    private let wallClockOffset: UInt64
+    /// Numbers below this have had their faults.
+    private var faultsTakenBelow: UInt64 = 0
+    let togglesFrameID: Bool
+    private var noise = Noise()
+
+    init(
+        _ parameters: StreamParameters, first: UInt64, wallClockOffset: UInt64, pipeline: FramePipeline, owner: any VideoStreamOwner
+    ) {
+        self.parameters = parameters
+        self.first = first
+        self.pipeline = pipeline
+        self.owner = owner
+        self.wallClockOffset = wallClockOffset
+        togglesFrameID = !owner.hasFault(.noFrameID)
+        request(0)
+    }
+
+    var interval: UInt64 { parameters.intervalNanoseconds }
+
+    /// The frame that is captured at a time; `nil` before the first.
+    func number(at time: UInt64) -> UInt64? { time < first ? nil : (time - first) / interval }
+    func begin(of number: UInt64) -> UInt64 { first &+ number &* interval }
+
+    /// Asks for a frame, once.
+    func request(_ number: UInt64) {
+        guard !pipeline.knows(number) else { return }
+        let time = begin(of: number)
+        pipeline.request(
+            FrameJob(
+                number: number, captureTime: time, seconds: Double(time &+ wallClockOffset) / 1e9, settings: owner.settings(at: time)))
+    }
+
+    /// The faults of a frame that is now begun, and of those that were missed before it.
+    func takeFaults(_ number: UInt64) -> Set<FaultPlan.Kind>? {
+        defer { faultsTakenBelow = number + 1 }
+        return number < faultsTakenBelow ? [] : owner.faults(from: faultsTakenBelow, through: number)
+    }
+
+    func fillWithNoise(_ buffer: UnsafeMutableRawBufferPointer) {
+        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: noise.next() >> 24) }
+    }
+
+    func stop() { pipeline.stop() }
+}
+
+/// Repeatable noise, for faults.
+struct Noise {
+    private var state: UInt64 = 0x5851_f42d_4c95_7f2d
+    mutating func next() -> UInt64 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return state ^ (state >> 33)
+    }
+}
