@@ -14,6 +14,7 @@ struct UpCommand: ParsableCommand {
 
             Example:
               userdriver up --emulate webcam
+              userdriver up --emulate webcam --source holiday.mjpeg --fault error-bit@100:every
               userdriver up --attach usbip://192.168.1.7/1-1
             """)
 
@@ -32,6 +33,9 @@ struct UpCommand: ParsableCommand {
             valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
+
+    @OptionGroup(title: "Options of the emulated webcam")
+    var camera: EmulatedWebcamArguments
 
     @Flag(name: [.short, .long], help: "Also print what the daemon and the emulators log.")
     var verbose = false
@@ -52,8 +56,8 @@ struct UpCommand: ParsableCommand {
         let directory = RuntimeDirectory.own(option: runtimeDirectory)
         try directory.create()
         var session = try UpSession(
-            directory: directory, webcams: emulate.reduce(0) { $0 + $1.kinds.count }, attached: attach, verbose: verbose,
-            interrupts: interrupts)
+            directory: directory, webcams: emulate.reduce(0) { $0 + $1.kinds.count }, camera: camera.words, attached: attach,
+            verbose: verbose, interrupts: interrupts)
         try session.run()
     }
 }

@@ -13,17 +13,20 @@ struct UpSession {
     private let attached: [String]
     private let verbose: Bool
     private let webcams: Int
+    /// Options of the emulated webcams.
+    private let camera: [String]
     private var daemon: SupervisedChild
     private var emulator: SupervisedChild?
     private var reporter: UpReporter?
     /// How long the emulator may take to say its addresses.
     private static let patience: UInt64 = 15_000_000_000
 
-    init(directory: RuntimeDirectory, webcams: Int, attached: [String], verbose: Bool, interrupts: Int32) throws {
+    init(directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], verbose: Bool, interrupts: Int32) throws {
         self.directory = directory
         self.attached = attached
         self.verbose = verbose
         self.webcams = webcams
+        self.camera = camera
         self.interrupts = interrupts
         try Self.checkFree(directory)
         let folder = try ProgramFolder.path()
@@ -32,7 +35,11 @@ struct UpSession {
         guard webcams > 0 else { return }
         emulator = SupervisedChild(
             name: "emulated webcam", path: try ProgramFolder.executable(),
-            arguments: ["emulate", "webcam", "--port", "0", "--count", "\(webcams)"], verbose: verbose)
+            arguments: Self.emulation(port: "0", webcams, camera), verbose: verbose)
+    }
+
+    private static func emulation(port: String, _ count: Int, _ camera: [String]) -> [String] {
+        ["emulate", "webcam", "--port", port, "--count", "\(count)"] + camera
     }
 
     /// Two daemons in one folder would fight over the socket.
@@ -82,7 +89,7 @@ struct UpSession {
         let urls = emulator?.announced ?? []
         // Should it have to be started again, it is at the same port.
         if let url = urls.first, let port = url.dropFirst("usbip://".count).split(separator: "/").first?.split(separator: ":").last {
-            emulator?.arguments = ["emulate", "webcam", "--port", String(port), "--count", "\(webcams)"]
+            emulator?.arguments = Self.emulation(port: String(port), webcams, camera)
         }
         return urls
     }

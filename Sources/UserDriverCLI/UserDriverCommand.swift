@@ -34,7 +34,7 @@ struct UserDriverCommand: ParsableCommand {
             CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, ControlsCommand.self]),
             CommandGroup(
                 name: "Devices and drivers", subcommands: [RestartCommand.self, AttachCommand.self, DetachCommand.self]),
-            CommandGroup(name: "Trying it", subcommands: [UpCommand.self]),
+            CommandGroup(name: "Trying it", subcommands: [UpCommand.self, EmulateCommand.self]),
         ])
 }
 

@@ -1,0 +1,87 @@
+// `userdriver emulate`: devices in software, served over USB/IP.
+
+import ArgumentParser
+import CLinux
+import EmulatedWebcam
+import Glibc
+import USB
+import USBEmulation
+
+struct EmulateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "emulate",
+        abstract: "Serve a device in software over USB/IP.",
+        discussion: """
+            Linux's own drivers accept it as a real one (usbip attach), and so does `userdriver attach`.
+
+            Example:
+              userdriver emulate webcam
+            """,
+        subcommands: [EmulateWebcamCommand.self])
+}
+
+struct EmulateWebcamCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "webcam",
+        abstract: "A webcam: MJPEG, YUY2 and NV12, controls that change the picture, every frame stamped.",
+        discussion: """
+            The first line on standard output is the camera's address, usbip://HOST:PORT/BUSID, one line for each camera; then it serves \
+            until Ctrl-C. Like a real camera's, its frames follow the clock whether or not anyone reads.
+
+            Example:
+              userdriver emulate webcam
+              userdriver emulate webcam --port 0 --bulk --fault disconnect@300
+              usbip attach -r 127.0.0.1 -b 1-1        (as root; Linux's own driver takes it)
+            """)
+
+    @Option(help: ArgumentHelp("The TCP port to serve at; 0 lets the system choose.", valueName: "port"))
+    var port: UInt16 = 3240
+
+    @Option(help: ArgumentHelp("The numeric address to serve at. Anyone who reaches it can take the camera.", valueName: "address"))
+    var address = "127.0.0.1"
+
+    @Option(help: ArgumentHelp("How many cameras.", valueName: "count"))
+    var count = 1
+
+    @OptionGroup var camera: EmulatedWebcamArguments
+
+    @Flag(name: [.short, .long], help: "Print on standard error what happens.")
+    var verbose = false
+
+    func validate() throws { guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") } }
+
+    func run() throws {
+        clinux_set_name("userdriver")
+        let interrupts = try Interrupt.descriptor()
+        defer { close(interrupts) }
+        let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
+        let devices: [(busID: String, device: any EmulatedDevice)]
+        do {
+            devices = try (0..<count).map { ("1-\($0 + 1)", try EmulatedWebcam(options: try camera.options($0), log: log)) }
+        } catch {
+            throw CommandFailure("The emulated webcam can't be made: \(error)")
+        }
+        let server = EmulationServer(
+            devices: devices, address: address, port: port, lateness: camera.late == .hold ? .hold : .drop, log: log)
+        let actual: UInt16
+        do {
+            actual = try server.start()
+        } catch {
+            throw CommandFailure(
+                "The emulated webcam can't be served: \(error)",
+                status: error.code == .accessDenied ? ExitStatus.notPermitted : ExitStatus.failed)
+        }
+        defer { server.stop() }
+        let host = address.contains(":") ? "[\(address)]" : address
+        for device in devices { try Terminal.print("usbip://\(host):\(actual)/\(device.busID)") }
+        if Terminal.isTerminal(STDOUT_FILENO) {
+            Terminal.note("Drive it with: userdriver attach usbip://\(host):\(actual)/\(devices[0].busID)   Ctrl-C stops it.")
+        }
+        while Interrupt.take(interrupts) == nil {
+            var entry = pollfd(fd: interrupts, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, -1) >= 0 || errno == EINTR else {
+                throw CommandFailure("poll failed: \(String(cString: strerror(errno))).")
+            }
+        }
+    }
+}

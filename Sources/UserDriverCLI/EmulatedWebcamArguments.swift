@@ -1,0 +1,84 @@
+// The emulated webcam's options, for `emulate webcam` and for `up --emulate webcam`.
+
+import ArgumentParser
+import EmulatedWebcam
+
+struct EmulatedWebcamArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("The camera's serial number; several cameras count up from it.", valueName: "serial"))
+    var serial: String?
+
+    @Flag(help: "Send the stream over a bulk endpoint instead of an isochronous one.")
+    var bulk = false
+
+    @Option(
+        help: ArgumentHelp("From \"start streaming\" to the first payload, in milliseconds, as a real camera takes it.", valueName: "ms"))
+    var startupMs = 300
+
+    @Option(
+        help: ArgumentHelp("Show this picture (JPEG, PNG, PPM) or film (MJPEG, Y4M) instead of the scene.", valueName: "file"),
+        completion: .file())
+    var source: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Something that is to go wrong, as in error-bit@100 or lost-eof@50:every. Repeatable; several separated by commas.",
+            discussion: FaultPlan.documentation, valueName: "fault"))
+    var fault: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "What becomes of isochronous slots that nobody had asked for in time: drop, as on a bus, or hold.", valueName: "what"))
+    var late = Lateness.drop
+
+    @Flag(help: "Leave the standard Huffman tables out of JPEGs, as many cameras do.")
+    var withoutHuffman = false
+
+    enum Lateness: String, ExpressibleByArgument, CaseIterable {
+        case drop, hold
+    }
+
+    func validate() throws {
+        guard (0...600_000).contains(startupMs) else { throw ValidationError("--startup-ms goes from 0 to 600000.") }
+        _ = try plan()
+    }
+
+    func plan() throws -> FaultPlan {
+        do {
+            return try FaultPlan(parsing: fault.joined(separator: ","))
+        } catch {
+            throw ValidationError("\(error)")
+        }
+    }
+
+    /// The options of camera `index`, from 0.
+    func options(_ index: Int) throws -> EmulatedWebcamOptions {
+        var options = EmulatedWebcamOptions()
+        options.variant = bulk ? .bulk : .isochronous
+        options.serial = Self.serial(serial ?? options.serial, index)
+        options.startupMilliseconds = startupMs
+        options.source = source
+        options.faults = try plan()
+        options.omitsHuffmanTables = withoutHuffman
+        return options
+    }
+
+    /// `EMU0001`, `EMU0002`…: digits at the end count up; where there are none, a number is put behind.
+    static func serial(_ first: String, _ index: Int) -> String {
+        guard index > 0 else { return first }
+        let digits = String(first.reversed().prefix { $0.isASCII && $0.isNumber }.reversed())
+        guard !digits.isEmpty, let number = Int(digits), number < Int.max - index else { return "\(first)-\(index + 1)" }
+        let next = String(number + index)
+        return first.dropLast(digits.count) + String(repeating: "0", count: max(0, digits.count - next.count)) + next
+    }
+
+    /// The same options as words of a command line.
+    var words: [String] {
+        var words = ["--startup-ms", "\(startupMs)", "--late", late.rawValue]
+        if let serial { words += ["--serial=\(serial)"] }
+        if let source { words += ["--source=\(source)"] }
+        if !fault.isEmpty { words += ["--fault=\(fault.joined(separator: ","))"] }
+        if bulk { words.append("--bulk") }
+        if withoutHuffman { words.append("--without-huffman") }
+        return words
+    }
+}
