@@ -23,6 +23,7 @@ public struct StreamChoice: Hashable, Sendable, CustomStringConvertible {
 
     /// `"30"`, `"7.5"`, `"29.97"`
     static func text(rate: Double) -> String {
+        guard rate.isFinite else { return "\(rate)" }
         let hundredths = Int((min(max(rate, 0), 1e9) * 100).rounded())
         let (whole, fraction) = hundredths.quotientAndRemainder(dividingBy: 100)
         if fraction == 0 { return "\(whole)" }

@@ -2,13 +2,14 @@
 
 /// A control as the standard defines it. Some definitions are one field of a control that has several (pan and tilt).
 public struct VideoControlDefinition: Hashable, Sendable {
-    public enum Unit: Hashable, Sendable {
-        case cameraTerminal
-        case selectorUnit
-        case processingUnit
+    public enum Unit: String, Hashable, Sendable {
+        case cameraTerminal = "camera terminal"
+        case selectorUnit = "selector unit"
+        case processingUnit = "processing unit"
     }
 
-    public enum Kind: Hashable, Sendable {
+    /// The raw value is what JSON says.
+    public enum Kind: String, Hashable, Sendable {
         case integer
         case boolean
         /// One of the values that have a text.
@@ -109,7 +110,8 @@ public struct VideoControlDefinition: Hashable, Sendable {
         VideoControlDefinition("exposure_auto_priority", .cameraTerminal, bit: 2, selector: 0x03, size: 1, kind: .boolean),
         VideoControlDefinition(
             "exposure_time_absolute", .cameraTerminal, bit: 3, selector: 0x04, size: 4, measure: "100 µs", automatic: ("exposure_auto", 1)),
-        VideoControlDefinition("focus_absolute", .cameraTerminal, bit: 5, selector: 0x06, size: 2, measure: "mm", automatic: ("focus_auto", 0)),
+        VideoControlDefinition(
+            "focus_absolute", .cameraTerminal, bit: 5, selector: 0x06, size: 2, measure: "mm", automatic: ("focus_auto", 0)),
         VideoControlDefinition("focus_auto", .cameraTerminal, bit: 17, selector: 0x08, size: 1, kind: .boolean),
         VideoControlDefinition(
             "focus_simple", .cameraTerminal, bit: 19, selector: 0x12, size: 1, kind: .menu,
@@ -133,6 +135,12 @@ public struct VideoControlDefinition: Hashable, Sendable {
         "white_balance_temperature_auto": "white_balance_automatic", "hue_automatic": "hue_auto",
         "blue_balance": "white_balance_blue", "red_balance": "white_balance_red",
     ]
+
+    /// The name as a title: `"Exposure time absolute"`.
+    public var title: String {
+        let words = String(name.map { $0 == "_" ? " " : $0 })
+        return words.prefix(1).uppercased() + words.dropFirst()
+    }
 
     // MARK: Bytes
 

@@ -155,7 +155,9 @@ struct ControlInquiry {
         // GET_INFO may be missing or lie: only a plain answer counts.
         let info = try await ask(.getInfo, definition, entity)?.first ?? 0
         let current = try await ask(.getCur, definition, entity)
-        guard timeouts < 3 else { throw USBError(.timedOut, operation: "GET_CUR(\(definition.name))", detail: "the third control in a row") }
+        guard timeouts < 3 else {
+            throw USBError(.timedOut, operation: "GET_CUR(\(definition.name))", detail: "one request after the other")
+        }
         let minimum = try await range(.getMin, definition, entity)
         let maximum = try await range(.getMax, definition, entity)
         guard current != nil || (minimum != nil && maximum != nil) else {
@@ -189,7 +191,9 @@ struct ControlInquiry {
         let fallback = currentValue ?? control.minimum
         let defaultValue = standard.flatMap { definition.decode($0) } ?? fallback
         control.defaultValue = permitted(defaultValue, control) ? defaultValue : permitted(fallback, control) ? fallback : control.minimum
-        if control.defaultValue != defaultValue { oddities.append("\(definition.name) has the default \(defaultValue), which it does not allow.") }
+        if control.defaultValue != defaultValue {
+            oddities.append("\(definition.name) has the default \(defaultValue), which it does not allow.")
+        }
         return control
     }
 
@@ -213,7 +217,9 @@ struct ControlInquiry {
         if step < 0 || (step > span && span > 0) { oddities.append("\(definition.name) has a step of \(step).") }
     }
 
-    private mutating func range(_ request: VideoRequest, _ definition: VideoControlDefinition, _ entity: UInt8) async throws(USBError) -> Int? {
+    private mutating func range(_ request: VideoRequest, _ definition: VideoControlDefinition, _ entity: UInt8) async throws(USBError)
+        -> Int?
+    {
         guard definition.kind == .integer || definition.kind == .menu else { return nil }
         return try await ask(request, definition, entity).flatMap { definition.decode($0) }
     }
@@ -231,7 +237,7 @@ struct ControlInquiry {
             return answer.isEmpty ? nil : answer
         } catch {
             if error.endsEverything { throw error.naming("\(request.name)(\(definition.name))") }
-            if error.code == .timedOut { timeouts += 1 }
+            timeouts = error.code == .timedOut ? timeouts + 1 : 0
             return nil
         }
     }
