@@ -78,10 +78,12 @@ public struct InterfaceDescription: Sendable {
 
             type Format (format: string, width: int, height: int, fps: []float)
 
+            type MenuItem (value: int, text: string)
+
             # `type` is one of integer, boolean, menu, bitmap. `value` is what the device says now; `automatic` that another control drives it.
             type Control (
               name: string, description: string, type: string, minimum: int, maximum: int, step: int, default: int, value: int,
-              menu: ?[]string, readable: bool, writable: bool, automatic: bool, unit: string, selector: int
+              menu: ?[]MenuItem, readable: bool, writable: bool, automatic: bool, unit: string, selector: int
             )
 
             method Formats(device: ?string) -> (formats: []Format)

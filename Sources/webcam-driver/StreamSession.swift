@@ -69,7 +69,8 @@ actor StreamSession {
         let agreed = try await negotiation.negotiate(choice)
         for oddity in agreed.oddities { context.supervisor.log("notice", oddity) }
         let description = StreamRequest(
-            format: agreed.choice.format.name, width: agreed.choice.frame.width, height: agreed.choice.frame.height, fps: agreed.choice.rate.rounded(toPlaces: 3))
+            format: agreed.choice.format.name, width: agreed.choice.frame.width, height: agreed.choice.frame.height,
+            fps: agreed.choice.rate.rounded(toPlaces: 3))
         let writer = try await context.supervisor.openRing(
             name: name, capacity: agreed.frameCapacity, slotCount: Self.slotCount(agreed.frameCapacity),
             description: try JSONValue(encoding: description))

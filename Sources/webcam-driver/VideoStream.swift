@@ -35,7 +35,8 @@ final class VideoStream: Sendable {
             let interval = max(packetInterval, 1)
             let packets = Int(min(32, max(1, 4_000_000 / interval)))
             let transfers = Int((cover + UInt64(packets) * interval - 1) / (UInt64(packets) * interval))
-            return Shape(type: .isochronous, packetLength: bytesPerInterval, packetCount: packets, transferCount: min(64, max(8, transfers)))
+            return Shape(
+                type: .isochronous, packetLength: bytesPerInterval, packetCount: packets, transferCount: min(64, max(8, transfers)))
         }
 
         static func bulk(maxPacketSize: Int, maxPayloadSize: Int) -> Shape {

@@ -40,7 +40,9 @@ actor WebcamDriver: Driver {
         self.function = function
         quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
         record = RecoveryRecord()
-        controls = CameraControls(device: context.device, function: function, quirks: quirks)
+        controls = CameraControls(device: context.device, function: function, quirks: quirks) { [supervisor = context.supervisor] in
+            supervisor.log("notice", $0)
+        }
         var streams: [String: StreamSession] = [:]
         for (index, interface) in function.streamingInterfaces.enumerated() {
             let name = index == 0 ? "video" : "video\(index + 1)"
@@ -80,7 +82,7 @@ actor WebcamDriver: Driver {
 
     /// Sets controls as well as the device allows: one that is refused is said and left.
     private func restore(_ values: [String: Int]) async {
-        for (name, value) in values.sorted(by: { CameraControls.order($0.key, $1.key) }) {
+        for (name, value) in values.sorted(by: { CameraControls.precedes($0.key, $1.key) }) {
             do {
                 _ = try await controls.set(name, to: value)
             } catch {
@@ -125,7 +127,7 @@ actor WebcamDriver: Driver {
                 throw CallError("InvalidParameter", "SetControl takes a whole number as its value.")
             }
             let state = try await controls.set(name, to: value)
-            record.controls[name] = state.value
+            record.controls[state.control.name] = state.value
             keepRecord()
             return ["control": CameraCalls.control(state)]
         case "ResetControls":

@@ -69,7 +69,9 @@ final class Bench: Sendable {
 
     /// Waits until the only device satisfies `condition`, looked at again at each of the supervisor's events.
     @discardableResult
-    func waitForDevice(timeout: Duration = .seconds(60), _ condition: @escaping @Sendable (DeviceStatus) -> Bool) async throws -> DeviceStatus {
+    func waitForDevice(timeout: Duration = .seconds(60), _ condition: @escaping @Sendable (DeviceStatus) -> Bool) async throws
+        -> DeviceStatus
+    {
         let client = self.client
         return try await withThrowingTaskGroup(of: DeviceStatus?.self) { group in
             group.addTask {

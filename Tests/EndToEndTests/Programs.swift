@@ -13,7 +13,9 @@ enum Programs {
         .appendingPathComponent(".build/release").path
 
     static var areBuilt: Bool {
-        ["userdriver", "userdriverd", "webcam.driver/webcam-driver"].allSatisfy { FileManager.default.isExecutableFile(atPath: "\(folder)/\($0)") }
+        ["userdriver", "userdriverd", "webcam.driver/webcam-driver"].allSatisfy {
+            FileManager.default.isExecutableFile(atPath: "\(folder)/\($0)")
+        }
     }
 
     struct Result: Sendable {
@@ -97,7 +99,9 @@ final class Running: Sendable {
                 let text = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
                 if condition(text) { return text }
                 guard ContinuousClock.now < deadline else { throw Timeout(what: "output", seen: text) }
-                var files = [pollfd(fd: watcher, events: Int16(POLLIN), revents: 0), pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0)]
+                var files = [
+                    pollfd(fd: watcher, events: Int16(POLLIN), revents: 0), pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0),
+                ]
                 poll(&files, 2, 1000)
                 if files[1].revents != 0 { throw Timeout(what: "output of a program that has ended", seen: text) }
                 if files[0].revents != 0 {

@@ -71,7 +71,9 @@ extension EndToEndTests {
 
         @Test func `a snapshot is a picture that others can read`() async throws {
             let bench = try await Bench.start()
-            for (name, magic) in [("photo.jpg", [0xff, 0xd8]), ("photo.png", [0x89, 0x50]), ("photo.ppm", [0x50, 0x36])] as [(String, [UInt8])] {
+            for (name, magic) in [("photo.jpg", [0xff, 0xd8]), ("photo.png", [0x89, 0x50]), ("photo.ppm", [0x50, 0x36])]
+                as [(String, [UInt8])]
+            {
                 let path = "\(bench.runtime)/\(name)"
                 let result = try await bench.userdriver("snap", "-o", path)
                 #expect(result.status == .exited(status: 0), "\(result.errors)")
