@@ -26,37 +26,32 @@ enum USBIPFuzz: FuzzTarget {
     ]
 
     static func run(_ bytes: [UInt8]) {
+        if case .complete(let list)? = attempt({ () throws(USBIPError) in try DeviceList.decode(bytes) }) {
+            precondition(list.entries.count <= USBIPLimit.devices)
+            for entry in list.entries { precondition(entry.interfaces.count == Int(entry.device.interfaceCount)) }
+            _ = list.bytes
+        }
+        if let request = attempt({ () throws(USBIPError) in try ImportRequest(decoding: bytes) }) {
+            precondition(request.busID.unicodeScalars.count <= 32)
+            _ = request.bytes
+        }
+        guard let header = attempt({ () throws(USBIPError) in try URBHeader(decoding: bytes) }) else { return }
+        let again = attempt { () throws(USBIPError) in try URBHeader(decoding: header.bytes) }
+        precondition(again == header, "what was decoded is encoded as the same")
+        guard case .submit(let command) = header else { return }
+        precondition(command.length <= USBIPLimit.transferBytes && command.packetCount <= USBIPLimit.packets)
         bytes.withUnsafeBytes { raw in
-            if case .complete(let list)? = attempt({ (raw) throws(USBIPError) in try DeviceList.decode(raw) }, raw) {
-                precondition(list.entries.count <= USBIPLimit.devices)
-                for entry in list.entries { precondition(entry.interfaces.count == Int(entry.device.interfaceCount)) }
-                _ = list.bytes
-            }
-            if let request = attempt({ (raw) throws(USBIPError) in try ImportRequest(decodingBody: raw) }, raw) {
-                precondition(request.busID.utf8.count <= 32 * 3)
-                _ = request.bytes
-            }
-            guard let header = attempt({ (raw) throws(USBIPError) in try URBHeader(decoding: raw) }, raw) else { return }
-            let again = attempt({ (raw) throws(USBIPError) in try URBHeader(decoding: raw) }, header.bytes)
-            precondition(again == header, "what was decoded is encoded as the same")
-            guard case .submit(let command) = header else { return }
-            precondition(command.length <= USBIPLimit.transferBytes && command.packetCount <= USBIPLimit.packets)
             let rest = UnsafeRawBufferPointer(rebasing: raw[URBHeader.byteCount...])
-            _ = attempt(
-                { (rest) throws(USBIPError) in
-                    try IsochronousDescriptor.areWithin(length: command.length, descriptors: rest, count: command.packetCount)
-                }, rest)
+            _ = attempt { () throws(USBIPError) in
+                try IsochronousDescriptor.areWithin(length: command.length, descriptors: rest, count: command.packetCount)
+            }
         }
     }
 
-    private static func attempt<Input, Value>(_ body: (Input) throws(USBIPError) -> Value, _ input: Input) -> Value? {
-        do throws(USBIPError) { return try body(input) } catch {
+    private static func attempt<Value>(_ body: () throws(USBIPError) -> Value) -> Value? {
+        do throws(USBIPError) { return try body() } catch {
             precondition(!error.description.isEmpty)
             return nil
         }
-    }
-
-    private static func attempt<Value>(_ body: (UnsafeRawBufferPointer) throws(USBIPError) -> Value, _ bytes: [UInt8]) -> Value? {
-        bytes.withUnsafeBytes { attempt(body, $0) }
     }
 }

@@ -180,7 +180,7 @@ final class BusEngine {
     }
 
     private func serveControl() {
-        while goesOn, let transfer = control.transfers.first, control.due() != nil {
+        while goesOn, let transfer = control.transfers.first, let due = control.due(), due <= clinux_monotonic_ns() {
             let command = transfer.command
             let setup = command.setup
             let isIn = setup.direction == .in && setup.length > 0
@@ -190,6 +190,8 @@ final class BusEngine {
             switch answer {
             case .silence:
                 control.wake = .whenReady  // Until it is unlinked.
+            case .later(let time):
+                control.wake = .at(max(time, clinux_monotonic_ns() + 125_000))
             case .stall:
                 finish(control.removeFirst(), status: -EPIPE, reply: scratch)
             case .data(let bytes):

@@ -32,6 +32,8 @@ public enum ControlAnswer: Sendable {
     case stall
     /// Never answered: the host's time-out has to end it.
     case silence
+    /// Not yet: the same request comes again at this time (CLOCK_MONOTONIC ns), unless the host has given up by then.
+    case later(at: UInt64)
 
     public static let accepted = ControlAnswer.data([])
 }
