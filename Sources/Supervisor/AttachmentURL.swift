@@ -19,7 +19,9 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
 
     public init(_ text: String) throws(ParseError) {
         func failure(_ problem: String) -> ParseError {
-            ParseError(description: "\"\(text.prefix(200))\" is no address of an attached device: \(problem). It is written usbip://HOST[:PORT]/BUSID.")
+            ParseError(
+                description:
+                    "\"\(text.prefix(200))\" is no address of an attached device: \(problem). It is written usbip://HOST[:PORT]/BUSID.")
         }
         guard text.utf8.count <= 300 else { throw failure("it is longer than 300 bytes") }
         guard text.hasPrefix(Self.scheme) else { throw failure("it does not begin with \(Self.scheme)") }
@@ -34,7 +36,8 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
             guard after.isEmpty || after.hasPrefix(":") else { throw failure("after the bracket comes a colon and the port") }
             if after.hasPrefix(":") { portText = after.dropFirst() }
             authority = authority[authority.index(after: authority.startIndex)..<end]
-            guard authority.contains(":"), authority.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." || $0 == "%" || $0.isLetter }) else {
+            guard authority.contains(":"), authority.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." || $0 == "%" || $0.isLetter })
+            else {
                 throw failure("what stands in brackets is no IPv6 address")
             }
         } else {

@@ -78,7 +78,8 @@ actor CrashReports {
         var found: [Int] = []
         while let entry = readdir(listing) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            guard name.hasPrefix("crash-"), name.hasSuffix(".json"), let number = Int(name.dropFirst(6).dropLast(5)), number > 0, number < 1 << 40
+            guard name.hasPrefix("crash-"), name.hasSuffix(".json"), let number = Int(name.dropFirst(6).dropLast(5)), number > 0,
+                number < 1 << 40
             else { continue }
             found.append(number)
         }

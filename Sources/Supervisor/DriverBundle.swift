@@ -83,10 +83,14 @@ final class DriverBundle: Sendable {
 
     private static func read(_ path: String) throws(BundleError) -> [UInt8] {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard file >= 0 else { throw BundleError(path: path, problem: errno == ELOOP ? "it is a symbolic link" : String(cString: strerror(errno))) }
+        guard file >= 0 else {
+            throw BundleError(path: path, problem: errno == ELOOP ? "it is a symbolic link" : String(cString: strerror(errno)))
+        }
         defer { close(file) }
         var status = stat()
-        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw BundleError(path: path, problem: "it is no regular file") }
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw BundleError(path: path, problem: "it is no regular file")
+        }
         var bytes = [UInt8](repeating: 0, count: ManifestParser.maximumBytes + 1)
         var count = 0
         while count < bytes.count {
@@ -120,7 +124,9 @@ struct DriverCatalog: Sendable {
                 do throws(BundleError) {
                     let bundle = try DriverBundle(path: path)
                     if let other = bundles.first(where: { $0.manifest.id == bundle.manifest.id }) {
-                        if other.path != path { problems.append(BundleError(path: path, problem: "\(other.path) has the same id, \(bundle.manifest.id)")) }
+                        if other.path != path {
+                            problems.append(BundleError(path: path, problem: "\(other.path) has the same id, \(bundle.manifest.id)"))
+                        }
                     } else {
                         bundles.append(bundle)
                     }

@@ -6,11 +6,17 @@ import Wire
 struct DriverManifest: Hashable, Sendable {
     /// Settings for some devices: why they are needed and how that is known is part of them.
     struct Quirk: Hashable, Sendable {
-        var match: MatchRule
+        /// Any of them.
+        var match: [MatchRule]
         var set: [String: JSONValue]
         var reason: String
         /// Where it is known from: a report, a driver's source, a measurement.
         var source: String
+
+        /// The specificity of the best rule that matches, `nil` when none does.
+        func specificity(for device: MatchSubject) -> Int? {
+            match.filter { $0.matches(device) }.map(\.specificity).max()
+        }
     }
 
     /// `"io.userdriver.webcam"`
@@ -36,10 +42,13 @@ struct DriverManifest: Hashable, Sendable {
     /// Settings for a device: the general ones, overridden by quirks from the least to the most specific; of equals the later one counts.
     func configuration(for device: MatchSubject) -> [String: JSONValue] {
         var result = settings
-        let fitting = quirks.enumerated().filter { $0.element.match.matches(device) }
+        let fitting = quirks.enumerated().compactMap { position, quirk in
+            quirk.specificity(for: device).map { (specificity: $0, position: position, quirk: quirk) }
+        }
         // Sorted by position too: sort does not promise to keep the order of equals.
-        let ordered = fitting.sorted { ($0.element.match.specificity, $0.offset) < ($1.element.match.specificity, $1.offset) }
-        for (_, quirk) in ordered { result.merge(quirk.set) { $1 } }
+        for entry in fitting.sorted(by: { ($0.specificity, $0.position) < ($1.specificity, $1.position) }) {
+            result.merge(entry.quirk.set) { $1 }
+        }
         return result
     }
 

@@ -94,7 +94,9 @@ struct ElfSymbols: ~Copyable {
             let offset = header.loadUnaligned(fromByteOffset: 0x28, as: UInt64.self)
             let entrySize = Int(header.loadUnaligned(fromByteOffset: 0x3a, as: UInt16.self))
             let count = Int(header.loadUnaligned(fromByteOffset: 0x3c, as: UInt16.self))
-            guard entrySize == 64, count > 0, count <= maximumSections, let table = read(file, at: offset, count: count * entrySize) else { return nil }
+            guard entrySize == 64, count > 0, count <= maximumSections, let table = read(file, at: offset, count: count * entrySize) else {
+                return nil
+            }
             return table.withUnsafeBytes { table in
                 (0..<count).map { index in
                     let start = index * entrySize
@@ -118,7 +120,9 @@ struct ElfSymbols: ~Copyable {
         var bytes = [UInt8](repeating: 0, count: available)
         var filled = 0
         while filled < available {
-            let got = bytes.withUnsafeMutableBytes { pread(file, $0.baseAddress! + filled, available - filled, off_t(offset) + off_t(filled)) }
+            let got = bytes.withUnsafeMutableBytes {
+                pread(file, $0.baseAddress! + filled, available - filled, off_t(offset) + off_t(filled))
+            }
             if got < 0 && errno == EINTR { continue }
             guard got > 0 else { return mayBeShort ? Array(bytes[..<filled]) : nil }
             filled += got

@@ -34,7 +34,9 @@ struct ManifestParser {
         guard bytes.count(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }) <= Self.maximumFlowOpeners else {
             throw failure("too many brackets")
         }
-        guard let text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else { throw failure("the manifest is no UTF-8 text") }
+        guard let text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else {
+            throw failure("the manifest is no UTF-8 text")
+        }
         let root: Node?
         do {
             root = try compose(yaml: text)
@@ -54,7 +56,9 @@ struct ManifestParser {
             },
             settings: try settings(members["settings"], "settings"), quirks: try quirks(members["quirks"]))
         guard !manifest.match.isEmpty else { throw failure("match names no device: a driver needs at least one rule") }
-        guard !manifest.match.contains(where: { $0.specificity == 0 }) else { throw failure("a rule of match is empty: it would take every device") }
+        guard !manifest.match.contains(where: { $0.specificity == 0 }) else {
+            throw failure("a rule of match is empty: it would take every device")
+        }
         guard manifest.interfaces.allSatisfy({ $0.vendor == nil && $0.specificity > 0 }) else {
             throw failure("interfaces are told by class, subclass and protocol")
         }
@@ -79,7 +83,9 @@ struct ManifestParser {
         if let device = members["device"] {
             // `046d` or `046d:0825`, in quotes or not.
             let parts = try line(device, "device", maximum: 9).split(separator: ":", omittingEmptySubsequences: false)
-            guard parts.count <= 2, let vendor = Self.hex(parts[0]) else { throw failure("device is vendor or vendor:product, four hexadecimal digits each") }
+            guard parts.count <= 2, let vendor = Self.hex(parts[0]) else {
+                throw failure("device is vendor or vendor:product, four hexadecimal digits each")
+            }
             rule.vendor = vendor
             if parts.count == 2 {
                 guard let product = Self.hex(parts[1]) else { throw failure("device's product is four hexadecimal digits") }
@@ -88,8 +94,11 @@ struct ManifestParser {
         }
         if let release = members["bcdDevice"] {
             let parts = try line(release, "bcdDevice", maximum: 9).split(separator: "-", omittingEmptySubsequences: false)
-            guard rule.product != nil, parts.count <= 2, let low = Self.hex(parts[0]), let high = Self.hex(parts[parts.count - 1]), low <= high else {
-                throw failure("bcdDevice is four hexadecimal digits, or two of them with a dash, and needs a device with vendor and product")
+            guard rule.product != nil, parts.count <= 2, let low = Self.hex(parts[0]), let high = Self.hex(parts[parts.count - 1]),
+                low <= high
+            else {
+                throw failure(
+                    "bcdDevice is four hexadecimal digits, or two of them with a dash, and needs a device with vendor and product")
             }
             rule.release = low...high
         }
@@ -109,9 +118,12 @@ struct ManifestParser {
             let members = try mapping(entry, "a quirk", allowed: ["match", "set", "reason", "source"])
             guard let match = members["match"] else { throw failure("a quirk has no match") }
             let quirk = DriverManifest.Quirk(
-                match: try rule(match, "quirks"), set: try settings(members["set"], "set"),
+                match: isList(match) ? try rules(match, "quirks") : [try rule(match, "quirks")], set: try settings(members["set"], "set"),
                 reason: try line(members["reason"], "a quirk's reason", maximum: 2000),
                 source: try line(members["source"], "a quirk's source", maximum: 2000))
+            guard !quirk.match.isEmpty, !quirk.match.contains(where: { $0.specificity == 0 }) else {
+                throw failure("a quirk matches nothing, or everything")
+            }
             guard !quirk.set.isEmpty else { throw failure("a quirk sets nothing") }
             result.append(quirk)
         }
@@ -134,6 +146,8 @@ struct ManifestParser {
     }
 
     // MARK: Nodes
+
+    private func isList(_ node: Node) -> Bool { node.sequence != nil }
 
     private mutating func list(_ node: Node, _ place: String) throws(BundleError) -> [Node] {
         guard case .sequence(let sequence) = node else { throw failure("\(place) is no list") }
@@ -158,14 +172,19 @@ struct ManifestParser {
     private func line(_ node: Node?, _ place: String, maximum: Int) throws(BundleError) -> String {
         guard let text = node?.scalar?.string, !text.isEmpty else { throw failure("\(place) is missing") }
         guard text.utf8.count <= maximum else { throw failure("\(place) is longer than \(maximum) bytes") }
-        guard !text.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\n" }) else { throw failure("\(place) has a control character") }
+        guard !text.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\n" }) else {
+            throw failure("\(place) has a control character")
+        }
         return text
     }
 
     /// Letters, digits, points and dashes.
     private func name(_ node: Node?, _ place: String) throws(BundleError) -> String {
         let text = try line(node, place, maximum: 80)
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d || $0 == 0x2e })
+        guard
+            text.utf8.allSatisfy({
+                (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d || $0 == 0x2e
+            })
         else { throw failure("\(place) has other characters than letters, digits, points and dashes") }
         return text
     }

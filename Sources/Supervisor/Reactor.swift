@@ -120,7 +120,8 @@ final class Reactor: SerialExecutor, @unchecked Sendable {
     private func control(_ operation: Int32, _ descriptor: Int32, _ readiness: Readiness, _ token: UInt64) {
         var event = epoll_event(events: readiness.rawValue, data: epoll_data_t(u64: token))
         let result = epoll_ctl(epoll, operation, descriptor, &event)
-        precondition(result == 0 || errno == ENOMEM || errno == ENOSPC, "epoll_ctl(\(operation)) on descriptor \(descriptor): errno \(errno)")
+        precondition(
+            result == 0 || errno == ENOMEM || errno == ENOSPC, "epoll_ctl(\(operation)) on descriptor \(descriptor): errno \(errno)")
     }
 
     // MARK: Timers

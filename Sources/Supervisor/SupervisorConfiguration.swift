@@ -42,7 +42,7 @@ public struct SupervisorConfiguration: Sendable {
         public var hangTeardown = TeardownStep.hung
         /// How often an attached device that isn't there is looked for, at first and at most.
         public var firstLook = Duration.milliseconds(200)
-        public var longestLook = Duration.seconds(5)
+        public var longestLook = Duration.seconds(2)
         /// How long a device may be held by somebody else (by the connection of a driver that has just died, mostly).
         public var busyPatience = Duration.seconds(5)
         public init() {}

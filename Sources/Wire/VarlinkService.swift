@@ -87,12 +87,16 @@ public struct VarlinkService: Sendable {
 
 extension InterfaceDescription {
     /// Names of the methods in the definition.
-    public var methods: Set<String> {
+    public var methods: Set<String> { names(after: "method ") }
+    /// Names of the errors in the definition.
+    public var errors: Set<String> { names(after: "error ") }
+
+    private func names(after keyword: String) -> Set<String> {
         Set(
             definition.split(separator: "\n").compactMap { line in
                 let words = line.drop { $0 == " " }
-                guard words.hasPrefix("method ") else { return nil }
-                return String(words.dropFirst("method ".count).prefix { $0 != "(" && $0 != " " })
+                guard words.hasPrefix(keyword) else { return nil }
+                return String(words.dropFirst(keyword.count).prefix { $0 != "(" && $0 != " " })
             })
     }
 }

@@ -1,0 +1,137 @@
+// One client's connection: its calls one after the other, its replies in a bounded queue.
+
+import Glibc
+import Wire
+
+/// A client. Its calls are answered in their order, one at a time; what it sends meanwhile waits in its own socket.
+@SupervisorActor
+final class ClientConnection {
+    /// Calls taken in one go, so that a client that floods its socket leaves time for others.
+    private static let callsPerTurn = 16
+
+    let peer: VarlinkSocket.Peer
+    private let socket: VarlinkSocket
+    private let handle: (ClientCall) -> Void
+    private let closed: (ClientConnection, _ why: String?) -> Void
+    private var token: UInt64?
+    private var current: ClientCall?
+    private var interest: Reactor.Readiness = .readable
+    private var isPumping = false
+    private var peerHasClosed = false
+
+    /// `handle` is called for each call, `closed` once.
+    init(
+        socket: VarlinkSocket, peer: VarlinkSocket.Peer, handle: @escaping @SupervisorActor (ClientCall) -> Void,
+        closed: @escaping @SupervisorActor (ClientConnection, _ why: String?) -> Void
+    ) {
+        self.socket = socket
+        self.peer = peer
+        self.handle = handle
+        self.closed = closed
+        token = Reactor.shared.watch(socket.descriptor, for: interest) { [weak self] in self?.ready($0) }
+    }
+
+    /// Ends the connection; whatever the client waited for is cancelled.
+    func close(_ why: String? = nil) {
+        guard let token else { return }
+        Reactor.shared.forget(token, socket.descriptor)
+        self.token = nil
+        socket.shutdown()
+        current?.cancel()
+        current = nil
+        closed(self, why)
+    }
+
+    private func ready(_ readiness: Reactor.Readiness) {
+        if readiness.contains(.failed) || readiness.contains(.hungUp) {
+            close()
+            return
+        }
+        if readiness.contains(.writable) {
+            do throws(WireError) {
+                try socket.flush()
+            } catch {
+                close("\(error)")
+                return
+            }
+        }
+        if readiness.contains(.peerClosed), current != nil {
+            // One who asked a single thing and closed its side still gets the answer; one who watches has left.
+            peerHasClosed = true
+            if current?.call.more == true {
+                close()
+                return
+            }
+        }
+        pump()
+    }
+
+    /// Takes calls while none is being answered.
+    private func pump() {
+        guard !isPumping else { return }
+        isPumping = true
+        defer {
+            isPumping = false
+            updateInterest()
+        }
+        for _ in 0..<Self.callsPerTurn {
+            guard token != nil, current == nil, !socket.hasBacklog else { return }
+            do throws(WireError) {
+                switch try socket.receiveNow(VarlinkCall.self) {
+                case .nothing: return
+                case .end:
+                    close()
+                    return
+                case .message(let call, let descriptors):
+                    for descriptor in descriptors { Glibc.close(descriptor) }
+                    take(call)
+                }
+            } catch {
+                close("\(error)")
+                return
+            }
+        }
+        // More may be decoded already, of which the socket says nothing.
+        _ = Reactor.shared.schedule(at: 0) { [weak self] in self?.pump() }
+    }
+
+    private func take(_ call: VarlinkCall) {
+        var taken: ClientCall?
+        let client = ClientCall(call, peer: peer) { [weak self] reply, descriptors in
+            self?.send(reply, descriptors, isOneway: call.oneway)
+        }
+        taken = client
+        current = taken
+        handle(client)
+    }
+
+    private func send(_ reply: VarlinkReply, _ descriptors: [Int32], isOneway: Bool) {
+        guard token != nil else { return }
+        if !reply.continues { current = nil }
+        if !isOneway {
+            do throws(WireError) {
+                try socket.enqueue(reply, descriptors: descriptors)
+            } catch {
+                // It does not read what it asked for, or has gone.
+                close("\(error)")
+                return
+            }
+        }
+        updateInterest()
+        if current == nil, !isPumping { _ = Reactor.shared.schedule(at: 0) { [weak self] in self?.pump() } }
+    }
+
+    private func updateInterest() {
+        guard let token else { return }
+        var wanted: Reactor.Readiness = []
+        if socket.hasBacklog {
+            wanted.insert(.writable)
+        } else if current == nil {
+            wanted.insert(.readable)
+        }
+        if current != nil, !peerHasClosed { wanted.insert(.peerClosed) }
+        guard wanted != interest else { return }
+        interest = wanted
+        Reactor.shared.change(token, socket.descriptor, to: wanted)
+    }
+}

@@ -1,0 +1,54 @@
+// Where devices come from, and how one is opened for a driver.
+
+import Glibc
+import Synchronization
+import USB
+import Wire
+
+/// Devices that come and go, and that can be opened for a driver.
+protocol DeviceSource: AnyObject, Sendable {
+    /// Looks for devices until the task is cancelled.
+    func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async
+    /// Opens a device with nothing but the interfaces in `interfaces` (bit n: interface n) to be claimed. Takes as long as it needs.
+    func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice
+    /// The driver that had the device open has ended.
+    func released(_ device: USBDeviceInformation) async
+}
+
+enum DeviceSourceEvent: Sendable {
+    case arrived(USBDeviceInformation)
+    case left(path: String)
+    /// Something that a person may want to know of: why a device that is looked for isn't there.
+    case remark(String)
+}
+
+/// Why a device could not be opened.
+enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// It isn't there any more. The source tells when it is back.
+    case gone(String)
+    /// It is there, and can't be had.
+    case refused(String)
+
+    var description: String {
+        switch self {
+        case .gone(let reason), .refused(let reason): reason
+        }
+    }
+}
+
+/// A device's open descriptor on its way to a driver. Closed when it is let go, which a driver's duplicate outlives.
+final class OpenedDevice: Sendable {
+    let descriptor: Int32
+    let transport: DriverStart.Transport
+    /// 0 for usbfs.
+    let usbipDeviceID: UInt32
+
+    /// Owns the descriptor.
+    init(descriptor: Int32, transport: DriverStart.Transport, usbipDeviceID: UInt32 = 0) {
+        self.descriptor = descriptor
+        self.transport = transport
+        self.usbipDeviceID = usbipDeviceID
+    }
+
+    deinit { close(descriptor) }
+}

@@ -1,0 +1,50 @@
+// What is said of a device.
+
+import FoundationEssentials
+import USB
+import Wire
+
+extension ManagedDevice {
+    /// A name a person recognises: the driver's, else the device's own, else its numbers.
+    var name: String {
+        if let name = facts?.name, !name.isEmpty { return name }
+        if let product = information.product, !product.isEmpty { return product }
+        return "Device \(DeviceIdentity.hex(information.vendorID)):\(DeviceIdentity.hex(information.productID))"
+    }
+
+    var kind: String { facts?.kind ?? bundle?.manifest.kind ?? "" }
+
+    /// Whether its driver answers calls of a class interface; before it runs, whether its manifest says so.
+    func answers(_ interface: String) -> Bool {
+        facts.map { $0.interfaces.contains(interface) } ?? bundle?.manifest.provides.contains(interface) ?? false
+    }
+
+    var status: DeviceStatus {
+        DeviceStatus(
+            id: id, bus: path, vendorId: DeviceIdentity.hex(information.vendorID), productId: DeviceIdentity.hex(information.productID),
+            name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
+            streams: streams.values.filter(\.isOpen).sorted { $0.name < $1.name }.map(Self.status), reason: reason,
+            warnings: bundle?.verdict.warnings ?? [])
+    }
+
+    /// The description's members that are called like the status's are taken over; what isn't there is empty.
+    private static func status(of stream: ManagedStream) -> DeviceStatus.Stream {
+        let fps = stream.description["fps"]?.doubleValue ?? 0
+        return DeviceStatus.Stream(
+            format: stream.description["format"]?.stringValue ?? "", width: stream.description["width"]?.intValue ?? 0,
+            height: stream.description["height"]?.intValue ?? 0, fps: fps.isFinite ? fps : 0, frames: stream.statistics.frames,
+            lost: stream.statistics.lost, clients: stream.viewers.count)
+    }
+
+    /// The reply of `Inspect`.
+    var inspection: JSONValue {
+        var members: [String: JSONValue] = [
+            "id": .string(id), "bus": .string(path), "speed": .int(Int64(information.speed.rawValue)),
+            "descriptors": .string(Data(information.descriptors).base64EncodedString()),
+        ]
+        if let text = information.manufacturer { members["manufacturer"] = .string(text) }
+        if let text = information.product { members["product"] = .string(text) }
+        if let text = information.serialNumber { members["serialNumber"] = .string(text) }
+        return .object(members)
+    }
+}

@@ -1,0 +1,398 @@
+// A device that is or was attached: its driver's life, from one incarnation to the next.
+
+import Logging
+import Spawn
+import USB
+import Wire
+
+/// One device. It stays known after it was unplugged, with those who watch it.
+@SupervisorActor
+final class ManagedDevice {
+    /// What a device needs of the supervisor.
+    struct Surroundings {
+        var configuration: SupervisorConfiguration
+        var logger: Logger
+        /// Tells whoever listens what happened: event, message.
+        var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
+        var reportCrash: (CrashMaterial) -> Void
+        /// Between 0 and 1.
+        var chance: () -> Double
+    }
+
+    /// What follows the end of the process that runs.
+    private enum Afterwards {
+        /// What the restart policy says: nobody asked it to end.
+        case policy
+        case startAgain
+        case stayDown
+    }
+
+    var id: String
+    private(set) var path: String
+    private(set) var source: any DeviceSource
+    private(set) var bundle: DriverBundle?
+    let surroundings: Surroundings
+    private(set) var information: USBDeviceInformation
+    private(set) var subject: MatchSubject
+    private(set) var state: DeviceStatus.State = .absent
+    /// Why it is in that state, where there is more to say.
+    private(set) var reason: String?
+    private(set) var restarts = 0
+    private(set) var generation: UInt32 = 0
+    private(set) var facts: DriverFacts?
+    private(set) var incarnation: DriverIncarnation?
+    private(set) var interruption: DriverStart.Interruption?
+
+    var streams: [String: ManagedStream] = [:]
+    var tickets: [CallTicket] = []
+    var nextCall: UInt64 = 1
+
+    private var afterwards = Afterwards.policy
+    private var policy: RestartPolicy
+    private var record = RecoveryRecord()
+    private var isPresent = false
+    private var isRemoved = false
+    /// Changes with every start, so that what was begun for an earlier one is told apart.
+    private var attempt = 0
+    private var opened: OpenedDevice?
+    /// The source has given the device out and not been told that it is free again.
+    private var isHeld = false
+    /// A death whose report waits for whether the device is still there.
+    private var undecided: CrashMaterial?
+    /// The restart that is under way was counted; it was none if the device turns out to be gone.
+    private var isCounted = false
+    private let restartTimer = ReactorTimer()
+    private var onEnd: [() -> Void] = []
+
+    init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, surroundings: Surroundings) {
+        self.id = id
+        path = information.path
+        self.information = information
+        subject = MatchSubject(information)
+        self.source = source
+        self.bundle = bundle
+        self.surroundings = surroundings
+        policy = RestartPolicy(surroundings.configuration.restarts)
+    }
+
+    var logger: Logger {
+        var logger = surroundings.logger
+        logger[metadataKey: "device"] = "\(id)"
+        return logger
+    }
+    var timing: SupervisorConfiguration.Timing { surroundings.configuration.timing }
+    var limits: SupervisorConfiguration.Limits { surroundings.configuration.limits }
+    var isAttached: Bool { isPresent }
+
+    func announce(_ event: String, _ message: String) { surroundings.announce(self, event, message) }
+
+    private func enter(_ state: DeviceStatus.State, _ reason: String? = nil) {
+        self.state = state
+        self.reason = reason
+    }
+
+    // MARK: Coming and going
+
+    /// It is plugged in somewhere else than before.
+    func move(to source: any DeviceSource, bundle: DriverBundle?) {
+        precondition(!isPresent, "a device moves while it is absent")
+        self.source = source
+        self.bundle = bundle
+    }
+
+    func arrived(_ information: USBDeviceInformation) {
+        path = information.path
+        self.information = information
+        subject = MatchSubject(information)
+        isPresent = true
+        policy.reset()
+        guard let bundle else {
+            enter(.unsupported, "No driver is installed for this device.")
+            announce("unsupported", "\(name) is here, and no driver knows it.")
+            return
+        }
+        announce("attached", "\(name) is here; \(bundle.manifest.id) drives it.")
+        startWhenFree()
+    }
+
+    func left(_ why: String = "It was unplugged.") {
+        guard isPresent else { return }
+        isPresent = false
+        attempt += 1
+        restartTimer.lift()
+        if bundle != nil { interruption = .deviceAbsent }
+        enter(.absent, why)
+        announce("absent", "\(name) is gone. \(why)")
+        afterwards = .stayDown
+        // It can't do anything any more: no need to wait long.
+        incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
+        releaseDevice()
+        deviceBecameAbsent(why)
+    }
+
+    /// Ends the driver for good. `then` is called when no process is left.
+    func remove(_ why: String, then: @escaping @SupervisorActor () -> Void) {
+        isRemoved = true
+        isPresent = false
+        attempt += 1
+        restartTimer.lift()
+        afterwards = .stayDown
+        endAll(why)
+        enter(.absent, why)
+        releaseDevice()
+        if let incarnation {
+            onEnd.append(then)
+            incarnation.stop()
+        } else {
+            then()
+        }
+    }
+
+    /// Ends the driver and starts it again; closes an open circuit.
+    func restart() throws(CallError) {
+        switch state {
+        case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
+        case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
+        case .starting, .running:
+            policy.reset()
+            guard let incarnation else { return }
+            announce("restart", "\(name): the driver is restarted as asked.")
+            afterwards = .startAgain
+            enter(.starting)
+            incarnation.stop()
+        case .backoff, .failed:
+            policy.reset()
+            announce("restart", "\(name): the driver is started again as asked.")
+            startWhenFree()
+        }
+    }
+
+    // MARK: Starting
+
+    /// Starts now, or once the process that is being ended has ended.
+    private func startWhenFree() {
+        if incarnation == nil {
+            start()
+        } else {
+            enter(.starting)
+            afterwards = .startAgain
+        }
+    }
+
+    private func start() {
+        guard let bundle, isPresent, !isRemoved, incarnation == nil else { return }
+        restartTimer.lift()
+        enter(.starting)
+        afterwards = .policy
+        facts = nil
+        attempt += 1
+        let (attempt, source, information) = (attempt, source, information)
+        let interfaces = bundle.manifest.interfaceMask(for: subject)
+        // The device is opened while the process comes up.
+        Task { @SupervisorActor [weak self] in
+            do throws(DeviceOpenFailure) {
+                let device = try await source.open(information, interfaces: interfaces)
+                guard let self, attempt == self.attempt else {
+                    await source.released(information)
+                    return
+                }
+                self.isHeld = true
+                self.opened = device
+                self.giveDevice()
+            } catch {
+                self?.openFailed(error, attempt)
+            }
+        }
+        Task { @SupervisorActor [weak self] in
+            do {
+                // Reading the executable may wait for a disk.
+                let executable = try await Task.detached { try bundle.executable() }.value
+                guard let self, attempt == self.attempt else { return }
+                try self.spawn(executable, bundle)
+            } catch {
+                guard let self, attempt == self.attempt else { return }
+                self.logger.error("the driver can't be started", metadata: ["error": "\(error)"])
+                self.attempt += 1
+                self.releaseDevice()
+                self.decide(progress: false, lifetime: .zero, cause: "can't be started: \(error)", material: nil)
+            }
+        }
+    }
+
+    private func spawn(_ executable: SealedExecutable, _ bundle: DriverBundle) throws {
+        let (timing, name) = (timing, bundle.manifest.executable)
+        let next = generation &+ 1
+        let settings = DriverIncarnation.Settings(
+            watchdog: surroundings.configuration.watchdog, stopPatience: timing.stopPatience, teardown: timing.teardown,
+            hangTeardown: timing.hangTeardown)
+        incarnation = try DriverIncarnation(executable: executable, name: name, settings: settings) { [weak self] event in
+            self?.handle(event, generation: next)
+        }
+        generation = next
+        if interruption == .driverRestarted {
+            restarts += 1
+            isCounted = true
+        }
+        logger.debug("driver spawned", metadata: ["pid": "\(incarnation?.processID ?? 0)", "generation": "\(generation)"])
+    }
+
+    private func openFailed(_ failure: DeviceOpenFailure, _ attempt: Int) {
+        guard attempt == self.attempt else { return }
+        self.attempt += 1
+        let material = undecided
+        undecided = nil
+        switch failure {
+        case .gone(let why):
+            // What looked like the driver's death was the device's; a crash with last words is told all the same.
+            if let material, material.lastWords != nil { write(material, decision: "the device is gone") }
+            if isCounted { restarts -= 1 }
+            isCounted = false
+            left("It can't be reached: \(why).")
+        case .refused(let why):
+            if let material { write(material, decision: "restarted at once") }
+            if let incarnation {
+                afterwards = .stayDown
+                incarnation.stop(patience: .zero)
+            }
+            decide(progress: false, lifetime: .zero, cause: "the device can't be opened: \(why)", material: nil)
+        }
+    }
+
+    /// Once both the process and the device are ready.
+    private func giveDevice() {
+        guard let incarnation, incarnation.hasSaidHello, let device = opened else { return }
+        opened = nil
+        if let material = undecided {
+            undecided = nil
+            write(material, decision: "restarted at once")
+        }
+        isCounted = false
+        let start: DriverStart
+        do {
+            start = DriverStart(
+                deviceID: id, transport: device.transport, device: try JSONValue(encoding: information),
+                usbipDeviceID: device.usbipDeviceID, generation: generation,
+                configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: record.value,
+                streams: openStreams(), interruption: interruption)
+        } catch {
+            incarnation.kill("its device can't be described: \(error)")
+            return
+        }
+        if !incarnation.start(start, device: device) { incarnation.kill("its device's descriptors are too large for a message") }
+    }
+
+    private func releaseDevice() {
+        opened = nil
+        guard isHeld else { return }
+        isHeld = false
+        let (source, information) = (source, information)
+        Task { await source.released(information) }
+    }
+
+    // MARK: What the driver says
+
+    private func handle(_ event: DriverIncarnation.Event, generation: UInt32) {
+        switch event {
+        case .hello: giveDevice()
+        case .ended(let obituary): ended(obituary)
+        case .message(let message):
+            switch message {
+            case .started(let facts): started(facts)
+            case .record(let value):
+                if !record.replace(value) { logger.warning("the driver's record is too large and was not kept") }
+            case .openRing(let request): openRing(request)
+            case .ringChanged(let name, let description): ringChanged(name, description)
+            case .ringClosed(let name, let reason): ringClosed(name, reason)
+            case .heartbeat(let statistics): note(statistics)
+            case .reply(let reply): answered(reply)
+            case .event(let name, let parameters): driverEvent(name, parameters)
+            case .log(let level, let text):
+                logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(text)", metadata: ["driver": "\(bundle?.manifest.id ?? "")"])
+            case .hello, .failed: break
+            }
+        }
+    }
+
+    private func started(_ facts: DriverFacts) {
+        self.facts = facts
+        // Asked to restart or unplugged meanwhile: that goes on.
+        guard isPresent, case .policy = afterwards else { return }
+        enter(.running)
+        announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
+        driverIsReady()
+    }
+
+    // MARK: Its end
+
+    private func ended(_ obituary: DriverIncarnation.Obituary) {
+        guard let dead = incarnation else { return }
+        incarnation = nil
+        attempt += 1
+        let what = afterwards
+        let usedRecord = dead.hasRecord
+        releaseDevice()
+        driverIsGone()
+        for work in onEnd { work() }
+        onEnd = []
+        switch what {
+        case .stayDown: return
+        case .startAgain:
+            if interruption != .deviceAbsent, dead.wasGivenDevice { interruption = .driverRestarted }
+            start()
+        case .policy:
+            if record.driverDied(given: usedRecord, progress: obituary.madeProgress) {
+                logger.warning("the recovery record is dropped: two drivers died on it")
+            }
+            interruption = .driverRestarted
+            decide(progress: obituary.madeProgress, lifetime: obituary.lifetime, cause: obituary.cause, material: material(obituary, dead))
+        }
+    }
+
+    private func decide(progress: Bool, lifetime: Duration, cause: String, material: CrashMaterial?) {
+        if let earlier = undecided {
+            undecided = nil
+            write(earlier, decision: "restarted at once")
+        }
+        let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
+        switch policy.died(progress: progress, lifetime: lifetime, chance: surroundings.chance()) {
+        case .restart(after: .zero):
+            announce("died", "\(name): \(said). It is restarted at once.")
+            undecided = material
+            startWhenFree()
+        case .restart(let delay):
+            enter(.backoff, "\(cause). Next start in \(delay.text).")
+            announce("backoff", "\(name): \(said). It is restarted in \(delay.text).")
+            if let material { write(material, decision: "restart in \(delay.text)") }
+            tellViewers(.notice("The driver has died (\(cause)); it is restarted in \(delay.text)."))
+            restartTimer.set(after: delay) { [weak self] in self?.startWhenFree() }
+        case .giveUp(let deaths):
+            let why =
+                "\(cause). The driver died \(deaths) times in a row without a frame; it is started again on replug or `userdriver restart`."
+            enter(.failed, why)
+            announce("failed", "\(name): \(why)")
+            if let material { write(material, decision: "circuit opened") }
+            deviceHasFailed(why)
+        }
+    }
+
+    private func material(_ obituary: DriverIncarnation.Obituary, _ dead: DriverIncarnation) -> CrashMaterial {
+        var signal: Int32 = 0
+        var status: Int32 = 0
+        switch obituary.end {
+        case .exited(let number): status = number
+        case .signaled(let number, _): signal = number
+        }
+        return CrashMaterial(
+            report: CrashReport(
+                number: 0, time: Timestamp.now(), deviceID: id, driver: bundle?.manifest.executable ?? "", pid: dead.processID,
+                generation: generation, cause: obituary.cause, signal: signal, exitStatus: status, lastWords: obituary.lastLines,
+                backtrace: [], decision: ""),
+            lastWords: obituary.lastWords, executable: dead.executable)
+    }
+
+    private func write(_ material: CrashMaterial, decision: String) {
+        var material = material
+        material.report.decision = decision
+        surroundings.reportCrash(material)
+    }
+}

@@ -1,0 +1,125 @@
+// What clients ask: the management interface here, the class interfaces of the driver.
+
+import USB
+import Wire
+
+extension Supervisor {
+    /// Answers a call, now or later.
+    func handle(_ call: ClientCall) {
+        if let reply = service.reply(to: call.call) {
+            call.reply(reply)
+            return
+        }
+        do throws(CallError) {
+            if call.call.interfaceName == InterfaceDescription.management.name {
+                try manage(call)
+            } else {
+                try forward(call)
+            }
+        } catch {
+            call.fail(error)
+        }
+    }
+
+    private func manage(_ call: ClientCall) throws(CallError) {
+        let parameters = call.call.parameters
+        switch call.call.methodName {
+        case "Status":
+            let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
+            call.succeed(["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })])
+        case "Inspect":
+            call.succeed(try device(for: call).inspection)
+        case "Watch":
+            guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
+            let stream = try text("stream", of: call) ?? ManagedStream.defaultName
+            try device(for: call) { $0.bundle != nil }.watch(call, stream: stream, request: parameters["request"] ?? .object([:]))
+        case "Events":
+            guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
+            listeners.append(call)
+            call.onCancel = { [weak self, weak call] in self?.listeners.removeAll { $0 === call } }
+        case "Restart":
+            try device(for: call) { $0.bundle != nil }.restart()
+            call.succeed()
+        case "Crashes":
+            let id = try text("device", of: call) == nil ? nil : try device(for: call).id
+            let crashes = crashes
+            Task { @SupervisorActor in
+                let reports = await crashes.reports(of: id)
+                do throws(CallError) {
+                    call.succeed(["crashes": .array(try reports.map { report throws(CallError) in try self.encode(report) })])
+                } catch {
+                    call.fail(error)
+                }
+            }
+        case "Attach":
+            try attach(try url(of: call))
+            call.succeed()
+        case "Detach":
+            try detach(try url(of: call))
+            call.succeed()
+        default:
+            call.reply(VarlinkService.methodNotFound(call.call.method))
+        }
+    }
+
+    /// A method of a class interface: the driver's to answer, without the parameter `device`.
+    private func forward(_ call: ClientCall) throws(CallError) {
+        guard let interface = InterfaceDescription.classInterfaces.first(where: { $0.name == call.call.interfaceName }) else {
+            return call.reply(VarlinkService.methodNotFound(call.call.method))
+        }
+        let device = try device(for: call) { $0.answers(interface.name) }
+        var members: [String: JSONValue] = [:]
+        if case .object(let given) = call.call.parameters { members = given }
+        members["device"] = nil
+        try device.forward(
+            call, parameters: .object(members), isIdempotent: interface.idempotentMethods.contains(call.call.methodName))
+    }
+
+    // MARK: Parameters
+
+    private func device(for call: ClientCall, suitable: (ManagedDevice) -> Bool = { _ in true }) throws(CallError) -> ManagedDevice {
+        let list = devices.map {
+            SelectableDevice(
+                id: $0.id,
+                vendorProduct: DeviceIdentity.hex($0.information.vendorID) + ":" + DeviceIdentity.hex($0.information.productID),
+                bus: $0.path,
+                name: $0.name, isAttached: $0.isAttached, isSuitable: suitable($0))
+        }
+        return devices[try DeviceSelection.choose(try text("device", of: call), among: list)]
+    }
+
+    private func text(_ name: String, of call: ClientCall) throws(CallError) -> String? {
+        switch call.call.parameters[name] {
+        case nil, .null: return nil
+        case .string(let text): return text
+        default: throw CallError("InvalidParameter", "\(name) is a string.")
+        }
+    }
+
+    private func url(of call: ClientCall) throws(CallError) -> AttachmentURL {
+        guard let text = try text("url", of: call) else { throw CallError("InvalidParameter", "url is missing.") }
+        do throws(AttachmentURL.ParseError) {
+            return try AttachmentURL(text)
+        } catch {
+            throw CallError("InvalidParameter", error.description)
+        }
+    }
+
+    private func encode(_ value: some Encodable) throws(CallError) -> JSONValue {
+        do {
+            return try JSONValue(encoding: value)
+        } catch {
+            throw CallError("DeviceError", "The answer can't be written: \(error)")
+        }
+    }
+
+    // MARK: Events
+
+    func tellListeners(device: String, event: String, message: String) {
+        guard !listeners.isEmpty else { return }
+        let reply = VarlinkReply(
+            ["time": .string(Timestamp.now()), "device": .string(device), "event": .string(event), "message": .string(message)],
+            continues: true)
+        for listener in listeners { listener.reply(reply) }
+    }
+}

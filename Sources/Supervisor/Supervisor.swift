@@ -1,0 +1,286 @@
+// The supervisor as a whole: sources, devices, clients, and the order in which they start and stop.
+
+import CLinux
+import Glibc
+public import Logging
+import Spawn
+import USB
+import Wire
+
+/// Why a supervisor can't start.
+public struct SupervisorError: Error, Hashable, Sendable, CustomStringConvertible {
+    public var description: String
+}
+
+/// Finds devices, gives each its driver, keeps the drivers running and answers clients.
+@SupervisorActor
+public final class Supervisor {
+    private struct Origin {
+        var source: any DeviceSource
+        var task: Task<Void, Never>
+        var url: AttachmentURL?
+    }
+
+    let configuration: SupervisorConfiguration
+    let logger: Logger
+    let catalog: DriverCatalog
+    let crashes: CrashReports
+    let service: VarlinkService
+    private(set) var devices: [ManagedDevice] = []
+    private var identity = DeviceIdentity()
+    private var origins: [Origin] = []
+    private var server: VarlinkServer?
+    private var lock: Int32 = -1
+    private var isStopping = false
+    private let testSources: [any DeviceSource]
+    private let chance: () -> Double
+    var listeners: [ClientCall] = []
+
+    /// What clients are told of this implementation.
+    public nonisolated static let version = "0.1.0"
+
+    /// Nothing is done yet but reading the drivers' manifests.
+    public convenience nonisolated init(configuration: SupervisorConfiguration, logger: Logger) async {
+        await self.init(configuration: configuration, logger: logger, sources: [])
+    }
+
+    /// With sources of a test's own, beside the configuration's.
+    init(
+        configuration: SupervisorConfiguration, logger: Logger, sources: [any DeviceSource],
+        chance: @escaping @SupervisorActor () -> Double = { Double.random(in: 0...1) }
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.chance = chance
+        testSources = sources
+        catalog = DriverCatalog(folders: configuration.driverFolders)
+        crashes = CrashReports(
+            folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
+        service = VarlinkService(
+            vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "https://github.com/userdriver/userdriver",
+            interfaces: [.management] + InterfaceDescription.classInterfaces)
+    }
+
+    /// Starts: locks the runtime folder, listens, looks for devices. Throws `SupervisorError`; nothing is left behind then.
+    public func start() throws {
+        try takeLock()
+        do {
+            server = try VarlinkServer(path: configuration.socketPath, limits: configuration.limits, logger: logger) { [weak self] call in
+                self?.handle(call)
+            }
+        } catch {
+            releaseLock()
+            throw SupervisorError(description: "The socket can't be made: \(error)")
+        }
+        for problem in catalog.problems { logger.warning("a driver is not used", metadata: ["reason": "\(problem)"]) }
+        for bundle in catalog.bundles {
+            logger.info(
+                "driver", metadata: ["id": "\(bundle.manifest.id)", "version": "\(bundle.manifest.version)", "path": "\(bundle.path)"])
+        }
+        readIdentities()
+        for source in testSources { look(source, url: nil) }
+        if configuration.usesUSB {
+            do {
+                look(try USBFSSource(detachesKernelDrivers: configuration.detachesKernelDrivers), url: nil)
+            } catch {
+                logger.warning("the devices of this machine are not driven", metadata: ["error": "\(error)"])
+            }
+        }
+        for url in configuration.attachments {
+            do throws(CallError) { try attach(url) } catch { logger.error("\(error.message)") }
+        }
+        logger.info("listening", metadata: ["socket": "\(configuration.socketPath)"])
+    }
+
+    /// Stops in the reverse order, and returns when no process is left (or the last one could not be ended in time).
+    public func stop() async {
+        guard !isStopping else { return }
+        isStopping = true
+        for listener in listeners { listener.cancel() }
+        listeners = []
+        server?.stop()
+        server = nil
+        await endDrivers()
+        for origin in origins { origin.task.cancel() }
+        for origin in origins { await origin.task.value }
+        origins = []
+        devices = []
+        releaseLock()
+        logger.info("stopped")
+    }
+
+    private func endDrivers() async {
+        let ending = Ending(devices.count)
+        for device in devices { device.remove("The supervisor has ended.") { ending.one() } }
+        // A process that not even SIGKILL ends (it hangs in the kernel) is left to its fate.
+        let steps = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience }
+        await ending.wait(atMost: steps + .seconds(2))
+    }
+
+    // MARK: Sources
+
+    private func look(_ source: any DeviceSource, url: AttachmentURL?) {
+        let task = Task { [weak self] in
+            await source.run { [weak self] event in await self?.take(event, from: source) }
+        }
+        origins.append(Origin(source: source, task: task, url: url))
+    }
+
+    /// Looks for a device on another machine until it is detached. What is attached already stays as it is.
+    func attach(_ url: AttachmentURL) throws(CallError) {
+        guard !origins.contains(where: { $0.url == url }) else { return }
+        guard origins.count(where: { $0.url != nil }) < configuration.limits.attachments else {
+            throw CallError("LimitReached", "\(configuration.limits.attachments) devices are attached already.")
+        }
+        var timing = USBIPAttachment.Timing()
+        timing.firstLook = configuration.timing.firstLook
+        timing.longestLook = configuration.timing.longestLook
+        timing.idlePoll = configuration.timing.longestLook
+        timing.busyPatience = configuration.timing.busyPatience
+        look(USBIPAttachment(url: url, timing: timing), url: url)
+        tellListeners(device: "", event: "attach", message: "\(url) is looked for.")
+    }
+
+    func detach(_ url: AttachmentURL) throws(CallError) {
+        guard let index = origins.firstIndex(where: { $0.url == url }) else { throw CallError("NoSuchDevice", "\(url) is not attached.") }
+        let origin = origins.remove(at: index)
+        origin.task.cancel()
+        for device in devices where device.source === origin.source {
+            device.remove("It was detached.") { [weak self, weak device] in
+                self?.devices.removeAll { $0 === device }
+            }
+        }
+        tellListeners(device: "", event: "detach", message: "\(url) is not looked for any more.")
+    }
+
+    private func take(_ event: DeviceSourceEvent, from source: any DeviceSource) {
+        guard !isStopping, origins.contains(where: { $0.source === source }) else { return }
+        switch event {
+        case .remark(let text):
+            logger.info("\(text)")
+            tellListeners(device: "", event: "notice", message: text)
+        case .left(let path):
+            devices.first { $0.path == path && $0.isAttached }?.left()
+        case .arrived(let information): arrived(information, from: source)
+        }
+    }
+
+    private func arrived(_ information: USBDeviceInformation, from source: any DeviceSource) {
+        devices.first { $0.path == information.path && $0.isAttached }?.left("Another device is plugged in there.")
+        let present = devices.filter(\.isAttached)
+        if let twinID = identity.arrived(information, among: present.map(\.information)) {
+            writeIdentities()
+            for device in devices where device.id == twinID {
+                device.id = identity.id(of: device.information)
+                logger.notice(
+                    "a serial number is not unique: devices that carry it are named by where they are plugged in",
+                    metadata: ["id": "\(twinID)"])
+            }
+        }
+        let id = identity.id(of: information)
+        let bundle = catalog.driver(for: MatchSubject(information))
+        // The same device again: those who watch it are still there. It may have moved to another port.
+        if let index = devices.firstIndex(where: { $0.id == id && !$0.isAttached }) {
+            let known = devices[index]
+            known.move(to: source, bundle: bundle)
+            known.arrived(information)
+            return
+        }
+        while devices.count >= configuration.limits.devices {
+            guard let oldest = devices.firstIndex(where: { !$0.isAttached && $0.streams.isEmpty }) else {
+                logger.error("too many devices", metadata: ["bus": "\(information.path)"])
+                return
+            }
+            devices.remove(at: oldest)
+        }
+        let device = make(id, information, source, bundle)
+        devices.append(device)
+        device.arrived(information)
+    }
+
+    private func make(_ id: String, _ information: USBDeviceInformation, _ source: any DeviceSource, _ bundle: DriverBundle?)
+        -> ManagedDevice
+    {
+        let crashes = crashes
+        return ManagedDevice(
+            id: id, information: information, source: source, bundle: bundle,
+            surroundings: ManagedDevice.Surroundings(
+                configuration: configuration, logger: logger,
+                announce: { [weak self] device, event, message in
+                    device.logger.info("\(message)", metadata: ["event": "\(event)"])
+                    self?.tellListeners(device: device.id, event: event, message: message)
+                },
+                reportCrash: { material in Task { await crashes.add(material) } }, chance: chance))
+    }
+
+    // MARK: What is kept
+
+    private var identityPath: String { configuration.stateDirectory + "/ambiguous-serials.json" }
+
+    private func readIdentities() {
+        guard access(identityPath, F_OK) == 0 else { return }
+        do {
+            let bytes = try StateFile.read(identityPath, maximumBytes: 256 << 10)
+            identity = DeviceIdentity(ambiguous: try JSON.decode(Set<String>.self, from: bytes))
+        } catch {
+            logger.warning("the serial numbers that are not unique can't be read", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func writeIdentities() {
+        do {
+            try StateFile.write(try JSON.encode(identity.ambiguous.sorted()), to: identityPath)
+        } catch {
+            logger.warning("the serial numbers that are not unique can't be kept", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func takeLock() throws(SupervisorError) {
+        let path = configuration.runtimeDirectory + "/" + SupervisorConfiguration.lockName
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw SupervisorError(description: "\(path) can't be opened: \(String(cString: strerror(errno)))") }
+        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+            let number = errno
+            close(file)
+            throw SupervisorError(
+                description: number == EWOULDBLOCK
+                    ? "Another userdriverd already serves \(configuration.runtimeDirectory)."
+                    : "\(path) can't be locked: \(String(cString: strerror(number)))")
+        }
+        lock = file
+    }
+
+    private func releaseLock() {
+        if lock >= 0 { close(lock) }
+        lock = -1
+    }
+}
+
+/// Counts down to the end of the last driver.
+@SupervisorActor
+private final class Ending {
+    private var left: Int
+    private var waiter: CheckedContinuation<Void, Never>?
+    private let limit = ReactorTimer()
+
+    init(_ count: Int) { left = count }
+
+    func one() {
+        left -= 1
+        if left == 0 { finish() }
+    }
+
+    func wait(atMost time: Duration) async {
+        guard left > 0 else { return }
+        await withCheckedContinuation { continuation in
+            waiter = continuation
+            limit.set(after: time) { [weak self] in self?.finish() }
+        }
+    }
+
+    private func finish() {
+        limit.lift()
+        waiter?.resume()
+        waiter = nil
+    }
+}

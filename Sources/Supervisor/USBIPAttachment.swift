@@ -1,0 +1,182 @@
+// A device on another machine that was attached by its address: looked for until it is detached, imported for every driver.
+
+import Glibc
+import USB
+import USBIP
+import USBIPHost
+import Wire
+
+/// One `usbip://` address.
+///
+/// USB/IP tells nobody that a device has gone: a driver's socket breaks, and the next import shows whether the server is still there. While no
+/// driver has the device the server's list is asked from time to time.
+actor USBIPAttachment: DeviceSource {
+    struct Timing: Sendable {
+        var firstLook = Duration.milliseconds(200)
+        var longestLook = Duration.seconds(2)
+        var idlePoll = Duration.seconds(2)
+        var busyPatience = Duration.seconds(5)
+    }
+
+    let url: AttachmentURL
+    private let timing: Timing
+    /// The first import, with which the descriptors were read: the first driver gets it.
+    private var held: OpenedDevice?
+    private var isInUse = false
+    private var isGone = false
+    private var nap: Task<Void, Never>?
+
+    init(url: AttachmentURL, timing: Timing) {
+        self.url = url
+        self.timing = timing
+    }
+
+    func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
+        while !Task.isCancelled {
+            guard let device = await look(report) else { break }
+            isGone = false
+            await report(.arrived(device))
+            await waitUntilGone()
+            held = nil
+            await report(.left(path: device.path))
+        }
+        held = nil
+    }
+
+    func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice {
+        if let first = held {
+            held = nil
+            isInUse = true
+            return first
+        }
+        isInUse = true
+        do {
+            return try await importAgain(device)
+        } catch {
+            isInUse = false
+            if case .gone = error { leave() } else { nap?.cancel() }
+            throw error
+        }
+    }
+
+    func released(_ device: USBDeviceInformation) async {
+        isInUse = false
+        nap?.cancel()
+    }
+
+    // MARK: Looking
+
+    /// Imports and reads the device, as soon as it is there. `nil` when cancelled.
+    private func look(_ report: @Sendable (DeviceSourceEvent) async -> Void) async -> USBDeviceInformation? {
+        var delay = timing.firstLook
+        var said = ""
+        while !Task.isCancelled {
+            do throws(USBError) {
+                let imported = try await USBIPConnection.importDevice(host: url.host, port: url.port, busID: url.busID)
+                let device = try await USBIPDevice.open(imported)
+                let handover = try device.handOver()
+                held = OpenedDevice(descriptor: handover.descriptor, transport: .usbip, usbipDeviceID: handover.deviceID)
+                return handover.information
+            } catch {
+                // Once for each reason, not once for each look.
+                if "\(error)" != said {
+                    said = "\(error)"
+                    await report(.remark("\(url) is not there yet: \(error). It is looked for until it is detached."))
+                }
+            }
+            await pause(delay)
+            delay = min(delay * 2, timing.longestLook)
+        }
+        return nil
+    }
+
+    private func waitUntilGone() async {
+        while !isGone, !Task.isCancelled {
+            // With a driver on it there is nothing to ask for; `released` and `leave` end the nap.
+            let wasInUse = isInUse
+            await pause(wasInUse ? .seconds(3600) : timing.idlePoll)
+            guard !wasInUse, !isGone, !isInUse, !Task.isCancelled else { continue }
+            // Nobody wanted the first import: the device is free for others.
+            held = nil
+            do throws(USBError) {
+                let list = try await USBIPHost.deviceList(host: url.host, port: url.port)
+                if !isInUse, !list.contains(where: { $0.device.busID == url.busID }) { isGone = true }
+            } catch {
+                if !isInUse { isGone = true }
+            }
+        }
+    }
+
+    private func leave() {
+        isGone = true
+        isInUse = false
+        nap?.cancel()
+    }
+
+    /// Sleeps until the time is over, or somebody ends the nap.
+    private func pause(_ duration: Duration) async {
+        let nap = Task {
+            do { try await Task.sleep(for: duration) } catch {
+                // Woken early, which is what a nap is for.
+            }
+        }
+        self.nap = nap
+        await withTaskCancellationHandler {
+            await nap.value
+        } onCancel: {
+            nap.cancel()
+        }
+    }
+
+    // MARK: Importing again
+
+    private func importAgain(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) -> OpenedDevice {
+        let clock = ContinuousClock()
+        let deadline = clock.now + timing.busyPatience
+        var delay = Duration.milliseconds(5)
+        while true {
+            do throws(USBError) {
+                let imported = try await USBIPConnection.importDevice(host: url.host, port: url.port, busID: url.busID)
+                guard imported.record.vendorID == device.vendorID, imported.record.productID == device.productID else {
+                    throw USBError(.noDevice, operation: "import \(url)", detail: "another device is there by now")
+                }
+                return try await configured(imported, device)
+            } catch {
+                // The server learns of a dead driver's broken connection in its own time.
+                if error.code == .busy, clock.now < deadline {
+                    do { try await Task.sleep(for: delay) } catch { throw .refused("cancelled") }
+                    delay = min(delay * 2, .milliseconds(100))
+                    continue
+                }
+                switch error.code {
+                case .busy, .accessDenied: throw .refused("\(error)")
+                default: throw .gone("\(error)")
+                }
+            }
+        }
+    }
+
+    /// A device that was imported anew may have lost its configuration; all else is known.
+    private func configured(_ imported: USBIPImport, _ device: USBDeviceInformation) async throws(USBError) -> OpenedDevice {
+        guard let descriptor = imported.takeDescriptor() else {
+            throw USBError(.invalidArgument, operation: "import \(url)", detail: "its socket was taken already")
+        }
+        let handle = try USBIPDevice(adopting: descriptor, information: device, deviceID: imported.deviceID)
+        do throws(USBError) {
+            let active = try await handle.control(
+                ControlSetup(requestType: 0x80, request: StandardRequest.getConfiguration, value: 0, index: 0, length: 1), sending: [],
+                timeout: USBIPDevice.standardTimeout)
+            if active.first ?? 0 == 0, let first = DescriptorSet(parsing: device.descriptors).configurations.first {
+                _ = try await handle.control(
+                    ControlSetup(
+                        requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(first.value), index: 0, length: 0),
+                    sending: [], timeout: USBIPDevice.standardTimeout)
+            }
+            let handover = try handle.handOver()
+            return OpenedDevice(descriptor: handover.descriptor, transport: .usbip, usbipDeviceID: handover.deviceID)
+        } catch {
+            handle.close()
+            throw error
+        }
+    }
+}

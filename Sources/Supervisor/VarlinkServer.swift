@@ -1,0 +1,101 @@
+// The socket that clients come to.
+
+import CLinux
+import Glibc
+import Logging
+import Wire
+
+/// Accepts clients at a Unix socket, up to a number of them.
+@SupervisorActor
+final class VarlinkServer {
+    private static let acceptsPerTurn = 16
+
+    private let path: String
+    private let limits: SupervisorConfiguration.Limits
+    private let logger: Logger
+    private let handle: @SupervisorActor (ClientCall) -> Void
+    private var listener: Int32
+    private var token: UInt64?
+    private var connections: [ObjectIdentifier: ClientConnection] = [:]
+    private let pause = ReactorTimer()
+
+    /// Binds at `path`, where an old socket file is replaced: the caller holds the lock of the runtime folder.
+    init(
+        path: String, limits: SupervisorConfiguration.Limits, logger: Logger, handle: @escaping @SupervisorActor (ClientCall) -> Void
+    ) throws {
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
+        listener = try VarlinkSocket.listen(path: path)
+        guard chmod(path, 0o660) == 0 else {
+            let number = errno
+            close(listener)
+            throw SystemFailure(operation: "chmod(\(path))", errno: number)
+        }
+        self.path = path
+        self.limits = limits
+        self.logger = logger
+        self.handle = handle
+        listen()
+    }
+
+    /// Closes the socket and every connection.
+    func stop() {
+        pause.lift()
+        unlisten()
+        close(listener)
+        listener = -1
+        unlink(path)
+        for connection in connections.values { connection.close() }
+    }
+
+    private func listen() {
+        guard listener >= 0, token == nil else { return }
+        token = Reactor.shared.watch(listener, for: .readable) { [weak self] _ in self?.accept() }
+    }
+
+    private func unlisten() {
+        if let token { Reactor.shared.forget(token, listener) }
+        token = nil
+    }
+
+    private func accept() {
+        for _ in 0..<Self.acceptsPerTurn {
+            let descriptor = Glibc.accept(listener, nil, nil)
+            if descriptor < 0 {
+                switch errno {
+                case EAGAIN, EINTR, ECONNABORTED: return
+                default:
+                    // No descriptors or no memory: try again in a while instead of at once and for ever.
+                    logger.warning("a client can't be accepted", metadata: ["error": "\(String(cString: strerror(errno)))"])
+                    unlisten()
+                    pause.set(after: .milliseconds(200)) { [weak self] in self?.listen() }
+                    return
+                }
+            }
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            take(VarlinkSocket(descriptor: descriptor, maximumMessage: limits.messageBytes, maximumBacklog: limits.backlogBytes))
+        }
+    }
+
+    private func take(_ socket: VarlinkSocket) {
+        let peer: VarlinkSocket.Peer
+        do throws(WireError) {
+            peer = try socket.peer()
+            guard connections.count < limits.clients else {
+                let message = JSONValue.string("The supervisor has \(limits.clients) clients already.")
+                try socket.enqueue(
+                    VarlinkReply(error: InterfaceDescription.management.name + ".LimitReached", parameters: ["message": message]))
+                return
+            }
+        } catch {
+            logger.debug("a client left at once", metadata: ["error": "\(error)"])
+            return
+        }
+        let connection = ClientConnection(socket: socket, peer: peer, handle: handle) { [weak self] connection, why in
+            self?.connections[ObjectIdentifier(connection)] = nil
+            if let why { self?.logger.info("a client was cut off", metadata: ["pid": "\(peer.processID)", "reason": "\(why)"]) }
+        }
+        connections[ObjectIdentifier(connection)] = connection
+        logger.trace("client", metadata: ["pid": "\(peer.processID)", "uid": "\(peer.userID)"])
+    }
+}
