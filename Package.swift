@@ -103,7 +103,15 @@ let package = Package(
         tests("Spawn", ["CLinux"]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["CLinux"]),
-        tests("UserDriverClient", ["Wire", "FrameRing", "CLinux"]),
+        .target(
+            name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "CLinux"], path: "Tests/FakeDaemon",
+            swiftSettings: swiftSettings),
+        tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
+        tests(
+            "UserDriverCLI", ["FakeDaemon", "UserDriverClient", "Wire", "FrameRing", "Pictures", "Spawn", "CLinux", arguments],
+            exclude: ["Snapshots"]),
+        executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
+        tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "CLinux"]),
         tests("USBIP", ["USB"]),
         tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
         tests("USBIPHost", ["USB", "USBIP", "USBEmulation", "CLinux"]),

@@ -30,9 +30,11 @@ final class DeviceConnection: @unchecked Sendable {
     /// Takes `descriptor` over when it succeeds.
     init(wrapping descriptor: Int32, context: LibUSBContext) throws(USBError) {
         var handle: OpaquePointer?
+        errno = 0
         let result = context.withPointer { libusb_wrap_sys_device($0, Int(descriptor), &handle) }
+        let number = errno
         guard result == 0, let handle else {
-            throw USBError(libusb: result, operation: "libusb_wrap_sys_device(\(descriptor))")
+            throw USBError(libusb: result, operation: "libusb_wrap_sys_device(\(descriptor))", errno: number)
         }
         self.context = context
         self.descriptor = descriptor
@@ -45,9 +47,11 @@ final class DeviceConnection: @unchecked Sendable {
     @discardableResult
     func call(_ operation: @autoclosure () -> String, _ body: (OpaquePointer) -> Int32) throws(USBError) -> Int32 {
         guard let handle = borrow() else { throw Self.closed(operation()) }
+        errno = 0
         let result = body(handle)
+        let number = errno
         giveBack()
-        guard result >= 0 else { throw failure(result, operation()) }
+        guard result >= 0 else { throw failure(result, operation(), errno: number) }
         return result
     }
 
@@ -102,9 +106,9 @@ final class DeviceConnection: @unchecked Sendable {
 
     private func giveBack() { monitor.change { $0.users -= 1 } }
 
-    private func failure(_ result: Int32, _ operation: String) -> USBError {
+    private func failure(_ result: Int32, _ operation: String, errno: Int32) -> USBError {
         if result == LIBUSB_ERROR_NO_DEVICE.rawValue { noteGone() }
-        return USBError(libusb: result, operation: operation)
+        return USBError(libusb: result, operation: operation, errno: errno)
     }
 
     private static func closed(_ operation: String) -> USBError {
@@ -115,19 +119,22 @@ final class DeviceConnection: @unchecked Sendable {
 
     func submit(_ record: TransferRecord, operation: @autoclosure () -> String) throws(USBError) {
         // Under the lock: `close` either finds the record in flight, or keeps it from getting there.
+        var number: Int32 = 0
         let result: Int32? = monitor.withLock { state in
             guard state.phase == .open, let handle = state.handle else { return nil }
             if record.isCancelRequested { return LIBUSB_ERROR_INTERRUPTED.rawValue }
             state.flights += 1
             record.flight = state.flights
             state.inFlight[record.flight] = record
+            errno = 0
             let result = record.submit(on: self, handle: handle)
+            number = errno
             if result != 0 { state.inFlight[record.flight] = nil }
             return result
         }
         guard let result else { throw Self.closed(operation()) }
         if result == LIBUSB_ERROR_INTERRUPTED.rawValue { throw USBError(.cancelled, operation: operation()) }
-        guard result == 0 else { throw failure(result, operation()) }
+        guard result == 0 else { throw failure(result, operation(), errno: number) }
     }
 
     /// Asks for one transfer's end, also when it has not been submitted yet.

@@ -94,7 +94,10 @@ public final class LibUSBHost: USBHost {
     private static func openNode(_ information: USBDeviceInformation) throws(USBError) -> Int32 {
         let node = DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
         let descriptor = Glibc.open(node, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { throw USBError(errno: errno, operation: "open(\(node))") }
+        guard descriptor >= 0 else {
+            let number = errno
+            throw USBError(errno: number, operation: "open(\(node))", hint: [EACCES, EPERM].contains(number) ? USBError.accessHint : nil)
+        }
         return descriptor
     }
 

@@ -8,8 +8,9 @@ extension USBError {
     static let accessHint =
         "the device's node below /dev/bus/usb must be writable: a udev rule, SUBSYSTEM==\"usb\" with TAG+=\"uaccess\" or a GROUP, grants it"
 
-    /// From a LIBUSB_ERROR_* that `operation`, a libusb call with its arguments, returned.
-    init(libusb number: Int32, operation: String) {
+    /// From a LIBUSB_ERROR_* that `operation`, a libusb call with its arguments, returned. `errno` is what the call left there, 0 for nothing:
+    /// it says what went wrong where libusb has no word for it.
+    init(libusb number: Int32, operation: String, errno: Int32 = 0) {
         let code: Code
         var hint: String?
         switch libusb_error(number) {
@@ -29,6 +30,11 @@ extension USBError {
         case LIBUSB_ERROR_NO_MEM:
             code = .fault
             hint = "the kernel's limit for transfers in flight is /sys/module/usbcore/parameters/usbfs_memory_mb"
+        case LIBUSB_ERROR_IO, LIBUSB_ERROR_OTHER:
+            guard errno != 0 else { fallthrough }
+            let error = USBError(errno: errno, operation: operation)
+            code = error.code
+            hint = error.detail
         default: code = .fault
         }
         let name = String(cString: libusb_error_name(number))
@@ -36,13 +42,10 @@ extension USBError {
     }
 
     /// From the errno of a system call.
-    init(errno number: Int32, operation: String) {
+    init(errno number: Int32, operation: String, hint: String? = nil) {
         let code: Code
-        var hint: String?
         switch number {
-        case EACCES, EPERM:
-            code = .accessDenied
-            hint = Self.accessHint
+        case EACCES, EPERM: code = .accessDenied
         case ENODEV, ENOENT, ENXIO, ESHUTDOWN: code = .noDevice
         case EBUSY: code = .busy
         case EINVAL, EBADF: code = .invalidArgument

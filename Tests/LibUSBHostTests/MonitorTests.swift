@@ -1,0 +1,61 @@
+// Handing completions over: order, deadlines, waking.
+import CLinux
+import Testing
+import USB
+
+@testable import LibUSBHost
+
+@Suite struct MonitorTests {
+    @Test func waitingEndsAtTheDeadline() {
+        let monitor = Monitor(0)
+        let start = clinux_monotonic_ns()
+        let result: Int? = monitor.wait(until: start + 20_000_000) { _ in nil }
+        #expect(result == nil)
+        #expect(clinux_monotonic_ns() >= start + 20_000_000)
+    }
+
+    @Test func aChangeWakesWhoWaits() async {
+        let monitor = Monitor(0)
+        async let seen = Task.detached { monitor.wait { $0 > 0 ? $0 : nil } }.value
+        monitor.change { $0 = 7 }
+        #expect(await seen == 7)
+    }
+
+    @Test func transfersComeOutInTheOrderOfSubmissionHoweverTheyEnd() throws {
+        let line = CompletionLine()
+        let records = try (0..<4).map { _ in try TransferRecord() }
+        for record in records { line.append(record) }
+        for record in records.reversed().dropLast() { line.finish(record) }
+        guard case .nothing = line.next(until: 0, isOver: { true }) else {
+            Issue.record("the first is not done")
+            return
+        }
+        line.finish(records[0])
+        for record in records {
+            guard case .completed(let next) = line.next(until: 0, isOver: { true }) else {
+                Issue.record("a finished transfer comes out")
+                return
+            }
+            #expect(next === record)
+        }
+        guard case .over = line.next(until: 0, isOver: { true }) else {
+            Issue.record("an empty line of a device that is gone is over")
+            return
+        }
+        guard case .nothing = line.next(until: 0, isOver: { false }) else {
+            Issue.record("an empty line of a device that is there may get more")
+            return
+        }
+    }
+
+    @Test func whoWaitsOnAnEmptyLineIsWokenWhenTheDeviceGoes() async {
+        let line = CompletionLine()
+        let gone = Monitor(false)
+        async let outcome = Task.detached {
+            if case .over = line.next(until: .max, isOver: { gone.withLock { $0 } }) { true } else { false }
+        }.value
+        gone.withLock { $0 = true }
+        line.wake()
+        #expect(await outcome)
+    }
+}
