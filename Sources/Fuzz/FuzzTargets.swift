@@ -3,6 +3,7 @@
 enum FuzzTargets {
     static let all: [any FuzzTarget.Type] = [
         DescriptorFuzz.self,
+        PayloadFuzz.self,
         USBIPFuzz.self,
     ]
 }
