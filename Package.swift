@@ -25,9 +25,11 @@ func executable(
     .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
     .testTarget(
-        name: name + "Tests", dependencies: [.target(name: name)] + dependencies, resources: resources,
+        name: name + "Tests", dependencies: [.target(name: name)] + dependencies, exclude: exclude, resources: resources,
         swiftSettings: swiftSettings)
 }
 
