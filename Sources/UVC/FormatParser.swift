@@ -61,6 +61,11 @@ struct FormatParser {
     }
 
     mutating func takeFrame(_ descriptor: RawDescriptor, oddities: inout DescriptorOddities) {
+        guard frameSubtype != 0 else {
+            oddities.add(
+                .lost, .misplaced, at: descriptor.offset, "Format \(format.index) (\(format.name)) has a frame, which such formats do not.")
+            return
+        }
         frameCount += 1
         if descriptor.subtype != frameSubtype {
             oddities.add(
@@ -98,7 +103,7 @@ struct FormatParser {
                 .wrong, .count, at: offset + 4,
                 "\(name) announces \(declaredFrameCount) frames (bNumFrameDescriptors) and has \(frameCount).")
         }
-        if frameSubtype != 0, let first = format.frames.first, !indices.contains(format.defaultFrameIndex) {
+        if let first = format.frames.first, !indices.contains(format.defaultFrameIndex) {
             oddities.add(
                 .wrong, .missing, at: offset,
                 "The default frame \(format.defaultFrameIndex) of format \(format.index) does not exist; \(first.index) is taken.")

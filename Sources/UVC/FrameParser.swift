@@ -65,8 +65,8 @@ enum FrameParser {
             }
             intervals = .discrete(listed.isEmpty ? [defaultInterval == 0 ? fallback : defaultInterval] : listed)
         }
-        let usable = intervals.nearest(to: defaultInterval)
-        if !allows(intervals, defaultInterval) {
+        let usable = allows(intervals, defaultInterval) ? defaultInterval : intervals.nearest(to: defaultInterval)
+        if usable != defaultInterval {
             oddities.add(
                 .wrong, .value, at: descriptor.offset + layout.defaultInterval,
                 "\(name) has no interval \(defaultInterval), which is its default; \(usable) is taken."

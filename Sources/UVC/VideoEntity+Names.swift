@@ -22,46 +22,47 @@ extension VideoEntity {
         }
     }
 
-    /// The standard's names of the controls whose bits are set in `bmControls`, in the order of the bits; `"bit 27"` for one without a
-    /// name. An extension unit's controls have numbers only, its selectors: bit n is selector n + 1.
+    /// The names of the controls whose bits are set in `bmControls`, in the order of the bits, as `VideoControlDefinition` has them;
+    /// `"bit 27"` for one without a name. An extension unit's controls have numbers only, its selectors: bit n is selector n + 1.
     public var controlNames: [String] {
         switch kind {
         case .cameraTerminal: names(Self.cameraControls)
         case .processingUnit: names(Self.processingControls)
         case .encodingUnit: names(Self.encodingControls)
         case .extensionUnit: controls.set.map { "\($0 + 1)" }
-        case .selectorUnit: ["input select"]
+        case .selectorUnit: ["input_select"]
         case .inputTerminal, .outputTerminal, .unknown: controls.set.map { "bit \($0)" }
         }
     }
 
-    private func names(_ table: [String]) -> [String] {
-        controls.set.map { $0 < table.count && !table[$0].isEmpty ? table[$0] : "bit \($0)" }
-    }
+    private func names(_ table: [Int: [String]]) -> [String] { controls.set.flatMap { table[$0] ?? ["bit \($0)"] } }
 
-    /// UVC 1.5 table 3-6, D0 first. Not the order of the selectors.
-    private static let cameraControls = [
-        "scanning mode", "exposure mode", "exposure priority", "exposure time", "exposure time (relative)", "focus", "focus (relative)",
-        "iris", "iris (relative)", "zoom", "zoom (relative)", "pan and tilt", "pan and tilt (relative)", "roll", "roll (relative)", "", "",
-        "focus auto", "privacy", "focus simple", "digital window", "region of interest",
-    ]
+    /// UVC 1.5 table 3-6: what can be set by name, and what can't (the relative ones are speeds).
+    private static let cameraControls = table(
+        .cameraTerminal,
+        besides: [
+            4: "exposure_time_relative", 6: "focus_relative", 8: "iris_relative", 10: "zoom_relative", 12: "pan_tilt_relative",
+            14: "roll_relative", 20: "digital_window", 21: "region_of_interest",
+        ])
 
-    /// UVC 1.5 table 3-8, D0 first.
-    private static let processingControls = [
-        "brightness", "contrast", "hue", "saturation", "sharpness", "gamma", "white balance temperature", "white balance component",
-        "backlight compensation", "gain", "power line frequency", "hue auto", "white balance temperature auto",
-        "white balance component auto", "digital multiplier", "digital multiplier limit", "analog video standard", "analog lock status",
-        "contrast auto",
-    ]
+    /// UVC 1.5 table 3-8.
+    private static let processingControls = table(.processingUnit, besides: [:])
 
     /// UVC 1.5 table 3-10, D0 first.
-    private static let encodingControls = [
-        "select layer", "profile and toolset", "video resolution", "minimum frame interval", "slice mode", "rate control mode",
-        "average bit rate", "CPB size", "peak bit rate", "quantization", "sync and long-term reference frame",
-        "long-term buffer", "picture long-term reference", "long-term reference validation", "level", "SEI message",
-        "priority and layer id",
-        "start or stop layer", "error resiliency",
-    ]
+    private static let encodingControls = Dictionary(
+        uniqueKeysWithValues: [
+            "select_layer", "profile_toolset", "video_resolution", "minimum_frame_interval", "slice_mode", "rate_control_mode",
+            "average_bit_rate", "cpb_size", "peak_bit_rate", "quantization", "sync_reference_frame", "long_term_buffer",
+            "long_term_picture", "long_term_validation", "level", "sei_message", "priority", "start_stop_layer", "error_resiliency",
+        ].enumerated().map { ($0, [$1]) })
+
+    private static func table(_ unit: VideoControlDefinition.Unit, besides: [Int: String]) -> [Int: [String]] {
+        var table = besides.mapValues { [$0] }
+        for definition in VideoControlDefinition.all where definition.unit == unit {
+            if let bit = definition.bit { table[bit, default: []].append(definition.name) }
+        }
+        return table
+    }
 }
 
 extension ExtensionUnit {
