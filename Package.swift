@@ -13,6 +13,7 @@ let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -77,7 +78,7 @@ let package = Package(
         executable("webcam-driver", ["UserDriver", "UVC"], exclude: ["driver.yaml"]),
         library(
             "Supervisor", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "CLinux", log, yaml]),
-        executable("userdriverd", ["Supervisor", log, lifecycle, arguments]),
+        executable("userdriverd", ["Supervisor", log, lifecycle, signals, arguments]),
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),

@@ -12,7 +12,12 @@ struct RecoveryRecord: Sendable {
 
     /// False when the record is too large to be kept; the one before stays.
     mutating func replace(_ value: JSONValue) -> Bool {
-        guard let bytes = try? JSON.encode(value), bytes.count <= Self.maximumBytes else { return false }  // what can't be encoded can't be kept
+        do {
+            guard try JSON.encode(value).count <= Self.maximumBytes else { return false }
+        } catch {
+            // What can't be written can't be kept.
+            return false
+        }
         self.value = value == .null ? nil : value
         return true
     }

@@ -1,0 +1,64 @@
+// Where the daemon keeps things when it isn't told.
+
+import Glibc
+
+/// Something that keeps the daemon from starting, for a person.
+struct StartError: Error, CustomStringConvertible {
+    var description: String
+}
+
+enum Folders {
+    static let systemRuntime = "/run/userdriver"
+    static let systemState = "/var/lib/userdriver"
+    static let systemDrivers = "/usr/lib/userdriver/drivers"
+
+    private static func variable(_ name: String) -> String? {
+        guard let value = getenv(name) else { return nil }
+        let text = String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    /// The option, `USERDRIVER_RUNTIME_DIR`, the system's folder for root, else one of the user's own.
+    static func runtime(_ option: String?) -> String {
+        if let option = option ?? variable("USERDRIVER_RUNTIME_DIR") { return option }
+        if geteuid() == 0 { return systemRuntime }
+        if let folder = variable("XDG_RUNTIME_DIR"), folder.hasPrefix("/") { return folder + "/userdriver" }
+        return "/tmp/userdriver-\(geteuid())"
+    }
+
+    /// The option, systemd's `STATE_DIRECTORY`, the system's folder for the system's daemon, else one in the runtime folder.
+    static func state(_ option: String?, runtime: String) -> String {
+        if let option = option ?? variable("STATE_DIRECTORY") { return option }
+        return runtime == systemRuntime ? systemState : runtime + "/state"
+    }
+
+    /// The options, else bundles beside the executable (a build folder) and the system's.
+    static func drivers(_ options: [String]) -> [String] {
+        if !options.isEmpty { return options }
+        var folders: [String] = []
+        if let path = realpath("/proc/self/exe", nil) {
+            let executable = String(cString: path)
+            free(path)
+            if let slash = executable.lastIndex(of: "/") { folders.append(String(executable[..<slash])) }
+        }
+        if access(systemDrivers, F_OK) == 0 { folders.append(systemDrivers) }
+        return folders
+    }
+
+    /// Makes a folder for its owner, or checks that the one which is there is the owner's and nobody else's to write to.
+    static func make(_ path: String) throws(StartError) {
+        guard path.hasPrefix("/") else { throw StartError(description: "\(path) has to be an absolute path.") }
+        if mkdir(path, 0o700) == 0 { return }
+        let number = errno
+        guard number == EEXIST else {
+            throw StartError(description: "The folder \(path) can't be made: \(String(cString: strerror(number))).")
+        }
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            throw StartError(description: "\(path) is no folder.")
+        }
+        guard status.st_uid == geteuid(), status.st_mode & S_IWOTH == 0 else {
+            throw StartError(description: "The folder \(path) belongs to somebody else, or everybody may write to it.")
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// userdriverd: the daemon's command line.
+
+import ArgumentParser
+import Glibc
+import Logging
+import ServiceLifecycle
+import Supervisor
+import UnixSignals
+
+struct Userdriverd: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "userdriverd",
+        abstract: "Drives USB devices in user mode: finds them, gives each a driver process, and keeps it running.",
+        discussion: """
+            Exit status: 0 stopped as asked, 1 could not start or failed, 2 the command line is wrong.
+            """,
+        version: Supervisor.version)
+
+    @Option(
+        name: .customLong("runtime-dir"), help: "The folder of its socket (default: $USERDRIVER_RUNTIME_DIR, or /run/userdriver for root).")
+    var runtimeDirectory: String?
+
+    @Option(
+        name: .customLong("state-dir"),
+        help: "The folder of crash reports (default: /var/lib/userdriver, or `state` in the runtime folder).")
+    var stateDirectory: String?
+
+    @Option(help: "A folder of NAME.driver bundles, or one of them. May be given again.")
+    var drivers: [String] = []
+
+    @Option(help: "A device on another machine: usbip://HOST[:PORT]/BUSID. May be given again.")
+    var attach: [String] = []
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel: String = "info"
+
+    @Flag(name: .customLong("no-usb"), help: "Leave the devices of this machine alone.")
+    var noUSB = false
+
+    @Flag(help: "Take the kernel's own driver off a device's interfaces.")
+    var detachKernelDrivers = false
+
+    func validate() throws {
+        for text in attach { _ = try AttachmentURL(text) }
+        guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is no log level.") }
+    }
+
+    func supervisorConfiguration() throws -> SupervisorConfiguration {
+        let runtime = Folders.runtime(runtimeDirectory)
+        let state = Folders.state(stateDirectory, runtime: runtime)
+        guard runtime.utf8.count <= 92 else {
+            throw StartError(description: "The runtime folder \(runtime) is too long for a socket's address.")
+        }
+        try Folders.make(runtime)
+        try Folders.make(state)
+        var configuration = SupervisorConfiguration(
+            runtimeDirectory: runtime, stateDirectory: state, driverFolders: Folders.drivers(drivers),
+            attachments: try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) })
+        configuration.usesUSB = !noUSB
+        configuration.detachesKernelDrivers = detachKernelDrivers
+        return configuration
+    }
+}
+
+@main
+enum Entry {
+    static func main() async {
+        let command: Userdriverd
+        do {
+            command = try Userdriverd.parse()
+        } catch {
+            let code = Userdriverd.exitCode(for: error)
+            let text = Userdriverd.fullMessage(for: error)
+            // Help and version are asked for; everything else is a mistake.
+            let bytes = Array((text + "\n").utf8)
+            _ = write(code.isSuccess ? STDOUT_FILENO : STDERR_FILENO, bytes, bytes.count)
+            exit(code.isSuccess ? 0 : 2)
+        }
+        // A reader of the log that has gone must not end the daemon.
+        signal(SIGPIPE, SIG_IGN)
+        let queue = LogQueue()
+        var logger = Logger(label: "userdriverd") { _ in QueuedLogHandler(queue: queue) }
+        logger.logLevel = Logger.Level(rawValue: command.logLevel) ?? .info
+        let status = await run(command, logger)
+        queue.flush()
+        exit(status)
+    }
+
+    private static func run(_ command: Userdriverd, _ logger: Logger) async -> Int32 {
+        do {
+            let supervisor = await Supervisor(configuration: try command.supervisorConfiguration(), logger: logger)
+            var group = ServiceGroupConfiguration(
+                services: [Daemon(supervisor: supervisor)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+            group.maximumGracefulShutdownDuration = .seconds(15)
+            try await ServiceGroup(configuration: group).run()
+            return 0
+        } catch {
+            logger.error("\(error)")
+            return 1
+        }
+    }
+
+    /// The service group has its own lines, which say what ours say already.
+    private static func quiet(_ logger: Logger) -> Logger {
+        var logger = logger
+        logger.logLevel = max(logger.logLevel, .error)
+        return logger
+    }
+}
