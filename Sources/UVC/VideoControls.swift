@@ -178,6 +178,7 @@ struct ControlInquiry {
             let lowest = minimum ?? 0
             let highest = maximum.map { $0 > lowest ? $0 : Int.max } ?? .max
             control.items = definition.items.filter { $0.value >= lowest && $0.value <= highest }
+            if control.items.isEmpty { control.items = definition.items }
         case .bitmap:
             let offered = resolution.flatMap { definition.decode($0) } ?? 0
             control.items = definition.items.filter { offered & $0.value != 0 }
