@@ -21,8 +21,8 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Something that is to go wrong, as in error-bit@100 or lost-eof@50:every. Repeatable; several separated by commas.",
-            discussion: FaultPlan.documentation, valueName: "fault"))
+            "Something that is to go wrong, as in error-bit@100 or lost-eof@50:every; list prints what there is. Repeatable; several separated by commas.",
+            valueName: "fault"))
     var fault: [String] = []
 
     @Option(
@@ -39,6 +39,7 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     func validate() throws {
         guard (0...600_000).contains(startupMs) else { throw ValidationError("--startup-ms goes from 0 to 600000.") }
+        if fault == ["list"] { throw CleanExit.message(FaultPlan.documentation) }
         _ = try plan()
     }
 

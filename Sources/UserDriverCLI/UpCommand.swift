@@ -14,7 +14,7 @@ struct UpCommand: ParsableCommand {
 
             Example:
               userdriver up --emulate webcam
-              userdriver up --emulate webcam --source holiday.mjpeg --fault error-bit@100:every
+              userdriver up --emulate webcam --source holiday.mjpeg
               userdriver up --attach usbip://192.168.1.7/1-1
             """)
 

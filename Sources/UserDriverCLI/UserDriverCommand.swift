@@ -20,7 +20,7 @@ struct UserDriverCommand: ParsableCommand {
             DEVICE is an id, vid:pid, a bus path or part of the name; left out, the only one there is.
 
             ENVIRONMENT
-              USERDRIVER_RUNTIME_DIR  the folder of the daemon to talk to; like --runtime-dir
+              USERDRIVER_RUNTIME_DIR  the daemon's folder, like --runtime-dir
               NO_COLOR                no colours, even on a terminal
 
             EXIT STATUS

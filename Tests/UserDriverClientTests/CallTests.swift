@@ -1,5 +1,6 @@
 // Calls: what comes back, and what is said when nothing sensible does.
 
+import FakeDaemon
 import FrameRing
 import Glibc
 import Testing

@@ -1,5 +1,6 @@
 // Streams: frames, gaps, restarts, absence, and daemons that die and come back.
 
+import FakeDaemon
 import FrameRing
 import Glibc
 import Synchronization

@@ -1,5 +1,6 @@
 // Where daemons and clients meet.
 
+import FakeDaemon
 import Glibc
 import Testing
 import UserDriverClient

@@ -1,29 +1,29 @@
 // A daemon for tests: speaks Varlink on a real socket, hands out real rings, and can be made to fail in every way.
 
 import CLinux
-import FrameRing
+public import FrameRing
 import Glibc
 import Synchronization
-import UserDriverClient
-import Wire
+public import UserDriverClient
+public import Wire
 
 /// Answers calls as it is told to, on threads of its own.
-final class FakeDaemon: Sendable {
-    typealias Answer = @Sendable (VarlinkCall, VarlinkSocket) throws -> Void
+public final class FakeDaemon: Sendable {
+    public typealias Answer = @Sendable (VarlinkCall, VarlinkSocket) throws -> Void
 
     private struct State {
         var listener: Int32 = -1
         var connections: [VarlinkSocket] = []
         var watchers: [VarlinkSocket] = []
-        var calls: [VarlinkCall] = []
+        public var calls: [VarlinkCall] = []
     }
-    let directory: RuntimeDirectory
+    public let directory: RuntimeDirectory
     private let state = Mutex(State())
     private let answer: Answer
     /// Rung for each call that has come.
     private let arrivals = ReaderAlarm()
 
-    init(answer: @escaping Answer) throws {
+    public init(answer: @escaping Answer) throws {
         let template = Array("/tmp/userdriver-test-XXXXXX".utf8CString)
         let path = template.withUnsafeBufferPointer { template in
             var copy = Array(template)
@@ -40,10 +40,10 @@ final class FakeDaemon: Sendable {
         rmdir(directory.path)
     }
 
-    var client: UserDriverClient { UserDriverClient(runtimeDirectory: directory) }
-    var calls: [VarlinkCall] { state.withLock { $0.calls } }
+    public var client: UserDriverClient { UserDriverClient(runtimeDirectory: directory) }
+    public var calls: [VarlinkCall] { state.withLock { $0.calls } }
 
-    func start() throws {
+    public func start() throws {
         let listener = try VarlinkSocket.listen(path: directory.socketPath)
         clinux_set_nonblocking(listener, 0)
         state.withLock { $0.listener = listener }
@@ -67,7 +67,7 @@ final class FakeDaemon: Sendable {
     }
 
     /// Dies: every connection ends, the socket goes.
-    func stop() {
+    public func stop() {
         let (listener, connections) = state.withLock { state in
             defer { state = State(calls: state.calls) }
             return (state.listener, state.connections)
@@ -78,14 +78,14 @@ final class FakeDaemon: Sendable {
     }
 
     /// Remembers who watches; what is told goes to them.
-    func watched(by socket: VarlinkSocket) { state.withLock { $0.watchers.append(socket) } }
+    public func watched(by socket: VarlinkSocket) { state.withLock { $0.watchers.append(socket) } }
 
-    func tell(_ reply: VarlinkReply, descriptors: [Int32] = []) throws {
+    public func tell(_ reply: VarlinkReply, descriptors: [Int32] = []) throws {
         for watcher in state.withLock({ $0.watchers }) { try watcher.send(reply, descriptors: descriptors) }
     }
 
     /// Waits until `count` calls have come.
-    func waitForCalls(_ count: Int) {
+    public func waitForCalls(_ count: Int) {
         while true {
             let seen = arrivals.count
             if calls.count >= count { return }
@@ -95,34 +95,35 @@ final class FakeDaemon: Sendable {
 }
 
 /// A camera's stream as a daemon offers it.
-final class FakeStream: Sendable {
-    let memory: FrameRingMemory
+public final class FakeStream: Sendable {
+    public let memory: FrameRingMemory
     private let writer: Mutex<FrameRingWriter>
 
-    init(slotCount: Int = 4, capacity: Int = 4096, generation: UInt32 = 1) throws {
+    public init(slotCount: Int = 4, capacity: Int = 4096, generation: UInt32 = 1) throws {
         let memory = try FrameRingMemory(geometry: FrameRingGeometry(capacity: capacity, slotCount: slotCount)!)
         self.memory = memory
         writer = Mutex(try FrameRingWriter(descriptor: memory.descriptor, geometry: memory.geometry, generation: generation))
     }
 
     /// Another incarnation of the driver takes up the ring.
-    func restart(generation: UInt32) throws {
+    public func restart(generation: UInt32) throws {
         let (descriptor, geometry) = (memory.descriptor, memory.geometry)
         try writer.withLock { $0 = try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation) }
     }
 
-    func publish(_ bytes: [UInt8], flags: FrameFlags = []) {
+    public func publish(_ bytes: [UInt8], flags: FrameFlags = []) {
         writer.withLock { writer in
             writer.begin().bytes.copyBytes(from: bytes)
             writer.publish(length: bytes.count, captured: clinux_monotonic_ns(), flags: flags)
         }
     }
 
-    func skip(_ count: UInt64, _ cause: GapCause) { writer.withLock { $0.skip(count: count, cause: cause) } }
+    public func skip(_ count: UInt64, _ cause: GapCause) { writer.withLock { $0.skip(count: count, cause: cause) } }
 
-    static let description: JSONValue = ["format": "yuy2", "width": 32, "height": 8, "fps": 30.0]
+    public static let description: JSONValue = ["format": "yuy2", "width": 32, "height": 8, "fps": 30.0]
 
-    func reply(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, description: JSONValue = FakeStream.description) -> VarlinkReply
+    public func reply(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, description: JSONValue = FakeStream.description)
+        -> VarlinkReply
     {
         VarlinkReply(
             [
@@ -132,13 +133,13 @@ final class FakeStream: Sendable {
             ], continues: true)
     }
 
-    func send(_ event: String, to socket: VarlinkSocket, generation: Int64 = 1, restarts: Int64 = 0) throws {
+    public func send(_ event: String, to socket: VarlinkSocket, generation: Int64 = 1, restarts: Int64 = 0) throws {
         let descriptor = try memory.readOnlyDescriptor()
         defer { close(descriptor) }
         try socket.send(reply(event, generation: generation, restarts: restarts), descriptors: [descriptor])
     }
 
-    func tell(_ event: String, by daemon: FakeDaemon, description: JSONValue = FakeStream.description) throws {
+    public func tell(_ event: String, by daemon: FakeDaemon, description: JSONValue = FakeStream.description) throws {
         let descriptor = try memory.readOnlyDescriptor()
         defer { close(descriptor) }
         try daemon.tell(reply(event, description: description), descriptors: [descriptor])
@@ -146,7 +147,8 @@ final class FakeStream: Sendable {
 }
 
 /// News without a ring.
-func news(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, message: String = "", continues: Bool = true) -> VarlinkReply {
+public func news(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, message: String = "", continues: Bool = true) -> VarlinkReply
+{
     VarlinkReply(
         [
             "event": .string(event), "device": "1d6b:0104:A", "generation": .int(generation), "restarts": .int(restarts),
@@ -154,13 +156,13 @@ func news(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, message: 
         ], continues: continues)
 }
 
-enum TestThread {
+public enum TestThread {
     private final class Body: Sendable {
         let work: @Sendable () -> Void
         init(_ work: @escaping @Sendable () -> Void) { self.work = work }
     }
 
-    static func start(_ work: @escaping @Sendable () -> Void) {
+    public static func start(_ work: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let body = Unmanaged.passRetained(Body(work))
         pthread_create(
