@@ -104,6 +104,9 @@ let package = Package(
         tests("UVC", ["USB"]),
         tests("Pictures", []),
         tests("Spawn", ["CLinux"]),
+        // A driver that misbehaves as it is told, for the supervisor's tests.
+        executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
+        tests("Supervisor", ["test-driver", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["CLinux"]),
         .target(
@@ -111,7 +114,8 @@ let package = Package(
             swiftSettings: swiftSettings),
         tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
         tests(
-            "UserDriverCLI", ["FakeDaemon", "UserDriverClient", "Wire", "FrameRing", "Pictures", "Spawn", "CLinux", arguments],
+            "UserDriverCLI",
+            ["FakeDaemon", "UserDriverClient", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
             exclude: ["Snapshots"]),
         executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
         tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "CLinux"]),

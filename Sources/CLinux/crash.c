@@ -15,6 +15,20 @@ static void clinux_crash_note(uint64_t address) {
     if (page->frame_count < CLINUX_CRASH_FRAMES) page->frames[page->frame_count++] = address;
 }
 
+/// The object that an address lies in: 0 none, 1 a shared object, 2 the executable itself.
+static int clinux_crash_place(uint64_t address) {
+    struct clinux_last_words *page = clinux_last_words_page;
+    for (uint32_t i = 0; i < page->object_count; i++)
+        if (address >= page->objects[i].start && address < page->objects[i].end) return page->objects[i].path[0] ? 1 : 2;
+    return 0;
+}
+
+/// Whether a frame record (the caller's frame pointer, then the return address) may lie there.
+static int clinux_crash_is_record(uint64_t at, uint64_t reach) {
+    const uint64_t *record = (const uint64_t *)at;
+    return at % 8 == 0 && clinux_crash_place(record[1]) && (record[0] == 0 || (record[0] > at && record[0] - at < reach));
+}
+
 // Async-signal-safe: it reads registers and the chain of frame pointers and writes into one page. A chain that leads astray faults
 // again, and with the default action by then: the process ends with what has been noted up to there.
 static void clinux_crash_handler(int number, siginfo_t *info, void *context) {
@@ -34,6 +48,18 @@ static void clinux_crash_handler(int number, siginfo_t *info, void *context) {
         page->frame_count = 0;
         page->signal_number = (uint32_t)number;
         clinux_crash_note(pc);
+        // C libraries keep no frame pointers. Where the signal came while one ran (abort), its callers are guessed: words a little up the
+        // stack that point into the executable, up to the first frame record.
+        if (clinux_crash_place(pc) != 2) {
+            uint64_t end = stack + 4096, at = stack, noted = 0;
+            int known = frame > stack && frame < end && clinux_crash_is_record(frame, 64u << 10);
+            for (; at < end && at != (known ? frame : 0); at += 8) {
+                uint64_t word = *(const uint64_t *)at;
+                if (!known && clinux_crash_is_record(at, 64u << 10) && *(const uint64_t *)at && clinux_crash_is_record(word, 1u << 20)) break;
+                if (clinux_crash_place(word) == 2 && noted++ < 4) clinux_crash_note(word);
+            }
+            if (!known && at < end) frame = at;
+        }
         uint64_t limit = stack + (64u << 20);
         while (frame >= stack && frame + 16 <= limit && frame % 8 == 0) {
             const uint64_t *record = (const uint64_t *)frame;

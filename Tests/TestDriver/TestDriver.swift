@@ -1,0 +1,232 @@
+// A driver of no device, which behaves, or misbehaves, as the name it is started under says. For the supervisor's tests.
+
+import CLinux
+import Glibc
+import Wire
+
+/// What a test driver does; the raw value is the executable's name in its bundle.
+enum Behaviour: String {
+    /// Drives its device, answers calls, streams.
+    case good
+    /// Ends at once.
+    case exits
+    /// Says hello, takes its device and ends.
+    case failsToStart = "fails-to-start"
+    /// Never says hello.
+    case mute
+    /// Sends what is no message.
+    case garbage
+    /// Says hello twice.
+    case greets = "greets-twice"
+    /// No heartbeat after the first.
+    case silent
+    /// Ends when it is given a record.
+    case poisoned
+    /// Neither reads its channel nor heeds SIGTERM once it runs.
+    case deaf
+    /// Prints without end.
+    case chatty
+    /// Publishes frames, and dies after each.
+    case fruitful
+    /// Cannot be blamed: ends as soon as it was given a device that has gone.
+    case orphaned
+}
+
+@main
+struct TestDriver {
+    let channel = Channel(descriptor: DriverContract.channelDescriptor)
+    let page: UnsafeMutableRawPointer
+    let behaviour: Behaviour
+    var generation: UInt32 = 0
+    var nextRequest: UInt64 = 1
+    /// The call that waits for a ring, by the ring's request.
+    var opening: [UInt64: UInt64] = [:]
+    var streaming = false
+    var turnsStopped = false
+    var framesStopped = false
+
+    static func main() {
+        let name = getenv(DriverContract.nameVariable).map { String(cString: $0) } ?? ""
+        guard let behaviour = Behaviour(rawValue: name),
+            let page = mmap(nil, ProgressPage.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, DriverContract.progressDescriptor, 0),
+            page != MAP_FAILED
+        else { exit(99) }
+        clinux_install_last_words(page + ProgressPage.lastWordsOffset)
+        var driver = TestDriver(page: page, behaviour: behaviour)
+        do {
+            try driver.run()
+        } catch {
+            exit(98)
+        }
+    }
+
+    init(page: UnsafeMutableRawPointer, behaviour: Behaviour) {
+        self.page = page
+        self.behaviour = behaviour
+    }
+
+    func say(_ text: String) {
+        let bytes = Array((text + "\n").utf8)
+        _ = write(2, bytes, bytes.count)
+    }
+
+    mutating func run() throws {
+        switch behaviour {
+        case .exits:
+            say("I have had enough.")
+            exit(7)
+        case .mute: wait()
+        case .garbage:
+            _ = clinux_send(channel.descriptor, "no message", 10, nil, 0, 0)
+            wait()
+        case .chatty: break
+        default: break
+        }
+        try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue)))
+        if behaviour == .greets { try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue))) }
+        while true {
+            var entry = pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0)
+            poll(&entry, 1, 20)
+            while case .message(let message, let descriptors) = try next() {
+                try take(message, descriptors)
+                for descriptor in descriptors { close(descriptor) }
+            }
+            try tick()
+        }
+    }
+
+    func next() throws -> Channel.Arrival<MessageToDriver> {
+        let arrival = try channel.receiveNow(MessageToDriver.self)
+        if case .end = arrival { exit(0) }
+        return arrival
+    }
+
+    /// For ever, but for signals.
+    func wait() -> Never {
+        while true { pause() }
+    }
+
+    mutating func tick() throws {
+        guard generation > 0 else { return }
+        if behaviour != .silent { try channel.send(MessageFromDriver.heartbeat(statistics)) }
+        if streaming {
+            if !turnsStopped { _ = clinux_add_u64(page + ProgressPage.streamTurns, 1) }
+            _ = clinux_add_u64(page + ProgressPage.deliveries, 1)
+            if !framesStopped { _ = clinux_add_u64(page + ProgressPage.frames, 1) }
+        }
+        if behaviour == .chatty { say(String(repeating: "chatter ", count: 100)) }
+    }
+
+    var statistics: DriverStatistics {
+        DriverStatistics(streams: ["video": .init(frames: clinux_load_u64(page + ProgressPage.frames), lost: 2, fps: 30, bytes: 1000)])
+    }
+
+    mutating func take(_ message: MessageToDriver, _ descriptors: [Int32]) throws {
+        switch message {
+        case .start(let start): try begin(start, descriptors)
+        case .ring(let grant):
+            guard let call = opening.removeValue(forKey: grant.request) else { return }
+            streaming = true
+            clinux_store_u64(page + ProgressPage.streaming, 1)
+            if call > 0 { try channel.send(MessageFromDriver.reply(DriverReply(id: call, result: [:]))) }
+        case .ringRefused(let request, let reason):
+            guard let call = opening.removeValue(forKey: request) else { return }
+            try channel.send(MessageFromDriver.reply(DriverReply(id: call, error: CallError("DeviceError", reason))))
+        case .call(let call): try answer(call)
+        case .stop: exit(0)
+        }
+    }
+
+    mutating func begin(_ start: DriverStart, _ descriptors: [Int32]) throws {
+        guard descriptors.count == 1 else { exit(97) }
+        generation = start.generation
+        switch behaviour {
+        case .failsToStart:
+            try channel.send(MessageFromDriver.failed(reason: "the device is not to my taste"))
+            exit(1)
+        case .orphaned: exit(1)
+        case .poisoned where start.record != nil: exit(5)
+        case .fruitful:
+            _ = clinux_add_u64(page + ProgressPage.frames, 1)
+            exit(6)
+        default: break
+        }
+        for (name, request) in start.streams { try open(name, request, call: 0) }
+        try channel.send(
+            MessageFromDriver.started(
+                DriverFacts(
+                    kind: "test", name: "Test device \(start.configuration["flavour"]?.stringValue ?? "")",
+                    interfaces: ["io.userdriver.camera"])))
+        if behaviour == .poisoned {
+            try channel.send(MessageFromDriver.record(["poison": true]))
+            exit(4)
+        }
+        if behaviour == .deaf {
+            signal(SIGTERM, SIG_IGN)
+            wait()
+        }
+        try channel.send(MessageFromDriver.heartbeat(statistics))
+    }
+
+    mutating func open(_ name: String, _ request: JSONValue, call: UInt64) throws {
+        let number = nextRequest
+        nextRequest += 1
+        opening[number] = call
+        let description: JSONValue = [
+            "format": request["format"] ?? "grey", "width": 32, "height": 16, "fps": 30.5, "opener": .int(Int64(generation)),
+        ]
+        var shown = description
+        // The same words for every incarnation, unless a test wants them to differ.
+        if case .object(var members) = description, request["tells-opener"] == nil {
+            members["opener"] = nil
+            shown = .object(members)
+        }
+        try channel.send(
+            MessageFromDriver.openRing(
+                RingRequest(request: number, name: name, capacity: request["capacity"]?.intValue ?? 4096, slotCount: 4, description: shown))
+        )
+    }
+
+    mutating func answer(_ call: DriverCall) throws {
+        func reply(_ result: JSONValue) throws { try channel.send(MessageFromDriver.reply(DriverReply(id: call.id, result: result))) }
+        func refuse(_ code: String, _ message: String) throws {
+            try channel.send(MessageFromDriver.reply(DriverReply(id: call.id, error: CallError(code, message))))
+        }
+        switch (call.method, call.parameters["name"]?.stringValue ?? "") {
+        case (StreamCall.open, let name):
+            let request = call.parameters["request"] ?? [:]
+            if request["refuse"] != nil { return try refuse("Busy", "It is on in another form.") }
+            if request["crash"] != nil { abort() }
+            try open(name, request, call: call.id)
+        case (StreamCall.close, _):
+            streaming = false
+            clinux_store_u64(page + ProgressPage.streaming, 0)
+            try reply([:])
+            try channel.send(MessageFromDriver.event(name: "closed", parameters: ["after": .int(Int64(generation))]))
+        case (_, "crash"): deliberateCrash()
+        case (_, "crash-first") where generation == 1: abort()
+        case (_, "exit"): exit(3)
+        case (_, "never"): break
+        case (_, "no-object"): try reply([1, 2])
+        case (_, "busy"): try refuse("InvalidParameter", "No such control.")
+        case (_, "stop-turns"): turnsStopped = true
+        case (_, "stop-frames"): framesStopped = true
+        case (_, "record"):
+            try channel.send(MessageFromDriver.record(["kept": .int(Int64(generation))]))
+            try reply([:])
+        case (_, "end-stream"):
+            try channel.send(MessageFromDriver.ringClosed(name: "video", reason: "The show is over."))
+            try reply([:])
+        case (_, "change"):
+            try channel.send(MessageFromDriver.ringChanged(name: "video", description: ["format": "green"]))
+            try reply([:])
+        default: try reply(["echo": call.parameters, "generation": .int(Int64(generation))])
+        }
+    }
+}
+
+/// A function whose name a backtrace should show.
+@inline(never)
+func deliberateCrash() {
+    abort()
+}
