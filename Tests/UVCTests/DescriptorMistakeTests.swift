@@ -1,5 +1,6 @@
 // What cameras get wrong: what is left, and what is said.
 
+import Glibc
 import Testing
 import USB
 import UVC
@@ -104,6 +105,15 @@ import UVC
         #expect(parsed.frames.count == 1)
     }
 
+    @Test func aFormatWithoutFramesGetsNone() throws {
+        // MPEG-2 TS: bDataOffset, bPacketLength, bStrideLength behind the index.
+        let function = DescriptorBytes.function(streaming: Self.streaming([7, 0x24, 0x0a, 1, 0, 188, 0], DescriptorBytes.mjpegFrame))
+        let format = try #require(function.streamingInterfaces.first?.formats.first)
+        #expect(format.name == "mpeg2ts")
+        #expect(format.frames.isEmpty)
+        #expect(function.oddities.map(\.kind) == [.misplaced])
+    }
+
     @Test func vendorsDescriptorsAreSaidOnceForEachSort() {
         let vendor: [UInt8] = [4, 0x24, 0x0f, 0]
         let function = DescriptorBytes.function(
@@ -153,5 +163,20 @@ import UVC
         #expect(function.streamingInterfaces.map(\.formats.count) == [2])
         #expect(function.streamingInterfaces.map(\.alternateSettings.count) == [2])
         #expect(function.oddities.filter { $0.severity == .lost }.count == 2)
+    }
+
+    /// What once ended the fuzzer, kept to stay mended.
+    @Test(arguments: ["frame-behind-a-format-without-frames"])
+    func inputsThatWereFoundByFuzzingAreSurvived(name: String) throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+        let file = try #require(fopen("\(root)/Corpus/descriptors/\(name)", "rb"))
+        defer { fclose(file) }
+        let bytes = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in count = fread(buffer.baseAddress, 1, 1 << 16, file) }
+        let set = DescriptorSet(parsing: bytes)
+        let functions = set.configurations.flatMap { VideoFunction.all(in: $0, speed: .high) }
+        #expect(!functions.isEmpty)
+        for format in functions.flatMap(\.streamingInterfaces).flatMap(\.formats) where !format.frames.isEmpty {
+            #expect(format.frame(index: format.defaultFrameIndex) != nil)
+        }
     }
 }
