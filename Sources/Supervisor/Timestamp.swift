@@ -1,5 +1,7 @@
 // Wall-clock time as text.
 
+import CLinux
+import CLinux
 import Glibc
 
 enum Timestamp {
