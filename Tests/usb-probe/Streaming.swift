@@ -29,6 +29,7 @@ enum Streaming {
             try queue.submit(
                 IdleTransfer(buffer: queue.makeBuffer(count: length), length: length, packetLengths: packetLengths, tag: UInt64(tag)))
         }
+        report.note("\(count) transfers in flight, \(deviceMappings()) buffers of device memory")
         var expected: UInt64 = 0
         var inOrder = true
         while true {

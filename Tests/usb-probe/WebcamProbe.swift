@@ -61,7 +61,8 @@ struct WebcamProbe {
                 length: UInt16(length)), sending: data, timeout: .seconds(5))
     }
 
-    /// Probe and commit (UVC 1.5 §4.3.1.1) with what the camera has as its default. The payload size.
+    /// Probe and commit (UVC 1.5 §4.3.1.1) with what the camera has as its default, but the first frame size: a small one, as a rule, which an
+    /// emulated processor can cope with. The payload size.
     private func negotiate() async -> Int? {
         await report.step("the stream is negotiated") {
             let header = configuration.interfaces.first { $0.number == control }?.extra.first { $0.bytes.count > 5 && $0.bytes[2] == 1 }
@@ -69,7 +70,9 @@ struct WebcamProbe {
             let length = version >= 0x150 ? 48 : version >= 0x110 ? 34 : 26
             let initial = try await request(0x87, selector: 1, length: length)
             report.check(initial.count == length, "GET_DEF answers in full", "\(initial.count) of \(length) bytes")
-            _ = try await request(0x01, selector: 1, length: length, data: initial)
+            var wanted = initial
+            if wanted.count > 3 { wanted[3] = 1 }
+            _ = try await request(0x01, selector: 1, length: length, data: wanted)
             let probed = try await request(0x81, selector: 1, length: length)
             _ = try await request(0x01, selector: 2, length: length, data: probed)
             guard probed.count >= 26 else { throw USBError(.malformedAnswer, operation: "GET_CUR(probe)") }
@@ -118,10 +121,11 @@ struct WebcamProbe {
                     statistics.add(
                         UnsafeRawBufferPointer(rebasing: transfer.buffer.bytes[packet.offset..<packet.offset + packet.actualLength]))
                 }
-                return statistics.payloads >= 300 && statistics.frames >= 3 || packets > 40_000
+                return statistics.payloads >= 300 && statistics.frames >= 3 || packets > 200_000
             }
             report.check(
-                statistics.payloads >= 300, "300 isochronous packets bring payload", "\(statistics), \(packets) packets, \(outcomes)")
+                statistics.payloads >= 300 && statistics.frames >= 3, "300 isochronous packets bring payload",
+                "\(statistics), \(packets) packets, \(outcomes)")
         }
     }
 
@@ -146,7 +150,6 @@ struct WebcamProbe {
             if let setting { try await device.setAlternateSetting(interface: streaming, to: setting) }
             let queue = try device.transferQueue(endpoint: endpoint, type: type)
             try body(queue)
-            report.note("\(Streaming.deviceMappings()) buffers of device memory")
             if setting != nil {
                 try await device.setAlternateSetting(interface: streaming, to: 0)
             } else {
@@ -174,9 +177,13 @@ struct WebcamProbe {
             for _ in 0..<3 { try queue.submit(IdleTransfer(buffer: queue.makeBuffer(count: 16))) }
             say("ready to be unplugged")
             var disconnected = 0
-            for _ in 0..<3 {
-                guard let transfer = try Streaming.next(queue, within: .seconds(60)) else { break }
-                disconnected += transfer.status == .disconnected ? 1 : 0
+            while queue.inFlight > 0 {
+                guard let transfer = try queue.next(timeout: .seconds(60)) else { break }
+                switch transfer.status {
+                case .completed: try queue.submit(transfer.recycled())  // the camera has something to say
+                case .disconnected: disconnected += 1
+                case let other: report.note("\(other)")
+                }
             }
             report.check(disconnected == 3, "all in flight come back as disconnected", "\(disconnected) of 3")
             await report.refusal(.noDevice, "after them the queue says that the device is gone") {
