@@ -102,7 +102,8 @@ let package = Package(
         executable("fuzz", ["USB", "UVC", "USBIP"], path: "Sources/Fuzz"),
         tests("USB"),
         tests("UVC", ["USB"]),
-        tests("Pictures", []),
+        tests("Pictures"),
+        tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
         tests("Spawn", ["CLinux"]),
         // A driver that misbehaves as it is told, for the supervisor's tests.
         executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),

@@ -31,6 +31,8 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     private var streamingSetting: UInt8 = 0
     private var streamCount: UInt32 = 0
     private var slowUntil: UInt64?
+    /// How long a slow camera takes for a request.
+    private static let slowness: UInt64 = 300_000_000
     private var noise = Noise()
 
     /// Throws when the source file can't be shown. `log` is told what the camera does and suffers; from any thread.
@@ -120,6 +122,14 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
 
     public func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer {
         if isSilent { return .silence }
+        if faultRun.has(.slowControl) {
+            // The engine asks again at the time that it is given; a time long past belonged to a request that the host gave up.
+            guard let time = slowUntil, now >= time, now < time + Self.slowness else {
+                slowUntil = now + Self.slowness
+                return .later(at: now + Self.slowness)
+            }
+            slowUntil = nil
+        }
         guard let request = VideoRequest(setup) else { return .stall }
         do throws(RequestError) {
             let bytes =

@@ -72,7 +72,7 @@ struct WebcamMode: Hashable, Sendable {
 
     /// Payload bytes with header that each microframe has to carry, so that a frame is through in nine tenths of its interval.
     func bytesPerMicroframe(interval: UInt32) -> Int {
-        let microframes = max(1, Int(interval) * 9 / 10 / 1250)
+        let microframes = (Int(interval) * 9 + 12_499) / 12_500
         return (maximumFrameSize(interval: interval) + microframes - 1) / microframes + Self.headerLength
     }
 }

@@ -42,18 +42,21 @@ final class BulkStream: VideoStream {
 
     /// Chooses the next frame: the oldest of the two that the camera holds. Returns what to answer while there is none.
     private func start(captured: UInt64, now: UInt64) -> InAnswer? {
-        let number = max(next, captured > 0 ? captured - 1 : 0)
+        var number = max(next, captured > 0 ? captured - 1 : 0)
+        // A machine that draws more slowly than that sends what it has.
+        if isDrawingSlow, let late = pipeline.newestReady(from: next), late < number { number = late }
         if number > captured {
             request(number)
             return .later(at: begin(of: number))
         }
-        pipeline.release(before: number)
+        if !isDrawingSlow { pipeline.release(before: number) }
         guard let frame = pipeline.frame(number) else {
-            request(number)
+            if !isDrawingSlow || !pipeline.knows(atLeast: next) { request(number) }
             // Its drawing thread says when it is there; a frame that can't be made is passed over in time.
             return .later(at: begin(of: number + 1))
         }
         guard let faults = takeFaults(number) else { return .later(at: nil) }
+        pipeline.release(before: number)
         next = number + 1
         if faults.contains(.stall) {
             isStalled = true
@@ -61,7 +64,7 @@ final class BulkStream: VideoStream {
         }
         sending = Sending(
             number: number, frame: frame, faults: faults, length: faults.contains(.truncate) ? frame.count / 2 : frame.count)
-        request(number + 1)
+        requestNext(after: number)
         return nil
     }
 
@@ -101,7 +104,7 @@ final class BulkStream: VideoStream {
         if isFinished {
             frameID.toggle()
             // Ask for what comes next at once, so that it is drawn when it is due.
-            request(next)
+            requestNext(after: current.number)
         }
         // A payload ends by a short packet, or by having the length that was agreed.
         guard payloadLength % Self.packetSize == 0, payloadLength < parameters.payloadSize else {

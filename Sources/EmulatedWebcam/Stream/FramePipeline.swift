@@ -1,5 +1,6 @@
 // Frames in the making: a thread that draws one ahead, and the few frames that are ready.
 
+import CLinux
 import Pictures
 
 /// Hands frames from the thread that makes them to the bus's thread, which never waits for them.
@@ -12,6 +13,8 @@ final class FramePipeline: Sendable {
         var inMaking: UInt64?
         var ready: [UInt64: PreparedFrame] = [:]
         var isEnding = false
+        /// How long the last frame took.
+        var drawingTime: UInt64 = 0
     }
 
     private let state: Monitor<State>
@@ -51,7 +54,10 @@ final class FramePipeline: Sendable {
         let makeFrame = makeFrame
         thread = WebcamThread(name: "webcam frames") {
             while let work = Self.nextWork(state) {
+                let start = clinux_monotonic_ns()
                 let isMade = makeFrame(work.job, work.frame)
+                // The first one had the scene to paint; it says nothing about the next.
+                if work.job.number > 0 { state.withLock { $0.drawingTime = clinux_monotonic_ns() - start } }
                 Self.put(work.frame, number: work.job.number, isMade: isMade, state)
                 if isMade { ready() }
             }
@@ -80,6 +86,20 @@ final class FramePipeline: Sendable {
     func knows(_ number: UInt64) -> Bool {
         state.withLock { $0.ready[number] != nil || $0.inMaking == number || $0.jobs.contains { $0.number == number } }
     }
+
+    /// Whether a frame with this number or a later one is asked for, in the making or ready.
+    func knows(atLeast number: UInt64) -> Bool {
+        state.withLock { state in
+            state.ready.keys.contains { $0 >= number } || state.inMaking.map { $0 >= number } ?? false
+                || state.jobs.contains { $0.number >= number }
+        }
+    }
+
+    /// Nanoseconds that drawing a frame takes.
+    var drawingTime: UInt64 { state.withLock { $0.drawingTime } }
+
+    /// The newest frame that is ready, of those from a number on.
+    func newestReady(from number: UInt64) -> UInt64? { state.withLock { $0.ready.keys.filter { $0 >= number }.max() } }
 
     /// Asks for a frame. Without a drawing thread it is made here and now.
     func request(_ job: FrameJob) {

@@ -65,13 +65,13 @@ final class IsochronousStream: VideoStream {
             return false
         }
         pipeline.release(before: number)
-        request(number)
+        if !isDrawingSlow { request(number) }
         sending = Sending(number: number, faults: faults)
         if let frame = pipeline.frame(number), var current = sending {
             schedule(frame, 0, &current)
             sending = current
         }
-        request(number + 1)
+        requestNext(after: number)
         return true
     }
 

@@ -52,6 +52,15 @@ class VideoStream {
                 number: number, captureTime: time, seconds: Double(time &+ wallClockOffset) / 1e9, settings: owner.settings(at: time)))
     }
 
+    /// Whether frames take longer to draw than they last: then every second one is made, or every third, and the others are lost.
+    var isDrawingSlow: Bool { pipeline.drawingTime > interval }
+
+    /// Asks for the frame that can be ready when it is due, while frame `current` is sent.
+    func requestNext(after current: UInt64) {
+        guard !pipeline.knows(atLeast: current + 1) else { return }
+        request(current + 1 + pipeline.drawingTime / interval)
+    }
+
     /// The faults of a frame that is now begun, and of those that were missed before it.
     func takeFaults(_ number: UInt64) -> Set<FaultPlan.Kind>? {
         defer { faultsTakenBelow = number + 1 }
