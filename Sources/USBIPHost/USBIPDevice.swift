@@ -89,6 +89,7 @@ public final class USBIPDevice: USBDeviceHandle {
 
     /// SET_FEATURE(PORT_RESET) as to a hub: USB/IP has no message for a reset, and Linux's server takes this request for one (as does
     /// `EmulationServer`). Interfaces are at alternate setting 0 afterwards. Throws `notSupported` on a server that refuses.
+    /// Linux's server resets after it has answered: a transfer that is submitted at once may end as cancelled.
     public func reset() async throws(USBError) {
         do throws(USBError) {
             _ = try await control(
