@@ -26,7 +26,7 @@ enum ExitStatus {
         switch error {
         case let error as ClientError:
             switch error.code {
-            case .noSuchDevice, .deviceUnavailable: noSuchDevice
+            case .noSuchDevice: noSuchDevice
             case .ambiguousDevice: usage
             case .notPermitted: notPermitted
             default: failed

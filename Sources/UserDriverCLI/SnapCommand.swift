@@ -77,6 +77,7 @@ struct SnapCommand: ParsableCommand {
         var toSkip = skip
         var judge = FrameJudge()
         var reason = "no frame came"
+        var isAbsent = false
         while true {
             let now = clinux_monotonic_ns()
             guard now < deadline else { break }
@@ -100,10 +101,15 @@ struct SnapCommand: ParsableCommand {
                 } catch let error as PictureError where error.code == .malformed {
                     reason = "the last frame was no picture (\(error.description))"
                 }
-            case .event(let event): if let line = StreamNews.line(event) { reason = line }
+            case .event(let event):
+                if case .deviceAbsent = event { isAbsent = true }
+                if case .deviceBack = event { isAbsent = false }
+                if let line = StreamNews.line(event) { reason = line }
             }
         }
-        throw CommandFailure("No picture within \(Figure.duration(milliseconds: timeout.value * 1000)): \(reason).")
+        throw CommandFailure(
+            "No picture within \(Figure.duration(milliseconds: timeout.value * 1000)): \(reason).",
+            status: isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
     }
 
     private func write(_ bytes: [UInt8]) throws {

@@ -101,7 +101,7 @@ public final class FrameStream: Sendable {
                 return event
             case .ring(let ring):
                 let isRead = position.withLock { position in
-                    guard let old = position.ring else { return true }
+                    guard let old = position.ring, old.memory != ring.memory else { return true }
                     let last = position.readUpTo ?? old.reader.newestSequence
                     position.readUpTo = last
                     return position.sequence >= last
@@ -109,6 +109,10 @@ public final class FrameStream: Sendable {
                 guard isRead else { return nil }
                 watch.dropFirstNews()
                 position.withLock { position in
+                    guard position.ring?.memory != ring.memory else {
+                        position.ring = ring
+                        return
+                    }
                     position = Position(
                         ring: ring, sequence: ring.startsAtFirst ? 0 : ring.reader.newestSequence, epoch: position.epoch + 1)
                 }

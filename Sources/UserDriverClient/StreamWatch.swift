@@ -8,6 +8,20 @@ import Wire
 
 /// A ring that the daemon has handed over.
 struct OpenedRing: Sendable {
+    /// The memory itself: a ring that is handed over again goes on, whatever it is called.
+    struct Memory: Hashable, Sendable {
+        let device: UInt
+        let inode: UInt
+
+        init(_ descriptor: Int32) {
+            var status = stat()
+            let isKnown = fstat(descriptor, &status) == 0
+            device = isKnown ? UInt(status.st_dev) : 0
+            inode = isKnown ? UInt(status.st_ino) : 0
+        }
+    }
+
+    let memory: Memory
     let reader: FrameRingReader
     let description: StreamDescription?
     /// The ring is new: it is read from its first frame, not from now on.
@@ -43,7 +57,8 @@ struct WatchReply: Sendable {
         else { throw UserDriverClient.malformed("Watch") }
         do throws(FrameRingError) {
             let reader = try FrameRingReader(descriptor: descriptor, geometry: geometry)
-            ring = OpenedRing(reader: reader, description: description, startsAtFirst: event == "changed")
+            ring = OpenedRing(
+                memory: .init(descriptor), reader: reader, description: description, startsAtFirst: event == "changed")
         } catch {
             throw ClientError(.malformedReply, "The daemon's frame ring can't be used: \(error).")
         }
@@ -95,8 +110,8 @@ final class StreamWatch: Sendable {
         }
         let deadline = clinux_monotonic_ns() + options.openTimeout.clientNanoseconds
         let comeback = Comeback(directory, cancellation: cancellation)
-        var retriable: Set<ClientError.Code> = [.deviceUnavailable, .driverRestarted, .connectionLost]
-        if options.waitsForDevice { retriable.formUnion([.noSuchDevice, .daemonNotRunning]) }
+        var retriable: Set<ClientError.Code> = [.driverRestarted, .connectionLost]
+        if options.waitsForDevice { retriable.formUnion([.noSuchDevice, .deviceUnavailable, .daemonNotRunning]) }
         while true {
             do throws(ClientError) {
                 (first, opening) = try Self.open(directory, selector, self.request, deadline, cancellation)

@@ -55,7 +55,7 @@ import UserDriverClient
 
     @Test func errorsHaveTheirStatuses() {
         #expect(ExitStatus.status(for: ClientError(.noSuchDevice, "")) == 3)
-        #expect(ExitStatus.status(for: ClientError(.deviceUnavailable, "")) == 3)
+        #expect(ExitStatus.status(for: ClientError(.deviceUnavailable, "")) == 1)
         #expect(ExitStatus.status(for: ClientError(.notPermitted, "")) == 4)
         #expect(ExitStatus.status(for: ClientError(.ambiguousDevice, "")) == 2)
         #expect(ExitStatus.status(for: ClientError(.daemonNotRunning, "")) == 1)

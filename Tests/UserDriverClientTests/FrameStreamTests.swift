@@ -151,6 +151,39 @@ import Wire
         #expect(stream.description?.format == "nv12")
     }
 
+    @Test func aRingThatIsHandedOverAgainGoesOn() throws {
+        let source = try FakeStream()
+        let daemon = try Self.daemon(source)
+        let stream = try daemon.client.camera().openStream()
+        source.publish([1])
+        #expect(try Self.frame(stream).sequence == 1)
+        try source.tell("changed", by: daemon, description: ["format": "nv12", "width": 64, "height": 8, "fps": 15])
+        guard case .changed = try Self.event(stream) else { throw Unexpected() }
+        source.publish([2])
+        let frame = try Self.frame(stream)
+        #expect(frame.sequence == 2 && frame.epoch == 0 && frame.stream?.format == "nv12")
+    }
+
+    @Test func aDeviceThatIsAbsentAtFirstIsWaitedFor() throws {
+        let source = try FakeStream()
+        let box = Mutex<FakeDaemon?>(nil)
+        let shared = Shared(box)
+        let daemon = try FakeDaemon { _, socket in
+            shared.box.withLock { $0 }?.watched(by: socket)
+            try socket.send(news("absent", message: "Not plugged in."))
+        }
+        shared.box.withLock { $0 = daemon }
+        let stream = try daemon.client.camera().openStream()
+        guard case .deviceAbsent("Not plugged in.") = try Self.event(stream) else { throw Unexpected() }
+        try daemon.tell(news("back", generation: 2))
+        guard case .deviceBack(generation: 2, message: _) = try Self.event(stream) else { throw Unexpected() }
+        try source.tell("opened", by: daemon)
+        try daemon.tell(news("notice", message: "mark"))
+        guard case .notice = try Self.event(stream) else { throw Unexpected() }
+        source.publish([7])
+        #expect(try Self.frame(stream).copy() == [7])
+    }
+
     @Test func aStreamThatEndsSaysWhy() throws {
         let source = try FakeStream()
         let daemon = try Self.daemon(source)
@@ -162,18 +195,22 @@ import Wire
     }
 
     @Test func whenTheDaemonDiesTheClientWaitsAndGoesOn() throws {
-        let source = try FakeStream()
-        let daemon = try Self.daemon(source)
+        let sources = [try FakeStream(), try FakeStream()]
+        let watches = ReaderAlarm()
+        let daemon = try FakeDaemon { _, socket in
+            watches.ring()
+            try sources[min(Int(watches.count), 2) - 1].send("opened", to: socket)
+        }
         let stream = try daemon.client.camera().openStream()
-        source.publish([1])
+        sources[0].publish([1])
         #expect(try Self.frame(stream).epoch == 0)
         daemon.stop()
         guard case .supervisorLost = try Self.event(stream) else { throw Unexpected() }
         try daemon.start()
         guard case .supervisorBack(generation: 1) = try Self.event(stream) else { throw Unexpected() }
-        source.publish([2])
+        sources[1].publish([2])
         let frame = try Self.frame(stream)
-        #expect(frame.epoch == 1 && frame.copy() == [2])
+        #expect(frame.epoch == 1 && frame.sequence == 1 && frame.copy() == [2])
         // It asks for the device that it had, by its id.
         #expect(daemon.calls.map { $0.parameters["device"] } == [nil, "1d6b:0104:A"])
     }
