@@ -80,8 +80,13 @@ final class TestClient: Sendable {
     init(_ path: String) throws { socket = try VarlinkSocket.connect(path: path) }
 
     private func onQueue<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result { try work() }) }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                queue.async { continuation.resume(with: Result { try work() }) }
+            }
+        } onCancel: {
+            // A test whose time is over does not wait for a reply.
+            socket.shutdown()
         }
     }
 
