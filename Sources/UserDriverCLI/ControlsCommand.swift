@@ -43,7 +43,11 @@ struct ControlsListCommand: AsyncParsableCommand {
     @OptionGroup var camera: CameraOption
 
     func run() async throws {
-        let controls = try await daemon.client.camera(camera.device).controls()
+        let camera = daemon.client.camera(camera.device)
+        try show(try await camera.controls())
+    }
+
+    private func show(_ controls: [CameraControl]) throws {
         if output.json { return try output.printJSON(ControlList(controls: controls)) }
         if controls.isEmpty { return Terminal.note("The camera has no controls.") }
         try Terminal.print(ControlText.table(controls))
@@ -63,7 +67,11 @@ struct ControlsGetCommand: AsyncParsableCommand {
     @OptionGroup var camera: CameraOption
 
     func run() async throws {
-        let control = try await daemon.client.camera(camera.device).control(name)
+        let camera = daemon.client.camera(camera.device)
+        try show(try await camera.control(name))
+    }
+
+    private func show(_ control: CameraControl) throws {
         if output.json { return try output.printJSON(control) }
         try Terminal.print("\(control.value)")
     }
@@ -103,6 +111,10 @@ struct ControlsSetCommand: AsyncParsableCommand {
         }
         var changed: [CameraControl] = []
         for (control, value) in wanted { changed.append(try await camera.setControl(control.name, to: value)) }
+        try show(changed)
+    }
+
+    private func show(_ changed: [CameraControl]) throws {
         if output.json { return try output.printJSON(ControlList(controls: changed)) }
         for control in changed { try Terminal.print("\(control.name) = \(control.value)") }
     }
@@ -122,7 +134,11 @@ struct ControlsResetCommand: AsyncParsableCommand {
     @OptionGroup var camera: CameraOption
 
     func run() async throws {
-        let controls = try await daemon.client.camera(camera.device).resetControls(name)
+        let camera = daemon.client.camera(camera.device)
+        try show(try await camera.resetControls(name))
+    }
+
+    private func show(_ controls: [CameraControl]) throws {
         if output.json { return try output.printJSON(ControlList(controls: controls)) }
         for control in controls { try Terminal.print("\(control.name) = \(control.value)") }
     }

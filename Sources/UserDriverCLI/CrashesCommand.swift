@@ -33,7 +33,11 @@ struct CrashesListCommand: AsyncParsableCommand {
     @OptionGroup var target: DeviceArgument
 
     func run() async throws {
-        let crashes = try await daemon.client.crashes(target.device)
+        let client = daemon.client
+        try show(try await client.crashes(target.device))
+    }
+
+    private func show(_ crashes: [CrashReport]) throws {
         if output.json { return try output.printJSON(CrashList(crashes: crashes)) }
         if crashes.isEmpty { return Terminal.note("No driver has died.") }
         var table = TextTable("NUMBER", "TIME", "DEVICE", "DRIVER", "CAUSE", "DECISION", rightAligned: [0])
@@ -60,7 +64,11 @@ struct CrashesShowCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let crashes = try await daemon.client.crashes()
+        let client = daemon.client
+        try show(try await client.crashes())
+    }
+
+    private func show(_ crashes: [CrashReport]) throws {
         guard let crash = number.map({ number in crashes.first { $0.number == number } }) ?? crashes.last else {
             throw CommandFailure(number.map { "No crash has the number \($0)." } ?? "No driver has died.")
         }

@@ -28,16 +28,21 @@ struct InspectCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let report: InspectReport
-        if let subject, Self.isFile(subject) {
-            do {
-                report = InspectReport(descriptors: try DescriptorFile.load(path: subject))
-            } catch let error as DescriptorFile.Failure {
-                throw CommandFailure(error.description)
-            }
-        } else {
-            report = InspectReport(try await daemon.client.inspect(subject).information)
+        if let subject, Self.isFile(subject) { return try show(Self.report(ofFile: subject)) }
+        let client = daemon.client
+        let inspection = try await client.inspect(subject)
+        try show(InspectReport(inspection.information))
+    }
+
+    private static func report(ofFile path: String) throws -> InspectReport {
+        do {
+            return InspectReport(descriptors: try DescriptorFile.load(path: path))
+        } catch let error as DescriptorFile.Failure {
+            throw CommandFailure(error.description)
         }
+    }
+
+    private func show(_ report: InspectReport) throws {
         if output.json { return try output.printJSON(report.json()) }
         let text = report.text()
         try Terminal.write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)

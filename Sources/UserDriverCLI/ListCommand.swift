@@ -22,7 +22,11 @@ struct ListCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let devices = try await daemon.client.devices()
+        let client = daemon.client
+        try show(try await client.devices())
+    }
+
+    private func show(_ devices: [DeviceStatus]) throws {
         if output.json { return try output.printJSON(DeviceList(devices: devices)) }
         if devices.isEmpty { return Terminal.note("No device is attached. To try one in software: userdriver up --emulate webcam") }
         try Terminal.print(Self.table(devices))

@@ -22,7 +22,11 @@ struct StatusCommand: AsyncParsableCommand {
     @OptionGroup var target: DeviceArgument
 
     func run() async throws {
-        let devices = try await daemon.client.devices(target.device)
+        let client = daemon.client
+        try show(try await client.devices(target.device))
+    }
+
+    private func show(_ devices: [DeviceStatus]) throws {
         if output.json { return try output.printJSON(DeviceList(devices: devices)) }
         if devices.isEmpty { return Terminal.note("The daemon runs. No device is attached.") }
         try Terminal.print(Self.table(devices))
