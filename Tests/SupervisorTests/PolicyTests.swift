@@ -1,0 +1,184 @@
+// The pure decisions: when to restart, what is a hang, whom a record is given to.
+
+import Testing
+import Wire
+
+@testable import Supervisor
+
+@Suite struct RestartPolicyTests {
+    private func died(_ policy: inout RestartPolicy, progress: Bool = false, lifetime: Duration = .seconds(1), chance: Double = 0.5)
+        -> RestartPolicy.Decision
+    {
+        policy.died(progress: progress, lifetime: lifetime, chance: chance)
+    }
+
+    @Test func followsTheTable() {
+        var policy = RestartPolicy()
+        let delays = (1...9).map { _ in died(&policy) }
+        let milliseconds = [0, 100, 200, 400, 800, 1600, 3200, 6400, 12800]
+        #expect(delays == milliseconds.map { .restart(after: .milliseconds($0)) })
+        #expect(died(&policy) == .giveUp(deaths: 10))
+        policy.reset()
+        #expect(died(&policy) == .restart(after: .zero))
+    }
+
+    @Test func progressKeepsTheRightToAnImmediateRestart() {
+        var policy = RestartPolicy()
+        for _ in 0..<1000 { #expect(died(&policy, progress: true) == .restart(after: .zero)) }
+        for _ in 0..<5 { _ = died(&policy) }
+        #expect(died(&policy, progress: true) == .restart(after: .zero))
+        #expect(policy.deaths == 0)
+        #expect(died(&policy) == .restart(after: .zero))
+    }
+
+    @Test func aLongLifeCountsAsProgress() {
+        var policy = RestartPolicy()
+        for _ in 0..<100 { #expect(died(&policy, lifetime: .seconds(60)) == .restart(after: .zero)) }
+    }
+
+    @Test func delaysAreBoundedAndSpread() {
+        var configuration = RestartPolicy.Configuration()
+        configuration.deathsToOpen = 1000
+        var policy = RestartPolicy(configuration)
+        for death in 1...900 {
+            guard case .restart(let delay) = died(&policy, chance: Double(death % 11) / 10) else {
+                Issue.record("gave up after \(death)")
+                return
+            }
+            #expect(delay <= .seconds(30))
+            if death > 20 { #expect(delay >= .seconds(24)) }
+        }
+        for (chance, milliseconds) in [(-5.0, 80), (0, 80), (0.25, 90), (1, 120), (7, 120)] {
+            var policy = RestartPolicy()
+            _ = died(&policy)
+            guard case .restart(let delay) = died(&policy, chance: chance) else {
+                Issue.record("gave up")
+                return
+            }
+            #expect(abs((delay - .milliseconds(milliseconds)) / .milliseconds(1)) < 0.001)
+        }
+    }
+}
+
+@Suite struct RecoveryRecordTests {
+    @Test func isDroppedAfterTwoDeathsWithoutProgress() {
+        var record = RecoveryRecord()
+        _ = record.replace(["format": "mjpeg"])
+        let deaths = [(false, false), (true, false), (true, true), (true, false)].map { record.driverDied(given: $0.0, progress: $0.1) }
+        #expect(deaths == [false, false, false, false])
+        // Writing the same again doesn't clear it of suspicion.
+        _ = record.replace(["format": "mjpeg"])
+        let isDropped = record.driverDied(given: true, progress: false)
+        #expect(isDropped)
+        #expect(record.value == nil)
+    }
+
+    @Test func aRecordThatIsTooLargeIsNotKept() {
+        var record = RecoveryRecord()
+        let isKept = [record.replace(["a": 1]), record.replace(.string(String(repeating: "x", count: 40_000)))]
+        #expect(isKept == [true, false])
+        #expect(record.value == ["a": 1])
+    }
+}
+
+@Suite struct WatchdogTests {
+    private let tick: UInt64 = 100_000_000
+
+    /// Looks every 100 ms; `change` says what the driver did in that time.
+    private func run(_ watchdog: inout Watchdog, ticks: Int, from start: UInt64 = 1, _ change: (Int, inout ProgressCounters) -> Void) -> (
+        tick: Int, hang: Watchdog.Hang
+    )? {
+        var counters = ProgressCounters(isStreaming: true)
+        for index in 0..<ticks {
+            change(index, &counters)
+            if let hang = watchdog.look(counters, now: start + UInt64(index) * tick) { return (index, hang) }
+        }
+        return nil
+    }
+
+    @Test func leavesADriverThatGetsOnAlone() {
+        var watchdog = Watchdog()
+        let end = run(&watchdog, ticks: 10_000) { index, counters in
+            counters.streamTurns += 1
+            counters.deliveries &+= 250
+            if index % 3 == 0 { counters.frames += 1 }
+        }
+        #expect(end == nil)
+    }
+
+    @Test func noticesAThreadThatStandsStill() {
+        var watchdog = Watchdog()
+        let end = run(&watchdog, ticks: 100) { index, counters in if index < 10 { counters.streamTurns += 1 } }
+        #expect(end?.hang == .noTurn(.milliseconds(500)))
+        #expect(end?.tick == 14)
+    }
+
+    @Test func noticesDeliveriesWithoutFrames() {
+        var watchdog = Watchdog()
+        let end = run(&watchdog, ticks: 100) { index, counters in
+            counters.streamTurns += 1
+            counters.deliveries += 8
+            if index < 10 { counters.frames += 3 }
+        }
+        #expect(end?.hang == .noFrame(.seconds(1)))
+        #expect(end?.tick == 20)
+    }
+
+    @Test func aSilentDeviceIsNotTheDriversFault() {
+        var watchdog = Watchdog()
+        #expect(run(&watchdog, ticks: 1000) { _, counters in counters.streamTurns += 1 } == nil)
+    }
+
+    @Test func slowCamerasHaveTime() {
+        var watchdog = Watchdog()
+        // A frame every two seconds, its payloads spread over them.
+        let end = run(&watchdog, ticks: 1000) { index, counters in
+            counters.streamTurns += 1
+            counters.deliveries += 2
+            if index % 20 == 19 { counters.frames += 1 }
+        }
+        #expect(end == nil)
+    }
+
+    @Test func aLateLookBlamesNobody() {
+        var watchdog = Watchdog()
+        let counters = ProgressCounters(streamTurns: 1, isStreaming: true)
+        #expect(watchdog.look(counters, now: 1) == nil)
+        #expect(watchdog.look(counters, now: 1 + 60 * tick) == nil)
+        #expect(watchdog.look(counters, now: 1 + 61 * tick) == nil)
+    }
+
+    @Test func countersThatGoBackOrWrapAreNoTrap() {
+        var watchdog = Watchdog()
+        var counters = ProgressCounters(streamTurns: .max, transfers: .max, frames: .max, deliveries: .max, isStreaming: true)
+        #expect(watchdog.look(counters, now: 1) == nil)
+        counters = ProgressCounters(isStreaming: true)
+        #expect(watchdog.look(counters, now: 1 + tick) == nil)
+        #expect(watchdog.look(counters, now: 0) == nil)
+    }
+
+    @Test func nothingIsExpectedWhileNothingStreams() {
+        var watchdog = Watchdog()
+        for index in 0..<100 { #expect(watchdog.look(ProgressCounters(), now: UInt64(index) * tick) == nil) }
+    }
+}
+
+@Suite struct LineTailTests {
+    @Test func keepsTheLastLines() {
+        var tail = LineTail()
+        for number in 0..<1000 { tail.append(Array("line \(number)\n".utf8)) }
+        tail.append(Array("no end \u{1b}[31m".utf8))
+        tail.finish()
+        #expect(tail.lines.count == LineTail.maximumLines)
+        #expect(tail.lines.last == "no end  [31m")
+        #expect(tail.lines.first == "line 961")
+    }
+
+    @Test func cutsLinesWithoutEnd() {
+        var tail = LineTail()
+        for _ in 0..<1000 { tail.append([UInt8](repeating: 0xff, count: 1000)) }
+        tail.finish()
+        #expect(tail.lines.count == 1)
+        #expect(tail.lines[0].count <= LineTail.maximumLineBytes)
+    }
+}
