@@ -99,7 +99,7 @@ let package = Package(
         executable("benchmarks", ["USB", "UVC", "CBenchmarks"], path: "Sources/Benchmarks"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable("fuzz", ["USB", "UVC", "USBIP"], path: "Sources/Fuzz"),
+        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire"], path: "Sources/Fuzz"),
         tests("USB"),
         tests("UVC", ["USB"]),
         tests("Pictures"),

@@ -15,6 +15,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     public let descriptors: EmulatedDescriptors
     public let options: EmulatedWebcamOptions
     private let file: FileContents?
+    private let scenes = SceneStore()
     private let log: (@Sendable (String) -> Void)?
     /// What is added to CLOCK_MONOTONIC for the time of day; measured when a stream starts, unless a test decides it.
     var wallClockOffset: UInt64?
@@ -90,11 +91,12 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         let parameters = negotiation.committed ?? negotiation.probed
         streamCount &+= 1
         let stream = streamCount
-        let (options, file) = (options, file)
+        let (options, file, scenes) = (options, file, scenes)
         let pipeline = FramePipeline(
             capacity: FrameMaker.capacity(parameters.mode), drawsAhead: options.drawsAhead, log: log,
             ready: { [signal] in signal?.ready(endpoint: WebcamInterface.streamingEndpoint) },
-            prepare: { () throws(PictureError) in try FrameMaker(parameters, options: options, file: file, stream: stream) })
+            prepare: { () throws(PictureError) in try FrameMaker(parameters, options: options, file: file, scenes: scenes, stream: stream) }
+        )
         let first = now + UInt64(options.startupMilliseconds) * 1_000_000
         let offset = wallClockOffset ?? wallClockNanoseconds() &- clinux_monotonic_ns()
         switch options.variant {

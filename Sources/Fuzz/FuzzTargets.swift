@@ -4,6 +4,9 @@ enum FuzzTargets {
     static let all: [any FuzzTarget.Type] = [
         DescriptorFuzz.self,
         PayloadFuzz.self,
+        PictureFuzz.self,
         USBIPFuzz.self,
+        ChannelFuzz.self,
+        VarlinkFuzz.self,
     ]
 }

@@ -72,9 +72,12 @@ struct Landscape {
         return random > 0.93 ? Colour(206, 58, 44) : Colour(244, 236, 214)
     }
 
+    /// A number from 0 to 1 that looks random, the same for the same value.
     static func noise(_ value: Double) -> Double {
-        let wild = sin(value * 127.1 + 311.7) * 43758.5453
-        return wild - wild.rounded(.down)
+        var bits = value.bitPattern &* 0x9e37_79b9_7f4a_7c15
+        bits = (bits ^ (bits >> 32)) &* 0xd6e8_feb8_6659_fd93
+        bits ^= bits >> 32
+        return Double(bits >> 11) * 0x1p-53
     }
 
     /// By column, the first row below the sky: what is in the sky hides behind it.
@@ -90,12 +93,11 @@ struct Landscape {
         let pixel = 1 / Double(height)
         let rows = (0..<height).map { Self.sky((Double($0) + 0.5) * pixel) }
         let (planeY, planeU, planeV) = (planes.y, planes.u, planes.v)
-        for x in 0..<width {
-            let u = (Double(x) + 0.5) * pixel
-            let column = Column(u: u, pixel: pixel)
-            for y in 0..<height {
-                let v = (Double(y) + 0.5) * pixel
-                let yuv = column.colour(v, sky: rows[y]).yuv
+        let columns = (0..<width).map { Column(u: (Double($0) + 0.5) * pixel, pixel: pixel) }
+        for y in 0..<height {
+            let v = (Double(y) + 0.5) * pixel
+            for x in 0..<width {
+                let yuv = columns[x].colour(v, sky: rows[y]).yuv
                 planeY[y * width + x] = yuv.y
                 guard x & 1 == 0 else { continue }
                 planeU[y * planes.chromaWidth + x / 2] = yuv.u
@@ -113,6 +115,7 @@ struct Landscape {
         let near: Double
         let wood: Double
         let grass: Double
+        let snowline: Double
 
         init(u: Double, pixel: Double) {
             self.u = u
@@ -121,6 +124,7 @@ struct Landscape {
             middle = Landscape.middleRidge(u)
             near = Landscape.nearRidge(u)
             wood = near - Landscape.trees(u)
+            snowline = 0.43 + 0.018 * sin(u * 23) + 0.012 * sin(u * 57 + 1)
             grass = Landscape.shore + 0.012 * sin(u * 3.1 + 0.6) + 0.007 * sin(u * 11) - Landscape.blades(u)
         }
 
@@ -136,7 +140,6 @@ struct Landscape {
                 if farCover > 0 {
                     // Snow on the highest parts, haze towards the foot.
                     let depth = v - far
-                    let snowline = 0.43 + 0.018 * sin(u * 23) + 0.012 * sin(u * 57 + 1)
                     let snow = v < snowline && depth < 0.07 ? min(1, (snowline - v) * 30) : 0
                     let light = 0.5 + 0.5 * sin(u * 31 + v * 40) * 0.35
                     let rock = Colour(118, 114, 150).mixed(with: Colour(158, 146, 172), light)

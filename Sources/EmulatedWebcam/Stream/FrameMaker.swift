@@ -41,7 +41,9 @@ final class FrameMaker: @unchecked Sendable {
     private let encoder: JPEGEncoder
 
     /// Painting the scene's landscape takes a tenth of a second at the largest size.
-    init(_ parameters: StreamParameters, options: EmulatedWebcamOptions, file: FileContents?, stream: UInt32) throws(PictureError) {
+    init(_ parameters: StreamParameters, options: EmulatedWebcamOptions, file: FileContents?, scenes: SceneStore, stream: UInt32)
+        throws(PictureError)
+    {
         self.parameters = parameters
         self.options = options
         self.stream = stream
@@ -49,7 +51,7 @@ final class FrameMaker: @unchecked Sendable {
         if let file {
             source = try file.source(width: width, height: height)
         } else {
-            source = try Scene(width: width, height: height)
+            source = try scenes.scene(width: width, height: height)
         }
         planes = try YUV422Planes(width: width, height: height)
         processor = try ImageProcessor(width: width, height: height)
