@@ -153,6 +153,7 @@ final class DeviceConnection: @unchecked Sendable {
     private func cancel(_ select: (inout State) -> [TransferRecord]) {
         let records = monitor.withLock { state in
             let records = select(&state)
+            for record in records { record.isCancelRequested = true }
             // A user, so that the handle is not closed before libusb is through with them.
             if !records.isEmpty { state.users += 1 }
             return records
@@ -163,9 +164,12 @@ final class DeviceConnection: @unchecked Sendable {
         giveBack()
     }
 
-    /// Called by a record that has come back.
-    func land(_ record: TransferRecord) {
-        monitor.change { $0.inFlight[record.flight] = nil }
+    /// Called by a record that has come back. Whether its end had been asked for.
+    func land(_ record: TransferRecord) -> Bool {
+        monitor.change { state in
+            state.inFlight[record.flight] = nil
+            return record.isCancelRequested
+        }
     }
 
     /// Whether the device has left, or this was closed.
