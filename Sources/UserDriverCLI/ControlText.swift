@@ -15,6 +15,16 @@ enum ControlText {
         }
     }
 
+    /// What `words` want, of the controls that there are.
+    static func changes(_ words: [String], of known: [CameraControl]) throws -> [(name: String, value: Int)] {
+        try settings(words).map { name, text in
+            guard let control = known.first(where: { $0.name == name }) else {
+                throw CommandFailure("The camera has no control \"\(name)\". It has: \(known.map(\.name).joined(separator: ", ")).")
+            }
+            return (name, try value(text, of: control))
+        }
+    }
+
     /// What `text` means for this control, within its range.
     static func value(_ text: String, of control: CameraControl) throws -> Int {
         let word = text.lowercased()
@@ -28,9 +38,7 @@ enum ControlText {
             if ["on", "true", "yes"].contains(word) { return 1 }
             if ["off", "false", "no"].contains(word) { return 0 }
         }
-        if let index = control.menu?.firstIndex(where: { $0.lowercased() == word }) {
-            return control.minimum &+ index &* max(1, control.step)
-        }
+        if let item = control.menu?.first(where: { $0.text.lowercased() == word }) { return item.value }
         let value: Int
         if word.hasSuffix("%"), let share = Double(word.dropLast()), (0...100).contains(share) {
             value = part(share / 100, of: control)
@@ -53,10 +61,10 @@ enum ControlText {
         return control.minimum + Int((span * share / step).rounded() * step)
     }
 
-    /// `"-64 to 64 in steps of 2"`, `"Off, 50 Hz or 60 Hz"`, `"on or off"`.
+    /// `"it goes from -64 to 64 in steps of 2"`, `"it is one of 0 (disabled), 1 (50 Hz)"`, `"it is on or off"`.
     static func range(of control: CameraControl) -> String {
         if control.type == "boolean" { return "it is on or off" }
-        if let menu = control.menu, !menu.isEmpty { return "it is one of " + menu.map { "\"\($0)\"" }.joined(separator: ", ") }
+        if let menu = control.menu, !menu.isEmpty { return "it is one of " + menu.map { "\($0.value) (\($0.text))" }.joined(separator: ", ") }
         let steps = control.step > 1 ? " in steps of \(control.step)" : ""
         return "it goes from \(control.minimum) to \(control.maximum)\(steps)"
     }
@@ -65,7 +73,7 @@ enum ControlText {
         var table = TextTable("NAME", "VALUE", "DEFAULT", "MIN", "MAX", "STEP", "NOTES", rightAligned: [1, 2, 3, 4, 5])
         for control in controls {
             var notes: [String] = []
-            if let menu = control.menu, !menu.isEmpty { notes.append(menu.joined(separator: " | ")) }
+            if let menu = control.menu, !menu.isEmpty { notes.append(menu.map { "\($0.value) \($0.text)" }.joined(separator: " | ")) }
             if control.type == "boolean" { notes.append("on or off") }
             if control.automatic { notes.append("automatic now") }
             if !control.writable { notes.append("read-only") }

@@ -103,14 +103,9 @@ struct ControlsSetCommand: AsyncParsableCommand {
         let camera = daemon.client.camera(camera.device)
         let known = try await camera.controls()
         // All are looked at before the first is set: a mistake in the last leaves everything as it was.
-        let wanted = try ControlText.settings(settings).map { name, text in
-            guard let control = known.first(where: { $0.name == name }) else {
-                throw CommandFailure("The camera has no control \"\(name)\". It has: \(known.map(\.name).joined(separator: ", ")).")
-            }
-            return (control, try ControlText.value(text, of: control))
-        }
+        let wanted = try ControlText.changes(settings, of: known)
         var changed: [CameraControl] = []
-        for (control, value) in wanted { changed.append(try await camera.setControl(control.name, to: value)) }
+        for change in wanted { changed.append(try await camera.setControl(change.name, to: change.value)) }
         try show(changed)
     }
 

@@ -40,13 +40,17 @@ struct CrashesListCommand: AsyncParsableCommand {
     private func show(_ crashes: [CrashReport]) throws {
         if output.json { return try output.printJSON(CrashList(crashes: crashes)) }
         if crashes.isEmpty { return Terminal.note("No driver has died.") }
+        try Terminal.print(Self.table(crashes))
+    }
+
+    static func table(_ crashes: [CrashReport]) -> TextTable {
         var table = TextTable("NUMBER", "TIME", "DEVICE", "DRIVER", "CAUSE", "DECISION", rightAligned: [0])
         for crash in crashes {
             table.add(
                 .init("\(crash.number)"), .init(crash.time), .init(crash.deviceID), .init(crash.driver), .init(crash.cause, .red),
                 .init(crash.decision))
         }
-        try Terminal.print(table)
+        return table
     }
 }
 
