@@ -17,7 +17,8 @@ enum StreamNews {
         case .driverFailed(let message):
             "driver failed" + (message.isEmpty ? "" : ": \(message)") + "; waiting until it is taken up again (userdriver restart)"
         case .changed(let description): "stream changed" + (description.map { " to \($0)" } ?? "")
-        case .notice(let message): message
+        // What a camera says of its own controls comes every second or so: for programs, not for people.
+        case .notice(let message): message.hasPrefix("controlChanged ") ? nil : message
         case .supervisorLost(let message): "daemon lost: \(message) Waiting for it"
         case .supervisorBack: "daemon back"
         }

@@ -41,7 +41,8 @@ final class UpReporter: Sendable {
                     UpText.line("daemon is back")
                 }
                 isFirst = false
-                for try await event in events { UpText.line(Self.text(event)) }
+                // What a camera says of its own controls comes every second or so: for programs, not for people.
+                for try await event in events where event.event != "device" { UpText.line(Self.text(event)) }
             } catch let error as ClientError where error.code == .connectionLost || error.code == .daemonNotRunning {
                 // The main thread says how it ended, and starts it again.
                 continue

@@ -21,6 +21,17 @@ public struct CameraFormat: Codable, Hashable, Sendable {
 
 /// Something that can be set on a camera.
 public struct CameraControl: Codable, Hashable, Sendable {
+    /// One of the values that a menu allows.
+    public struct MenuItem: Codable, Hashable, Sendable {
+        public var value: Int
+        public var text: String
+
+        public init(value: Int, text: String) {
+            self.value = value
+            self.text = text
+        }
+    }
+
     public var name: String
     public var description: String
     /// `"integer"`, `"boolean"`, `"menu"` or `"bitmap"`.
@@ -31,8 +42,8 @@ public struct CameraControl: Codable, Hashable, Sendable {
     public var `default`: Int
     /// What the device says now.
     public var value: Int
-    /// The names of a menu's values.
-    public var menu: [String]?
+    /// The values that a menu or a bitmap allows, with their names; `nil` for other types.
+    public var menu: [MenuItem]?
     public var readable: Bool
     public var writable: Bool
     /// Another control drives this one now.
@@ -42,7 +53,7 @@ public struct CameraControl: Codable, Hashable, Sendable {
 
     public init(
         name: String, description: String, type: String, minimum: Int, maximum: Int, step: Int, default: Int, value: Int,
-        menu: [String]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "", selector: Int = 0
+        menu: [MenuItem]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "", selector: Int = 0
     ) {
         self.name = name
         self.description = description

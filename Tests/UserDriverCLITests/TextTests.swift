@@ -129,7 +129,7 @@ import Wire
         name: "brightness", description: "", type: "integer", minimum: -64, maximum: 64, step: 2, default: 10, value: 0)
     static let frequency = CameraControl(
         name: "power_line_frequency", description: "", type: "menu", minimum: 0, maximum: 2, step: 1, default: 1, value: 0,
-        menu: ["Off", "50 Hz", "60 Hz"])
+        menu: [.init(value: 0, text: "Off"), .init(value: 1, text: "50 Hz"), .init(value: 2, text: "60 Hz")])
     static let focus = CameraControl(
         name: "focus_auto", description: "", type: "boolean", minimum: 0, maximum: 1, step: 1, default: 1, value: 0)
 
