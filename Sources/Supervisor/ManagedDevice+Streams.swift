@@ -212,7 +212,6 @@ extension ManagedDevice {
         var text = name
         if case .object(let members) = parameters, !members.isEmpty { text += " " + parameters.text }
         announce("device", text)
-        tellViewers(.notice(text))
     }
 
     /// Streams that somebody watches, with what they were opened with: for a driver that starts.

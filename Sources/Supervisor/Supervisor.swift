@@ -207,7 +207,7 @@ public final class Supervisor {
             surroundings: ManagedDevice.Surroundings(
                 configuration: configuration, logger: logger,
                 announce: { [weak self] device, event, message in
-                    device.logger.info("\(message)", metadata: ["event": "\(event)"])
+                    device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
                 reportCrash: { material in Task { await crashes.add(material) } }, chance: chance))

@@ -70,10 +70,13 @@ public struct CompletedTransfer: ~Copyable, Sendable {
     public let tag: UInt64
     /// CLOCK_MONOTONIC in nanoseconds when the backend learned of the completion.
     public let completedAt: UInt64
+    /// Isochronous: number of the frame (at high speed and above microframe) of the first packet, as the host controller counts them; `nil`
+    /// where the backend does not tell.
+    public let startFrame: UInt32?
 
     public init(
         buffer: TransferBuffer, length: Int, status: TransferStatus, actualLength: Int, packets: [IsochronousPacket] = [],
-        tag: UInt64, completedAt: UInt64
+        tag: UInt64, completedAt: UInt64, startFrame: UInt32? = nil
     ) {
         self.buffer = buffer
         self.length = length
@@ -82,6 +85,7 @@ public struct CompletedTransfer: ~Copyable, Sendable {
         self.packets = packets
         self.tag = tag
         self.completedAt = completedAt
+        self.startFrame = startFrame
     }
 
     /// The same transfer, ready to be submitted again.

@@ -17,6 +17,7 @@ final class PendingTransfer: @unchecked Sendable {
     var status = TransferStatus.completed
     var actualLength = 0
     var packets: [IsochronousPacket] = []
+    var startFrame: UInt32?
     var completedAt: UInt64 = 0
 
     /// Of a control transfer: gets the outcome, once.

@@ -94,6 +94,7 @@ final class URBReader: @unchecked Sendable {
             throw malformed("packets of \(total) bytes for \(reply.actualLength) that came")
         }
         if transfer.isIn, total < offset { spread(packets, total, transfer.buffer.bytes) }
+        transfer.startFrame = UInt32(bitPattern: reply.startFrame)
         channel.complete(transfer, TransferStatus(linux: reply.status), actualLength: total, packets: packets)
     }
 

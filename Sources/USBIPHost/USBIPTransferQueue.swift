@@ -76,7 +76,7 @@ final class USBIPTransferQueue: TransferQueue, @unchecked Sendable {
                 transfers.removeFirst()
                 return CompletedTransfer(
                     buffer: first.buffer, length: first.length, status: first.status, actualLength: first.actualLength,
-                    packets: first.packets, tag: first.tag, completedAt: first.completedAt)
+                    packets: first.packets, tag: first.tag, completedAt: first.completedAt, startFrame: first.startFrame)
             }
             if transfers.isEmpty, let failure = channel.failure {
                 throw USBError(.noDevice, operation: "transfer of \(endpoint)", detail: failure.description)

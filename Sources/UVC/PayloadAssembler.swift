@@ -350,6 +350,9 @@ public struct PayloadAssembler: Sendable {
         state.discardedFrames &+= 1
     }
 
+    /// Packets between two transfers were never asked for, so that what the device sent in them is lost. Tell it before the later transfer.
+    public mutating func packetsSkipped() { packetFailed() }
+
     private mutating func packetFailed() {
         state.failedPackets &+= 1
         note(.packetLost)

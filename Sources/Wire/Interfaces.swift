@@ -44,7 +44,7 @@ public struct InterfaceDescription: Sendable {
               event: string, device: string, generation: int, restarts: int, ring: ?Ring, description: ?object, message: ?string
             )
 
-            # What happens to all devices, as it happens; call it with `more`.
+            # What happens to all devices, as it happens; call it with `more`. Event `device` is what a device said by itself, as JSON.
             method Events() -> (time: string, device: string, event: string, message: string)
 
             # Ends the driver and starts it again; closes an open circuit.

@@ -89,6 +89,9 @@ struct StatusEvent: Equatable {
         switch kind {
         case .control(let entity, let selector, let attribute, let value):
             [
+                "name": VideoControls.announced(by: function).first { $0.entity == entity && $0.0.selector == selector }.map {
+                    .string($0.0.name)
+                } ?? .null,
                 "entity": .int(Int64(entity)), "selector": .int(Int64(selector)), "attribute": .int(Int64(attribute)),
                 "value": .array(value.map { .int(Int64($0)) }),
             ]

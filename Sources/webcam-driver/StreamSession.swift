@@ -76,6 +76,7 @@ actor StreamSession {
             description: try JSONValue(encoding: description))
         let settings = agreed.assemblerSettings(speed: context.device.information.speed, quirks: quirks)
         let shape: VideoStream.Shape
+        let continuity = agreed.alternateSetting.map { SlotContinuity(speed: context.device.information.speed, interval: $0.interval) }
         if let setting = agreed.alternateSetting {
             try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
             shape = .isochronous(bytesPerInterval: setting.bytesPerInterval, packetInterval: settings.packetInterval)
@@ -84,7 +85,8 @@ actor StreamSession {
             shape = .bulk(maxPacketSize: packet, maxPayloadSize: Int(agreed.parameters.maxPayloadTransferSize))
         }
         let stream = VideoStream(
-            queue: try context.device.transferQueue(endpoint: agreed.endpoint, type: shape.type), shape: shape, settings: settings,
+            queue: try context.device.transferQueue(endpoint: agreed.endpoint, type: shape.type), shape: shape, continuity: continuity,
+            settings: settings,
             writer: writer, frameInterval: UInt64(agreed.choice.interval) * 100, resumes: resumes, counters: counters,
             progress: context.progress)
         guard isWanted else {

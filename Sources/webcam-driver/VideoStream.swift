@@ -29,7 +29,7 @@ final class VideoStream: Sendable {
         var transferCount: Int
 
         /// The time that the queue covers, and so the time that this process may be away without losing anything.
-        static let cover: UInt64 = 64_000_000
+        static let cover: UInt64 = 128_000_000
 
         static func isochronous(bytesPerInterval: Int, packetInterval: UInt64) -> Shape {
             let interval = max(packetInterval, 1)
@@ -62,6 +62,7 @@ final class VideoStream: Sendable {
 
     private let queue: any TransferQueue
     private let shape: Shape
+    private let continuity: SlotContinuity?
     private let settings: PayloadAssembler.Settings
     private let writer: FrameRingWriter
     private let frameInterval: UInt64
@@ -73,15 +74,17 @@ final class VideoStream: Sendable {
     private let thread = Mutex<WorkerThread?>(nil)
 
     /// - Parameters:
+    ///   - continuity: for isochronous streams, what tells of packets that were never asked for.
     ///   - frameInterval: nanoseconds from frame to frame, as committed.
     ///   - resumes: why frames are missing before the first one; `nil` for a stream that begins.
     ///   - counters: what the stream has counted so far.
     init(
-        queue: any TransferQueue, shape: Shape, settings: PayloadAssembler.Settings, writer: FrameRingWriter, frameInterval: UInt64,
+        queue: any TransferQueue, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter, frameInterval: UInt64,
         resumes: GapCause?, counters: Counters, progress: Progress
     ) {
         self.queue = queue
         self.shape = shape
+        self.continuity = continuity
         self.settings = settings
         self.writer = writer
         self.frameInterval = frameInterval
@@ -131,6 +134,7 @@ final class VideoStream: Sendable {
     /// Takes each transfer as it completes, and submits it again.
     private func circulate() throws(USBError) -> End {
         var assembler = PayloadAssembler(settings: settings)
+        var continuity = continuity
         var slot = writer.begin()
         var isFirst = true
         var lastDelivery = clinux_monotonic_ns()
@@ -154,6 +158,7 @@ final class VideoStream: Sendable {
             progress.transferCompleted(delivering: delivers)
             if delivers { lastDelivery = now }
             if now > lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - lastDelivery))) }
+            if continuity?.hole(startFrame: completed.startFrame, packetCount: shape.packetCount) == true { assembler.packetsSkipped() }
             while let frame = assemble(&assembler, completed, into: slot.bytes) {
                 if isFirst, let resumes {
                     let missed = writer.resumeGap(now: frame.captured, frameInterval: frameInterval, cause: resumes)
