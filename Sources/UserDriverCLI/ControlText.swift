@@ -64,7 +64,9 @@ enum ControlText {
     /// `"it goes from -64 to 64 in steps of 2"`, `"it is one of 0 (disabled), 1 (50 Hz)"`, `"it is on or off"`.
     static func range(of control: CameraControl) -> String {
         if control.type == "boolean" { return "it is on or off" }
-        if let menu = control.menu, !menu.isEmpty { return "it is one of " + menu.map { "\($0.value) (\($0.text))" }.joined(separator: ", ") }
+        if let menu = control.menu, !menu.isEmpty {
+            return "it is one of " + menu.map { "\($0.value) (\($0.text))" }.joined(separator: ", ")
+        }
         let steps = control.step > 1 ? " in steps of \(control.step)" : ""
         return "it goes from \(control.minimum) to \(control.maximum)\(steps)"
     }

@@ -58,12 +58,6 @@ final class FrameWriter {
         guard descriptor != STDOUT_FILENO else { return }
         guard Glibc.close(descriptor) == 0 else { throw OutputError(number: errno, what: path) }
     }
-
-    /// Nothing was written, and nothing will be.
-    func abandon() {
-        guard descriptor != STDOUT_FILENO else { return }
-        Glibc.close(descriptor)
-    }
 }
 
 extension JPEGTables {

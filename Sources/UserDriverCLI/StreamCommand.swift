@@ -73,14 +73,9 @@ struct StreamCommand: ParsableCommand {
         try Interrupt.onFirst { cancellation.cancel() }
         let options = FrameStream.Options(
             openTimeout: timeout.duration, waitsForDevice: wait, giveUpAfter: giveUpAfter?.duration)
+        let stream = try daemon.client.camera(target.device).openStream(form.request, options: options, cancellation: cancellation)
+        // Only now: a stream that can't be opened leaves a file that is there as it was.
         let writer = try output.map { try FrameWriter(path: $0) }
-        let stream: FrameStream
-        do {
-            stream = try daemon.client.camera(target.device).openStream(form.request, options: options, cancellation: cancellation)
-        } catch {
-            writer?.abandon()
-            throw error
-        }
         var session = StreamSession(wanted: frames, quiet: quiet, writer: writer)
         let failure: (any Error)?
         do {

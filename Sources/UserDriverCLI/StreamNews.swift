@@ -10,17 +10,20 @@ enum StreamNews {
         case .frame: nil
         case .gap(_, let count, let cause):
             count == 0 ? "frames are numbered anew: \(cause)" : "\(Figure.count(count, "frame")) missing: \(cause)"
-        case .driverRestarted(let generation, _, let message):
-            "driver restarted (incarnation \(generation))" + (message.isEmpty ? "" : ": \(message)")
-        case .deviceAbsent(let message): "device absent" + (message.isEmpty ? "" : ": \(message)") + "; waiting for it"
-        case .deviceBack(_, let message): "device back" + (message.isEmpty ? "" : ": \(message)")
-        case .driverFailed(let message):
-            "driver failed" + (message.isEmpty ? "" : ": \(message)") + "; waiting until it is taken up again (userdriver restart)"
+        case .driverRestarted(let generation, _, let message): "driver restarted (incarnation \(generation))" + reason(message)
+        case .deviceAbsent(let message): "device absent" + reason(message) + "; waiting for it"
+        case .deviceBack(_, let message): "device back" + reason(message)
+        case .driverFailed(let message): "driver failed" + reason(message) + "; waiting until it is taken up again (userdriver restart)"
         case .changed(let description): "stream changed" + (description.map { " to \($0)" } ?? "")
         // What a camera says of its own controls comes every second or so: for programs, not for people.
         case .notice(let message): message.hasPrefix("controlChanged ") ? nil : message
-        case .supervisorLost(let message): "daemon lost: \(message) Waiting for it"
+        case .supervisorLost(let message): "daemon lost" + reason(message) + "; waiting for it"
         case .supervisorBack: "daemon back"
         }
+    }
+
+    /// A sentence as a part of another one.
+    private static func reason(_ message: String) -> String {
+        message.isEmpty ? "" : ": " + (message.hasSuffix(".") ? String(message.dropLast()) : message)
     }
 }

@@ -28,21 +28,27 @@ final class UpReporter: Sendable {
     private func run() async {
         let client = UserDriverClient(runtimeDirectory: directory)
         var isFirst = true
+        var toCome = emulated.count
         while !Task.isCancelled {
             do {
                 try await client.waitUntilRunning(timeout: .seconds(3600))
                 let events = try await client.events()
                 for url in urls { try await client.attach(url) }
+                defer { isFirst = false }
                 if isFirst {
                     for url in emulated { UpText.line("emulated webcam at \(url)") }
-                    try Terminal.print(
-                        UpText.invitation(directory: directory, devices: urls, program: CommandLine.arguments.first ?? "userdriver"))
+                    if emulated.isEmpty { invite() }
                 } else {
                     UpText.line("daemon is back")
                 }
-                isFirst = false
                 // What a camera says of its own controls comes every second or so: for programs, not for people.
-                for try await event in events where event.event != "device" { UpText.line(Self.text(event)) }
+                for try await event in events where event.event != "device" {
+                    UpText.line(Self.text(event))
+                    guard event.event == "running", toCome > 0 else { continue }
+                    toCome -= 1
+                    // Who follows the invitation at once finds the cameras there.
+                    if toCome == 0 { invite() }
+                }
             } catch let error as ClientError where error.code == .connectionLost || error.code == .daemonNotRunning {
                 // The main thread says how it ended, and starts it again.
                 continue
@@ -53,6 +59,12 @@ final class UpReporter: Sendable {
                 return
             }
         }
+    }
+
+    private func invite() {
+        let program = CommandLine.arguments.first ?? "userdriver"
+        // Whoever reads may have gone; what runs does not depend on being read.
+        do { try Terminal.print(UpText.invitation(directory: directory, devices: urls, program: program)) } catch {}
     }
 
     static func text(_ event: DeviceEvent) -> String {

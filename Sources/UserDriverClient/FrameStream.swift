@@ -43,7 +43,6 @@ public final class FrameStream: Sendable {
     private let position: Mutex<Position>
     /// The id of the device that was opened.
     public let deviceID: String
-    public let restartsAtOpening: Int
 
     init(
         client: UserDriverClient, selector: String?, request: CameraRequest, options: Options, cancellation: Cancellation
@@ -51,7 +50,6 @@ public final class FrameStream: Sendable {
         watch = try StreamWatch(
             directory: client.runtimeDirectory, selector: selector, request: request, options: options, cancellation: cancellation)
         deviceID = watch.opening.device
-        restartsAtOpening = watch.opening.restarts
         let ring = watch.opening.ring
         position = Mutex(Position(ring: ring, sequence: ring?.reader.newestSequence ?? 0))
         watch.start()

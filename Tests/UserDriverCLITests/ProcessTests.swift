@@ -207,6 +207,29 @@ struct ProcessTests {
         #expect(program.status == 0 && program.errors.contains("driver restarted"))
     }
 
+    @Test(arguments: [(["--frames", "1000000"], 1), ([], 0)] as [([String], Int32)])
+    func anInterruptEndsAStreamWithItsFigures(_ arguments: [String], _ status: Int32) throws {
+        let path = try #require(Program.path)
+        let daemon = try Self.camera((0..<20).map { [UInt8](repeating: UInt8($0), count: 512) }, description: Self.yuy2)
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        defer { close(file) }
+        let (frames, figures) = (try Program.Pipe(), try Program.Pipe())
+        let child = try ChildProcess(
+            executing: file,
+            .init(
+                arguments: [path, "stream", "-o", "-", "--stats", "json", "--quiet", "--runtime-dir", daemon.directory.path] + arguments,
+                environment: [:], descriptors: [nil, frames.writes, figures.writes]))
+        close(frames.writes)
+        close(figures.writes)
+        // A frame has come: it streams.
+        var byte: UInt8 = 0
+        #expect(read(frames.reads, &byte, 1) == 1)
+        try child.kill(SIGINT)
+        _ = frames.readAll()
+        #expect(String(decoding: figures.readAll(), as: UTF8.self).hasPrefix("{\"frames\":"))
+        #expect(try child.wait(timeout: .seconds(60)) == .exited(status: status))
+    }
+
     @Test func inspectReadsAFileWithoutADaemon() throws {
         let daemon = try FakeDaemon { _, _ in }
         let path = daemon.directory.path + "/descriptors"

@@ -87,6 +87,8 @@ import Wire
             StreamNews.line(.driverRestarted(generation: 2, restarts: 1, message: "SIGKILL")) == "driver restarted (incarnation 2): SIGKILL"
         )
         #expect(StreamNews.line(.deviceAbsent("")) == "device absent; waiting for it")
+        #expect(StreamNews.line(.deviceAbsent("It was unplugged.")) == "device absent: It was unplugged; waiting for it")
+        #expect(StreamNews.line(.notice("controlChanged {}")) == nil)
         #expect(
             StreamNews.line(.changed(StreamDescription(format: "nv12", width: 64, height: 8, fps: 15)))
                 == "stream changed to NV12 64×8 at 15 frames a second")
