@@ -55,8 +55,9 @@ final class DriverIncarnation {
     private let progress: ProgressMemory
     private let output: Int32
     private let settings: Settings
-    private let report: (Event) -> Void
-    private let born = ContinuousClock.now
+    /// Whom its events are told. A standby changes hands.
+    var report: (Event) -> Void
+    private var born = ContinuousClock.now
     private var phase = Phase.awaitingHello
     private var watchdog: Watchdog
     private var tail = LineTail()
@@ -120,6 +121,7 @@ final class DriverIncarnation {
         guard case .ready = phase else { return true }
         phase = .starting
         wasGivenDevice = true
+        born = .now
         hasRecord = start.record != nil
         patience.set(after: settings.watchdog.startLimit) { [weak self] in self?.startTookTooLong() }
         return send(.start(start), descriptors: [device.descriptor])

@@ -61,7 +61,13 @@ final class ManagedDevice {
     private var undecided: CrashMaterial?
     /// The restart that is under way was counted; it was none if the device turns out to be gone.
     private var isCounted = false
+    /// When the driver before ended, until the next one has the device.
+    private var died: ContinuousClock.Instant?
     private let restartTimer = ReactorTimer()
+    /// A process that has said hello and waits for a device.
+    private var standby: DriverIncarnation?
+    /// Processes that are not needed any more and have not ended yet.
+    private var retired: [DriverIncarnation] = []
     private var onEnd: [() -> Void] = []
 
     init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, surroundings: Surroundings) {
@@ -126,6 +132,7 @@ final class ManagedDevice {
         afterwards = .stayDown
         // It can't do anything any more: no need to wait long.
         incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
+        retireStandby()
         releaseDevice()
         deviceBecameAbsent(why)
     }
@@ -140,12 +147,18 @@ final class ManagedDevice {
         endAll(why)
         enter(.absent, why)
         releaseDevice()
-        if let incarnation {
-            onEnd.append(then)
-            incarnation.stop()
-        } else {
-            then()
-        }
+        retireStandby()
+        onEnd.append(then)
+        incarnation?.stop()
+        noteEnd()
+    }
+
+    /// Tells whoever waits for it that no process is left.
+    private func noteEnd() {
+        guard incarnation == nil, retired.isEmpty else { return }
+        let waiting = onEnd
+        onEnd = []
+        for work in waiting { work() }
     }
 
     /// Ends the driver and starts it again; closes an open circuit.
@@ -220,20 +233,59 @@ final class ManagedDevice {
     }
 
     private func spawn(_ executable: SealedExecutable, _ bundle: DriverBundle) throws {
-        let (timing, name) = (timing, bundle.manifest.executable)
-        let next = generation &+ 1
-        let settings = DriverIncarnation.Settings(
-            watchdog: surroundings.configuration.watchdog, stopPatience: timing.stopPatience, teardown: timing.teardown,
-            hangTeardown: timing.hangTeardown)
-        incarnation = try DriverIncarnation(executable: executable, name: name, settings: settings) { [weak self] event in
-            self?.handle(event, generation: next)
+        if let standby, standby.executable === executable, standby.hasSaidHello {
+            self.standby = nil
+            standby.report = { [weak self] event in self?.handle(event) }
+            incarnation = standby
+        } else {
+            retireStandby()
+            incarnation = try makeProcess(executable, bundle) { [weak self] event in self?.handle(event) }
         }
-        generation = next
+        generation &+= 1
         if interruption == .driverRestarted {
             restarts += 1
             isCounted = true
         }
-        logger.debug("driver spawned", metadata: ["pid": "\(incarnation?.processID ?? 0)", "generation": "\(generation)"])
+        logger.debug("driver process", metadata: ["pid": "\(incarnation?.processID ?? 0)", "generation": "\(generation)"])
+        giveDevice()
+    }
+
+    private func makeProcess(
+        _ executable: SealedExecutable, _ bundle: DriverBundle, report: @escaping @SupervisorActor (DriverIncarnation.Event) -> Void
+    ) throws -> DriverIncarnation {
+        let settings = DriverIncarnation.Settings(
+            watchdog: surroundings.configuration.watchdog, stopPatience: timing.stopPatience, teardown: timing.teardown,
+            hangTeardown: timing.hangTeardown)
+        return try DriverIncarnation(executable: executable, name: bundle.manifest.executable, settings: settings, report: report)
+    }
+
+    /// Has a process ready for when the one that runs dies.
+    private func prepareStandby() {
+        guard surroundings.configuration.keepsStandby, standby == nil, let bundle else { return }
+        Task { @SupervisorActor [weak self] in
+            do {
+                let executable = try await Task.detached { try bundle.executable() }.value
+                guard let self, self.standby == nil, self.state == .running else { return }
+                self.standby = try self.makeProcess(executable, bundle) { [weak self] event in
+                    // One that ends by itself is not replaced: the next start has to do without.
+                    if case .ended = event { self?.standby = nil }
+                }
+            } catch {
+                self?.logger.debug("no standby", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func retireStandby() {
+        guard let process = standby else { return }
+        standby = nil
+        retired.append(process)
+        process.report = { [weak self, weak process] event in
+            guard case .ended = event else { return }
+            self?.retired.removeAll { $0 === process }
+            self?.noteEnd()
+        }
+        process.kill("it is not needed any more")
     }
 
     private func openFailed(_ failure: DeviceOpenFailure, _ attempt: Int) {
@@ -278,6 +330,10 @@ final class ManagedDevice {
             incarnation.kill("its device can't be described: \(error)")
             return
         }
+        if let died {
+            logger.debug("the next driver has the device", metadata: ["after": "\(died.duration(to: .now))"])
+            self.died = nil
+        }
         if !incarnation.start(start, device: device) { incarnation.kill("its device's descriptors are too large for a message") }
     }
 
@@ -291,7 +347,7 @@ final class ManagedDevice {
 
     // MARK: What the driver says
 
-    private func handle(_ event: DriverIncarnation.Event, generation: UInt32) {
+    private func handle(_ event: DriverIncarnation.Event) {
         switch event {
         case .hello: giveDevice()
         case .ended(let obituary): ended(obituary)
@@ -320,6 +376,7 @@ final class ManagedDevice {
         enter(.running)
         announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
         driverIsReady()
+        prepareStandby()
     }
 
     // MARK: Its end
@@ -327,13 +384,13 @@ final class ManagedDevice {
     private func ended(_ obituary: DriverIncarnation.Obituary) {
         guard let dead = incarnation else { return }
         incarnation = nil
+        died = .now
         attempt += 1
         let what = afterwards
         let usedRecord = dead.hasRecord
         releaseDevice()
         driverIsGone()
-        for work in onEnd { work() }
-        onEnd = []
+        noteEnd()
         switch what {
         case .stayDown: return
         case .startAgain:

@@ -60,6 +60,8 @@ public struct SupervisorConfiguration: Sendable {
     public var usesUSB = true
     /// Whether the kernel's own driver is taken off a device's interfaces.
     public var detachesKernelDrivers = false
+    /// Whether a second process waits beside each driver, to take its place at once when it dies.
+    public var keepsStandby = true
     public var limits = Limits()
     public var timing = Timing()
 
