@@ -122,6 +122,8 @@ let package = Package(
         tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "CLinux"]),
         tests("USBIP", ["USB"]),
         tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["UserDriverClient", "Spawn", "Wire", "CLinux"], swiftSettings: swiftSettings),
         tests("USBIPHost", ["USB", "USBIP", "USBEmulation", "CLinux"]),
     ]
 )

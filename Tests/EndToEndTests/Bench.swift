@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Spawn
 import Testing
 import UserDriverClient
 import Wire
@@ -77,7 +78,10 @@ final class Bench: Sendable {
             group.addTask {
                 while true {
                     do {
-                        for try await _ in client.events() {
+                        // From here on every event is told, so nothing is missed between the look and the wait.
+                        let events = try await client.events()
+                        if let device = try await client.devices().first, condition(device) { return device }
+                        for try await _ in events {
                             if let device = try await client.devices().first, condition(device) { return device }
                         }
                     } catch let error as ClientError where error.isTransient {
@@ -99,12 +103,17 @@ final class Bench: Sendable {
         }
     }
 
-    /// Ends everything, and checks that nothing is left behind.
-    func stop() async throws {
+    func stopDaemon() async throws {
         if let daemon = await daemon.running {
             let result = try await daemon.stop()
             #expect(result.status == .exited(status: 0), "userdriverd: \(result.errors)")
+            await self.daemon.set(nil)
         }
+    }
+
+    /// Ends everything, and checks that nothing is left behind.
+    func stop() async throws {
+        try await stopDaemon()
         if let emulator { _ = try await emulator.stop() }
         #expect(Self.processes(mentioning: runtime).isEmpty)
         try? FileManager.default.removeItem(atPath: runtime)  // a leftover in a temporary folder fails nobody

@@ -64,7 +64,7 @@ final class Running: Sendable {
         var variables = environment
         variables["PATH"] = "/usr/bin:/bin"
         // Executed by its path, as a shell does: the programs look for their companions beside themselves.
-        let executable = open(path, O_PATH | O_CLOEXEC)
+        let executable = open(path, O_RDONLY | O_CLOEXEC)
         defer { close(executable) }
         child = try ChildProcess(
             executing: executable,
@@ -91,7 +91,7 @@ final class Running: Sendable {
     func waitForOutput(timeout: Duration = .seconds(30), _ condition: @escaping @Sendable (String) -> Bool) async throws -> String {
         let path = outputPath
         return try await offPool { [child] in
-            let watcher = inotify_init1(Int32(IN_CLOEXEC.rawValue))
+            let watcher = inotify_init1(Int32(IN_CLOEXEC))
             defer { close(watcher) }
             inotify_add_watch(watcher, path, UInt32(IN_MODIFY))
             let deadline = ContinuousClock.now + timeout

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Spawn
 import Testing
 import UserDriverClient
 import Wire
