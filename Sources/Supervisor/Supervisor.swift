@@ -57,7 +57,7 @@ public final class Supervisor {
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
         service = VarlinkService(
-            vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "https://github.com/userdriver/userdriver",
+            vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "",
             interfaces: [.management] + InterfaceDescription.classInterfaces)
     }
 
