@@ -4,34 +4,29 @@ import Testing
 import USB
 
 @Suite struct SlotContinuityTests {
+    /// The indices of the transfers that had a hole before them.
+    private func holes(speed: USBSpeed = .high, interval: UInt8 = 1, packets: Int = 32, _ starts: [UInt32?]) -> [Int] {
+        var continuity = SlotContinuity(speed: speed, interval: interval)
+        return starts.indices.filter { continuity.hole(startFrame: starts[$0], packetCount: packets) }
+    }
+
     @Test func `transfers that follow one another leave no hole, over the wrap of the counter too`() {
-        var continuity = SlotContinuity(speed: .high, interval: 1)
-        var frame: UInt32 = 8192 - 64
-        for _ in 0..<600 {
-            #expect(!continuity.hole(startFrame: frame, packetCount: 32))
-            frame = (frame + 32) % 8192
-        }
+        #expect(holes((0..<600).map { (8192 - 64 + $0 * 32) % 8192 }) == [])
     }
 
     @Test func `a skipped slot is a hole, once`() {
-        var continuity = SlotContinuity(speed: .high, interval: 1)
-        for index in 0..<5 { #expect(!continuity.hole(startFrame: UInt32(index * 32), packetCount: 32)) }
-        #expect(continuity.hole(startFrame: 161, packetCount: 32))
-        #expect(!continuity.hole(startFrame: 193, packetCount: 32))
+        #expect(holes([0, 32, 64, 96, 128, 161, 193, 225]) == [5])
     }
 
     @Test func `numbers that never follow one another are not believed`() {
-        var continuity = SlotContinuity(speed: .high, interval: 1)
-        for index in 0..<100 { #expect(!continuity.hole(startFrame: UInt32(index * 7), packetCount: 32)) }
+        #expect(holes((0..<100).map { $0 * 7 }) == [])
     }
 
     @Test func `a backend that does not count tells of no hole`() {
-        var continuity = SlotContinuity(speed: .full, interval: 1)
-        for _ in 0..<100 { #expect(!continuity.hole(startFrame: nil, packetCount: 8)) }
+        #expect(holes(speed: .full, packets: 8, Array(repeating: nil, count: 100)) == [])
     }
 
     @Test func `intervals longer than a slot count in slots`() {
-        var continuity = SlotContinuity(speed: .high, interval: 3)
-        for index in 0..<50 { #expect(!continuity.hole(startFrame: UInt32(index * 8 * 4), packetCount: 8)) }
+        #expect(holes(interval: 3, packets: 8, (0..<50).map { $0 * 8 * 4 }) == [])
     }
 }
