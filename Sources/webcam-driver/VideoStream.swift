@@ -79,7 +79,8 @@ final class VideoStream: Sendable {
     ///   - resumes: why frames are missing before the first one; `nil` for a stream that begins.
     ///   - counters: what the stream has counted so far.
     init(
-        queue: any TransferQueue, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter, frameInterval: UInt64,
+        queue: any TransferQueue, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter,
+        frameInterval: UInt64,
         resumes: GapCause?, counters: Counters, progress: Progress
     ) {
         self.queue = queue
