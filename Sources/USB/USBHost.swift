@@ -1,7 +1,7 @@
 // What a backend offers: devices that come and go, and an open device that transfers can be made on.
 
 /// What can be told of a device without driving it.
-public struct USBDeviceInformation: Hashable, Sendable, Codable {
+public struct USBDeviceInformation: Hashable, Sendable {
     /// Where it is plugged in: `"1-2.3"` for a port of a bus (sysfs's name), `"usbip://HOST:PORT/BUSID"` for one on another machine.
     public var path: String
     public var speed: USBSpeed
