@@ -126,12 +126,24 @@ actor StreamSession {
         stream.stop()
         do {
             try await quiet(agreed)
+            if case .silent = end { try await confirmAnswering() }
             guard isWanted else { return }
             var fresh = counters
             fresh.recent = []
             try await begin(request, resumes: .deviceLost, counters: fresh)
         } catch {
             context.supervisor.fail("The stream could not be started again after \(reason): \(error)")
+        }
+    }
+
+    /// A device that does not answer either is better opened anew, which the next incarnation does, than negotiated with for many time-outs.
+    private func confirmAnswering() async throws(USBError) {
+        let question = VideoRequest.getCur.setup(selector: VideoSelector.probe, entity: 0, interface: interface.number, length: 26)
+        do throws(USBError) {
+            _ = try await context.device.control(question, sending: [], timeout: .seconds(1))
+        } catch {
+            // A refusal is an answer.
+            guard error.code == .stall else { throw error }
         }
     }
 

@@ -60,7 +60,8 @@ final class VideoStream: Sendable {
         }
     }
 
-    private let queue: any TransferQueue
+    /// An endpoint has one queue at a time: given back once the stream has stopped.
+    private let queue: Mutex<(any TransferQueue)?>
     private let shape: Shape
     private let continuity: SlotContinuity?
     private let settings: PayloadAssembler.Settings
@@ -83,7 +84,7 @@ final class VideoStream: Sendable {
         frameInterval: UInt64,
         resumes: GapCause?, counters: Counters, progress: Progress
     ) {
-        self.queue = queue
+        self.queue = Mutex(queue)
         self.shape = shape
         self.continuity = continuity
         self.settings = settings
@@ -107,37 +108,40 @@ final class VideoStream: Sendable {
         }
     }
 
-    /// Ends the stream and waits for its thread. Not from the thread itself.
+    /// Ends the stream and waits for its thread; the endpoint is free then. Not from the thread itself.
     func stop() {
         stopping.withLock { $0 = true }
-        queue.cancelAll()
+        queue.withLock { $0 }?.cancelAll()
         thread.withLock { $0 }?.join()
+        queue.withLock { $0 = nil }
     }
 
     private func run() -> End {
+        guard let queue = queue.withLock({ $0 }) else { return .stopped }
         do throws(USBError) {
-            for tag in 0..<shape.transferCount { try queue.submit(transfer(tag)) }
-            let end = try circulate()
-            drain()
+            for tag in 0..<shape.transferCount { try queue.submit(transfer(tag, of: queue)) }
+            let end = try circulate(queue)
+            drain(queue)
             return end
         } catch {
-            drain()
+            drain(queue)
             return stopping.withLock { $0 } ? .stopped : .failed(error)
         }
     }
 
-    private func transfer(_ tag: Int) -> IdleTransfer {
+    private func transfer(_ tag: Int, of queue: any TransferQueue) -> IdleTransfer {
         let buffer = queue.makeBuffer(count: shape.packetLength * shape.packetCount)
         let lengths = shape.type == .isochronous ? Array(repeating: shape.packetLength, count: shape.packetCount) : []
         return IdleTransfer(buffer: buffer, packetLengths: lengths, tag: UInt64(tag))
     }
 
     /// Takes each transfer as it completes, and submits it again.
-    private func circulate() throws(USBError) -> End {
+    private func circulate(_ queue: any TransferQueue) throws(USBError) -> End {
         var assembler = PayloadAssembler(settings: settings)
         var continuity = continuity
         var slot = writer.begin()
         var isFirst = true
+        var lastPublished: UInt64 = 0
         var lastDelivery = clinux_monotonic_ns()
         while true {
             let completed = try queue.next(timeout: .milliseconds(100))
@@ -166,6 +170,12 @@ final class VideoStream: Sendable {
                     counters.withLock { $0.lost += missed }
                 }
                 isFirst = false
+                // Noise in place of payloads looks like many damaged frames; in the ring they would push whole ones out before anybody saw them.
+                if !frame.damage.isEmpty, frame.captured < lastPublished + frameInterval / 2 {
+                    counters.withLock { $0.lost += 1 }
+                    continue
+                }
+                lastPublished = frame.captured
                 publish(frame)
                 slot = writer.begin()
             }
@@ -198,7 +208,7 @@ final class VideoStream: Sendable {
     }
 
     /// Takes back whatever is in flight, so that the endpoint can be used again.
-    private func drain() {
+    private func drain(_ queue: any TransferQueue) {
         queue.cancelAll()
         while queue.inFlight > 0 {
             do throws(USBError) {
