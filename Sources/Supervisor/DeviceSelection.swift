@@ -15,7 +15,8 @@ struct SelectableDevice: Hashable, Sendable {
 }
 
 enum DeviceSelection {
-    /// The index of the one device that `text` means: an id, `vid:pid`, a bus path or part of a name, in that order; left out, the only suitable one.
+    /// The index of the one device that `text` means: an id, `vid:pid`, a bus path, a serial number, part of a name or of an id, in that order; left
+    /// out, the only suitable one.
     ///
     /// Of several, those that are attached go before those that were. Throws `NoSuchDevice`, or `AmbiguousDevice` with the list.
     static func choose(_ text: String?, among devices: [SelectableDevice]) throws(CallError) -> Int {
@@ -29,7 +30,8 @@ enum DeviceSelection {
         let ways: [(SelectableDevice) -> Bool] = [
             { $0.id == text }, { $0.id.lowercased() == wanted }, { $0.vendorProduct == wanted },
             { $0.bus == text || $0.bus.lowercased() == wanted }, { $0.bus.lowercased().hasSuffix("/" + wanted) },
-            { $0.name.lowercased().contains(wanted) },
+            { $0.id.lowercased().hasSuffix(":" + wanted) && !$0.id.contains("@") },
+            { $0.name.lowercased().contains(wanted) }, { $0.id.lowercased().contains(wanted) },
         ]
         for way in ways {
             let found = everything.filter { way(devices[$0]) }

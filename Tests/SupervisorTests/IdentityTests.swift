@@ -49,7 +49,7 @@ import Wire
 
     @Test(arguments: [
         ("046d:0825:AB", 0), ("046d:0825:ab", 0), ("046D:0825", 0), ("1-1", 0), ("usbip://h:3240/1-2", 1), ("1-2", 1), ("brio", 1),
-        ("C270", 0),
+        ("C270", 0), ("AB", 0), ("cd", 1), ("085e:c", 1),
     ])
     func findsWhatIsMeant(text: String, index: Int) throws {
         let devices = [
