@@ -36,7 +36,11 @@ struct InspectCommand: AsyncParsableCommand {
 
     private static func report(ofFile path: String) throws -> InspectReport {
         do {
-            return InspectReport(descriptors: try DescriptorFile.load(path: path))
+            let report = InspectReport(descriptors: try DescriptorFile.load(path: path))
+            guard report.descriptors.device != nil || !report.descriptors.configurations.isEmpty else {
+                throw CommandFailure("\(path) holds no descriptors: it begins with neither a device's nor a configuration's.")
+            }
+            return report
         } catch let error as DescriptorFile.Failure {
             throw CommandFailure(error.description)
         }
