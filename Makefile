@@ -5,7 +5,7 @@ DESTDIR ?=
 RELEASE = .build/release
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test lint format fuzz bench install clean dependencies
+.PHONY: build run test lint format fuzz bench man install clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -37,8 +37,16 @@ fuzz: build
 bench: build
 	$(RELEASE)/benchmarks
 
+# The manual pages in Docs/man, from the commands' own help.
+man: build
+	$(SWIFT) build --product generate-manual
+	.build/debug/generate-manual-tool $(RELEASE)/userdriver --output-directory Docs/man --multi-page
+	.build/debug/generate-manual-tool $(RELEASE)/userdriverd --output-directory Docs/man
+	rm -f Docs/man/userdriver.help.1
+
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 Docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \

@@ -13,7 +13,7 @@ private func swiftDemangle(
 enum Symboliser {
     private static let maximumLine = 400
 
-    /// A line a frame: `"#2 WebcamDriver.handle(_:) + 124 (webcam-driver)"`, the address where no name is known.
+    /// A line a frame: `"WebcamDriver.handle(_:) + 124 (webcam-driver)"`, the address where no name is known.
     static func backtrace(of words: LastWords, executable: Int32?, executableName: String) -> [String] {
         // Which file each address belongs to. A return address is the instruction after the call: one byte less lies in the caller.
         var wanted: [Int: [(frame: Int, address: UInt64)]] = [:]
@@ -33,7 +33,7 @@ enum Symboliser {
             }
         }
         return words.frames.enumerated().map { index, frame in
-            String("#\(index) \(names[index] ?? hex(frame))".prefix(maximumLine))
+            String((names[index] ?? hex(frame)).prefix(maximumLine))
         }
     }
 

@@ -19,7 +19,8 @@ public enum DriverProcess {
         let stops = AsyncStream.makeStream(of: Void.self)
     }
 
-    public static func run<D: Driver>(_ type: D.Type) async -> Never {
+    /// Never returns: the main thread becomes the channel's reader, and with the channel ends the process.
+    public static func run<D: Driver>(_ type: D.Type) -> Never {
         clinux_set_name(D.name)
         let channel = Channel(descriptor: DriverContract.channelDescriptor)
         let progress: Progress
@@ -31,16 +32,20 @@ public enum DriverProcess {
         }
         progress.installLastWords()
         let inbox = Inbox()
+        tell(channel, .hello(DriverHello(driver: D.name)))
+        Task.detached { await serve(D.self, inbox: inbox, progress: progress) }
+        listen(on: channel, inbox: inbox)
+    }
+
+    /// Waits for the device, drives it and answers calls.
+    private static func serve<D: Driver>(_ type: D.Type, inbox: Inbox, progress: Progress) async {
         let running = RunningDriver<D>()
-        _ = WorkerThread(name: "channel") { listen(on: channel, inbox: inbox) }
         Task {
             for await _ in inbox.stops.stream {
                 await running.driver.withLock { $0 }?.stop()
                 _exit(0)
             }
         }
-        tell(channel, .hello(DriverHello(driver: D.name)))
-
         var starts = inbox.starts.stream.makeAsyncIterator()
         guard let (start, link, descriptor) = await starts.next() else { _exit(0) }
         let driver: D
@@ -78,7 +83,6 @@ public enum DriverProcess {
             }
             link.send(.reply(reply))
         }
-        _exit(0)
     }
 
     private final class RunningDriver<D: Driver>: Sendable {
@@ -86,7 +90,7 @@ public enum DriverProcess {
     }
 
     /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for.
-    private static func listen(on channel: Channel, inbox: Inbox) {
+    private static func listen(on channel: Channel, inbox: Inbox) -> Never {
         var link: SupervisorLink?
         while let (message, descriptors) = receive(channel) {
             var unused = descriptors

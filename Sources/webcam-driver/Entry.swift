@@ -4,5 +4,5 @@ import UserDriver
 
 @main
 enum Entry {
-    static func main() async { await DriverProcess.run(WebcamDriver.self) }
+    static func main() { DriverProcess.run(WebcamDriver.self) }
 }
