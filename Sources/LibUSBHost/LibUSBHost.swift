@@ -59,7 +59,7 @@ public final class LibUSBHost: USBHost {
 
     /// Opens a device's usbfs node for reading and writing (closed on exec), to hand it to another process. The descriptor is the caller's.
     public func openDescriptor(path: String) async throws(USBError) -> Int32 {
-        try Self.openNode(try await information(path: path))
+        try Self.openDescriptor(of: try await information(path: path))
     }
 
     public func hotplugEvents() throws(USBError) -> AsyncStream<USBHotplugEvent> {
@@ -82,7 +82,7 @@ public final class LibUSBHost: USBHost {
     }
 
     private static func openDevice(_ information: USBDeviceInformation) throws(USBError) -> LibUSBDevice {
-        let descriptor = try openNode(information)
+        let descriptor = try openDescriptor(of: information)
         do throws(USBError) {
             return try LibUSBDevice(wrapping: descriptor, information: information)
         } catch {
@@ -91,7 +91,8 @@ public final class LibUSBHost: USBHost {
         }
     }
 
-    private static func openNode(_ information: USBDeviceInformation) throws(USBError) -> Int32 {
+    /// As `openDescriptor(path:)`, for a device that was found before: nothing is looked for, and the node may be another device's by now.
+    public static func openDescriptor(of information: USBDeviceInformation) throws(USBError) -> Int32 {
         let node = DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
         let descriptor = Glibc.open(node, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -3,13 +3,23 @@
 import CLinux
 import Glibc
 import LibUSBHost
+import Synchronization
 import USB
 import Wire
 
-/// Hotplug through libusb; a driver gets a usbfs descriptor that can claim its own interfaces and nothing else.
+/// Hotplug through libusb; a driver gets a usbfs descriptor that can claim its own interfaces and nothing else. What was taken from the
+/// kernel's drivers is given back when the source ends.
 final class USBFSSource: DeviceSource {
+    private struct Taken {
+        var device: USBDeviceInformation
+        /// Bit n: interface n had a driver of the kernel.
+        var interfaces: UInt32
+    }
+
     private let host: LibUSBHost
     private let detachesKernelDrivers: Bool
+    /// By the device's path.
+    private let taken = Mutex<[String: Taken]>([:])
 
     init(detachesKernelDrivers: Bool) throws(USBError) {
         host = try LibUSBHost()
@@ -28,18 +38,55 @@ final class USBFSSource: DeviceSource {
             for await event in events {
                 switch event {
                 case .arrived(let device): await report(.arrived(device))
-                case .left(let path): await report(.left(path: path))
+                case .left(let path):
+                    taken.withLock { $0[path] = nil }
+                    await report(.left(path: path))
                 }
             }
         } onCancel: {
             host.close()
         }
+        await giveBack(report)
+    }
+
+    /// Lets the kernel's drivers have their devices again. The drivers that were started here have ended by now.
+    private func giveBack(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
+        let all = taken.withLock { taken in
+            defer { taken = [:] }
+            return taken.values.sorted { $0.device.path < $1.device.path }
+        }
+        for one in all {
+            do throws(DeviceOpenFailure) {
+                try Self.giveBack(one)
+            } catch {
+                if case .gone = error { continue }
+                await report(.remark("The kernel's driver does not get \(one.device.path) back: \(error)"))
+            }
+        }
+    }
+
+    private static func giveBack(_ one: Taken) throws(DeviceOpenFailure) {
+        let opened = try open(one.device)
+        for interface in UInt32(0)..<32 where one.interfaces & (1 << interface) != 0 {
+            let result = clinux_usbfs_connect(opened.descriptor, interface)
+            // A driver of several interfaces took this one when it got the first.
+            guard result < 0, result != -EBUSY else { continue }
+            throw result == -ENODEV ? .gone("it was unplugged") : .refused("interface \(interface): \(String(cString: strerror(-result)))")
+        }
     }
 
     func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice {
+        let opened = try Self.open(device)
+        try restrict(opened, to: interfaces, of: device)
+        return opened
+    }
+
+    func released(_ device: USBDeviceInformation) async {}
+
+    private static func open(_ device: USBDeviceInformation) throws(DeviceOpenFailure) -> OpenedDevice {
         let opened: OpenedDevice
         do {
-            opened = OpenedDevice(descriptor: try await host.openDescriptor(path: device.path), transport: .usbfs)
+            opened = OpenedDevice(descriptor: try LibUSBHost.openDescriptor(of: device), transport: .usbfs)
         } catch {
             switch error.code {
             case .noDevice, .notFound: throw .gone("\(error)")
@@ -52,11 +99,8 @@ final class USBFSSource: DeviceSource {
         guard count == bytes.count, bytes.elementsEqual(device.descriptors.prefix(18)) else {
             throw .gone("another device is plugged in at \(device.path) by now")
         }
-        try restrict(opened, to: interfaces, of: device)
         return opened
     }
-
-    func released(_ device: USBDeviceInformation) async {}
 
     private func restrict(_ opened: OpenedDevice, to interfaces: UInt32, of device: USBDeviceInformation) throws(DeviceOpenFailure) {
         var name = [CChar](repeating: 0, count: 256)
@@ -73,6 +117,10 @@ final class USBFSSource: DeviceSource {
             guard result == 0 || result == -ENODATA else {
                 throw .refused(
                     "the kernel's driver \(driver) can't be taken off interface \(interface): \(String(cString: strerror(-result)))")
+            }
+            taken.withLock { taken in
+                let before = taken[device.path].map { $0.device == device ? $0.interfaces : 0 } ?? 0
+                taken[device.path] = Taken(device: device, interfaces: before | 1 << interface)
             }
         }
         let result = clinux_usbfs_drop_privileges(opened.descriptor, interfaces)

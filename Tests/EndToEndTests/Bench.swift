@@ -17,7 +17,8 @@ final class Bench: Sendable {
 
     /// The daemon is replaced by tests that kill it.
     actor Daemon {
-        var running: Running?
+        private(set) var running: Running?
+        init(_ running: Running?) { self.running = running }
         func set(_ running: Running?) { self.running = running }
     }
 
@@ -26,8 +27,7 @@ final class Bench: Sendable {
         self.client = UserDriverClient(runtimeDirectory: RuntimeDirectory(runtime))
         self.emulator = emulator
         self.url = url
-        self.daemon = Daemon()
-        if let daemon { Task { [self] in await self.daemon.set(daemon) } }
+        self.daemon = Daemon(daemon)
     }
 
     static func startEmulator(_ options: [String] = [], port: Int = 0) async throws -> (Running, String) {
@@ -42,10 +42,24 @@ final class Bench: Sendable {
         try Programs.start("userdriverd", ["--runtime-dir", runtime, "--state-dir", runtime + "/state", "--no-usb"] + arguments)
     }
 
-    /// A daemon with one emulated camera that runs.
-    static func start(emulate options: [String] = [], daemon arguments: [String] = [], awaitRunning: Bool = true) async throws -> Bench {
+    /// A new folder that only its owner may look into.
+    static func makeRuntime() throws -> String {
         let runtime = "/tmp/udt-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: runtime, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        return runtime
+    }
+
+    /// A daemon without a device.
+    static func startWithoutDevices() async throws -> Bench {
+        let runtime = try makeRuntime()
+        let bench = Bench(runtime: runtime, emulator: nil, url: "", daemon: try startDaemon(runtime: runtime))
+        try await bench.client.waitUntilRunning(timeout: .seconds(30))
+        return bench
+    }
+
+    /// A daemon with one emulated camera that runs.
+    static func start(emulate options: [String] = [], daemon arguments: [String] = [], awaitRunning: Bool = true) async throws -> Bench {
+        let runtime = try makeRuntime()
         let (emulator, url) = try await startEmulator(options)
         let daemon = try startDaemon(runtime: runtime, arguments: ["--attach", url] + arguments)
         let bench = Bench(runtime: runtime, emulator: emulator, url: url, daemon: daemon)
@@ -57,6 +71,13 @@ final class Bench: Sendable {
 
     func restartDaemon() async throws {
         await daemon.set(try Self.startDaemon(runtime: runtime, arguments: ["--attach", url]))
+    }
+
+    /// The port of `url`.
+    var port: Int {
+        get throws {
+            try #require(url.split(separator: "/").dropFirst().first?.split(separator: ":").last.flatMap { Int($0) })
+        }
     }
 
     /// Runs a verb against this bench's daemon.

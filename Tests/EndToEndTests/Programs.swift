@@ -87,9 +87,12 @@ final class Running: Sendable {
         return Programs.Result(status: end ?? .signaled(SIGKILL, dumped: false), output: output, errors: errors)
     }
 
-    /// Waits until a file of its output satisfies `condition`, woken by each write.
-    func waitForOutput(timeout: Duration = .seconds(30), _ condition: @escaping @Sendable (String) -> Bool) async throws -> String {
-        let path = outputPath
+    /// Waits until its output, or what it writes to standard error, satisfies `condition`; woken by each write.
+    @discardableResult
+    func waitForOutput(
+        errors: Bool = false, timeout: Duration = .seconds(30), _ condition: @escaping @Sendable (String) -> Bool
+    ) async throws -> String {
+        let path = errors ? errorPath : outputPath
         return try await offPool { [child] in
             let watcher = inotify_init1(Int32(IN_CLOEXEC))
             defer { close(watcher) }
@@ -121,6 +124,31 @@ final class Running: Sendable {
     private func remove() {
         unlink(outputPath)
         unlink(errorPath)
+    }
+}
+
+/// Sees a process end that is nobody's child here.
+final class Witness: Sendable {
+    let pid: Int32
+    private let descriptor: Int32
+
+    /// `pid` is alive now.
+    init(of pid: Int32) {
+        self.pid = pid
+        descriptor = clinux_pidfd_open(pid)
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    func ended(timeout: Duration = .seconds(10)) async throws {
+        try await offPool { [self] in
+            // A process that had ended before it could be watched has ended.
+            guard descriptor >= 0 else { return }
+            var file = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&file, 1, Int32(timeout.components.seconds) * 1000) == 1 else {
+                throw Timeout(what: "the end of process \(pid)", seen: "it lives")
+            }
+        }
     }
 }
 

@@ -101,12 +101,11 @@ extension EndToEndTests {
             let bench = try await Bench.start()
             let client = try bench.startUserdriver("stream", "--frames", "120", "--stats", "json")
             let device = try await bench.waitForDevice { $0.streams.contains { $0.frames > 10 } }
-            let driver = pidfd(of: device.pid)
-            defer { close(driver) }
+            let driver = Witness(of: device.pid)
             let daemon = try #require(await bench.daemonProcess)
             try daemon.child.kill(SIGKILL)
             _ = try await daemon.finish()
-            try await ended(driver)
+            try await driver.ended()
             try await bench.restartDaemon()
             let result = try await client.finish()
             #expect(result.status == .exited(status: 0), "\(result.errors)")
@@ -118,12 +117,11 @@ extension EndToEndTests {
 
         @Test func `a camera that is unplugged and plugged in again goes on for whoever watches`() async throws {
             let bench = try await Bench.start()
-            let port = try #require(bench.url.split(separator: "/").dropFirst().first?.split(separator: ":").last.flatMap { Int($0) })
             let client = try bench.startUserdriver("stream", "--frames", "120", "--stats", "json")
             try await bench.waitForDevice { $0.streams.contains { $0.frames > 10 } }
             _ = try await #require(bench.emulator).stop(SIGKILL)
             try await bench.waitForDevice { $0.state == .absent }
-            let (emulator, _) = try await Bench.startEmulator(port: port)
+            let (emulator, _) = try await Bench.startEmulator(port: bench.port)
             let result = try await client.finish()
             let facts = try result.lastLine(as: StreamFacts.self)
             #expect(result.status == .exited(status: 0), "\(result.errors)")
@@ -134,13 +132,5 @@ extension EndToEndTests {
             try await bench.stopDaemon()
         }
 
-        private func pidfd(of pid: Int32) -> Int32 { clinux_pidfd_open(pid) }
-
-        private func ended(_ pidfd: Int32) async throws {
-            try await offPool {
-                var file = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-                guard poll(&file, 1, 5000) == 1 else { throw Timeout(what: "the driver's end", seen: "it lives") }
-            }
-        }
     }
 }

@@ -9,14 +9,33 @@ final class SceneStore: Sendable {
         var height: Int
     }
 
-    private let scenes = Monitor<[Size: Scene]>([:])
+    private enum Entry {
+        case inMaking
+        case painted(Scene)
+    }
 
-    /// Painted now if it was not before.
+    private let scenes = Monitor<[Size: Entry]>([:])
+
+    /// Painted now if it was not before; if somebody is at it, it is waited for.
     func scene(width: Int, height: Int) throws(PictureError) -> Scene {
         let size = Size(width: width, height: height)
-        if let known = scenes.withLock({ $0[size] }) { return known }
-        let scene = try Scene(width: width, height: height)
-        scenes.withLock { $0[size] = scene }
-        return scene
+        let known: Scene?? = scenes.wait { scenes in
+            switch scenes[size] {
+            case .painted(let scene): return .some(scene)
+            case .inMaking: return nil
+            case nil:
+                scenes[size] = .inMaking
+                return .some(nil)
+            }
+        }
+        if let scene = known ?? nil { return scene }
+        do throws(PictureError) {
+            let scene = try Scene(width: width, height: height)
+            scenes.change { $0[size] = .painted(scene) }
+            return scene
+        } catch {
+            scenes.change { $0[size] = nil }
+            throw error
+        }
     }
 }

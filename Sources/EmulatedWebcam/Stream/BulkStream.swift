@@ -22,6 +22,8 @@ final class BulkStream: VideoStream {
 
     private var sending: Sending?
     private var next: UInt64 = 0
+    /// The first frame that the host was waiting for in vain since the last one that was sent.
+    private var awaited: UInt64?
     private var frameID = false
     private var owesEmptyPacket = false
     /// Whether anything has been fetched: then clearing the endpoint's halt means "stop".
@@ -43,14 +45,16 @@ final class BulkStream: VideoStream {
     /// Chooses the next frame: the oldest of the two that the camera holds. Returns what to answer while there is none.
     private func start(captured: UInt64, now: UInt64) -> InAnswer? {
         var number = max(next, captured > 0 ? captured - 1 : 0)
-        // A machine that draws more slowly than that sends what it has.
-        if isDrawingSlow, let late = pipeline.newestReady(from: next), late < number { number = late }
         if number > captured {
             request(number)
             return .later(at: begin(of: number))
         }
-        if !isDrawingSlow { pipeline.release(before: number) }
+        // A machine that draws too slowly, or was away for a while, sends what it has got.
+        let due = number
+        if pipeline.frame(due) == nil, let awaited, awaited < due, let late = pipeline.newestReady(in: awaited..<due) { number = late }
+        pipeline.release(before: pipeline.frame(number) == nil ? awaited ?? number : number, jobsBefore: isDrawingSlow ? next : due)
         guard let frame = pipeline.frame(number) else {
+            if awaited == nil { awaited = number }
             if !isDrawingSlow || !pipeline.knows(atLeast: next) { request(number) }
             // Its drawing thread says when it is there; a frame that can't be made is passed over in time.
             return .later(at: begin(of: number + 1))
@@ -58,6 +62,7 @@ final class BulkStream: VideoStream {
         guard let faults = takeFaults(number) else { return .later(at: nil) }
         pipeline.release(before: number)
         next = number + 1
+        awaited = nil
         if faults.contains(.stall) {
             isStalled = true
             return .stall

@@ -98,8 +98,8 @@ final class FramePipeline: Sendable {
     /// Nanoseconds that drawing a frame takes.
     var drawingTime: UInt64 { state.withLock { $0.drawingTime } }
 
-    /// The newest frame that is ready, of those from a number on.
-    func newestReady(from number: UInt64) -> UInt64? { state.withLock { $0.ready.keys.filter { $0 >= number }.max() } }
+    /// The newest frame that is ready, of those in a range.
+    func newestReady(in numbers: Range<UInt64>) -> UInt64? { state.withLock { $0.ready.keys.filter { numbers.contains($0) }.max() } }
 
     /// Asks for a frame. Without a drawing thread it is made here and now.
     func request(_ job: FrameJob) {
@@ -116,19 +116,18 @@ final class FramePipeline: Sendable {
     func frame(_ number: UInt64) -> PreparedFrame? { state.withLock { $0.ready[number] } }
 
     /// Gives frames back that nobody will send any more, and forgets what was asked for and is too late.
-    func release(before number: UInt64) {
+    func release(before number: UInt64, jobsBefore jobNumber: UInt64? = nil) {
         state.change { state in
             for (old, frame) in state.ready where old < number {
                 state.ready[old] = nil
                 state.free.append(frame)
             }
-            state.jobs.removeAll { $0.number < number }
+            state.jobs.removeAll { $0.number < jobNumber ?? number }
         }
     }
 
-    /// Ends the drawing thread, after the frame it is at.
+    /// Ends the drawing thread, after the frame it is at. Not waited for: the bus's thread has a request to answer.
     func stop() {
         state.change { $0.isEnding = true }
-        thread?.join()
     }
 }

@@ -7,6 +7,7 @@ final class IsochronousStream: VideoStream {
 
     /// The frame that is on the bus.
     private struct Sending {
+        /// The frame whose time it is. What is sent may be an earlier one that was not drawn in time.
         var number: UInt64
         var faults: Set<FaultPlan.Kind>
         var frame: PreparedFrame?
@@ -21,7 +22,9 @@ final class IsochronousStream: VideoStream {
     private var sending: Sending?
     /// The payload that fits the chosen alternate setting.
     private let payloadSize: Int
-    /// Frames that were not sent because they were not drawn in time: they do not toggle the frame identifier.
+    /// The first frame that was due and not drawn since the last one that was sent.
+    private var awaited: UInt64?
+    /// Times of a frame in which none was sent because none was drawn: they do not toggle the frame identifier.
     private var skipped: UInt64 = 0
     private(set) var isStalled = false
 
@@ -64,15 +67,22 @@ final class IsochronousStream: VideoStream {
             isStalled = true
             return false
         }
-        pipeline.release(before: number)
         if !isDrawingSlow { request(number) }
-        sending = Sending(number: number, faults: faults)
-        if let frame = pipeline.frame(number), var current = sending {
+        var current = Sending(number: number, faults: faults)
+        if let frame = pipeline.frame(number) ?? lateFrame(before: number) {
             schedule(frame, 0, &current)
-            sending = current
         }
+        // The one that is being sent stays; the others nobody will ask for any more.
+        pipeline.release(before: current.frame?.job?.number ?? awaited ?? number, jobsBefore: number)
+        if current.frame == nil, awaited == nil { awaited = number }
+        sending = current
         requestNext(after: number)
         return true
+    }
+
+    /// A machine that draws too slowly, or was away for a while, sends what it has got: the newest frame of those that were due in vain.
+    private func lateFrame(before number: UInt64) -> PreparedFrame? {
+        awaited.flatMap { $0 < number ? pipeline.newestReady(in: $0..<number) : nil }.flatMap { pipeline.frame($0) }
     }
 
     /// Spreads a frame over nine tenths of its time, or over what is left of it.
@@ -86,6 +96,9 @@ final class IsochronousStream: VideoStream {
         if slot + needed > slotsPerFrame {
             current.isSkipped = true
             skipped += 1
+            if slot > 0, awaited == nil { awaited = current.number }
+        } else {
+            awaited = nil
         }
     }
 
@@ -118,7 +131,8 @@ final class IsochronousStream: VideoStream {
 
     private func header(_ current: Sending, _ time: UInt64) -> PayloadHeader {
         PayloadHeader(
-            frameID: togglesFrameID && (current.number &- skipped) & 1 != 0, captureTime: begin(of: current.number), time: time)
+            frameID: togglesFrameID && (current.number &- skipped) & 1 != 0,
+            captureTime: begin(of: current.frame?.job?.number ?? current.number), time: time)
     }
 
     /// A header without data, while the frame is not ready.

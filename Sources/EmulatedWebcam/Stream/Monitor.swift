@@ -60,7 +60,7 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 }
 
-/// A thread that can be waited for.
+/// A thread that ends by itself.
 final class WebcamThread: Sendable {
     private final class Work: Sendable {
         let name: String
@@ -71,9 +71,9 @@ final class WebcamThread: Sendable {
         }
     }
 
-    private let handle: pthread_t?
+    /// False when the system has no thread to give.
+    let isRunning: Bool
 
-    /// `isRunning` is false when the system has no thread to give.
     init(name: String, _ body: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let work = Unmanaged.passRetained(Work(name: name, body))
@@ -86,19 +86,8 @@ final class WebcamThread: Sendable {
                 work.body()
                 return nil
             }, work.toOpaque())
-        guard status == 0 else {
-            work.release()
-            handle = nil
-            return
-        }
-        handle = thread
-    }
-
-    var isRunning: Bool { handle != nil }
-
-    /// Waits for its end; once.
-    func join() {
-        if let handle { pthread_join(handle, nil) }
+        isRunning = status == 0
+        if isRunning { pthread_detach(thread) } else { work.release() }
     }
 }
 
