@@ -66,14 +66,28 @@ extension USBIPDevice {
             serialNumber: try await string(fields.serialNumberIndex, language), busNumber: imported.record.busNumber,
             deviceNumber: imported.record.deviceNumber)
 
-        let active = try await channel.control(
-            ControlSetup(requestType: 0x80, request: StandardRequest.getConfiguration, value: 0, index: 0, length: 1), sending: [],
-            timeout: standardTimeout)
-        if active.first ?? 0 == 0, let first = DescriptorSet(parsing: descriptors).configurations.first {
+        try await configure(channel, DescriptorSet(parsing: descriptors).configurations.first)
+        return information
+    }
+
+    /// Sets the first configuration unless one is set. A device that refuses to say is given it, and one that refuses that too (a server that
+    /// configures its devices itself) is taken as it is.
+    private static func configure(_ channel: URBChannel, _ first: ConfigurationDescriptor?) async throws(USBError) {
+        do throws(USBError) {
+            let active = try await channel.control(
+                ControlSetup(requestType: 0x80, request: StandardRequest.getConfiguration, value: 0, index: 0, length: 1), sending: [],
+                timeout: standardTimeout)
+            if active.first ?? 0 != 0 { return }
+        } catch {
+            guard error.code == .stall || error.code == .timedOut else { throw error }
+        }
+        guard let first else { return }
+        do throws(USBError) {
             _ = try await channel.control(
                 ControlSetup(requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(first.value), index: 0, length: 0),
                 sending: [], timeout: standardTimeout)
+        } catch {
+            guard error.code == .stall || error.code == .timedOut else { throw error }
         }
-        return information
     }
 }
