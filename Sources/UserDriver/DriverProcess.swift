@@ -42,12 +42,18 @@ public enum DriverProcess {
         let running = RunningDriver<D>()
         Task {
             for await _ in inbox.stops.stream {
+                running.watch.withLock { $0 }?.end()
                 await running.driver.withLock { $0 }?.stop()
                 _exit(0)
             }
         }
         var starts = inbox.starts.stream.makeAsyncIterator()
         guard let (start, link, descriptor) = await starts.next() else { _exit(0) }
+        if start.transport == .usbip {
+            running.watch.withLock {
+                $0 = DeviceWatch(socket: descriptor) { link.fail("The device is gone: the server closed the connection.") }
+            }
+        }
         let driver: D
         do {
             let device = try HandedDevice.open(start, descriptor: descriptor)
@@ -87,6 +93,7 @@ public enum DriverProcess {
 
     private final class RunningDriver<D: Driver>: Sendable {
         let driver = Mutex<D?>(nil)
+        let watch = Mutex<DeviceWatch?>(nil)
     }
 
     /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for.

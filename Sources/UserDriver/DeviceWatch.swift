@@ -1,0 +1,28 @@
+// Notices that a device behind a socket has gone while nobody talks to it.
+
+import Glibc
+import Synchronization
+
+/// Watches the socket of a USB/IP server for its other end's closing. The kernel tells the supervisor when a device on this machine leaves;
+/// of one on another machine only the process that holds its socket can learn, and an idle driver reads and writes nothing.
+final class DeviceWatch: Sendable {
+    /// `POLLRDHUP`, which Swift does not import.
+    private static let peerHasClosed: Int16 = 0x2000
+    private let isOver = Atomic(false)
+
+    /// Looks at the open socket behind `socket` from now on, through a descriptor of its own. `gone` is called at most once, on a thread of its own.
+    init(socket: Int32, gone: @escaping @Sendable () -> Void) {
+        let descriptor = fcntl(socket, F_DUPFD_CLOEXEC, 0)
+        // Without a descriptor to spare the device's going is noticed at the next transfer.
+        guard descriptor >= 0 else { return }
+        _ = WorkerThread(name: "device-watch") { [self] in
+            var entry = pollfd(fd: descriptor, events: Self.peerHasClosed, revents: 0)
+            while poll(&entry, 1, -1) < 0, errno == EINTR {}
+            close(descriptor)
+            if !isOver.load(ordering: .acquiring) { gone() }
+        }
+    }
+
+    /// From here on the device is let go on purpose.
+    func end() { isOver.store(true, ordering: .releasing) }
+}
