@@ -18,6 +18,7 @@ actor WebcamDriver: Driver {
     private var record: RecoveryRecord
     private let controls: CameraControls
     private var status: StatusListener?
+    private var restoring: Task<Void, Never>?
 
     static func start(_ context: DriverContext) async throws -> WebcamDriver {
         let driver = try WebcamDriver(context)
@@ -64,8 +65,6 @@ actor WebcamDriver: Driver {
             context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
         }
         for (name, session) in streams { await session.onRequest { [weak self] in await self?.remember($0, stream: name) } }
-        if quirks.contains(.restoreControls) { await restore(try await controls.defaults()) }
-        if !record.controls.isEmpty, context.interruption != .driverRestarted { await restore(record.controls) }
         if let endpoint = function.statusEndpoint {
             let listener = StatusListener(context: context, endpoint: endpoint, function: function)
             listener.start()
@@ -78,6 +77,20 @@ actor WebcamDriver: Driver {
             let wanted = record.streams[name] ?? asked
             try await session.open(wanted, resumes: context.interruption == .deviceAbsent ? .deviceAbsent : .driverRestarted)
         }
+        restoring = Task { await restoreControls() }
+    }
+
+    /// A camera that was unplugged has forgotten its controls, and so has one behind a USB/IP server, which resets it at each import. Pictures do
+    /// not wait for this, calls do.
+    private func restoreControls() async {
+        if quirks.contains(.restoreControls) {
+            do {
+                await restore(try await controls.defaults())
+            } catch {
+                context.supervisor.log("warning", "The controls' defaults could not be read: \(error)")
+            }
+        }
+        await restore(record.controls)
     }
 
     /// Sets controls as well as the device allows: one that is refused is said and left.
@@ -117,6 +130,7 @@ actor WebcamDriver: Driver {
     func call(method: String, parameters: JSONValue) async throws -> JSONValue {
         let prefix = InterfaceDescription.camera.name + "."
         guard method.hasPrefix(prefix) else { throw CallError("NotSupported", "A webcam does not know the method \(method).") }
+        if method != prefix + "Formats" { await restoring?.value }
         switch method.dropFirst(prefix.count) {
         case "Formats": return ["formats": .array(function.streamingInterfaces.first.map(CameraCalls.formats) ?? [])]
         case "GetControls": return ["controls": .array(try await controls.all().map(CameraCalls.control))]
