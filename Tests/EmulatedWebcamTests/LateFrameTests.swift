@@ -1,0 +1,69 @@
+// A machine that draws too slowly: what it has got is sent, and nobody waits for it.
+
+import Pictures
+import Testing
+import USB
+
+@testable import EmulatedWebcam
+
+/// A camera whose drawing thread waits for the test before it makes its first frame.
+private final class SlowCamera: VideoStreamOwner {
+    private let gate = Monitor(false)
+    private let readyFrames = Monitor(0)
+    let parameters = StreamNegotiation(formats: WebcamFormat.allCases, variant: .isochronous).probed
+    private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 3072, alignment: 64)
+
+    deinit { memory.deallocate() }
+
+    func faults(from first: UInt64, through last: UInt64) -> Set<FaultPlan.Kind>? { [] }
+    func hasFault(_ kind: FaultPlan.Kind) -> Bool { false }
+    func settings(at time: UInt64) -> PictureSettings { PictureSettings() }
+
+    func pipeline() -> FramePipeline {
+        let (gate, readyFrames, parameters) = (gate, readyFrames, parameters)
+        return FramePipeline(
+            capacity: FrameMaker.capacity(parameters.mode), drawsAhead: true, log: nil, ready: { readyFrames.change { $0 += 1 } },
+            prepare: { () throws(PictureError) in
+                let _: Void? = gate.wait { $0 ? () : nil }
+                return try FrameMaker(parameters, options: EmulatedWebcamOptions(), file: nil, scenes: SceneStore(), stream: 1)
+            })
+    }
+
+    func letDraw() { gate.change { $0 = true } }
+
+    func waitForFrame() {
+        let _: Void? = readyFrames.wait { $0 > 0 ? () : nil }
+    }
+
+    /// The packets of one frame's time.
+    func packets(_ stream: IsochronousStream, of number: UInt64) -> [Packet] {
+        stride(from: stream.begin(of: number), to: stream.begin(of: number + 1), by: 125_000).compactMap { time in
+            let count = stream.packet(time: time, into: memory)
+            return count > 0 ? Packet(time: time, bytes: Array(memory[..<count])) : nil
+        }
+    }
+}
+
+@Suite struct LateFrameTests {
+    @Test func aFrameThatWasDrawnTooLateIsSentInTheNextOnesTime() {
+        let camera = SlowCamera()
+        let stream = IsochronousStream(
+            camera.parameters, packetSize: 3072, first: 0, wallClockOffset: 0, pipeline: camera.pipeline(), owner: camera)
+        for number in UInt64(0)..<5 { #expect(camera.packets(stream, of: number).allSatisfy { $0.data.isEmpty }) }
+        camera.letDraw()
+        camera.waitForFrame()
+        let packets = camera.packets(stream, of: 5)
+        #expect(packets.filter(\.isEnd).count == 1)
+        #expect(TestBus.frames(packets.filter { !$0.data.isEmpty }).compactMap { wholeNumber($0) }.count == 1)
+        stream.stop()
+    }
+
+    @Test func stoppingDoesNotWaitForAFrameInTheMaking() {
+        let camera = SlowCamera()
+        let stream = IsochronousStream(
+            camera.parameters, packetSize: 3072, first: 0, wallClockOffset: 0, pipeline: camera.pipeline(), owner: camera)
+        // It would never return: the drawing thread waits for what comes after.
+        stream.stop()
+        camera.letDraw()
+    }
+}
