@@ -71,6 +71,9 @@ final class Running: Sendable {
             ChildProcess.Plan(arguments: [name] + arguments, environment: variables, descriptors: [nil, output, errors]))
     }
 
+    /// A test that fails half-way leaves nothing behind either.
+    deinit { _ = try? child.kill(SIGKILL) }  // nobody is left to be told that it ended by itself
+
     var pid: Int32 { child.processID }
     var output: Data { FileManager.default.contents(atPath: outputPath) ?? Data() }
     var errors: String { String(decoding: FileManager.default.contents(atPath: errorPath) ?? Data(), as: UTF8.self) }
