@@ -90,7 +90,7 @@ let package = Package(
 
         // The test bench: devices in software.
         library("USBEmulation", ["USB", "USBIP", "CLinux"]),
-        library("EmulatedWebcam", ["USBEmulation", "USB", "Pictures", "CLinux"]),
+        library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "CLinux"]),
 
         // Figures against a yardstick in C.
         .target(name: "CBenchmarks"),

@@ -2,6 +2,7 @@
 
 import Glibc
 import Pictures
+import UVC
 import UserDriverClient
 
 /// A file, or standard output, that takes whole frames.
@@ -35,7 +36,7 @@ final class FrameWriter {
     }
 
     func write(_ bytes: [UInt8], of stream: StreamDescription?) throws {
-        guard isFilm else { return try put(JPEGTables.isJPEG(stream?.format) ? JPEGTables.completed(bytes) : bytes) }
+        guard isFilm else { return try put(MotionJPEG.isFormat(stream?.format) ? MotionJPEG.withHuffmanTables(bytes) : bytes) }
         guard let stream else { throw CommandFailure("The driver does not say what its frames are: they can't become a film.") }
         let form = FilmForm(format: stream.format, width: stream.width, height: stream.height)
         if film == nil {
@@ -60,9 +61,9 @@ final class FrameWriter {
     }
 }
 
-extension JPEGTables {
+extension MotionJPEG {
     /// Whether a stream's format is JPEG frame by frame.
-    static func isJPEG(_ format: String?) -> Bool { format == "mjpeg" || format == "mjpg" || format == "jpeg" }
+    static func isFormat(_ format: String?) -> Bool { format == "mjpeg" || format == "mjpg" || format == "jpeg" }
 }
 
 /// YUV4MPEG2: the file format of mjpegtools that every video program reads, frames uncompressed and planar, without conversion where it can be.
@@ -82,8 +83,8 @@ enum Film {
     /// Y, then U, then V.
     static func planes(_ frame: [UInt8], of stream: StreamDescription) throws -> [UInt8] {
         let (width, height) = (stream.width, stream.height)
-        if JPEGTables.isJPEG(stream.format) {
-            let picture = try Picture(jpeg: JPEGTables.completed(frame))
+        if MotionJPEG.isFormat(stream.format) {
+            let picture = try Picture(jpeg: MotionJPEG.withHuffmanTables(frame))
             guard picture.width == width, picture.height == height else {
                 throw CommandFailure("A frame has \(picture.width)x\(picture.height) pixels, and the stream \(width)x\(height).")
             }

@@ -4,6 +4,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import Pictures
+import UVC
 import UserDriverClient
 
 struct SnapCommand: ParsableCommand {
@@ -123,8 +124,8 @@ enum PictureOfFrame {
     /// A frame as a picture's file.
     static func encode(_ bytes: [UInt8], stream: StreamDescription?, as kind: PictureFileFormat) throws -> [UInt8] {
         guard let stream else { throw CommandFailure("The driver does not say what its frames are.") }
-        if JPEGTables.isJPEG(stream.format) {
-            let complete = JPEGTables.completed(bytes)
+        if MotionJPEG.isFormat(stream.format) {
+            let complete = MotionJPEG.withHuffmanTables(bytes)
             // Decoded in any case: what is written is a picture, not just bytes that begin like one.
             let picture = try Picture(jpeg: complete)
             if case .jpeg = kind { return complete }

@@ -132,27 +132,6 @@ func meanDifference(_ a: Picture, _ b: Picture) -> Double {
         #expect(try Picture(png: png).pixels == [255, 255, 255])
     }
 
-    @Test func missingHuffmanTablesAreAdded() throws {
-        let complete = try testPicture().encoded(as: .jpeg(quality: 80))
-        #expect(JPEGTables.completed(complete) == complete)
-        // Leave every DHT segment out, as cameras do.
-        var abbreviated = Array(complete.prefix(2))
-        var position = 2
-        var tables: [UInt8] = []
-        while complete[position + 1] != 0xda {
-            let length = 2 + Int(complete[position + 2]) << 8 + Int(complete[position + 3])
-            let segment = complete[position..<position + length]
-            if complete[position + 1] == 0xc4 { tables += segment.dropFirst(4) } else { abbreviated += segment }
-            position += length
-        }
-        abbreviated += complete[position...]
-        #expect(!tables.isEmpty)
-        #expect(JPEGTables.standardTables.count == 4 + tables.count)
-        let completed = JPEGTables.completed(abbreviated)
-        #expect(try Picture(jpeg: completed) == Picture(jpeg: complete))
-        for count in 0..<200 { _ = JPEGTables.completed(Array(abbreviated.prefix(count))) }
-    }
-
     @Test func filesThatAreNotThereAreNamed() {
         #expect { try Picture(contentsOf: "/nonexistent/picture.png") } throws: { error in
             "\(error)".contains("/nonexistent/picture.png") && "\(error)".contains("No such file")

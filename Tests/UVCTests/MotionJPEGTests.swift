@@ -34,6 +34,12 @@ import UVC
         #expect(MotionJPEG.withHuffmanTables(complete) == complete)
     }
 
+    @Test func framesThatAreCutOffAnywhereAreHarmless() {
+        for bytes in [bare, MotionJPEG.withHuffmanTables(bare)] {
+            for count in bytes.indices { #expect(MotionJPEG.withHuffmanTables(Array(bytes.prefix(count))).count <= count + 420) }
+        }
+    }
+
     @Test(
         arguments: [
             [], [0xff], [0xff, 0xd8], [0xff, 0xd8, 0xff], [0xff, 0xd8, 0xff, 0xda], [1, 2, 3, 4, 5, 6], [0xff, 0xd8, 0xff, 0xdb, 0, 0],

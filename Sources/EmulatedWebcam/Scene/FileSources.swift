@@ -1,6 +1,7 @@
 // The user's own pictures in place of the scene: a still, JPEGs one after another, or a Y4M film.
 
 import Pictures
+import UVC
 
 enum FileSources {
     /// Opens a picture, MJPEG or Y4M file, told apart by its first bytes, for frames of a size.
@@ -11,7 +12,7 @@ enum FileSources {
             let parts = try MotionJPEGFile.split(bytes, name: path)
             if parts.count > 1 {
                 // The first frame is decoded here, so that a file of nonsense is refused before there is a camera.
-                _ = try Picture(jpeg: JPEGTables.completed(Array(bytes[parts[0]])), acceptingDamage: true)
+                _ = try Picture(jpeg: MotionJPEG.withHuffmanTables(Array(bytes[parts[0]])), acceptingDamage: true)
                 return .jpegs(bytes, parts)
             }
         }
@@ -65,7 +66,7 @@ private final class MotionJPEGSource: PictureSource, @unchecked Sendable {
     }
 
     func draw(number: UInt64, seconds: Double, on planes: borrowing YUV422Planes) throws(PictureError) {
-        let part = JPEGTables.completed(Array(bytes[parts[Int(number % UInt64(parts.count))]]))
+        let part = MotionJPEG.withHuffmanTables(Array(bytes[parts[Int(number % UInt64(parts.count))]]))
         let picture = try part.withUnsafeBufferPointer { buffer throws(PictureError) in
             try decoder.decode(buffer, acceptingDamage: true)
         }
