@@ -36,7 +36,7 @@ func tests(
 let package = Package(
     name: "UserDriver",
     products: [
-        .library(name: "UserDriver", targets: ["UserDriver", "USB", "UVC"]),
+        .library(name: "UserDriver", targets: ["UserDriver", "USB", "UVC", "Threads"]),
         .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
         .library(name: "USBEmulation", targets: ["USBEmulation"]),
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),
@@ -54,6 +54,7 @@ let package = Package(
         .systemLibrary(
             name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
         .target(name: "CLinux"),
+        library("Threads", ["CLinux"]),
         .systemLibrary(
             name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
@@ -62,8 +63,8 @@ let package = Package(
         // USB core, its backends, the class protocols.
         library("USB"),
         library("USBIP", ["USB"]),
-        library("LibUSBHost", ["USB", "CLibUSB", "CLinux"]),
-        library("USBIPHost", ["USB", "USBIP", "CLinux"]),
+        library("LibUSBHost", ["USB", "CLibUSB", "Threads", "CLinux"]),
+        library("USBIPHost", ["USB", "USBIP", "Threads", "CLinux"]),
         library("UVC", ["USB"]),
 
         // What processes share: messages, frames, children.
@@ -72,25 +73,25 @@ let package = Package(
         library("Spawn", ["CLinux"]),
 
         // Drivers, and who looks after them.
-        library("UserDriver", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "CLinux"]),
-        executable("webcam-driver", ["UserDriver", "UVC"], exclude: ["driver.yaml"]),
+        library("UserDriver", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
+        executable("webcam-driver", ["UserDriver", "UVC", "Threads"], exclude: ["driver.yaml"]),
         library(
-            "Supervisor", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "CLinux", log, yaml]),
-        executable("userdriverd", ["Supervisor", log, lifecycle, signals, arguments]),
+            "Supervisor", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log, yaml]),
+        executable("userdriverd", ["Supervisor", "Threads", log, lifecycle, signals, arguments]),
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
-        library("UserDriverClient", ["Wire", "FrameRing", "CLinux"]),
+        library("UserDriverClient", ["Wire", "FrameRing", "Threads", "CLinux"]),
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "CLinux",
-                arguments,
+                "UserDriverClient", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads",
+                "CLinux", arguments,
             ]),
 
         // The test bench: devices in software.
-        library("USBEmulation", ["USB", "USBIP", "CLinux"]),
-        library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "CLinux"]),
+        library("USBEmulation", ["USB", "USBIP", "Threads", "CLinux"]),
+        library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
 
         // Figures against a yardstick in C.
         .target(name: "CBenchmarks"),
@@ -98,18 +99,19 @@ let package = Package(
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire"], path: "Sources/Fuzz"),
+        tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("UVC", ["USB"]),
         tests("Pictures"),
-        tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures"]),
-        tests("Spawn", ["CLinux"]),
+        tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
+        tests("Spawn", ["Threads", "CLinux"]),
         // A driver that misbehaves as it is told, for the supervisor's tests.
         executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
         tests("Supervisor", ["test-driver", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
-        tests("FrameRing", ["CLinux"]),
+        tests("FrameRing", ["Threads", "CLinux"]),
         .target(
-            name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "CLinux"], path: "Tests/FakeDaemon",
+            name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Threads", "CLinux"], path: "Tests/FakeDaemon",
             swiftSettings: swiftSettings),
         tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
         tests(
@@ -117,7 +119,7 @@ let package = Package(
             ["FakeDaemon", "UserDriverClient", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
             exclude: ["Snapshots"]),
         executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
-        tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "CLinux"]),
+        tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
         tests("USBIP", ["USB"]),
         tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
         .testTarget(

@@ -92,7 +92,6 @@ static int clinux_note_object(struct dl_phdr_info *info, size_t size, void *data
     return 0;
 }
 
-/// Gives the calling thread a stack of its own for signal handlers, so that a stack overflow can be told. Never freed: call once a thread.
 void clinux_use_alternate_stack(void) {
     stack_t stack;
     memset(&stack, 0, sizeof stack);
@@ -101,7 +100,13 @@ void clinux_use_alternate_stack(void) {
     if (stack.ss_sp != MAP_FAILED) sigaltstack(&stack, NULL);
 }
 
-/// From now on fatal signals leave their last words in `page` (at least `sizeof(struct clinux_last_words)` bytes, shared).
+void clinux_release_alternate_stack(void) {
+    stack_t none, old;
+    memset(&none, 0, sizeof none);
+    none.ss_flags = SS_DISABLE;
+    if (sigaltstack(&none, &old) == 0 && !(old.ss_flags & SS_DISABLE)) munmap(old.ss_sp, old.ss_size);
+}
+
 void clinux_install_last_words(void *page) {
     struct clinux_last_words *words = (struct clinux_last_words *)page;
     memset(words, 0, sizeof *words);

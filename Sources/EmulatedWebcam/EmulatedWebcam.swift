@@ -1,6 +1,7 @@
 // The emulated camera: a USB video device in software.
 
 import CLinux
+import Glibc
 import Pictures
 public import USB
 public import USBEmulation
@@ -98,7 +99,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
             prepare: { () throws(PictureError) in try FrameMaker(parameters, options: options, file: file, scenes: scenes, stream: stream) }
         )
         let first = now + UInt64(options.startupMilliseconds) * 1_000_000
-        let offset = wallClockOffset ?? wallClockNanoseconds() &- clinux_monotonic_ns()
+        let offset = wallClockOffset ?? Self.wallClock() &- clinux_monotonic_ns()
         switch options.variant {
         case .isochronous:
             isochronous = IsochronousStream(
@@ -216,6 +217,15 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         case WebcamInterface.streamingEndpoint: return bulk?.data(now: now, into: buffer) ?? .later(at: nil)
         default: return .stall
         }
+    }
+}
+
+extension EmulatedWebcam {
+    /// CLOCK_REALTIME in nanoseconds since 1970.
+    private static func wallClock() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }
 

@@ -1,4 +1,5 @@
 // An endpoint's transfers in the order of their submission: the event thread marks them done, the queue's owner takes the first.
+import Threads
 import USB
 
 final class CompletionLine: Sendable {
@@ -13,7 +14,7 @@ final class CompletionLine: Sendable {
         var wakes: UInt64 = 0
     }
 
-    private let monitor = Monitor(State())
+    private let monitor = Monitored(State())
 
     var count: Int { monitor.withLock { $0.entries.count } }
 

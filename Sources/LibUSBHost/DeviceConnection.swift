@@ -3,6 +3,7 @@ import CLibUSB
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 import USB
 
 final class DeviceConnection: @unchecked Sendable {
@@ -25,7 +26,7 @@ final class DeviceConnection: @unchecked Sendable {
         var lines: [EndpointAddress: CompletionLine] = [:]
     }
 
-    private let monitor: Monitor<State>
+    private let monitor: Monitored<State>
 
     /// Takes `descriptor` over when it succeeds.
     init(wrapping descriptor: Int32, context: LibUSBContext) throws(USBError) {
@@ -38,7 +39,7 @@ final class DeviceConnection: @unchecked Sendable {
         }
         self.context = context
         self.descriptor = descriptor
-        monitor = Monitor(State(handle: handle))
+        monitor = Monitored(State(handle: handle))
     }
 
     // MARK: Calls on the handle

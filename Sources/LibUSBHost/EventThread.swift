@@ -1,15 +1,15 @@
 // The thread that handles a libusb context's events, and ends the context when it is told to stop.
 import CLibUSB
-import CLinux
 import Glibc
 import Synchronization
+import Threads
 import USB
 
 final class EventThread: @unchecked Sendable {
     // Sendable: libusb's contexts may be used from every thread; `thread` is written before anybody else holds this object.
     private let context: OpaquePointer
     private let stopping = Atomic<Bool>(false)
-    private var thread = pthread_t()
+    private var thread: WorkerThread?
     /// What callbacks point to without owning it.
     private let kept: AnyObject
 
@@ -17,36 +17,25 @@ final class EventThread: @unchecked Sendable {
     init(context: OpaquePointer, keeping kept: AnyObject) throws(USBError) {
         self.context = context
         self.kept = kept
-        // Signals are for the program's own threads.
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        let result = pthread_create(
-            &thread, nil,
-            { raw in
-                Unmanaged<EventThread>.fromOpaque(raw!).takeRetainedValue().run()
-                return nil
-            }, Unmanaged.passRetained(self).toOpaque())
-        pthread_sigmask(SIG_SETMASK, &before, nil)
-        guard result == 0 else {
-            Unmanaged.passUnretained(self).release()
+        do throws(WorkerThread.StartFailure) {
+            // Signals are for the program's own threads.
+            thread = try WorkerThread(name: "libusb-events", takesSignals: false) { self.run() }
+        } catch {
             libusb_exit(context)
-            throw USBError(errno: result, operation: "pthread_create")
+            throw USBError(errno: error.number, operation: "pthread_create")
         }
     }
 
-    var isCurrent: Bool { pthread_equal(thread, pthread_self()) != 0 }
+    var isCurrent: Bool { thread?.isCurrent ?? false }
 
     /// Stops the thread and waits for its end, but for the case that it is this very thread.
     func stop() {
         stopping.store(true, ordering: .releasing)
         libusb_interrupt_event_handler(context)
-        if isCurrent { pthread_detach(thread) } else { pthread_join(thread, nil) }
+        if !isCurrent { thread?.join() }
     }
 
     private func run() {
-        clinux_set_name("libusb-events")
         while !stopping.load(ordering: .acquiring) {
             // libusb has a timer of its own for time-outs, so that this one only ends a wait in which nothing happened at all.
             var longest = timeval(tv_sec: 3600, tv_usec: 0)

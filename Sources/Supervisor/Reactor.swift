@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 
 /// Everything that the supervisor does runs on the reactor's thread, and nothing there ever waits for anybody.
 @globalActor
@@ -59,21 +60,15 @@ final class Reactor: SerialExecutor, @unchecked Sendable {
         precondition(epoll >= 0 && wake >= 0 && timer >= 0, "a process that can't have three descriptors can't supervise")
         control(EPOLL_CTL_ADD, wake, .readable, Self.wakeToken)
         control(EPOLL_CTL_ADD, timer, .readable, Self.timerToken)
-        var thread = pthread_t()
-        let created = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                let reactor = Unmanaged<Reactor>.fromOpaque(argument).takeUnretainedValue()
-                reactor.thread.withLock { $0 = pthread_self() }
-                clinux_set_name("supervisor")
-                // Signals are for other threads.
-                var all = sigset_t()
-                sigfillset(&all)
-                pthread_sigmask(SIG_SETMASK, &all, nil)
-                reactor.loop()
-            }, Unmanaged.passRetained(self).toOpaque())
-        precondition(created == 0, "pthread_create failed with errno \(created)")
+        do throws(WorkerThread.StartFailure) {
+            // Signals are for other threads.
+            _ = try WorkerThread(name: "supervisor", takesSignals: false) { [self] in
+                thread.withLock { $0 = pthread_self() }
+                loop()
+            }
+        } catch {
+            preconditionFailure("a process that can't have a thread can't supervise: \(error)")
+        }
     }
 
     // MARK: The executor

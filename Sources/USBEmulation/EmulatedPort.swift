@@ -1,6 +1,7 @@
 // A device with the name it is offered under.
 
 import Synchronization
+import Threads
 import USB
 import USBIP
 
@@ -13,7 +14,7 @@ final class EmulatedPort: Sendable {
     let parsed: DescriptorSet
     let record: DeviceRecord
     let signal = PortSignal()
-    private let thread = Mutex<BusThread?>(nil)
+    private let thread = Mutex<WorkerThread?>(nil)
 
     init(busID: String, number: Int, device: any EmulatedDevice) {
         self.busID = busID
@@ -41,9 +42,9 @@ final class EmulatedPort: Sendable {
     }
 
     /// Starts the engine of a connection that was claimed; the one before has ended, or is about to.
-    func run(_ engine: @escaping @Sendable () -> Void) throws(BusThread.StartFailure) {
+    func run(_ engine: @escaping @Sendable () -> Void) throws(WorkerThread.StartFailure) {
         join()
-        let started = try BusThread(name: "usb \(busID)", engine)
+        let started = try WorkerThread(name: "usb \(busID)", engine)
         thread.withLock { $0 = started }
     }
 

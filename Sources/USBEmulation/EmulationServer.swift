@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 public import USB
 
 /// Offers emulated devices over USB/IP 1.1.1 (TCP): Linux's `usbip attach` and `USBIPHost` import them.
@@ -20,7 +21,7 @@ public final class EmulationServer: Sendable {
 
     private struct Running {
         var listener: Listener
-        var thread: BusThread
+        var thread: WorkerThread
     }
 
     private let ports: [EmulatedPort]
@@ -67,8 +68,8 @@ public final class EmulationServer: Sendable {
         let listener = Listener(socket: socket, ports: ports, lateness: lateness, log: log)
         let result = running.withLock { state -> Int32? in
             precondition(state == nil, "the server runs already")
-            do throws(BusThread.StartFailure) {
-                state = Running(listener: listener, thread: try BusThread(name: "usbip listen") { listener.run() })
+            do throws(WorkerThread.StartFailure) {
+                state = Running(listener: listener, thread: try WorkerThread(name: "usbip listen") { listener.run() })
                 return nil
             } catch { return error.number }
         }

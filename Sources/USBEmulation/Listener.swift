@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 import USBIP
 
 /// Accepts connections and answers the one request that each begins with. A slow or silent client holds up nobody else.
@@ -101,7 +102,7 @@ final class Listener: Sendable {
             let log = log
             connection.answer(OperationHeader(.replyImport).bytes + port.record.bytes) { socket in
                 guard let socket else { return port.signal.release() }
-                do throws(BusThread.StartFailure) {
+                do throws(WorkerThread.StartFailure) {
                     try port.run {
                         BusEngine(port: port, socket: socket, lateness: lateness, log: log).run()
                         port.signal.release()

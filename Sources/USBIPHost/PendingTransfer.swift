@@ -1,5 +1,6 @@
 // A transfer between its submission and its reply.
 
+import Threads
 import USB
 
 /// Everything but the constants is guarded by the channel's monitor; the buffer's bytes belong to the reader while the reply is read.

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Threads
 import USB
 import USBIP
 
@@ -89,13 +90,15 @@ func onThread<Value: Sendable>(
     _ name: String, _ body: @escaping @Sendable () throws(USBError) -> Value
 ) async throws(USBError) -> Value {
     let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Value, USBError>, Never>) in
-        do throws(USBError) {
-            _ = try HostThread(name: name, isDetached: true) {
+        do throws(WorkerThread.StartFailure) {
+            _ = try WorkerThread(name: name) {
                 do throws(USBError) { continuation.resume(returning: .success(try body())) } catch {
                     continuation.resume(returning: .failure(error))
                 }
             }
-        } catch { continuation.resume(returning: .failure(error)) }
+        } catch {
+            continuation.resume(returning: .failure(USBError(.connection, operation: "pthread_create", detail: errorText(error.number))))
+        }
     }
     return try result.get()
 }

@@ -1,6 +1,7 @@
 // Control transfers: awaited, with a time-out and cancellation.
 
 import CLinux
+import Threads
 import USB
 import USBIP
 

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Threads
 import USB
 import USBIP
 
@@ -28,7 +29,7 @@ final class URBChannel: @unchecked Sendable {
     private(set) var failure: USBError?
     private var isStopping = false
     private var isClosed = false
-    private var reader: HostThread?
+    private var reader: WorkerThread?
 
     /// Owns the socket, also when it throws.
     init(socket: Int32, deviceID: UInt32) throws(USBError) {
@@ -39,12 +40,12 @@ final class URBChannel: @unchecked Sendable {
             Glibc.close(socket)
             throw USBError(.connection, operation: "eventfd", detail: errorText(-wake))
         }
-        do throws(USBError) {
+        do throws(WorkerThread.StartFailure) {
             let reader = URBReader(channel: self)
-            self.reader = try HostThread(name: "usbip \(deviceID)") { reader.run() }
+            self.reader = try WorkerThread(name: "usbip \(deviceID)") { reader.run() }
         } catch {
             Glibc.close(socket)
-            throw error
+            throw USBError(.connection, operation: "pthread_create", detail: errorText(error.number))
         }
     }
 

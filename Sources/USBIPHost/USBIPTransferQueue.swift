@@ -2,6 +2,7 @@
 
 import CLinux
 import Synchronization
+import Threads
 import USB
 import USBIP
 

@@ -2,6 +2,7 @@
 
 import Glibc
 import Synchronization
+import Threads
 
 /// Watches the socket of a USB/IP server for its other end's closing. The kernel tells the supervisor when a device on this machine leaves;
 /// of one on another machine only the process that holds its socket can learn, and an idle driver reads and writes nothing.
@@ -13,13 +14,17 @@ final class DeviceWatch: Sendable {
     /// Looks at the open socket behind `socket` from now on, through a descriptor of its own. `gone` is called at most once, on a thread of its own.
     init(socket: Int32, gone: @escaping @Sendable () -> Void) {
         let descriptor = fcntl(socket, F_DUPFD_CLOEXEC, 0)
-        // Without a descriptor to spare the device's going is noticed at the next transfer.
+        // Without a descriptor or a thread to spare the device's going is noticed at the next transfer.
         guard descriptor >= 0 else { return }
-        _ = WorkerThread(name: "device-watch") { [self] in
-            var entry = pollfd(fd: descriptor, events: Self.peerHasClosed, revents: 0)
-            while poll(&entry, 1, -1) < 0, errno == EINTR {}
+        do throws(WorkerThread.StartFailure) {
+            _ = try WorkerThread(name: "device-watch") { [self] in
+                var entry = pollfd(fd: descriptor, events: Self.peerHasClosed, revents: 0)
+                while poll(&entry, 1, -1) < 0, errno == EINTR {}
+                close(descriptor)
+                if !isOver.load(ordering: .acquiring) { gone() }
+            }
+        } catch {
             close(descriptor)
-            if !isOver.load(ordering: .acquiring) { gone() }
         }
     }
 

@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 
 enum Awaited {
     private final class Outcome: Sendable {
@@ -49,44 +50,22 @@ enum Interrupt {
     /// Calls `stop` at the first such signal; the second ends the process at once. Call it before other threads are started.
     static func onFirst(_ stop: @escaping @Sendable () -> Void) throws(CommandFailure) {
         let descriptor = try descriptor()
-        OwnThread.start("interrupts") {
-            var count = 0
-            while true {
-                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                guard poll(&entry, 1, -1) >= 0 || errno == EINTR else { return }
-                guard take(descriptor) != nil else { continue }
-                count += 1
-                if count > 1 { _exit(ExitStatus.failed) }
-                stop()
-            }
-        }
-    }
-}
-
-/// Threads of the command's own, which may block.
-enum OwnThread {
-    private final class Body: Sendable {
-        let name: String
-        let work: @Sendable () -> Void
-        init(name: String, work: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.work = work
+        do throws(WorkerThread.StartFailure) {
+            _ = try WorkerThread(name: "interrupts") { pass(descriptor, on: stop) }
+        } catch {
+            throw CommandFailure("Signals can't be waited for: \(error)")
         }
     }
 
-    static func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        let body = Unmanaged.passRetained(Body(name: name, work: work))
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                clinux_set_name(body.name)
-                body.work()
-                return nil
-            }, body.toOpaque())
-        precondition(result == 0, "pthread_create failed with errno \(result)")
-        pthread_detach(thread)
+    private static func pass(_ descriptor: Int32, on stop: () -> Void) {
+        var count = 0
+        while true {
+            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, -1) >= 0 || errno == EINTR else { return }
+            guard take(descriptor) != nil else { continue }
+            count += 1
+            if count > 1 { _exit(ExitStatus.failed) }
+            stop()
+        }
     }
 }

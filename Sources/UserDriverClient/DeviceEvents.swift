@@ -27,13 +27,13 @@ public struct DeviceEvents: AsyncSequence, Sendable {
     public func makeAsyncIterator() -> Iterator { Iterator(base: stream.makeAsyncIterator()) }
 
     /// Over a connection on which `Events` was called.
-    init(connection: DaemonConnection) {
+    init(connection: DaemonConnection) throws(ClientError) {
         // A reader that lags a thousand events behind loses the oldest: nobody reads that far back, and memory stays bounded.
         let (stream, continuation) = AsyncThrowingStream.makeStream(
             of: DeviceEvent.self, bufferingPolicy: .bufferingNewest(1000))
         self.stream = stream
         continuation.onTermination = { _ in connection.stop() }
-        ClientThread.start("userdriver-news") {
+        try ClientThread.start("userdriver-news") {
             do throws(ClientError) {
                 while true {
                     let (reply, descriptors) = try connection.receive()

@@ -57,12 +57,20 @@ final class FramePump: Sendable {
                 }
                 switch start {
                 case nil: continuation.resume(returning: nil)
-                case true?: ClientThread.start("userdriver-pump") { self.run() }
+                case true?: begin()
                 case false?: demand.ring()
                 }
             }
         } onCancel: {
             stop()
+        }
+    }
+
+    private func begin() {
+        do throws(ClientError) {
+            try ClientThread.start("userdriver-pump") { self.run() }
+        } catch {
+            finish(.failure(error))
         }
     }
 

@@ -52,7 +52,7 @@ public final class FrameStream: Sendable {
         deviceID = watch.opening.device
         let ring = watch.opening.ring
         position = Mutex(Position(ring: ring, sequence: ring?.reader.newestSequence ?? 0))
-        watch.start()
+        try watch.start()
     }
 
     deinit { watch.stop() }

@@ -137,8 +137,8 @@ final class StreamWatch: Sendable {
     }
 
     /// Begins to pass on news. Once only.
-    func start() {
-        ClientThread.start("userdriver-watch") { self.run() }
+    func start() throws(ClientError) {
+        try ClientThread.start("userdriver-watch") { self.run() }
     }
 
     func stop() {

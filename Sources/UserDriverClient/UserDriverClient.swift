@@ -70,7 +70,7 @@ public struct UserDriverClient: Sendable {
             let connection = try DaemonConnection(directory)
             cancellation.enter(connection)
             try connection.send("\(InterfaceDescription.management.name).Events", .object([:]), more: true)
-            return DeviceEvents(connection: connection)
+            return try DeviceEvents(connection: connection)
         }
     }
 

@@ -4,6 +4,7 @@ import Dispatch
 import Glibc
 import Logging
 import Synchronization
+import Threads
 
 /// Lines on their way to standard error. When nobody reads them, the oldest go, and how many is said.
 final class LogQueue: Sendable {
@@ -19,16 +20,11 @@ final class LogQueue: Sendable {
     private let idle = DispatchSemaphore(value: 0)
 
     init() {
-        var thread = pthread_t()
-        let created = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<LogQueue>.fromOpaque(argument).takeUnretainedValue().run()
-                return nil
-            }, Unmanaged.passRetained(self).toOpaque())
-        precondition(created == 0, "pthread_create failed with errno \(created)")
-        pthread_detach(thread)
+        do throws(WorkerThread.StartFailure) {
+            _ = try WorkerThread(name: "log") { [self] in run() }
+        } catch {
+            preconditionFailure("a process that can't have a thread can't serve: \(error)")
+        }
     }
 
     func append(_ line: String) {

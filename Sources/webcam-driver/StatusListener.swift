@@ -1,5 +1,6 @@
 // The status endpoint: what the camera says by itself, passed on to whoever watches.
 
+import Threads
 import USB
 import UVC
 import UserDriver
@@ -19,17 +20,23 @@ final class StatusListener: Sendable {
     }
 
     func start() {
-        _ = WorkerThread(name: "status") { [self] in
-            do throws(USBError) {
-                let queue = try context.device.transferQueue(endpoint: endpoint.address, type: .interrupt)
-                stopping.whenSet { queue.cancelAll() }
-                try queue.submit(IdleTransfer(buffer: queue.makeBuffer(count: min(max(endpoint.maxPacketSize, 1), 1024))))
-                try listen(queue)
-            } catch {
-                // The stream's thread says it when the device is gone; without a status endpoint a camera still is a camera.
-                guard !stopping.isSet, error.code != .noDevice, error.code != .connection else { return }
-                context.supervisor.log("notice", "The status endpoint is not read any more: \(error)")
-            }
+        do throws(WorkerThread.StartFailure) {
+            _ = try WorkerThread(name: "status") { [self] in run() }
+        } catch {
+            context.supervisor.log("notice", "The status endpoint is not read: \(error)")
+        }
+    }
+
+    private func run() {
+        do throws(USBError) {
+            let queue = try context.device.transferQueue(endpoint: endpoint.address, type: .interrupt)
+            stopping.whenSet { queue.cancelAll() }
+            try queue.submit(IdleTransfer(buffer: queue.makeBuffer(count: min(max(endpoint.maxPacketSize, 1), 1024))))
+            try listen(queue)
+        } catch {
+            // The stream's thread says it when the device is gone; without a status endpoint a camera still is a camera.
+            guard !stopping.isSet, error.code != .noDevice, error.code != .connection else { return }
+            context.supervisor.log("notice", "The status endpoint is not read any more: \(error)")
         }
     }
 

@@ -3,6 +3,7 @@
 import CLinux
 import FrameRing
 import Synchronization
+import Threads
 import USB
 import UVC
 import UserDriver
@@ -98,13 +99,17 @@ final class VideoStream: Sendable {
 
     /// Starts the thread. `ended` is called once, on that thread, when the stream is over; the endpoint's queue is empty then.
     func start(_ ended: @escaping @Sendable (End) -> Void) {
-        thread.withLock {
-            $0 = WorkerThread(name: "stream") { [self] in
+        do throws(WorkerThread.StartFailure) {
+            let started = try WorkerThread(name: "stream") { [self] in
                 progress.setStreaming(true)
                 let end = run()
                 progress.setStreaming(false)
                 ended(end)
             }
+            thread.withLock { $0 = started }
+        } catch {
+            // The supervisor starts another one.
+            preconditionFailure("a driver that can't have a thread can't stream: \(error)")
         }
     }
 

@@ -2,14 +2,15 @@
 
 import Pictures
 import Testing
+import Threads
 import USB
 
 @testable import EmulatedWebcam
 
 /// A camera whose drawing thread waits for the test before it makes its first frame.
 private final class SlowCamera: VideoStreamOwner {
-    private let gate = Monitor(false)
-    private let readyFrames = Monitor(0)
+    private let gate = Monitored(false)
+    private let readyFrames = Monitored(0)
     let parameters = StreamNegotiation(formats: WebcamFormat.allCases, variant: .isochronous).probed
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 3072, alignment: 64)
 

@@ -1,6 +1,7 @@
 // A host that does what it wants with an emulated camera, in made-up time.
 
 import Pictures
+import Threads
 import USB
 import USBEmulation
 
@@ -8,7 +9,7 @@ import USBEmulation
 
 /// What a camera told its engine.
 final class RecordedSignal: EmulationSignal {
-    private let events = Monitor<[String]>([])
+    private let events = Monitored<[String]>([])
     func ready(endpoint: EndpointAddress) { events.change { $0.append("ready \(endpoint)") } }
     func unplug() { events.change { $0.append("unplug") } }
     func plug() { events.change { $0.append("plug") } }

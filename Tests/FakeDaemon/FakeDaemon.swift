@@ -4,6 +4,7 @@ import CLinux
 public import FrameRing
 import Glibc
 import Synchronization
+import Threads
 public import UserDriverClient
 public import Wire
 
@@ -157,20 +158,11 @@ public func news(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, me
 }
 
 public enum TestThread {
-    private final class Body: Sendable {
-        let work: @Sendable () -> Void
-        init(_ work: @escaping @Sendable () -> Void) { self.work = work }
-    }
-
     public static func start(_ work: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        let body = Unmanaged.passRetained(Body(work))
-        pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().work()
-                return nil
-            }, body.toOpaque())
-        pthread_detach(thread)
+        do throws(WorkerThread.StartFailure) {
+            _ = try WorkerThread(name: "test", work)
+        } catch {
+            preconditionFailure("a test needs its threads: \(error)")
+        }
     }
 }

@@ -2,6 +2,7 @@
 import FrameRing
 import Glibc
 import Testing
+import Threads
 
 struct RingFixture {
     let geometry: FrameRingGeometry
@@ -55,23 +56,13 @@ extension FrameRingReader {
 
 /// Runs each closure on a thread of its own and waits for all.
 func onThreads(_ bodies: [@Sendable () -> Void]) {
-    final class Box: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    do throws(WorkerThread.StartFailure) {
+        var threads: [WorkerThread] = []
+        for body in bodies { threads.append(try WorkerThread(name: "test", body)) }
+        for thread in threads { thread.join() }
+    } catch {
+        preconditionFailure("a test needs its threads: \(error)")
     }
-    let threads = bodies.map { body in
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(Box(body))
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body() }
-                return nil
-            }, box.toOpaque())
-        precondition(result == 0, "a thread can be made")
-        return thread
-    }
-    for thread in threads { pthread_join(thread, nil) }
 }
 
 /// SplitMix64.

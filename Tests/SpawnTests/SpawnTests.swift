@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import Spawn
 import Testing
+import Threads
 
 /// Runs a program of the system with its output caught.
 private func run(
@@ -95,24 +96,11 @@ private func run(
         let writeEnd = ends[1]
         let keptOpen = ends[0]
         nonisolated(unsafe) var child: ChildProcess?  // written by the thread, read after it was joined
-        func onThread(_ work: @escaping () -> Void) {
-            final class Box {
-                let work: () -> Void
-                init(_ work: @escaping () -> Void) { self.work = work }
-            }
-            var thread = pthread_t()
-            pthread_create(
-                &thread, nil,
-                { argument in
-                    Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue().work()
-                    return nil
-                }, Unmanaged.passRetained(Box(work)).toOpaque())
-            pthread_join(thread, nil)
-        }
-        onThread {
+        let thread = try WorkerThread(name: "spawner") {
             child = try? ChildProcess(
                 path: path, ChildProcess.Plan(arguments: ["cat"], descriptors: [keptOpen, nil, nil], deathSignal: SIGKILL))
         }
+        thread.join()
         let end = try #require(child).wait(timeout: .seconds(20))
         #expect(end == .signaled(SIGKILL, dumped: false))
         close(writeEnd)

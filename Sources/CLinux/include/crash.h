@@ -22,8 +22,11 @@ struct clinux_last_words {
     } objects[CLINUX_CRASH_OBJECTS];
 };
 
-/// Gives the calling thread a stack of its own for signal handlers, so that a stack overflow can be told. Never freed: call once a thread.
+/// Gives the calling thread a stack of its own for signal handlers, so that a stack overflow can be told. Call once a thread.
 void clinux_use_alternate_stack(void);
+
+/// Gives it back, at the thread's end.
+void clinux_release_alternate_stack(void);
 
 /// From now on fatal signals leave their last words in `page` (at least `sizeof(struct clinux_last_words)` bytes, shared).
 void clinux_install_last_words(void *page);

@@ -1,6 +1,7 @@
 // Scenes that were painted: a stream that starts again at the same size starts at once.
 
 import Pictures
+import Threads
 
 /// The scenes of one camera, by size. A few megabytes each, five at most.
 final class SceneStore: Sendable {
@@ -14,7 +15,7 @@ final class SceneStore: Sendable {
         case painted(Scene)
     }
 
-    private let scenes = Monitor<[Size: Entry]>([:])
+    private let scenes = Monitored<[Size: Entry]>([:])
 
     /// Painted now if it was not before; if somebody is at it, it is waited for.
     func scene(width: Int, height: Int) throws(PictureError) -> Scene {

@@ -2,6 +2,7 @@
 
 import CLinux
 import Pictures
+import Threads
 
 /// Hands frames from the thread that makes them to the bus's thread, which never waits for them.
 final class FramePipeline: Sendable {
@@ -17,9 +18,9 @@ final class FramePipeline: Sendable {
         var drawingTime: UInt64 = 0
     }
 
-    private let state: Monitor<State>
+    private let state: Monitored<State>
     private let makeFrame: @Sendable (FrameJob, PreparedFrame) -> Bool
-    private let thread: WebcamThread?
+    private let thread: WorkerThread?
 
     /// The frame that is being sent, one that waits, one ahead, one in the making.
     private static let frameCount = 4
@@ -30,9 +31,9 @@ final class FramePipeline: Sendable {
         capacity: Int, drawsAhead: Bool, log: (@Sendable (String) -> Void)?, ready: @escaping @Sendable () -> Void,
         prepare: @escaping @Sendable () throws(PictureError) -> FrameMaker
     ) {
-        let state = Monitor(State(free: (0..<Self.frameCount).map { _ in PreparedFrame(capacity: capacity) }))
+        let state = Monitored(State(free: (0..<Self.frameCount).map { _ in PreparedFrame(capacity: capacity) }))
         self.state = state
-        let maker = Monitor<FrameMaker?>(nil)
+        let maker = Monitored<FrameMaker?>(nil)
         makeFrame = { job, frame in
             do throws(PictureError) {
                 var current = maker.withLock { $0 }
@@ -52,19 +53,24 @@ final class FramePipeline: Sendable {
             return
         }
         let makeFrame = makeFrame
-        thread = WebcamThread(name: "webcam frames") {
-            while let work = Self.nextWork(state) {
-                let start = clinux_monotonic_ns()
-                let isMade = makeFrame(work.job, work.frame)
-                // The first one had the scene to paint; it says nothing about the next.
-                if work.job.number > 0 { state.withLock { $0.drawingTime = clinux_monotonic_ns() - start } }
-                Self.put(work.frame, number: work.job.number, isMade: isMade, state)
-                if isMade { ready() }
+        do throws(WorkerThread.StartFailure) {
+            thread = try WorkerThread(name: "webcam frames") {
+                while let work = Self.nextWork(state) {
+                    let start = clinux_monotonic_ns()
+                    let isMade = makeFrame(work.job, work.frame)
+                    // The first one had the scene to paint; it says nothing about the next.
+                    if work.job.number > 0 { state.withLock { $0.drawingTime = clinux_monotonic_ns() - start } }
+                    Self.put(work.frame, number: work.job.number, isMade: isMade, state)
+                    if isMade { ready() }
+                }
             }
+        } catch {
+            log?("Frames are not drawn ahead. \(error)")
+            thread = nil
         }
     }
 
-    private static func nextWork(_ state: Monitor<State>) -> (job: FrameJob, frame: PreparedFrame)? {
+    private static func nextWork(_ state: Monitored<State>) -> (job: FrameJob, frame: PreparedFrame)? {
         let work: (job: FrameJob, frame: PreparedFrame)?? = state.wait { state in
             if state.isEnding { return .some(nil) }
             guard !state.jobs.isEmpty, let frame = state.free.popLast() else { return nil }
@@ -75,7 +81,7 @@ final class FramePipeline: Sendable {
         return work ?? nil
     }
 
-    private static func put(_ frame: PreparedFrame, number: UInt64, isMade: Bool, _ state: Monitor<State>) {
+    private static func put(_ frame: PreparedFrame, number: UInt64, isMade: Bool, _ state: Monitored<State>) {
         state.change { state in
             state.inMaking = nil
             if isMade { state.ready[number] = frame } else { state.free.append(frame) }
@@ -103,7 +109,7 @@ final class FramePipeline: Sendable {
 
     /// Asks for a frame. Without a drawing thread it is made here and now.
     func request(_ job: FrameJob) {
-        if thread?.isRunning == true {
+        if thread != nil {
             state.change { $0.jobs.append(job) }
             return
         }

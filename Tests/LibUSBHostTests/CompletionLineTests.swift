@@ -1,26 +1,11 @@
-// Handing completions over: order, deadlines, waking.
-import CLinux
+// Handing completions over: order, waking.
 import Testing
+import Threads
 import USB
 
 @testable import LibUSBHost
 
-@Suite struct MonitorTests {
-    @Test func waitingEndsAtTheDeadline() {
-        let monitor = Monitor(0)
-        let start = clinux_monotonic_ns()
-        let result: Int? = monitor.wait(until: start + 20_000_000) { _ in nil }
-        #expect(result == nil)
-        #expect(clinux_monotonic_ns() >= start + 20_000_000)
-    }
-
-    @Test func aChangeWakesWhoWaits() async {
-        let monitor = Monitor(0)
-        async let seen = Task.detached { monitor.wait { $0 > 0 ? $0 : nil } }.value
-        monitor.change { $0 = 7 }
-        #expect(await seen == 7)
-    }
-
+@Suite struct CompletionLineTests {
     @Test func transfersComeOutInTheOrderOfSubmissionHoweverTheyEnd() throws {
         let line = CompletionLine()
         let records = try (0..<4).map { _ in try TransferRecord() }
@@ -50,7 +35,7 @@ import USB
 
     @Test func whoWaitsOnAnEmptyLineIsWokenWhenTheDeviceGoes() async {
         let line = CompletionLine()
-        let gone = Monitor(false)
+        let gone = Monitored(false)
         async let outcome = Task.detached {
             if case .over = line.next(until: .max, isOver: { gone.withLock { $0 } }) { true } else { false }
         }.value
