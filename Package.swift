@@ -42,6 +42,7 @@ let package = Package(
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),
         .executable(name: "userdriverd", targets: ["userdriverd"]),
         .executable(name: "webcam-driver", targets: ["webcam-driver"]),
+        .executable(name: "usbip-port", targets: ["usbip-port"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -63,8 +64,9 @@ let package = Package(
         // USB core, its backends, the class protocols.
         library("USB"),
         library("USBIP", ["USB"]),
-        library("LibUSBHost", ["USB", "CLibUSB", "Threads", "CLinux"]),
-        library("USBIPHost", ["USB", "USBIP", "Threads", "CLinux"]),
+        library("TransferRing", ["USB", "Threads", "CLinux"]),
+        library("LibUSBHost", ["USB", "TransferRing", "CLibUSB", "Threads", "CLinux"]),
+        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux"]),
         library("UVC", ["USB"]),
 
         // What processes share: messages, frames, children.
@@ -73,10 +75,12 @@ let package = Package(
         library("Spawn", ["CLinux"]),
 
         // Drivers, and who looks after them.
-        library("UserDriver", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
-        executable("webcam-driver", ["UserDriver", "UVC", "Threads"], exclude: ["driver.yaml"]),
+        library("UserDriver", ["USB", "TransferRing", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
+        executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
-            "Supervisor", ["USB", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log, yaml]),
+            "Supervisor",
+            ["USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log, yaml]),
+        executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
         executable("userdriverd", ["Supervisor", "Threads", log, lifecycle, signals, arguments]),
 
         // Clients.

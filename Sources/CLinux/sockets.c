@@ -61,6 +61,10 @@ int clinux_seqpacket_pair(int pair[2]) {
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
 }
 
+int clinux_stream_pair(int pair[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
+}
+
 int clinux_peer(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid) {
     struct { int32_t pid; uint32_t uid, gid; } credentials;
     socklen_t size = sizeof credentials;

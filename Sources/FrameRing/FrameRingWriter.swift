@@ -19,6 +19,8 @@ public final class FrameRingWriter: @unchecked Sendable {
     private var sequence: UInt64
     private var slot: Int
     private var isOpen = false
+    /// The open slot's frame was published by the predecessor already: `publish` only goes on to the next.
+    private var isReplay = false
     private var gaps: UInt64
 
     /// Maps the ring and takes over. The descriptor stays the caller's and may be closed afterwards.
@@ -57,9 +59,27 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// The number that the next frame, or the one being written, will have.
     public var nextSequence: UInt64 { sequence }
 
+    /// Which slot the next frame, or the one being written, lies in.
+    public var slotIndex: Int { slot }
+
+    /// The slot in which the predecessor was assembling a frame, with what it had written; `index` is its `slotIndex` of then. Where the
+    /// predecessor had published the frame and died before it could remember that, writing the same bytes again disturbs no reader, and
+    /// `publish` gives the number that the frame has.
+    /// - Returns: `nil` where the ring has gone another way since.
+    public func resume(slot index: Int) -> FrameSlot? {
+        if index == slot { return begin() }
+        guard index >= 0, index < mapping.geometry.slotCount, (index + 1) % mapping.geometry.slotCount == slot,
+            let published = mapping.wholeSequence(index)
+        else { return nil }
+        isReplay = true
+        isOpen = true
+        return FrameSlot(sequence: published, bytes: mapping.data(index))
+    }
+
     /// The slot of the next frame. Called again before `publish`, it gives the same slot and forgets what was written there.
     public func begin() -> FrameSlot {
         isOpen = true
+        isReplay = false
         mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence))
         clinux_fence_release()  // the state before the data
         return FrameSlot(sequence: sequence, bytes: mapping.data(slot))
@@ -75,6 +95,11 @@ public final class FrameRingWriter: @unchecked Sendable {
     public func publish(length: Int, captured: UInt64, deviceTime: UInt64 = 0, flags: FrameFlags = []) -> UInt64 {
         precondition(isOpen, "publish follows begin")
         precondition(length >= 0 && length <= mapping.geometry.capacity, "a frame's length is within its slot")
+        guard !isReplay else {
+            isReplay = false
+            isOpen = false
+            return sequence - 1
+        }
         let header = mapping.slotOffset(slot)
         mapping.store64(header + SlotField.length, UInt64(length))
         mapping.store64(header + SlotField.captured, captured)
@@ -112,7 +137,7 @@ public final class FrameRingWriter: @unchecked Sendable {
         mapping.store64(RingField.gapsRecorded, gaps)
         sequence += count
         // The open slot's state never says `whole`, so its new number may be stored at any time.
-        if isOpen { mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence)) }
+        if isOpen, !isReplay { mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence)) }
         announce(sequence - 1)
     }
 

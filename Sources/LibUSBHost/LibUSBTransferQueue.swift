@@ -1,6 +1,7 @@
 // Transfers of one endpoint in flight through libusb.
 import CLibUSB
 import CLinux
+import Threads
 import USB
 
 final class LibUSBTransferQueue: TransferQueue, @unchecked Sendable {

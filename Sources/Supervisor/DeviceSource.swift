@@ -9,10 +9,22 @@ import Wire
 protocol DeviceSource: AnyObject, Sendable {
     /// Looks for devices until the task is cancelled.
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async
-    /// Opens a device with nothing but the interfaces in `interfaces` (bit n: interface n) to be claimed. Takes as long as it needs.
-    func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice
+    /// Opens a device for a driver. Takes as long as it needs.
+    func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice
+    /// Opens for the next driver what was never let go.
+    func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice
     /// The driver that had the device open has ended.
     func released(_ device: USBDeviceInformation) async
+}
+
+/// What of a device a driver gets. Bit n of a mask: interface n.
+struct DeviceGrant: Hashable, Sendable {
+    /// Interfaces that it may claim; nothing else.
+    var interfaces: UInt32
+    /// Those of them that stream.
+    var streaming: UInt32
+    /// The device is reset before.
+    var resets = false
 }
 
 enum DeviceSourceEvent: Sendable {
@@ -42,10 +54,13 @@ final class OpenedDevice: Sendable {
     let transport: DriverStart.Transport
     /// 0 for usbfs.
     let usbipDeviceID: UInt32
+    /// What goes on when the driver ends.
+    let hold: DeviceHold?
 
     /// Owns the descriptor.
-    init(descriptor: Int32, transport: DriverStart.Transport, usbipDeviceID: UInt32 = 0) {
+    init(descriptor: Int32, transport: DriverStart.Transport, usbipDeviceID: UInt32 = 0, hold: DeviceHold? = nil) {
         self.descriptor = descriptor
+        self.hold = hold
         self.transport = transport
         self.usbipDeviceID = usbipDeviceID
     }

@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Spawn
+import Threads
 import Wire
 
 /// A driver process from its birth to its end, which is always told.
@@ -117,14 +118,14 @@ final class DriverIncarnation {
     // MARK: What it is told
 
     /// Gives the driver its device. False when that does not fit into a message.
-    func start(_ start: DriverStart, device: OpenedDevice) -> Bool {
+    func start(_ start: DriverStart, descriptors: [Int32]) -> Bool {
         guard case .ready = phase else { return true }
         phase = .starting
         wasGivenDevice = true
         born = .now
         hasRecord = start.record != nil
         patience.set(after: settings.watchdog.startLimit) { [weak self] in self?.startTookTooLong() }
-        return send(.start(start), descriptors: [device.descriptor])
+        return send(.start(start), descriptors: descriptors)
     }
 
     /// False when the message is too large: that is for the caller to answer for. A driver that doesn't read is ended.

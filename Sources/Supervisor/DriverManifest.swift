@@ -29,6 +29,8 @@ struct DriverManifest: Hashable, Sendable {
     var match: [MatchRule]
     /// The interfaces that the driver may claim, told by class; nothing else of the device is open to it.
     var interfaces: [MatchRule]
+    /// Interfaces that stream, told by class: their open file outlives the driver, so that a successor takes over what is in flight.
+    var streaming: [MatchRule]
     /// Varlink interfaces that drivers of this kind answer, for telling which devices suit a call before the driver runs.
     var provides: [String]
     var settings: [String: JSONValue]
@@ -52,10 +54,15 @@ struct DriverManifest: Hashable, Sendable {
         return result
     }
 
-    /// Bit n: interface n may be claimed. For `USBDEVFS_DROP_PRIVILEGES`.
-    func interfaceMask(for device: MatchSubject) -> UInt32 {
+    /// What a driver gets of a device: for `USBDEVFS_DROP_PRIVILEGES`.
+    func grant(for device: MatchSubject) -> DeviceGrant {
+        let allowed = mask(interfaces, device)
+        return DeviceGrant(interfaces: allowed, streaming: mask(streaming, device) & allowed)
+    }
+
+    private func mask(_ rules: [MatchRule], _ device: MatchSubject) -> UInt32 {
         var mask: UInt32 = 0
-        for interface in device.interfaces where interface.number < 32 && interfaces.contains(where: { $0.matches(interface) }) {
+        for interface in device.interfaces where interface.number < 32 && rules.contains(where: { $0.matches(interface) }) {
             mask |= 1 << UInt32(interface.number)
         }
         return mask

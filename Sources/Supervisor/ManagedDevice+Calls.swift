@@ -9,7 +9,7 @@ final class CallTicket {
         case client(ClientCall, isIdempotent: Bool)
         /// No watcher: a stream that an incarnation before had on.
         case open(ManagedStream, StreamWatcher?)
-        case close
+        case close(String)
     }
     /// How often a call is sent: a call that drivers die on is not tried for ever.
     static let maximumSends = 2
@@ -85,7 +85,7 @@ extension ManagedDevice {
         guard let ticket = tickets.first(where: { $0.number == reply.id }) else { return }
         drop(ticket)
         switch ticket.purpose {
-        case .close: break
+        case .close(let name): if streams[name] == nil { closeTransfers(name) }
         case .open(let stream, let watcher): opened(stream, watcher, reply)
         case .client(let call, _):
             if let error = reply.error {

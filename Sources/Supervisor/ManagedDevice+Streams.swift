@@ -116,7 +116,7 @@ extension ManagedDevice {
         // A driver that was asked to open it may be about to.
         let wasAsked = tickets.contains { if case .open(let other, _) = $0.purpose { other === stream } else { false } }
         if stream.isOpen || stream.ring != nil || wasAsked, state == .running {
-            submit(CallTicket(.close, method: StreamCall.close, parameters: ["name": .string(stream.name)]))
+            submit(CallTicket(.close(stream.name), method: StreamCall.close, parameters: ["name": .string(stream.name)]))
         }
         stream.close()
     }

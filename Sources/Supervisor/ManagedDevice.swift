@@ -12,6 +12,7 @@ final class ManagedDevice {
     struct Surroundings {
         var configuration: SupervisorConfiguration
         var logger: Logger
+        var standbys: StandbyPool
         /// Tells whoever listens what happened: event, message.
         var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
         var reportCrash: (CrashMaterial) -> Void
@@ -55,6 +56,12 @@ final class ManagedDevice {
     /// Changes with every start, so that what was begun for an earlier one is told apart.
     private var attempt = 0
     private var opened: OpenedDevice?
+    /// What goes on when the driver ends, and the memory of the transfers that do.
+    var hold: DeviceHold?
+    var carried: [String: CarriedRing] = [:]
+    private var ladder = RecoveryLadder()
+    /// What the next start begins with.
+    private var step = RecoveryStep.openAnew
     /// The source has given the device out and not been told that it is free again.
     private var isHeld = false
     /// A death whose report waits for whether the device is still there.
@@ -64,10 +71,6 @@ final class ManagedDevice {
     /// When the driver before ended, until the next one has the device.
     private var died: ContinuousClock.Instant?
     private let restartTimer = ReactorTimer()
-    /// A process that has said hello and waits for a device.
-    private var standby: DriverIncarnation?
-    /// Processes that are not needed any more and have not ended yet.
-    private var retired: [DriverIncarnation] = []
     private var onEnd: [() -> Void] = []
 
     init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, surroundings: Surroundings) {
@@ -111,7 +114,7 @@ final class ManagedDevice {
         self.information = information
         subject = MatchSubject(information)
         isPresent = true
-        policy.reset()
+        forgetDeaths()
         guard let bundle else {
             enter(.unsupported, "No driver is installed for this device.")
             announce("unsupported", "\(name) is here, and no driver knows it.")
@@ -132,7 +135,6 @@ final class ManagedDevice {
         afterwards = .stayDown
         // It can't do anything any more: no need to wait long.
         incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
-        retireStandby()
         releaseDevice()
         deviceBecameAbsent(why)
     }
@@ -146,16 +148,21 @@ final class ManagedDevice {
         afterwards = .stayDown
         endAll(why)
         enter(.absent, why)
-        releaseDevice()
-        retireStandby()
         onEnd.append(then)
-        incarnation?.stop()
+        // A driver that still runs tells the device to stop.
+        if let incarnation { incarnation.stop() } else { releaseDevice() }
         noteEnd()
+    }
+
+    private func forgetDeaths() {
+        policy.reset()
+        ladder.reset()
+        step = .openAnew
     }
 
     /// Tells whoever waits for it that no process is left.
     private func noteEnd() {
-        guard incarnation == nil, retired.isEmpty else { return }
+        guard incarnation == nil else { return }
         let waiting = onEnd
         onEnd = []
         for work in waiting { work() }
@@ -167,14 +174,15 @@ final class ManagedDevice {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
         case .starting, .running:
-            policy.reset()
+            forgetDeaths()
             guard let incarnation else { return }
             announce("restart", "\(name): the driver is restarted as asked.")
             afterwards = .startAgain
             enter(.starting)
-            incarnation.stop()
+            // Its streams go on: the next one takes them over.
+            if carried.isEmpty { incarnation.stop() } else { incarnation.kill("it is restarted as asked") }
         case .backoff, .failed:
-            policy.reset()
+            forgetDeaths()
             announce("restart", "\(name): the driver is started again as asked.")
             startWhenFree()
         }
@@ -199,23 +207,10 @@ final class ManagedDevice {
         afterwards = .policy
         facts = nil
         attempt += 1
-        let (attempt, source, information) = (attempt, source, information)
-        let interfaces = bundle.manifest.interfaceMask(for: subject)
-        // The device is opened while the process comes up.
-        Task { @SupervisorActor [weak self] in
-            do throws(DeviceOpenFailure) {
-                let device = try await source.open(information, interfaces: interfaces)
-                guard let self, attempt == self.attempt else {
-                    await source.released(information)
-                    return
-                }
-                self.isHeld = true
-                self.opened = device
-                self.giveDevice()
-            } catch {
-                self?.openFailed(error, attempt)
-            }
-        }
+        var grant = bundle.manifest.grant(for: subject)
+        grant.resets = step == .reset
+        openDevice(grant)
+        let attempt = attempt
         Task { @SupervisorActor [weak self] in
             do {
                 // Reading the executable may wait for a disk.
@@ -232,15 +227,46 @@ final class ManagedDevice {
         }
     }
 
-    private func spawn(_ executable: SealedExecutable, _ bundle: DriverBundle) throws {
-        if let standby, standby.executable === executable, standby.hasSaidHello {
-            self.standby = nil
-            standby.report = { [weak self] event in self?.handle(event) }
-            incarnation = standby
-        } else {
-            retireStandby()
-            incarnation = try makeProcess(executable, bundle) { [weak self] event in self?.handle(event) }
+    /// The device is opened while the process comes up.
+    private func openDevice(_ grant: DeviceGrant) {
+        let (attempt, source, information) = (attempt, source, information)
+        let kept = step.takesOver && hold?.isUsable == true ? hold : nil
+        if kept == nil { dropHold() }
+        let wasHeld = isHeld
+        isHeld = false
+        Task { @SupervisorActor [weak self] in
+            do throws(DeviceOpenFailure) {
+                let device: OpenedDevice
+                if let kept {
+                    device = try await source.reopen(information, grant, held: kept)
+                } else {
+                    if wasHeld { await source.released(information) }
+                    device = try await source.open(information, grant)
+                }
+                guard let self, attempt == self.attempt else {
+                    device.hold?.end()
+                    await source.released(information)
+                    return
+                }
+                self.isHeld = true
+                self.opened = device
+                self.giveDevice()
+            } catch {
+                guard let self, attempt == self.attempt else { return }
+                if kept != nil {
+                    // What was kept is of no use any more: the next best is to begin anew.
+                    self.step = .openAnew
+                    self.isHeld = true
+                    self.openDevice(grant)
+                } else {
+                    self.openFailed(error, attempt)
+                }
+            }
         }
+    }
+
+    private func spawn(_ executable: SealedExecutable, _ bundle: DriverBundle) throws {
+        incarnation = try surroundings.standbys.process(of: bundle, executable: executable) { [weak self] event in self?.handle(event) }
         generation &+= 1
         if interruption == .driverRestarted {
             restarts += 1
@@ -248,44 +274,6 @@ final class ManagedDevice {
         }
         logger.debug("driver process", metadata: ["pid": "\(incarnation?.processID ?? 0)", "generation": "\(generation)"])
         giveDevice()
-    }
-
-    private func makeProcess(
-        _ executable: SealedExecutable, _ bundle: DriverBundle, report: @escaping @SupervisorActor (DriverIncarnation.Event) -> Void
-    ) throws -> DriverIncarnation {
-        let settings = DriverIncarnation.Settings(
-            watchdog: surroundings.configuration.watchdog, stopPatience: timing.stopPatience, teardown: timing.teardown,
-            hangTeardown: timing.hangTeardown)
-        return try DriverIncarnation(executable: executable, name: bundle.manifest.executable, settings: settings, report: report)
-    }
-
-    /// Has a process ready for when the one that runs dies.
-    private func prepareStandby() {
-        guard surroundings.configuration.keepsStandby, standby == nil, let bundle else { return }
-        Task { @SupervisorActor [weak self] in
-            do {
-                let executable = try await Task.detached { try bundle.executable() }.value
-                guard let self, self.standby == nil, self.state == .running else { return }
-                self.standby = try self.makeProcess(executable, bundle) { [weak self] event in
-                    // One that ends by itself is not replaced: the next start has to do without.
-                    if case .ended = event { self?.standby = nil }
-                }
-            } catch {
-                self?.logger.debug("no standby", metadata: ["error": "\(error)"])
-            }
-        }
-    }
-
-    private func retireStandby() {
-        guard let process = standby else { return }
-        standby = nil
-        retired.append(process)
-        process.report = { [weak self, weak process] event in
-            guard case .ended = event else { return }
-            self?.retired.removeAll { $0 === process }
-            self?.noteEnd()
-        }
-        process.kill("it is not needed any more")
     }
 
     private func openFailed(_ failure: DeviceOpenFailure, _ attempt: Int) {
@@ -319,13 +307,22 @@ final class ManagedDevice {
             write(material, decision: "restarted at once")
         }
         isCounted = false
+        let takesOver = hold != nil && device.hold === hold
+        hold = device.hold
+        var streamInterfaces: UInt32 = 0
+        var descriptors = [device.descriptor]
+        if case .file(let descriptor, let interfaces) = hold?.keeper {
+            descriptors.append(descriptor)
+            streamInterfaces = interfaces
+        }
         let start: DriverStart
         do {
             start = DriverStart(
                 deviceID: id, transport: device.transport, device: try JSONValue(encoding: information),
-                usbipDeviceID: device.usbipDeviceID, generation: generation,
-                configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: record.value,
-                streams: openStreams(), interruption: interruption)
+                usbipDeviceID: device.usbipDeviceID, streamInterfaces: streamInterfaces, generation: generation,
+                configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: step == .reset ? nil : record.value,
+                streams: openStreams(), interruption: interruption,
+                takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil)
         } catch {
             incarnation.kill("its device can't be described: \(error)")
             return
@@ -334,11 +331,12 @@ final class ManagedDevice {
             logger.debug("the next driver has the device", metadata: ["after": "\(died.duration(to: .now))"])
             self.died = nil
         }
-        if !incarnation.start(start, device: device) { incarnation.kill("its device's descriptors are too large for a message") }
+        if !incarnation.start(start, descriptors: descriptors) { incarnation.kill("its device's descriptors are too large for a message") }
     }
 
     private func releaseDevice() {
         opened = nil
+        dropHold()
         guard isHeld else { return }
         isHeld = false
         let (source, information) = (source, information)
@@ -357,6 +355,7 @@ final class ManagedDevice {
             case .record(let value):
                 if !record.replace(value) { logger.warning("the driver's record is too large and was not kept") }
             case .openRing(let request): openRing(request)
+            case .openTransfers(let request): openTransfers(request)
             case .ringChanged(let name, let description): ringChanged(name, description)
             case .ringClosed(let name, let reason): ringClosed(name, reason)
             case .heartbeat(let statistics): note(statistics)
@@ -376,7 +375,7 @@ final class ManagedDevice {
         enter(.running)
         announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
         driverIsReady()
-        prepareStandby()
+        if let bundle { surroundings.standbys.prepare(bundle) }
     }
 
     // MARK: Its end
@@ -388,19 +387,22 @@ final class ManagedDevice {
         attempt += 1
         let what = afterwards
         let usedRecord = dead.hasRecord
-        releaseDevice()
+        opened = nil
         driverIsGone()
-        noteEnd()
         switch what {
-        case .stayDown: return
+        case .stayDown:
+            releaseDevice()
+            noteEnd()
         case .startAgain:
+            step = hold == nil ? .openAnew : .takeOver
             if interruption != .deviceAbsent, dead.wasGivenDevice { interruption = .driverRestarted }
             start()
         case .policy:
             if record.driverDied(given: usedRecord, progress: obituary.madeProgress) {
-                logger.warning("the recovery record is dropped: two drivers died on it")
+                logger.warning("the recovery record is dropped: three drivers died on it")
             }
             interruption = .driverRestarted
+            step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil)
             decide(progress: obituary.madeProgress, lifetime: obituary.lifetime, cause: obituary.cause, material: material(obituary, dead))
         }
     }
@@ -417,6 +419,7 @@ final class ManagedDevice {
             undecided = material
             startWhenFree()
         case .restart(let delay):
+            releaseDevice()
             enter(.backoff, "\(cause). Next start in \(delay.text).")
             announce("backoff", "\(name): \(said). It is restarted in \(delay.text).")
             if let material { write(material, decision: "restart in \(delay.text)") }
@@ -425,6 +428,7 @@ final class ManagedDevice {
         case .giveUp(let deaths):
             let why =
                 "\(cause). The driver died \(deaths) times in a row without a frame; it is started again on replug or `userdriver restart`."
+            releaseDevice()
             enter(.failed, why)
             announce("failed", "\(name): \(why)")
             if let material { write(material, decision: "circuit opened") }

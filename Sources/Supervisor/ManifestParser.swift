@@ -46,11 +46,12 @@ struct ManifestParser {
         guard let root else { throw failure("the manifest is empty") }
         let members = try mapping(
             root, "the manifest",
-            allowed: ["id", "version", "kind", "executable", "match", "interfaces", "provides", "settings", "quirks"])
+            allowed: ["id", "version", "kind", "executable", "match", "interfaces", "streaming", "provides", "settings", "quirks"])
         let manifest = DriverManifest(
             id: try name(members["id"], "id"), version: try line(members["version"], "version", maximum: 40),
             kind: try name(members["kind"], "kind"), executable: try executable(members["executable"]),
             match: try rules(members["match"], "match"), interfaces: try rules(members["interfaces"], "interfaces"),
+            streaming: try rules(members["streaming"], "streaming"),
             provides: try (members["provides"].map { node throws(BundleError) in try list(node, "provides") } ?? []).map {
                 node throws(BundleError) in try name(node, "provides")
             },
@@ -59,8 +60,8 @@ struct ManifestParser {
         guard !manifest.match.contains(where: { $0.specificity == 0 }) else {
             throw failure("a rule of match is empty: it would take every device")
         }
-        guard manifest.interfaces.allSatisfy({ $0.vendor == nil && $0.specificity > 0 }) else {
-            throw failure("interfaces are told by class, subclass and protocol")
+        guard (manifest.interfaces + manifest.streaming).allSatisfy({ $0.vendor == nil && $0.specificity > 0 }) else {
+            throw failure("interfaces and streaming are told by class, subclass and protocol")
         }
         return manifest
     }

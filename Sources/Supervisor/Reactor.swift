@@ -220,13 +220,3 @@ final class ReactorTimer {
         deadline = nil
     }
 }
-
-extension Duration {
-    /// Not below zero, and at most a few centuries.
-    var nanoseconds: UInt64 {
-        guard self > .zero else { return 0 }
-        let (seconds, attoseconds) = components
-        guard seconds < 9_000_000_000 else { return 9_000_000_000_000_000_000 }
-        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
-    }
-}

@@ -2,7 +2,7 @@
 
 /// What to do after a driver's death.
 ///
-/// The first restart is at once. A driver that made progress keeps that right, however often it dies. Without progress the delay doubles from
+/// The first restarts are at once: each takes the device up a step further down the ladder of recovery. A driver that made progress keeps that right, however often it dies. Without progress the delay doubles from
 /// `firstDelay` to `longestDelay`, with jitter; after `deathsToOpen` such deaths in a row the circuit opens.
 struct RestartPolicy: Sendable {
     struct Configuration: Sendable {
@@ -11,6 +11,8 @@ struct RestartPolicy: Sendable {
         /// A delay is chosen between (1 − jitter) and (1 + jitter) times its nominal value, so that several drivers do not start in step.
         var jitter = 0.2
         var deathsToOpen = 10
+        /// Deaths in a row without progress that are answered at once.
+        var immediateRestarts = 4
         /// A driver that lived this long without a frame being asked of it has done its work: that is progress too.
         var longLife = Duration.seconds(60)
     }
@@ -35,9 +37,10 @@ struct RestartPolicy: Sendable {
         }
         deaths += 1
         if deaths >= configuration.deathsToOpen { return .giveUp(deaths: deaths) }
-        if deaths == 1 { return .restart(after: .zero) }
+        if deaths <= configuration.immediateRestarts { return .restart(after: .zero) }
         // 2^20 times 100 ms is past any longest delay.
-        let nominal = min(configuration.firstDelay * (1 << min(deaths - 2, 20)), configuration.longestDelay)
+        let nominal = min(
+            configuration.firstDelay * (1 << min(deaths - configuration.immediateRestarts - 1, 20)), configuration.longestDelay)
         let factor = 1 - configuration.jitter + 2 * configuration.jitter * min(max(chance, 0), 1)
         return .restart(after: min(nominal * factor, configuration.longestDelay))
     }

@@ -25,6 +25,8 @@ public final class Supervisor {
     let logger: Logger
     let catalog: DriverCatalog
     let crashes: CrashReports
+    private let portProgram: PortProgram
+    private let standbys: StandbyPool
     let service: VarlinkService
     private(set) var devices: [ManagedDevice] = []
     private var identity = DeviceIdentity()
@@ -53,6 +55,8 @@ public final class Supervisor {
         self.logger = logger
         self.chance = chance
         testSources = sources
+        portProgram = PortProgram(path: configuration.portExecutable)
+        standbys = StandbyPool(configuration, logger: logger)
         catalog = DriverCatalog(folders: configuration.driverFolders)
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
@@ -110,7 +114,8 @@ public final class Supervisor {
     }
 
     private func endDrivers() async {
-        let ending = Ending(devices.count)
+        let ending = Ending(devices.count + 1)
+        standbys.end { ending.one() }
         for device in devices { device.remove("The supervisor has ended.") { ending.one() } }
         // A process that not even SIGKILL ends (it hangs in the kernel) is left to its fate.
         let steps = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience }
@@ -137,7 +142,7 @@ public final class Supervisor {
         timing.longestLook = configuration.timing.longestLook
         timing.idlePoll = configuration.timing.longestLook
         timing.busyPatience = configuration.timing.busyPatience
-        look(USBIPAttachment(url: url, timing: timing), url: url)
+        look(USBIPAttachment(url: url, timing: timing, program: portProgram, logger: logger), url: url)
         tellListeners(device: "", event: "attach", message: "\(url) is looked for.")
     }
 
@@ -205,7 +210,7 @@ public final class Supervisor {
         return ManagedDevice(
             id: id, information: information, source: source, bundle: bundle,
             surroundings: ManagedDevice.Surroundings(
-                configuration: configuration, logger: logger,
+                configuration: configuration, logger: logger, standbys: standbys,
                 announce: { [weak self] device, event, message in
                     device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)

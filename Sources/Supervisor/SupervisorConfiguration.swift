@@ -60,7 +60,9 @@ public struct SupervisorConfiguration: Sendable {
     public var usesUSB = true
     /// Whether the kernel's own driver is taken off a device's interfaces.
     public var detachesKernelDrivers = false
-    /// Whether a second process waits beside each driver, to take its place at once when it dies.
+    /// The program that owns a USB/IP device's socket.
+    public var portExecutable = "/usr/lib/userdriver/usbip-port"
+    /// Whether a process of each driver waits for one that runs to die, to take its place at once.
     public var keepsStandby = true
     public var limits = Limits()
     public var timing = Timing()

@@ -75,18 +75,41 @@ final class USBFSSource: DeviceSource {
         }
     }
 
-    func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice {
-        let opened = try Self.open(device)
-        try restrict(opened, to: interfaces, of: device)
+    func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
+        if grant.resets { try Self.reset(device) }
+        try takeFromKernel(grant.interfaces, of: device)
+        let stream = try Self.open(device)
+        try Self.restrict(stream.descriptor, to: grant.streaming)
+        let duplicate = clinux_duplicate(stream.descriptor)
+        guard duplicate >= 0 else { throw .refused("dup: \(String(cString: strerror(-duplicate)))") }
+        return try open(device, grant, held: DeviceHold(.file(duplicate, interfaces: grant.streaming)))
+    }
+
+    /// A fresh file for control and status beside the streaming interfaces' file, on which everything goes on.
+    func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
+        try open(device, grant, held: held)
+    }
+
+    private func open(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) throws(DeviceOpenFailure) -> OpenedDevice {
+        let opened = try Self.open(device, held: held)
+        try Self.restrict(opened.descriptor, to: grant.interfaces & ~grant.streaming)
         return opened
+    }
+
+    /// Before any privilege is dropped, which a reset needs.
+    private static func reset(_ device: USBDeviceInformation) throws(DeviceOpenFailure) {
+        let result = clinux_usbfs_reset(try open(device).descriptor)
+        guard result < 0 else { return }
+        throw result == -ENODEV
+            ? .gone("it did not come back from a reset") : .refused("USBDEVFS_RESET: \(String(cString: strerror(-result)))")
     }
 
     func released(_ device: USBDeviceInformation) async {}
 
-    private static func open(_ device: USBDeviceInformation) throws(DeviceOpenFailure) -> OpenedDevice {
+    private static func open(_ device: USBDeviceInformation, held: DeviceHold? = nil) throws(DeviceOpenFailure) -> OpenedDevice {
         let opened: OpenedDevice
         do {
-            opened = OpenedDevice(descriptor: try LibUSBHost.openDescriptor(of: device), transport: .usbfs)
+            opened = OpenedDevice(descriptor: try LibUSBHost.openDescriptor(of: device), transport: .usbfs, hold: held)
         } catch {
             switch error.code {
             case .noDevice, .notFound: throw .gone("\(error)")
@@ -102,7 +125,14 @@ final class USBFSSource: DeviceSource {
         return opened
     }
 
-    private func restrict(_ opened: OpenedDevice, to interfaces: UInt32, of device: USBDeviceInformation) throws(DeviceOpenFailure) {
+    private static func restrict(_ descriptor: Int32, to interfaces: UInt32) throws(DeviceOpenFailure) {
+        let result = clinux_usbfs_drop_privileges(descriptor, interfaces)
+        guard result == 0 else { throw .refused("USBDEVFS_DROP_PRIVILEGES: \(String(cString: strerror(-result)))") }
+    }
+
+    /// Takes the kernel's drivers off the interfaces, where that is wanted.
+    private func takeFromKernel(_ interfaces: UInt32, of device: USBDeviceInformation) throws(DeviceOpenFailure) {
+        let opened = try Self.open(device)
         var name = [CChar](repeating: 0, count: 256)
         for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
             guard clinux_usbfs_driver(opened.descriptor, interface, &name) == 0 else { continue }
@@ -123,7 +153,5 @@ final class USBFSSource: DeviceSource {
                 taken[device.path] = Taken(device: device, interfaces: before | 1 << interface)
             }
         }
-        let result = clinux_usbfs_drop_privileges(opened.descriptor, interfaces)
-        guard result == 0 else { throw .refused("USBDEVFS_DROP_PRIVILEGES: \(String(cString: strerror(-result)))") }
     }
 }

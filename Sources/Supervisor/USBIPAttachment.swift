@@ -1,6 +1,8 @@
 // A device on another machine that was attached by its address: looked for until it is detached, imported for every driver.
 
 import Glibc
+import Logging
+import Spawn
 import USB
 import USBIP
 import USBIPHost
@@ -20,15 +22,19 @@ actor USBIPAttachment: DeviceSource {
 
     let url: AttachmentURL
     private let timing: Timing
+    private let program: PortProgram
+    private let logger: Logger
     /// The first import, with which the descriptors were read: the first driver gets it.
-    private var held: OpenedDevice?
+    private var held: ImportedSocket?
     private var isInUse = false
     private var isGone = false
     private var nap: Task<Void, Never>?
 
-    init(url: AttachmentURL, timing: Timing) {
+    init(url: AttachmentURL, timing: Timing, program: PortProgram, logger: Logger) {
         self.url = url
         self.timing = timing
+        self.program = program
+        self.logger = logger
     }
 
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
@@ -43,19 +49,84 @@ actor USBIPAttachment: DeviceSource {
         held = nil
     }
 
-    func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice {
-        if let first = held {
-            held = nil
-            isInUse = true
-            return first
-        }
+    func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
+        let first = held
+        held = nil
         isInUse = true
-        do {
-            return try await importAgain(device)
+        do throws(DeviceOpenFailure) {
+            let socket: ImportedSocket
+            if let first, !grant.resets { socket = first } else { socket = try await importAgain(device, resets: grant.resets) }
+            return try await port(for: socket)
         } catch {
             isInUse = false
             if case .gone = error { leave() } else { nap?.cancel() }
             throw error
+        }
+    }
+
+    /// The port and its connection are as they were; the driver gets a way to it.
+    func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
+        guard case .port(let port) = held.keeper else { throw .refused("it is no device behind a port") }
+        return try await Self.connect(port, hold: held, deviceID: portDeviceID)
+    }
+
+    /// What USB/IP calls the device, on the connection that the port has.
+    private var portDeviceID: UInt32 = 0
+
+    /// A socket on which the import has been answered.
+    private final class ImportedSocket: Sendable {
+        let descriptor: Int32
+        let deviceID: UInt32
+
+        /// Owns the descriptor.
+        init(descriptor: Int32, deviceID: UInt32) {
+            self.descriptor = descriptor
+            self.deviceID = deviceID
+        }
+
+        deinit { close(descriptor) }
+    }
+
+    private func port(for socket: ImportedSocket) async throws(DeviceOpenFailure) -> OpenedDevice {
+        portDeviceID = socket.deviceID
+        let executable: SealedExecutable
+        do {
+            executable = try program.executable()
+        } catch {
+            throw .refused("usbip-port can't be started: \(error)")
+        }
+        return try await Self.start(executable, socket, logger)
+    }
+
+    @SupervisorActor
+    private static func start(_ executable: SealedExecutable, _ socket: ImportedSocket, _ logger: Logger) throws(DeviceOpenFailure)
+        -> OpenedDevice
+    {
+        let port: PortProcess
+        do {
+            port = try PortProcess(executable: executable, socket: socket.descriptor, usbipDeviceID: socket.deviceID, logger: logger)
+        } catch {
+            throw .refused("usbip-port can't be started: \(error)")
+        }
+        return try connect(port, hold: DeviceHold(.port(port)), deviceID: socket.deviceID)
+    }
+
+    @SupervisorActor
+    private static func connect(_ port: PortProcess, hold: DeviceHold, deviceID: UInt32) throws(DeviceOpenFailure) -> OpenedDevice {
+        guard port.isAlive else { throw .gone("the connection to the server has ended") }
+        do {
+            return OpenedDevice(descriptor: try port.connectDriver(), transport: .usbip, usbipDeviceID: deviceID, hold: hold)
+        } catch {
+            throw .refused("usbip-port can't be reached: \(error)")
+        }
+    }
+
+    /// A server that does not reset devices is no reason not to go on.
+    private func reset(_ handle: USBIPDevice) async throws(USBError) {
+        do throws(USBError) {
+            try await handle.reset()
+        } catch {
+            guard error.code == .notSupported else { throw error }
         }
     }
 
@@ -75,7 +146,7 @@ actor USBIPAttachment: DeviceSource {
                 let imported = try await USBIPConnection.importDevice(host: url.host, port: url.port, busID: url.busID)
                 let device = try await USBIPDevice.open(imported)
                 let handover = try device.handOver()
-                held = OpenedDevice(descriptor: handover.descriptor, transport: .usbip, usbipDeviceID: handover.deviceID)
+                held = ImportedSocket(descriptor: handover.descriptor, deviceID: handover.deviceID)
                 return handover.information
             } catch {
                 // Once for each reason, not once for each look.
@@ -130,7 +201,7 @@ actor USBIPAttachment: DeviceSource {
 
     // MARK: Importing again
 
-    private func importAgain(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) -> OpenedDevice {
+    private func importAgain(_ device: USBDeviceInformation, resets: Bool) async throws(DeviceOpenFailure) -> ImportedSocket {
         let clock = ContinuousClock()
         let deadline = clock.now + timing.busyPatience
         var delay = Duration.milliseconds(5)
@@ -140,7 +211,7 @@ actor USBIPAttachment: DeviceSource {
                 guard imported.record.vendorID == device.vendorID, imported.record.productID == device.productID else {
                     throw USBError(.noDevice, operation: "import \(url)", detail: "another device is there by now")
                 }
-                return try await configured(imported, device)
+                return try await configured(imported, device, resets: resets)
             } catch {
                 // The server learns of a dead driver's broken connection in its own time.
                 if error.code == .busy, clock.now < deadline {
@@ -157,12 +228,15 @@ actor USBIPAttachment: DeviceSource {
     }
 
     /// A device that was imported anew may have lost its configuration; all else is known.
-    private func configured(_ imported: USBIPImport, _ device: USBDeviceInformation) async throws(USBError) -> OpenedDevice {
+    private func configured(
+        _ imported: USBIPImport, _ device: USBDeviceInformation, resets: Bool
+    ) async throws(USBError) -> ImportedSocket {
         guard let descriptor = imported.takeDescriptor() else {
             throw USBError(.invalidArgument, operation: "import \(url)", detail: "its socket was taken already")
         }
         let handle = try USBIPDevice(adopting: descriptor, information: device, deviceID: imported.deviceID)
         do throws(USBError) {
+            if resets { try await reset(handle) }
             let active = try await handle.control(
                 ControlSetup(requestType: 0x80, request: StandardRequest.getConfiguration, value: 0, index: 0, length: 1), sending: [],
                 timeout: USBIPDevice.standardTimeout)
@@ -173,7 +247,7 @@ actor USBIPAttachment: DeviceSource {
                     sending: [], timeout: USBIPDevice.standardTimeout)
             }
             let handover = try handle.handOver()
-            return OpenedDevice(descriptor: handover.descriptor, transport: .usbip, usbipDeviceID: handover.deviceID)
+            return ImportedSocket(descriptor: handover.descriptor, deviceID: handover.deviceID)
         } catch {
             handle.close()
             throw error

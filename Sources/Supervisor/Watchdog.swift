@@ -1,5 +1,7 @@
 // Whether a driver hangs, told from its counters and heartbeats: a pure value that is shown the time.
 
+import Threads
+
 /// What the driver writes into its progress page. Nothing of it is trusted beyond: it changes, or it does not.
 struct ProgressCounters: Hashable, Sendable {
     var streamTurns: UInt64 = 0

@@ -8,10 +8,16 @@ public struct SlotContinuity: Sendable {
     /// Frame numbers from one packet to the next.
     private let step: UInt32
     private let modulus: UInt32
-    private var expected: UInt32?
-    private var matches = 0
+    /// What it remembers: plain numbers, so that they may lie in memory that outlives a process.
+    public struct Memory: Hashable, Sendable, BitwiseCopyable {
+        var expected: UInt32 = 0
+        var isExpecting: UInt32 = 0
+        var matches: UInt32 = 0
+        public init() {}
+    }
+    public var memory = Memory()
     /// Transfers that must have followed one another before a hole is believed.
-    public static let trustedAfter = 4
+    public static let trustedAfter: UInt32 = 4
 
     /// - Parameter interval: `bInterval` of the endpoint, 1…16: packets come every `2^(bInterval − 1)` frames or microframes.
     public init(speed: USBSpeed, interval: UInt8) {
@@ -22,18 +28,21 @@ public struct SlotContinuity: Sendable {
     /// Looks at the next transfer. True when slots before it were left out.
     public mutating func hole(startFrame: UInt32?, packetCount: Int) -> Bool {
         guard let startFrame, packetCount > 0 else {
-            expected = nil
+            memory.isExpecting = 0
             return false
         }
         let start = startFrame % modulus
-        defer { expected = (start &+ UInt32(truncatingIfNeeded: packetCount) &* step) % modulus }
-        guard let expected else { return false }
-        if start == expected {
-            matches += 1
+        defer {
+            memory.expected = (start &+ UInt32(truncatingIfNeeded: packetCount) &* step) % modulus
+            memory.isExpecting = 1
+        }
+        guard memory.isExpecting != 0 else { return false }
+        if start == memory.expected {
+            memory.matches = min(memory.matches, Self.trustedAfter) + 1
             return false
         }
-        let isBelieved = matches >= Self.trustedAfter
-        matches = 0
+        let isBelieved = memory.matches >= Self.trustedAfter
+        memory.matches = 0
         return isBelieved
     }
 }

@@ -29,6 +29,8 @@ final class PendingTransfer: @unchecked Sendable {
     var givenUpAs = TransferStatus.cancelled
     /// Of a queue's transfer: called when it is done, or more may be in flight.
     let condition: MonitorCondition?
+    /// Called when it is done, with the monitor locked.
+    var onFinish: ((PendingTransfer) -> Void)?
 
     init(buffer: TransferBuffer, length: Int, packetLengths: [Int], isIn: Bool, tag: UInt64, condition: MonitorCondition?) {
         self.buffer = buffer
@@ -56,5 +58,7 @@ final class PendingTransfer: @unchecked Sendable {
         continuation?.resume(returning: status)
         continuation = nil
         deadline = nil
+        onFinish?(self)
+        onFinish = nil
     }
 }

@@ -76,15 +76,6 @@ struct ServerConnection: ~Copyable {
 
 func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }
 
-extension Duration {
-    /// Bounded to 0 … a century.
-    var nanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        return UInt64(min(seconds, 3_000_000_000)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
-    }
-}
-
 /// Runs what blocks on a thread of its own and waits for it.
 func onThread<Value: Sendable>(
     _ name: String, _ body: @escaping @Sendable () throws(USBError) -> Value

@@ -211,6 +211,7 @@ final class URBChannel: @unchecked Sendable {
     func fail(_ error: USBError, isHostile: Bool = false) {
         let now = clinux_monotonic_ns()
         monitor.lock()
+        let isNews = failure == nil
         if failure == nil { failure = error }
         let ended = pending.values.sorted { $0.sequence < $1.sequence }
         pending = [:]
@@ -219,8 +220,21 @@ final class URBChannel: @unchecked Sendable {
         settled.broadcast()
         for condition in idle.compactMap(\.value) { condition.broadcast() }
         if isHostile, !isClosed { shutdown(socket, Int32(SHUT_RDWR)) }
+        let tell = failed
         monitor.unlock()
         wakeReader()
+        if isNews { tell?(error) }
+    }
+
+    private var failed: (@Sendable (USBError) -> Void)?
+
+    /// `tell` is called once, when the connection has failed; at once if it has already.
+    func onFailure(_ tell: @escaping @Sendable (USBError) -> Void) {
+        monitor.lock()
+        failed = tell
+        let before = failure
+        monitor.unlock()
+        if let before { tell(before) }
     }
 
     // MARK: Waiting queues

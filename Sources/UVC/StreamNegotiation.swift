@@ -96,6 +96,15 @@ public struct StreamNegotiation: Sendable {
         return stream
     }
 
+    /// A stream that the device has committed itself to before and goes on with: nothing is asked of it.
+    /// - Parameter block: the parameters as committed, in any of their lengths. `nil` where they name nothing that the device has.
+    public func committed(_ block: [UInt8]) -> NegotiatedStream? {
+        guard let parameters = StreamingParameters(bytes: block), let format = interface.format(index: parameters.formatIndex),
+            let frame = format.frame(index: parameters.frameIndex)
+        else { return nil }
+        return repaired(parameters, wanted: StreamChoice(format: format, frame: frame, interval: parameters.frameInterval))
+    }
+
     /// SET_CUR and GET_CUR. A device that refuses is asked what it holds, and gets its own sizes and its own length back.
     private func probe(
         _ wanted: inout StreamingParameters, length: inout Int, oddities: inout [String]

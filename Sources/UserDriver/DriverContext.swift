@@ -18,12 +18,15 @@ public struct DriverContext: Sendable {
     public let streams: [String: JSONValue]
     /// What interrupted those streams, `nil` at a first start.
     public let interruption: DriverStart.Interruption?
+    /// The device was never let go: streams are taken over with `SupervisorLink.openTransfers(name:fresh: nil)` and not started anew.
+    public let takeover: DriverStart.Takeover?
     public let supervisor: SupervisorLink
     public let progress: Progress
 
     public init(
         deviceID: String, device: any USBDeviceHandle, generation: UInt32, configuration: [String: JSONValue], record: JSONValue?,
-        streams: [String: JSONValue], interruption: DriverStart.Interruption?, supervisor: SupervisorLink, progress: Progress
+        streams: [String: JSONValue], interruption: DriverStart.Interruption?, takeover: DriverStart.Takeover? = nil,
+        supervisor: SupervisorLink, progress: Progress
     ) {
         self.deviceID = deviceID
         self.device = device
@@ -32,6 +35,7 @@ public struct DriverContext: Sendable {
         self.record = record
         self.streams = streams
         self.interruption = interruption
+        self.takeover = takeover
         self.supervisor = supervisor
         self.progress = progress
     }

@@ -13,7 +13,7 @@ public enum DriverProcess {
     /// What the channel's thread passes on. Stream calls and others are answered in order, each kind by itself, so that a control that hangs
     /// does not keep a stream from stopping.
     private struct Inbox: Sendable {
-        let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, Int32).self)
+        let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, [Int32]).self)
         let streamCalls = AsyncStream.makeStream(of: DriverCall.self)
         let calls = AsyncStream.makeStream(of: DriverCall.self)
         let stops = AsyncStream.makeStream(of: Void.self)
@@ -48,19 +48,21 @@ public enum DriverProcess {
             }
         }
         var starts = inbox.starts.stream.makeAsyncIterator()
-        guard let (start, link, descriptor) = await starts.next() else { _exit(0) }
-        if start.transport == .usbip {
+        guard let (start, link, descriptors) = await starts.next() else { _exit(0) }
+        if start.transport == .usbip, let socket = descriptors.first {
             running.watch.withLock {
-                $0 = DeviceWatch(socket: descriptor) { link.fail("The device is gone: the server closed the connection.") }
+                $0 = DeviceWatch(socket: socket) { link.fail("The device is gone: the server closed the connection.") }
             }
         }
         let driver: D
         do {
-            let device = try HandedDevice.open(start, descriptor: descriptor)
+            let device = try HandedDevice.open(start, descriptors: descriptors)
+            link.carriers.withLock { $0 = device }
             driver = try await D.start(
                 DriverContext(
                     deviceID: start.deviceID, device: device, generation: start.generation, configuration: start.configuration,
-                    record: start.record, streams: start.streams, interruption: start.interruption, supervisor: link, progress: progress))
+                    record: start.record, streams: start.streams, interruption: start.interruption, takeover: start.takeover,
+                    supervisor: link, progress: progress))
         } catch {
             link.fail("\(error)")
         }
@@ -103,14 +105,19 @@ public enum DriverProcess {
             var unused = descriptors
             switch message {
             case .start(let start):
-                guard link == nil, let device = unused.popLast() else { break }
+                guard link == nil, !descriptors.isEmpty else { break }
                 let started = SupervisorLink(channel: channel, generation: start.generation)
                 link = started
-                inbox.starts.continuation.yield((start, started, device))
+                inbox.starts.continuation.yield((start, started, descriptors))
+                unused = []
             case .ring(let grant):
-                if let ring = unused.popLast() {
-                    if let link { link.granted(grant, descriptor: ring) } else { close(ring) }
-                }
+                guard let link else { break }
+                link.granted(grant, descriptors: descriptors)
+                unused = []
+            case .transfers(let grant):
+                guard let link else { break }
+                link.granted(grant, descriptors: descriptors)
+                unused = []
             case .ringRefused(let request, let reason): link?.refused(request: request, reason: reason)
             case .call(let call):
                 let isStreamCall = call.method == StreamCall.open || call.method == StreamCall.close

@@ -2,17 +2,24 @@
 
 import Glibc
 import LibUSBHost
+import TransferRing
 import USB
 import USBIPHost
 import Wire
 
 enum HandedDevice {
-    /// The handle owns the descriptor from here on. The driver above can't tell one transport from the other.
-    static func open(_ start: DriverStart, descriptor: Int32) throws -> any USBDeviceHandle {
+    /// The handle owns the descriptors from here on. The driver above can't tell one transport from the other.
+    static func open(_ start: DriverStart, descriptors: [Int32]) throws -> any USBDeviceHandle & RingCarrierSource {
         let information = try start.device.decoded(as: USBDeviceInformation.self)
+        guard let control = descriptors.first else { throw CallError("ContractBroken", "The device came without a descriptor.") }
         switch start.transport {
-        case .usbfs: return try LibUSBDevice(wrapping: descriptor, information: information)
-        case .usbip: return try USBIPDevice(adopting: descriptor, information: information, deviceID: start.usbipDeviceID)
+        case .usbfs:
+            guard descriptors.count > 1 else {
+                throw CallError("ContractBroken", "The device came without its streaming interfaces' file.")
+            }
+            return try SplitDevice(
+                wrapping: control, streaming: descriptors[1], interfaces: start.streamInterfaces, information: information)
+        case .usbip: return try USBIPDevice(adopting: control, information: information, deviceID: start.usbipDeviceID)
         }
     }
 }

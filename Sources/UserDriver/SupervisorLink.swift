@@ -3,18 +3,28 @@
 public import FrameRing
 import Glibc
 import Synchronization
+public import TransferRing
+import USB
 public import Wire
 
 /// What a driver says to its supervisor, from any thread.
 public final class SupervisorLink: Sendable {
+    /// What the supervisor has answered to a request for memory, with the descriptors that came.
+    private enum Grant: Sendable {
+        case frames(RingGrant, [Int32])
+        case transfers(TransferGrant, [Int32])
+    }
+
     private struct Pending {
         var nextRequest: UInt64 = 1
-        var rings: [UInt64: CheckedContinuation<(RingGrant, Int32), any Error>] = [:]
+        var grants: [UInt64: CheckedContinuation<Grant, any Error>] = [:]
     }
 
     private let channel: Channel
     private let generation: UInt32
     private let pending = Mutex(Pending())
+    /// Who carries the transfers of rings; set before the driver starts.
+    let carriers = Mutex<(any RingCarrierSource)?>(nil)
 
     init(channel: Channel, generation: UInt32) {
         self.channel = channel
@@ -51,35 +61,65 @@ public final class SupervisorLink: Sendable {
     /// A frame ring of this name, for frames of up to `capacity` bytes: the one that is there already if it is large enough (whoever watches
     /// does not notice), else a new one. `description` is what clients are told of the frames.
     public func openRing(name: String, capacity: Int, slotCount: Int, description: JSONValue) async throws -> FrameRingWriter {
-        let (grant, descriptor) = try await withCheckedThrowingContinuation { continuation in
-            let request = pending.withLock { pending in
-                let request = pending.nextRequest
-                pending.nextRequest += 1
-                pending.rings[request] = continuation
-                return request
-            }
-            send(
-                .openRing(
-                    RingRequest(
-                        request: request, name: name, capacity: capacity, slotCount: slotCount, description: description)))
+        let answer = try await ask { request in
+            .openRing(RingRequest(request: request, name: name, capacity: capacity, slotCount: slotCount, description: description))
         }
-        defer { close(descriptor) }
+        guard case .frames(let grant, let descriptors) = answer, let descriptor = descriptors.first else {
+            throw CallError("ContractBroken", "The supervisor has answered without a frame ring.")
+        }
+        defer { descriptors.forEach { close($0) } }
         guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount), grant.capacity >= capacity else {
             throw CallError("ContractBroken", "The supervisor's ring of \(grant.slotCount) × \(grant.capacity) bytes does not fit.")
         }
         return try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation)
     }
 
+    /// Memory for the transfers of a streaming endpoint, which outlives this process. `fresh` says what it should be; `nil` asks for the
+    /// ring in which the predecessor's transfers are in flight.
+    public func openTransfers(name: String, fresh: TransferRequest.Fresh?) async throws -> TransferRing {
+        let answer = try await ask { .openTransfers(TransferRequest(request: $0, name: name, fresh: fresh)) }
+        guard case .transfers(let grant, let descriptors) = answer, let memory = descriptors.first else {
+            throw CallError("ContractBroken", "The supervisor has answered without a transfer ring.")
+        }
+        defer { descriptors.forEach { close($0) } }
+        guard
+            let geometry = TransferRingGeometry(
+                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength),
+            let source = carriers.withLock({ $0 })
+        else { throw CallError("ContractBroken", "The supervisor's transfer ring does not fit.") }
+        let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: grant.number)
+        let carrier = try source.carrier(
+            endpoint: EndpointAddress(rawValue: grant.endpoint), type: geometry.type, wake: descriptors.count > 1 ? descriptors[1] : nil)
+        return TransferRing(mapping: mapping, carrier: carrier)
+    }
+
+    private func ask(_ message: (UInt64) -> MessageFromDriver) async throws -> Grant {
+        try await withCheckedThrowingContinuation { continuation in
+            let request = pending.withLock { pending in
+                let request = pending.nextRequest
+                pending.nextRequest += 1
+                pending.grants[request] = continuation
+                return request
+            }
+            send(message(request))
+        }
+    }
+
     /// Takes the answer to `openRing`.
-    func granted(_ grant: RingGrant, descriptor: Int32) {
-        guard let waiter = pending.withLock({ $0.rings.removeValue(forKey: grant.request) }) else {
-            close(descriptor)
+    func granted(_ grant: RingGrant, descriptors: [Int32]) { answer(grant.request, .frames(grant, descriptors), descriptors) }
+
+    /// Takes the answer to `openTransfers`.
+    func granted(_ grant: TransferGrant, descriptors: [Int32]) { answer(grant.request, .transfers(grant, descriptors), descriptors) }
+
+    private func answer(_ request: UInt64, _ grant: Grant, _ descriptors: [Int32]) {
+        guard let waiter = pending.withLock({ $0.grants.removeValue(forKey: request) }) else {
+            descriptors.forEach { close($0) }
             return
         }
-        waiter.resume(returning: (grant, descriptor))
+        waiter.resume(returning: grant)
     }
 
     func refused(request: UInt64, reason: String) {
-        pending.withLock { $0.rings.removeValue(forKey: request) }?.resume(throwing: CallError("Refused", reason))
+        pending.withLock { $0.grants.removeValue(forKey: request) }?.resume(throwing: CallError("Refused", reason))
     }
 }

@@ -2,12 +2,16 @@
 
 /// From the supervisor to a driver.
 public enum MessageToDriver: Codable, Hashable, Sendable {
-    /// Here is your device. Descriptor 0 attached: the device (see `DriverStart.transport`).
+    /// Here is your device. Descriptor 0 attached: the device (see `DriverStart.transport`); descriptor 1, over usbfs, where the device has
+    /// streaming interfaces: the open file of those.
     case start(DriverStart)
     /// The answer to `openRing`. Descriptor 0 attached: the ring's memfd, writable.
     case ring(RingGrant)
-    /// The supervisor can't give the ring that was asked for.
+    /// The supervisor can't give the frame or transfer ring that was asked for.
     case ringRefused(request: UInt64, reason: String)
+    /// The answer to `openTransfers`. Descriptor 0 attached: the transfer ring's memfd, writable; descriptor 1, over USB/IP: the eventfd that wakes
+    /// the port.
+    case transfers(TransferGrant)
     /// Somebody calls a method of a class interface (`io.userdriver.camera`…).
     case call(DriverCall)
     /// Stop streaming, give the device back, end with status 0.
@@ -28,6 +32,8 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case record(JSONValue)
     /// Asks for a frame ring. A ring of the same name whose geometry is large enough is given again: streams outlive drivers.
     case openRing(RingRequest)
+    /// Asks for memory for a stream's transfers: fresh, or that in which the predecessor's are in flight.
+    case openTransfers(TransferRequest)
     /// The stream of this name goes on in another form (format, size); those who watch are told.
     case ringChanged(name: String, description: JSONValue)
     /// The stream has ended for good, and why (not: the driver has ended).
@@ -55,6 +61,8 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public var device: JSONValue
     /// USB/IP's `busnum << 16 | devnum`; 0 for usbfs.
     public var usbipDeviceID: UInt32
+    /// usbfs: bit n: interface n belongs to the second descriptor.
+    public var streamInterfaces: UInt32
     /// Which incarnation of this device's driver this is, from 1.
     public var generation: UInt32
     /// What the manifest says for this device: quirks and settings, merged.
@@ -65,6 +73,16 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public var streams: [String: JSONValue]
     /// Why frames of those streams are missing now, for the gap that the driver records.
     public var interruption: Interruption?
+    /// The device was never let go since the predecessor died: its settings are as they were and its streams' transfers still in flight.
+    public var takeover: Takeover?
+
+    /// How a stream is taken over.
+    public enum Takeover: String, Codable, Sendable {
+        /// The transfer that the predecessor was handling is handled again.
+        case replay
+        /// It is dropped, and its frame marked damaged: a driver has died on it twice.
+        case dropping
+    }
 
     /// What came between two incarnations.
     public enum Interruption: String, Codable, Sendable {
@@ -73,18 +91,21 @@ public struct DriverStart: Codable, Hashable, Sendable {
     }
 
     public init(
-        deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, generation: UInt32,
-        configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue], interruption: Interruption? = nil
+        deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, streamInterfaces: UInt32 = 0, generation: UInt32,
+        configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue], interruption: Interruption? = nil,
+        takeover: Takeover? = nil
     ) {
         self.deviceID = deviceID
         self.transport = transport
         self.device = device
         self.usbipDeviceID = usbipDeviceID
+        self.streamInterfaces = streamInterfaces
         self.generation = generation
         self.configuration = configuration
         self.record = record
         self.streams = streams
         self.interruption = interruption
+        self.takeover = takeover
     }
 }
 
@@ -169,6 +190,65 @@ public struct RingGrant: Codable, Hashable, Sendable {
         self.name = name
         self.capacity = capacity
         self.slotCount = slotCount
+    }
+}
+
+/// What a transfer ring should be: see `TransferRing.TransferRingGeometry`.
+public struct TransferRequest: Codable, Hashable, Sendable {
+    /// The driver's number for this request, which the answer repeats.
+    public var request: UInt64
+    /// The stream's name.
+    public var name: String
+    /// `nil` asks for the ring that the predecessor left.
+    public var fresh: Fresh?
+
+    /// A ring that is to be made.
+    public struct Fresh: Codable, Hashable, Sendable {
+        public var transferCount: Int
+        /// 0 for bulk.
+        public var packetCount: Int
+        public var packetLength: Int
+        /// `bEndpointAddress`
+        public var endpoint: UInt8
+        /// Of the endpoint, in frames or microframes.
+        public var interval: Int32
+
+        public init(transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8, interval: Int32) {
+            self.transferCount = transferCount
+            self.packetCount = packetCount
+            self.packetLength = packetLength
+            self.endpoint = endpoint
+            self.interval = interval
+        }
+    }
+
+    public init(request: UInt64, name: String, fresh: Fresh?) {
+        self.request = request
+        self.name = name
+        self.fresh = fresh
+    }
+}
+
+public struct TransferGrant: Codable, Hashable, Sendable {
+    public var request: UInt64
+    public var name: String
+    /// Which ring of the device it is: tells the address that every incarnation maps it at.
+    public var number: Int
+    public var transferCount: Int
+    public var packetCount: Int
+    public var packetLength: Int
+    public var endpoint: UInt8
+
+    public init(
+        request: UInt64, name: String, number: Int, transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8
+    ) {
+        self.request = request
+        self.name = name
+        self.number = number
+        self.transferCount = transferCount
+        self.packetCount = packetCount
+        self.packetLength = packetLength
+        self.endpoint = endpoint
     }
 }
 

@@ -10,6 +10,7 @@ struct StartError: Error, CustomStringConvertible {
 enum Folders {
     static let systemRuntime = "/run/userdriver"
     static let systemState = "/var/lib/userdriver"
+    static let systemPort = "/usr/lib/userdriver/usbip-port"
     static let systemDrivers = "/usr/lib/userdriver/drivers"
 
     private static func variable(_ name: String) -> String? {
@@ -32,15 +33,25 @@ enum Folders {
         return runtime == systemRuntime ? systemState : runtime + "/state"
     }
 
+    /// The folder of this executable.
+    private static var own: String? {
+        guard let path = realpath("/proc/self/exe", nil) else { return nil }
+        let executable = String(cString: path)
+        free(path)
+        return executable.lastIndex(of: "/").map { String(executable[..<$0]) }
+    }
+
+    /// `usbip-port`, beside the executable (a build folder) or the system's.
+    static var portExecutable: String {
+        if let own, access(own + "/usbip-port", X_OK) == 0 { return own + "/usbip-port" }
+        return systemPort
+    }
+
     /// The options, else bundles beside the executable (a build folder) and the system's.
     static func drivers(_ options: [String]) -> [String] {
         if !options.isEmpty { return options }
         var folders: [String] = []
-        if let path = realpath("/proc/self/exe", nil) {
-            let executable = String(cString: path)
-            free(path)
-            if let slash = executable.lastIndex(of: "/") { folders.append(String(executable[..<slash])) }
-        }
+        if let own { folders.append(own) }
         if access(systemDrivers, F_OK) == 0 { folders.append(systemDrivers) }
         return folders
     }

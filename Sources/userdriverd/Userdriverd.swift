@@ -56,6 +56,7 @@ struct Userdriverd: ParsableCommand {
         var configuration = SupervisorConfiguration(
             runtimeDirectory: runtime, stateDirectory: state, driverFolders: Folders.drivers(drivers),
             attachments: try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) })
+        configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
         configuration.detachesKernelDrivers = detachKernelDrivers
         return configuration

@@ -6,8 +6,24 @@ import Wire
 struct RecoveryRecord: Codable, Equatable {
     /// What each stream that is on was negotiated to, by name.
     var streams: [String: StreamRequest] = [:]
+    /// The probe and commit block that each stream that is on was committed with, as hexadecimal digits: a successor that takes the
+    /// stream over asks the device nothing.
+    var committed: [String: String]? = [:]
     /// Controls that clients have set, by name. A camera that was unplugged has forgotten them.
     var controls: [String: Int] = [:]
+
+    func committedBlock(of stream: String) -> [UInt8]? {
+        guard let digits = committed?[stream]?.utf8, digits.count % 2 == 0, digits.count <= 96 else { return nil }
+        let nibbles = digits.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+        guard nibbles.count == digits.count else { return nil }
+        return stride(from: 0, to: nibbles.count, by: 2).map { UInt8(nibbles[$0] << 4 | nibbles[$0 + 1]) }
+    }
+
+    mutating func setCommitted(_ block: [UInt8]?, of stream: String) {
+        let digits = block?.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        committed = (committed ?? [:]).merging([stream: digits].compactMapValues { $0 }) { $1 }
+        if digits == nil { committed?[stream] = nil }
+    }
 
     /// A record that can't be read is no record: the driver starts as if for the first time, and says so.
     static func read(_ value: JSONValue?) throws -> RecoveryRecord {

@@ -3,6 +3,7 @@
 import CLinux
 import FrameRing
 import Synchronization
+import TransferRing
 import USB
 import UVC
 import UserDriver
@@ -29,7 +30,7 @@ actor StreamSession {
     private var attempts = 0
     /// Whether somebody watches: looked at again after each wait.
     private var isWanted = false
-    private var requestChanged: @Sendable (StreamRequest?) async -> Void = { _ in }
+    private var requestChanged: @Sendable (StreamRequest?, _ committed: [UInt8]) async -> Void = { _, _ in }
     /// For the heartbeat, which waits for nobody.
     private nonisolated let running = Mutex<VideoStream?>(nil)
 
@@ -41,8 +42,8 @@ actor StreamSession {
         negotiation = StreamNegotiation(device: context.device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
     }
 
-    /// Who is told what is streamed now, `nil` for nothing.
-    func onRequest(_ handler: @escaping @Sendable (StreamRequest?) async -> Void) { requestChanged = handler }
+    /// Who is told what is streamed now, `nil` for nothing, and the block that the device committed itself to.
+    func onRequest(_ handler: @escaping @Sendable (StreamRequest?, _ committed: [UInt8]) async -> Void) { requestChanged = handler }
 
     /// Opens the stream, or finds that the open one suits.
     /// - Parameter resumes: why frames are missing before the first one; `nil` for a stream that begins.
@@ -68,34 +69,80 @@ actor StreamSession {
         }
         let agreed = try await negotiation.negotiate(choice)
         for oddity in agreed.oddities { context.supervisor.log("notice", oddity) }
-        let description = StreamRequest(
-            format: agreed.choice.format.name, width: agreed.choice.frame.width, height: agreed.choice.frame.height,
-            fps: agreed.choice.rate.rounded(toPlaces: 3))
-        let writer = try await context.supervisor.openRing(
-            name: name, capacity: agreed.frameCapacity, slotCount: Self.slotCount(agreed.frameCapacity),
-            description: try JSONValue(encoding: description))
-        let settings = agreed.assemblerSettings(speed: context.device.information.speed, quirks: quirks)
-        let shape: VideoStream.Shape
-        let continuity = agreed.alternateSetting.map { SlotContinuity(speed: context.device.information.speed, interval: $0.interval) }
+        let writer = try await frameRing(agreed)
+        let shape = shape(agreed)
         if let setting = agreed.alternateSetting {
             try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
-            shape = .isochronous(bytesPerInterval: setting.bytesPerInterval, packetInterval: settings.packetInterval)
-        } else {
-            let packet = interface.alternateSettings.first?.bytesPerInterval ?? 512
-            shape = .bulk(maxPacketSize: packet, maxPayloadSize: Int(agreed.parameters.maxPayloadTransferSize))
         }
-        let stream = VideoStream(
-            queue: try context.device.transferQueue(endpoint: agreed.endpoint, type: shape.type), shape: shape, continuity: continuity,
-            settings: settings,
-            writer: writer, frameInterval: UInt64(agreed.choice.interval) * 100, resumes: resumes, counters: counters,
-            progress: context.progress)
+        let transfers = try await context.supervisor.openTransfers(
+            name: name,
+            fresh: TransferRequest.Fresh(
+                transferCount: shape.transferCount, packetCount: shape.type == .isochronous ? shape.packetCount : 0,
+                packetLength: shape.packetLength, endpoint: agreed.endpoint.rawValue, interval: interval(agreed)))
         guard isWanted else {
             try await quiet(agreed)
             return
         }
+        await run(agreed, transfers: transfers, writer: writer, origin: .fresh(resumes), counters: counters)
+    }
+
+    /// Goes on with the stream that the predecessor had on, without a word to the device.
+    /// - Parameter committed: what the device committed itself to.
+    func takeOver(_ takeover: DriverStart.Takeover, committed: [UInt8]) async throws {
+        guard let agreed = negotiation.committed(committed) else {
+            throw CallError("DeviceError", "The stream \"\(name)\" can't be taken over: the record does not say what the device sends.")
+        }
+        let transfers = try await context.supervisor.openTransfers(name: name, fresh: nil)
+        guard let memory = transfers.resume(layout: StreamMemory.layout, as: StreamMemory.self) else {
+            throw CallError("DeviceError", "The stream \"\(name)\" can't be taken over: its transfers' memory makes no sense.")
+        }
+        isWanted = true
+        await run(
+            agreed, transfers: transfers, writer: try await frameRing(agreed),
+            origin: .takeover(memory, dropping: takeover == .dropping), counters: VideoStream.Counters())
+    }
+
+    private func frameRing(_ agreed: NegotiatedStream) async throws -> FrameRingWriter {
+        try await context.supervisor.openRing(
+            name: name, capacity: agreed.frameCapacity, slotCount: Self.slotCount(agreed.frameCapacity),
+            description: try JSONValue(encoding: description(agreed)))
+    }
+
+    private func description(_ agreed: NegotiatedStream) -> StreamRequest {
+        StreamRequest(
+            format: agreed.choice.format.name, width: agreed.choice.frame.width, height: agreed.choice.frame.height,
+            fps: agreed.choice.rate.rounded(toPlaces: 3))
+    }
+
+    private func shape(_ agreed: NegotiatedStream) -> VideoStream.Shape {
+        guard let setting = agreed.alternateSetting else {
+            return .bulk(
+                maxPacketSize: interface.alternateSettings.first?.bytesPerInterval ?? 512,
+                maxPayloadSize: Int(agreed.parameters.maxPayloadTransferSize))
+        }
+        let settings = agreed.assemblerSettings(speed: context.device.information.speed, quirks: quirks)
+        return .isochronous(bytesPerInterval: setting.bytesPerInterval, packetInterval: settings.packetInterval)
+    }
+
+    /// Frames or microframes from packet to packet.
+    private func interval(_ agreed: NegotiatedStream) -> Int32 {
+        agreed.alternateSetting.map { 1 << Int32(min(max(Int($0.interval) - 1, 0), 15)) } ?? 0
+    }
+
+    private func run(
+        _ agreed: NegotiatedStream, transfers: TransferRing, writer: FrameRingWriter, origin: VideoStream.Origin,
+        counters: VideoStream.Counters
+    ) async {
+        let speed = context.device.information.speed
+        let stream = VideoStream(
+            transfers: transfers, shape: shape(agreed),
+            continuity: agreed.alternateSetting.map { SlotContinuity(speed: speed, interval: $0.interval) },
+            settings: agreed.assemblerSettings(speed: speed, quirks: quirks), writer: writer,
+            frameInterval: UInt64(agreed.choice.interval) * 100, origin: origin, counters: counters, progress: context.progress)
+        let description = description(agreed)
         state = .open(stream, agreed, description)
         running.withLock { $0 = stream }
-        await requestChanged(description)
+        if case .fresh = origin { await requestChanged(description, agreed.parameters.encoded(length: 48)) }
         stream.start { [weak self] end in
             Task { await self?.ended(stream, end) }
         }
@@ -162,7 +209,7 @@ actor StreamSession {
             context.supervisor.log("warning", "The stream could not be stopped cleanly: \(error)")
         }
         attempts = 0
-        await requestChanged(nil)
+        await requestChanged(nil, [])
     }
 
     /// Tells the device to stop: alternate setting 0, or for bulk a cleared halt (which is how UVC's bulk cameras are told).

@@ -4,6 +4,7 @@ import CLinux
 import FrameRing
 import Synchronization
 import Threads
+import TransferRing
 import USB
 import UVC
 import UserDriver
@@ -31,13 +32,16 @@ final class VideoStream: Sendable {
 
         /// The time that the queue covers, and so the time that this process may be away without losing anything.
         static let cover: UInt64 = 128_000_000
+        /// Bytes of all transfers: usbfs gives all drivers together 16 MiB, where nobody has raised it.
+        static let memory = 8 << 20
 
         static func isochronous(bytesPerInterval: Int, packetInterval: UInt64) -> Shape {
             let interval = max(packetInterval, 1)
             let packets = Int(min(32, max(1, 4_000_000 / interval)))
             let transfers = Int((cover + UInt64(packets) * interval - 1) / (UInt64(packets) * interval))
+            let most = max(8, memory / max(1, packets * bytesPerInterval))
             return Shape(
-                type: .isochronous, packetLength: bytesPerInterval, packetCount: packets, transferCount: min(64, max(8, transfers)))
+                type: .isochronous, packetLength: bytesPerInterval, packetCount: packets, transferCount: min(64, most, max(8, transfers)))
         }
 
         static func bulk(maxPacketSize: Int, maxPayloadSize: Int) -> Shape {
@@ -47,6 +51,7 @@ final class VideoStream: Sendable {
         }
     }
 
+    /// For the heartbeat.
     struct Counters: Sendable {
         var frames: UInt64 = 0
         var lost: UInt64 = 0
@@ -61,43 +66,49 @@ final class VideoStream: Sendable {
         }
     }
 
-    /// An endpoint has one queue at a time: given back once the stream has stopped.
-    private let queue: Mutex<(any TransferQueue)?>
+    /// Where a stream begins.
+    enum Origin: Sendable {
+        /// With a device that has just been told to stream. Why frames are missing before the first one, `nil` for a stream that begins.
+        case fresh(GapCause?)
+        /// In the middle of what the predecessor was doing.
+        case takeover(StreamMemory, dropping: Bool)
+    }
+
+    private let transfers: TransferRing
     private let shape: Shape
     private let continuity: SlotContinuity?
     private let settings: PayloadAssembler.Settings
     private let writer: FrameRingWriter
     private let frameInterval: UInt64
     private let silenceLimit: UInt64
-    private let resumes: GapCause?
+    private let origin: Origin
     private let progress: Progress
     let counters: Mutex<Counters>
     private let stopping = Mutex(false)
     private let thread = Mutex<WorkerThread?>(nil)
 
     /// - Parameters:
+    ///   - transfers: a ring of this shape: fresh, or resumed where `origin` is a takeover.
     ///   - continuity: for isochronous streams, what tells of packets that were never asked for.
     ///   - frameInterval: nanoseconds from frame to frame, as committed.
-    ///   - resumes: why frames are missing before the first one; `nil` for a stream that begins.
     ///   - counters: what the stream has counted so far.
     init(
-        queue: any TransferQueue, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter,
-        frameInterval: UInt64,
-        resumes: GapCause?, counters: Counters, progress: Progress
+        transfers: TransferRing, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter,
+        frameInterval: UInt64, origin: Origin, counters: Counters, progress: Progress
     ) {
-        self.queue = Mutex(queue)
+        self.transfers = transfers
         self.shape = shape
         self.continuity = continuity
         self.settings = settings
         self.writer = writer
         self.frameInterval = frameInterval
         self.silenceLimit = max(3_000_000_000, frameInterval * 4)
-        self.resumes = resumes
+        self.origin = origin
         self.counters = Mutex(counters)
         self.progress = progress
     }
 
-    /// Starts the thread. `ended` is called once, on that thread, when the stream is over; the endpoint's queue is empty then.
+    /// Starts the thread. `ended` is called once, on that thread, when the stream is over; nothing is in flight then.
     func start(_ ended: @escaping @Sendable (End) -> Void) {
         do throws(WorkerThread.StartFailure) {
             let started = try WorkerThread(name: "stream") { [self] in
@@ -113,114 +124,168 @@ final class VideoStream: Sendable {
         }
     }
 
-    /// Ends the stream and waits for its thread; the endpoint is free then. Not from the thread itself.
+    /// Ends the stream and waits for its thread; nothing is in flight then. Not from the thread itself.
     func stop() {
         stopping.withLock { $0 = true }
-        queue.withLock { $0 }?.cancelAll()
+        transfers.cancel()
         thread.withLock { $0 }?.join()
-        queue.withLock { $0 = nil }
     }
 
+    private var isStopping: Bool { stopping.withLock { $0 } }
+
     private func run() -> End {
-        guard let queue = queue.withLock({ $0 }) else { return .stopped }
         do throws(USBError) {
-            for tag in 0..<shape.transferCount { try queue.submit(transfer(tag, of: queue)) }
-            let end = try circulate(queue)
-            drain(queue)
+            let end = try circulate()
+            transfers.drain()
             return end
         } catch {
-            drain(queue)
-            return stopping.withLock { $0 } ? .stopped : .failed(error)
+            transfers.drain()
+            return isStopping ? .stopped : .failed(error)
         }
     }
 
-    private func transfer(_ tag: Int, of queue: any TransferQueue) -> IdleTransfer {
-        let buffer = queue.makeBuffer(count: shape.packetLength * shape.packetCount)
-        let lengths = shape.type == .isochronous ? Array(repeating: shape.packetLength, count: shape.packetCount) : []
-        return IdleTransfer(buffer: buffer, packetLengths: lengths, tag: UInt64(tag))
+    // MARK: Where it begins
+
+    /// What there is to remember at the start, and the slot of the first frame, once the transfers are in flight.
+    private func begin() throws(USBError) -> (StreamMemory, FrameSlot) {
+        switch origin {
+        case .fresh(let cause):
+            var memory = StreamMemory()
+            let slot = writer.begin()
+            memory.slot = UInt32(writer.slotIndex)
+            memory.interruption = cause?.rawValue ?? 0
+            memory.lastDelivery = clinux_monotonic_ns()
+            counters.withLock {
+                memory.frames = $0.frames
+                memory.lost = $0.lost
+                memory.bytes = $0.bytes
+            }
+            try transfers.begin(layout: StreamMemory.layout, state: memory)
+            return (memory, slot)
+        case .takeover(var memory, let dropping):
+            counters.withLock {
+                $0.frames = memory.frames
+                $0.lost = memory.lost
+                $0.bytes = memory.bytes
+            }
+            // A process that was away is no reason to think the device silent.
+            memory.lastDelivery = clinux_monotonic_ns()
+            let slot: FrameSlot
+            if let resumed = writer.resume(slot: Int(memory.slot)) {
+                slot = resumed
+            } else {
+                // The frame ring went on without it: the frame in the making is lost, and shows as damaged.
+                slot = writer.begin()
+                memory.slot = UInt32(writer.slotIndex)
+                noteHole(&memory)
+            }
+            try transfers.refill()
+            if dropping, try transfers.take(timeout: .zero) != nil {
+                noteHole(&memory)
+                try transfers.commit(layout: StreamMemory.layout, state: memory)
+            }
+            return (memory, slot)
+        }
     }
 
-    /// Takes each transfer as it completes, and submits it again.
-    private func circulate(_ queue: any TransferQueue) throws(USBError) -> End {
-        var assembler = PayloadAssembler(settings: settings)
+    private func noteHole(_ memory: inout StreamMemory) {
+        var assembler = PayloadAssembler(settings: settings, state: memory.assembly)
+        assembler.packetsSkipped()
+        memory.assembly = assembler.state
+    }
+
+    // MARK: Going round
+
+    /// Takes each transfer as it completes, commits what became of it, and puts it in flight again.
+    private func circulate() throws(USBError) -> End {
+        /// Transfers below this number were in flight when the predecessor died.
+        let inherited = transfers.inherited
+        var (memory, slot) = try begin()
+        var assembler = PayloadAssembler(settings: settings, state: memory.assembly)
         var continuity = continuity
-        var slot = writer.begin()
-        var isFirst = true
-        var lastPublished: UInt64 = 0
-        var lastDelivery = clinux_monotonic_ns()
+        continuity?.memory = memory.continuity
         while true {
-            let completed = try queue.next(timeout: .milliseconds(100))
+            let transfer = try transfers.take(timeout: .milliseconds(100))
             progress.turn()
             let now = clinux_monotonic_ns()
-            if stopping.withLock({ $0 }) { return .stopped }
-            guard let completed else {
-                if now > lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - lastDelivery))) }
+            if isStopping { return .stopped }
+            guard let transfer else {
+                if now > memory.lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - memory.lastDelivery))) }
                 continue
             }
-            switch completed.status {
+            switch transfer.status {
             case .stall: return .stalled
             case .disconnected: throw USBError(.noDevice, operation: "streaming")
             case .cancelled: return .stopped
             case .completed, .timedOut, .overflow, .fault: break
             }
             // More than the headers of its payloads: pixels.
-            let delivers = completed.actualLength > 12 * shape.packetCount
+            let delivers = transfer.actualLength > 12 * shape.packetCount
             progress.transferCompleted(delivering: delivers)
-            if delivers { lastDelivery = now }
-            if now > lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - lastDelivery))) }
-            if continuity?.hole(startFrame: completed.startFrame, packetCount: shape.packetCount) == true { assembler.packetsSkipped() }
-            while let frame = assemble(&assembler, completed, into: slot.bytes) {
-                if isFirst, let resumes {
-                    let missed = writer.resumeGap(now: frame.captured, frameInterval: frameInterval, cause: resumes)
-                    counters.withLock { $0.lost += missed }
+            if delivers { memory.lastDelivery = now }
+            if now > memory.lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - memory.lastDelivery))) }
+            if continuity?.hole(startFrame: transfer.startFrame, packetCount: shape.packetCount) == true { assembler.packetsSkipped() }
+            if transfer.number == inherited?.end, inherited?.wasDry == true {
+                // Everything that was in flight had completed before this process came: what the device sent meanwhile nobody had asked for.
+                assembler.packetsSkipped()
+                memory.isFirst = 1
+                memory.interruption = GapCause.driverRestarted.rawValue
+            }
+            memory.continuity = continuity?.memory ?? .init()
+            let time = completionTime(transfer, memory, isInherited: transfer.number < inherited?.end ?? 0)
+            memory.lastCompletion = time
+            while let frame = assemble(&assembler, transfer, at: time, into: slot.bytes) {
+                if memory.isFirst != 0, let cause = GapCause(rawValue: memory.interruption), memory.interruption != 0 {
+                    memory.lost &+= writer.resumeGap(now: frame.captured, frameInterval: frameInterval, cause: cause)
                 }
-                isFirst = false
+                memory.isFirst = 0
                 // Noise in place of payloads looks like many damaged frames; in the ring they would push whole ones out before anybody saw them.
-                if !frame.damage.isEmpty, frame.captured < lastPublished + frameInterval / 2 {
-                    counters.withLock { $0.lost += 1 }
+                if !frame.damage.isEmpty, frame.captured < memory.lastPublished &+ frameInterval / 2 {
+                    memory.lost &+= 1
                     continue
                 }
-                lastPublished = frame.captured
-                publish(frame)
+                publish(frame, &memory)
                 slot = writer.begin()
+                memory.slot = UInt32(writer.slotIndex)
+                memory.assembly = assembler.state
+                transfers.checkpoint(layout: StreamMemory.layout, state: memory)
             }
-            try queue.submit(completed.recycled())
+            memory.assembly = assembler.state
+            try transfers.commit(layout: StreamMemory.layout, state: memory)
         }
+    }
+
+    /// When a transfer completed. Those that completed while nobody was there to see were noticed late, all at once: isochronous ones keep the bus's
+    /// pace, so each is one transfer's time after the one before.
+    private func completionTime(_ transfer: TransferRing.Transfer, _ memory: StreamMemory, isInherited: Bool) -> UInt64 {
+        guard isInherited, shape.type == .isochronous, memory.lastCompletion != 0 else { return transfer.completedAt }
+        let pace = settings.packetInterval * UInt64(shape.packetCount)
+        return min(transfer.completedAt, memory.lastCompletion &+ pace &+ pace / 1000)
     }
 
     private func assemble(
-        _ assembler: inout PayloadAssembler, _ transfer: borrowing CompletedTransfer, into slot: UnsafeMutableRawBufferPointer
+        _ assembler: inout PayloadAssembler, _ transfer: TransferRing.Transfer, at time: UInt64, into slot: UnsafeMutableRawBufferPointer
     ) -> AssembledFrame? {
-        let bytes = UnsafeRawBufferPointer(transfer.buffer.bytes)
         if shape.type == .isochronous {
-            return assembler.isochronous(bytes, packets: transfer.packets, at: transfer.completedAt, into: slot)
+            return assembler.isochronous(transfer.bytes, packets: transfer.packets, at: time, into: slot)
         }
-        let received = UnsafeRawBufferPointer(rebasing: bytes[..<min(max(0, transfer.actualLength), bytes.count)])
-        return assembler.bulk(received, requested: transfer.length, status: transfer.status, at: transfer.completedAt, into: slot)
+        return assembler.bulk(transfer.bytes, requested: transfer.requested, status: transfer.status, at: time, into: slot)
     }
 
-    private func publish(_ frame: AssembledFrame) {
+    private func publish(_ frame: AssembledFrame, _ memory: inout StreamMemory) {
         writer.publish(
             length: frame.length, captured: frame.captured, deviceTime: UInt64(frame.presentationTime ?? 0),
             flags: frame.damage.isEmpty ? [] : .damaged)
         progress.framePublished()
+        memory.lastPublished = frame.captured
+        if frame.damage.isEmpty { memory.frames &+= 1 } else { memory.lost &+= 1 }
+        memory.bytes &+= UInt64(frame.length)
         counters.withLock { counters in
-            if frame.damage.isEmpty { counters.frames += 1 } else { counters.lost += 1 }
-            counters.bytes += UInt64(frame.length)
+            counters.frames = memory.frames
+            counters.lost = memory.lost
+            counters.bytes = memory.bytes
             counters.recent.append(frame.captured)
             if counters.recent.count > 240 { counters.recent.removeFirst(120) }
-        }
-    }
-
-    /// Takes back whatever is in flight, so that the endpoint can be used again.
-    private func drain(_ queue: any TransferQueue) {
-        queue.cancelAll()
-        while queue.inFlight > 0 {
-            do throws(USBError) {
-                guard try queue.next(timeout: .seconds(2)) != nil else { return }
-            } catch {
-                return
-            }
         }
     }
 }

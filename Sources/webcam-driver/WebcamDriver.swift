@@ -64,7 +64,9 @@ actor WebcamDriver: Driver {
         } catch {
             context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
         }
-        for (name, session) in streams { await session.onRequest { [weak self] in await self?.remember($0, stream: name) } }
+        for (name, session) in streams {
+            await session.onRequest { [weak self] in await self?.remember($0, committed: $1, stream: name) }
+        }
         if let endpoint = function.statusEndpoint {
             let listener = StatusListener(context: context, endpoint: endpoint, function: function)
             listener.start()
@@ -72,16 +74,20 @@ actor WebcamDriver: Driver {
         }
         for (name, request) in context.streams {
             guard let session = streams[name] else { continue }
+            if let takeover = context.takeover, let committed = record.committedBlock(of: name) {
+                try await session.takeOver(takeover, committed: committed)
+                continue
+            }
             // What was negotiated decides before what was asked: whoever watches gets the same pictures as before.
             let asked = try StreamRequest(request)
             let wanted = record.streams[name] ?? asked
             try await session.open(wanted, resumes: context.interruption == .deviceAbsent ? .deviceAbsent : .driverRestarted)
         }
-        restoring = Task { await restoreControls() }
+        // A device that was never let go is as it was.
+        if context.takeover == nil { restoring = Task { await restoreControls() } }
     }
 
-    /// A camera that was unplugged has forgotten its controls, and so has one behind a USB/IP server, which resets it at each import. Pictures do
-    /// not wait for this, calls do.
+    /// A camera that was opened anew has forgotten its controls where it was unplugged or reset. Pictures do not wait for this, calls do.
     private func restoreControls() async {
         if quirks.contains(.restoreControls) {
             do {
@@ -104,8 +110,9 @@ actor WebcamDriver: Driver {
         }
     }
 
-    private func remember(_ request: StreamRequest?, stream: String) {
+    private func remember(_ request: StreamRequest?, committed: [UInt8], stream: String) {
         record.streams[stream] = request
+        record.setCommitted(request == nil ? nil : committed, of: stream)
         keepRecord()
     }
 

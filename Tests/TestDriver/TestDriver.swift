@@ -132,6 +132,7 @@ struct TestDriver {
         case .ringRefused(let request, let reason):
             guard let call = opening.removeValue(forKey: request) else { return }
             try channel.send(MessageFromDriver.reply(DriverReply(id: call, error: CallError("DeviceError", reason))))
+        case .transfers: break
         case .call(let call): try answer(call)
         case .stop: exit(0)
         }

@@ -14,6 +14,9 @@ long clinux_receive(int fd, void *bytes, unsigned long capacity, int *descriptor
 /// A connected pair of SOCK_SEQPACKET sockets, closed on exec.
 int clinux_seqpacket_pair(int pair[2]);
 
+/// A connected pair of SOCK_STREAM sockets, closed on exec.
+int clinux_stream_pair(int pair[2]);
+
 /// Process, user and group of the peer at the time it connected.
 int clinux_peer(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 

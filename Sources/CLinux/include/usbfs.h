@@ -37,3 +37,69 @@ static inline int clinux_usbfs_driver(int fd, unsigned interface, char *name) {
     name[255] = 0;
     return 0;
 }
+
+/// Resets the device's port. -ENODEV where it came back as another one.
+static inline int clinux_usbfs_reset(int fd) { return ioctl(fd, USBDEVFS_RESET, NULL) < 0 ? -errno : 0; }
+
+// Transfers on an open file that several incarnations of a driver share. `urb` lies in memory that all have at the same address.
+
+/// A status that no transfer ends with: the kernel has not written yet.
+#define CLINUX_USBFS_PENDING 0x7fffffff
+
+/// Fills `struct usbdevfs_urb` at `urb`, which is marked pending, and puts it in flight. Isochronous packets' lengths stand behind it already.
+static inline int clinux_usbfs_submit(int fd, void *urb, int isochronous, uint8_t endpoint, void *buffer, int length, int packets) {
+    struct usbdevfs_urb *u = urb;
+    u->type = isochronous ? USBDEVFS_URB_TYPE_ISO : USBDEVFS_URB_TYPE_BULK;
+    u->endpoint = endpoint;
+    u->flags = isochronous ? USBDEVFS_URB_ISO_ASAP : 0;
+    u->buffer = buffer;
+    u->buffer_length = length;
+    u->actual_length = u->start_frame = u->error_count = 0;
+    u->number_of_packets = packets;
+    u->signr = 0;
+    u->usercontext = NULL;
+    return ioctl(fd, USBDEVFS_SUBMITURB, u) < 0 ? -errno : 0;
+}
+
+/// Forgets what an earlier use left, so that "has the kernel written?" can be asked of a URB that was perhaps never submitted.
+static inline void clinux_usbfs_mark_pending(void *urb) {
+    __atomic_store_n(&((struct usbdevfs_urb *)urb)->status, CLINUX_USBFS_PENDING, __ATOMIC_RELEASE);
+}
+
+static inline int clinux_usbfs_urb_status(const void *urb) {
+    return __atomic_load_n(&((const struct usbdevfs_urb *)urb)->status, __ATOMIC_ACQUIRE);
+}
+static inline int clinux_usbfs_urb_actual_length(const void *urb) { return ((const struct usbdevfs_urb *)urb)->actual_length; }
+
+/// Takes back one transfer that has ended; its URB's address goes into `urb`. -EAGAIN where none has.
+static inline int clinux_usbfs_reap_now(int fd, void **urb) {
+    return ioctl(fd, USBDEVFS_REAPURBNDELAY, urb) < 0 ? -errno : 0;
+}
+
+/// Asks for a transfer's end. -EINVAL where it is not in flight.
+static inline int clinux_usbfs_discard(int fd, void *urb) { return ioctl(fd, USBDEVFS_DISCARDURB, urb) < 0 ? -errno : 0; }
+
+static inline int clinux_usbfs_claim(int fd, unsigned interface) {
+    return ioctl(fd, USBDEVFS_CLAIMINTERFACE, &interface) < 0 ? -errno : 0;
+}
+
+static inline int clinux_usbfs_release(int fd, unsigned interface) {
+    return ioctl(fd, USBDEVFS_RELEASEINTERFACE, &interface) < 0 ? -errno : 0;
+}
+
+static inline int clinux_usbfs_set_interface(int fd, unsigned interface, unsigned setting) {
+    struct usbdevfs_setinterface request = {interface, setting};
+    return ioctl(fd, USBDEVFS_SETINTERFACE, &request) < 0 ? -errno : 0;
+}
+
+static inline int clinux_usbfs_clear_halt(int fd, unsigned endpoint) {
+    return ioctl(fd, USBDEVFS_CLEAR_HALT, &endpoint) < 0 ? -errno : 0;
+}
+
+/// A control transfer, waited for. Bytes moved, or -errno.
+static inline int clinux_usbfs_control(
+    int fd, uint8_t type, uint8_t request, uint16_t value, uint16_t index, uint16_t length, uint32_t timeout_ms, void *data) {
+    struct usbdevfs_ctrltransfer transfer = {type, request, value, index, length, timeout_ms, data};
+    int r = ioctl(fd, USBDEVFS_CONTROL, &transfer);
+    return r < 0 ? -errno : r;
+}

@@ -1,0 +1,82 @@
+// The open file of a device's streaming interfaces: it outlives the driver, and with it claims, alternate settings and transfers in flight.
+
+import CLinux
+import Dispatch
+import Glibc
+import USB
+
+/// A second usbfs file of a device, without libusb, which would reap everything on it. The supervisor keeps a duplicate, so that
+/// the kernel goes on with what was submitted when the driver dies.
+final class StreamFile: Sendable {
+    let descriptor: Int32
+    private static let blocking = DispatchQueue(label: "usbfs", attributes: .concurrent)
+
+    /// Owns the descriptor.
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    func claim(interface: UInt8) async throws(USBError) {
+        _ = try await call("USBDEVFS_CLAIMINTERFACE(\(interface))") { clinux_usbfs_claim($0, UInt32(interface)) }
+    }
+
+    func release(interface: UInt8) async throws(USBError) {
+        _ = try await call("USBDEVFS_RELEASEINTERFACE(\(interface))") { clinux_usbfs_release($0, UInt32(interface)) }
+    }
+
+    func setAlternateSetting(interface: UInt8, to setting: UInt8) async throws(USBError) {
+        _ = try await call("USBDEVFS_SETINTERFACE(\(interface), \(setting))") {
+            clinux_usbfs_set_interface($0, UInt32(interface), UInt32(setting))
+        }
+    }
+
+    func clearHalt(endpoint: EndpointAddress) async throws(USBError) {
+        _ = try await call("USBDEVFS_CLEAR_HALT(\(endpoint))") { clinux_usbfs_clear_halt($0, UInt32(endpoint.rawValue)) }
+    }
+
+    func control(_ setup: ControlSetup, sending data: [UInt8], timeout: Duration) async throws(USBError) -> [UInt8] {
+        let operation = "control transfer (\(setup))"
+        guard data.count == (setup.direction == .out ? Int(setup.length) : 0), setup.length <= 4096 else {
+            throw USBError(.invalidArgument, operation: operation, detail: "\(data.count) bytes to send, \(setup.length) in all")
+        }
+        let buffer = TransferBuffer(count: max(1, Int(setup.length)))
+        buffer.bytes.copyBytes(from: data)
+        let milliseconds = timeout.libusbMilliseconds
+        let count = try await call(operation) {
+            clinux_usbfs_control(
+                $0, setup.requestType, setup.request, setup.value, setup.index, setup.length, milliseconds, buffer.bytes.baseAddress)
+        }
+        return setup.direction == .in ? Array(buffer.bytes.prefix(count)) : []
+    }
+
+    /// Makes a call that blocks on a thread that may.
+    private func call(_ operation: String, _ body: @escaping @Sendable (Int32) -> Int32) async throws(USBError) -> Int {
+        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Int32, Never>) in
+            Self.blocking.async { [self] in continuation.resume(returning: body(descriptor)) }
+        }
+        guard result >= 0 else { throw USBError(usbfs: -result, operation: operation) }
+        return Int(result)
+    }
+}
+
+extension USBError {
+    /// What usbfs answers with, an errno, and what mends it where that is known.
+    init(usbfs number: Int32, operation: String) {
+        let text = String(cString: strerror(number))
+        switch number {
+        case ENODEV, ESHUTDOWN: self.init(.noDevice, operation: operation)
+        case EPIPE: self.init(.stall, operation: operation)
+        case ETIMEDOUT: self.init(.timedOut, operation: operation)
+        case EACCES, EPERM: self.init(.accessDenied, operation: operation, detail: text)
+        case EBUSY: self.init(.busy, operation: operation, detail: text)
+        case ENOENT, ENODATA: self.init(.notFound, operation: operation, detail: text)
+        case EINVAL: self.init(.invalidArgument, operation: operation, detail: text)
+        case ENOMEM:
+            self.init(
+                .fault, operation: operation,
+                detail: "\(text): usbfs may use no more; raise /sys/module/usbcore/parameters/usbfs_memory_mb")
+        case ENOSPC: self.init(.fault, operation: operation, detail: "\(text): the bus has no bandwidth left for this alternate setting")
+        default: self.init(.fault, operation: operation, detail: text)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// The process that owns a USB/IP device's socket, from its birth to its end.
+
+import CLinux
+import Glibc
+import Logging
+import Spawn
+import Synchronization
+import Wire
+
+/// One `usbip-port`. It has no files, no devices and no authority: a socket, and memory that it shares with one driver.
+@SupervisorActor
+final class PortProcess {
+    private let child: ChildProcess
+    private let channel: Channel
+    private let logger: Logger
+    private var channelToken: UInt64?
+    private var childToken: UInt64?
+    private(set) var isAlive = true
+
+    /// Spawns the process and gives it the socket, which stays the caller's.
+    init(executable: SealedExecutable, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
+        let (ours, theirs) = try Channel.pair()
+        channel = Channel(descriptor: ours)
+        self.logger = logger
+        defer { close(theirs) }
+        child = try ChildProcess(
+            executing: executable.descriptor,
+            ChildProcess.Plan(
+                arguments: ["usbip-port"], descriptors: [nil, 2, 2, theirs],
+                // This thread lives as long as the process, so the signal means: the supervisor is gone.
+                deathSignal: SIGKILL, newSession: true))
+        channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] _ in self?.receive() }
+        // The process is collected whoever holds this object still.
+        childToken = Reactor.shared.watch(child.descriptor, for: .readable) { _ in self.childEnded() }
+        send(.start(usbipDeviceID: usbipDeviceID), [socket])
+    }
+
+    /// For the next driver: its end of a connection to the port, which the caller closes.
+    func connectDriver() throws -> Int32 {
+        var pair: [Int32] = [-1, -1]
+        let result = clinux_stream_pair(&pair)
+        guard result >= 0 else { throw SystemFailure(operation: "socketpair", errno: -result) }
+        send(.driver, [pair[1]])
+        close(pair[1])
+        return pair[0]
+    }
+
+    func carry(_ grant: TransferGrant, interval: Int32, memory: Int32, wake: Int32) {
+        send(.carry(grant, interval: interval), [memory, wake])
+    }
+
+    func endRing(_ number: Int) { send(.end(number: number), []) }
+
+    /// Ends it at once, and with it the connection to the server.
+    func end() {
+        guard isAlive else { return }
+        isAlive = false
+        do throws(SpawnError) { try child.kill(SIGKILL) } catch {
+            logger.error("usbip-port can't be ended", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func send(_ message: MessageToPort, _ descriptors: [Int32]) {
+        guard isAlive else { return }
+        do throws(WireError) {
+            try channel.enqueue(message, descriptors: descriptors)
+        } catch {
+            // One that has just died is told by its pidfd; one that does not read is of no use.
+            end()
+        }
+    }
+
+    private func receive() {
+        while channelToken != nil {
+            do throws(WireError) {
+                switch try channel.receiveNow(MessageFromPort.self) {
+                case .nothing: return
+                case .end: closeChannel()
+                case .message(let message, let descriptors):
+                    for descriptor in descriptors { close(descriptor) }
+                    switch message {
+                    case .gone(let reason): logger.info("a USB/IP device is gone", metadata: ["reason": "\(reason.prefix(500))"])
+                    case .refused(let number, let reason):
+                        logger.error("a stream can't be carried", metadata: ["ring": "\(number)", "reason": "\(reason.prefix(500))"])
+                    }
+                }
+            } catch {
+                logger.error("usbip-port broke the channel's contract", metadata: ["error": "\(error)"])
+                closeChannel()
+                end()
+            }
+        }
+    }
+
+    private func closeChannel() {
+        if let channelToken { Reactor.shared.forget(channelToken, channel.descriptor) }
+        channelToken = nil
+    }
+
+    private func childEnded() {
+        do throws(SpawnError) {
+            guard try child.collect() != nil else { return }
+        } catch {
+            logger.debug("usbip-port was collected by somebody else", metadata: ["error": "\(error)"])
+        }
+        isAlive = false
+        receive()
+        closeChannel()
+        if let childToken { Reactor.shared.forget(childToken, child.descriptor) }
+        childToken = nil
+    }
+}
+
+/// The program `usbip-port`, read once.
+final class PortProgram: Sendable {
+    private let path: String
+    private let sealed = Mutex<SealedExecutable?>(nil)
+
+    init(path: String) { self.path = path }
+
+    /// Blocks while it reads.
+    func executable() throws(SpawnError) -> SealedExecutable {
+        try sealed.withLock { sealed throws(SpawnError) in
+            if let sealed { return sealed }
+            let read = try SealedExecutable(path: path)
+            sealed = read
+            return read
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// How far down a device is taken up again after a death: a pure value.
+
+/// What the next incarnation starts from. Further down costs more and trusts less of what was left.
+enum RecoveryStep: Int, Hashable, Sendable, Comparable {
+    /// The device and the transfers in flight are taken over, and the transfer that was being handled is handled again: no frame is missing.
+    case takeOver
+    /// The same, but that transfer is dropped: the driver may have died on it. Its frame is marked damaged.
+    case takeOverDropping
+    /// The device is opened anew, and the stream resumed from the recovery record: frames are missing until the device delivers again.
+    case openAnew
+    /// The device is reset besides, and the record is not used.
+    case reset
+
+    var takesOver: Bool { self <= .takeOverDropping }
+
+    static func < (a: RecoveryStep, b: RecoveryStep) -> Bool { a.rawValue < b.rawValue }
+
+    var description: String {
+        switch self {
+        case .takeOver: "taken over"
+        case .takeOverDropping: "taken over without the transfer it died on"
+        case .openAnew: "opened anew"
+        case .reset: "reset"
+        }
+    }
+}
+
+/// One step further down at each death in a row; progress leads back to the top.
+struct RecoveryLadder: Sendable {
+    private var deaths = 0
+
+    /// After a death. `progress`: a frame since that incarnation was started. `canTakeOver`: the device was never let go.
+    mutating func died(progress: Bool, canTakeOver: Bool) -> RecoveryStep {
+        deaths = progress ? 1 : min(deaths + 1, 1000)
+        let step = RecoveryStep(rawValue: deaths - 1) ?? .reset
+        return step.takesOver && !canTakeOver ? .openAnew : step
+    }
+
+    /// The device was plugged in anew, or a person asked for a restart.
+    mutating func reset() { deaths = 0 }
+}

@@ -1,0 +1,104 @@
+// One transfer's record in the ring: what was asked for, what it is in, how it ended.
+
+import CLinux
+import USB
+
+/// A view of a record. Who may write to it is told by its phase: the driver while it is idle or has completed, whoever carries the transfers
+/// (the kernel, a port) while it is in flight. What it says is not trusted.
+public struct RingRecord {
+    let mapping: TransferRingMapping
+    public let index: Int
+    private var offset: Int { mapping.record(index) }
+
+    public init(_ mapping: TransferRingMapping, index: Int) {
+        self.mapping = mapping
+        self.index = index
+    }
+
+    public var number: UInt64 { mapping.word64(offset + RecordWord.number) }
+    public var buffer: UnsafeMutableRawBufferPointer { mapping.buffer(index) }
+    /// Where `struct usbdevfs_urb` lies.
+    public var urb: UnsafeMutableRawPointer { mapping.base + offset + RecordWord.urb }
+
+    var phase: UInt32 { mapping.word32(offset + RecordWord.phase) }
+    public var isInFlight: Bool { phase == RecordPhase.inFlight }
+    /// About to be put in flight; after a death it is not known whether it is.
+    public var isUncertain: Bool { phase == RecordPhase.submitting }
+    public var hasCompleted: Bool { phase == RecordPhase.completed }
+
+    /// The driver has written what it wants; the record is the carrier's to take.
+    func prepare(number: UInt64) {
+        // First of all: whoever finds the record uncertain asks the kernel's word whether it has come back.
+        clinux_usbfs_mark_pending(urb)
+        mapping.store64(offset + RecordWord.number, number)
+        mapping.store32(offset + RecordWord.actualLength, 0)
+        mapping.store32(offset + RecordWord.hasStartFrame, 0)
+        mapping.store64(offset + RecordWord.completedAt, 0)
+        for packet in 0..<mapping.geometry.packetCount {
+            let words = mapping.packet(index, packet)
+            words.storeBytes(of: UInt32(mapping.geometry.packetLength), as: UInt32.self)
+            words.storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
+            words.storeBytes(of: 0, toByteOffset: 8, as: UInt32.self)
+        }
+        mapping.store32(offset + RecordWord.phase, RecordPhase.submitting)
+    }
+
+    public func markInFlight() { mapping.store32(offset + RecordWord.phase, RecordPhase.inFlight) }
+
+    /// A packet's outcome. `status`: 0 or a negated errno.
+    public func setPacket(_ packet: Int, actualLength: Int, status: Int32) {
+        let words = mapping.packet(index, packet)
+        words.storeBytes(of: UInt32(clamping: actualLength), toByteOffset: 4, as: UInt32.self)
+        words.storeBytes(of: status, toByteOffset: 8, as: Int32.self)
+    }
+
+    /// The transfer is over: `status` is 0 or a negated errno, `time` CLOCK_MONOTONIC nanoseconds.
+    public func complete(status: Int32, actualLength: Int, startFrame: UInt32? = nil, at time: UInt64) {
+        mapping.store32(offset + RecordWord.status, UInt32(bitPattern: status))
+        mapping.store32(offset + RecordWord.actualLength, UInt32(clamping: actualLength))
+        mapping.store32(offset + RecordWord.startFrame, startFrame ?? 0)
+        mapping.store32(offset + RecordWord.hasStartFrame, startFrame == nil ? 0 : 1)
+        mapping.store64(offset + RecordWord.completedAt, time)
+        mapping.store32(offset + RecordWord.phase, RecordPhase.completed)
+    }
+
+    var status: TransferStatus { TransferStatus(linux: Int32(bitPattern: mapping.word32(offset + RecordWord.status))) }
+    /// At most what the buffer holds.
+    var actualLength: Int { min(Int(mapping.word32(offset + RecordWord.actualLength)), mapping.geometry.transferLength) }
+    var startFrame: UInt32? {
+        mapping.word32(offset + RecordWord.hasStartFrame) == 1 ? mapping.word32(offset + RecordWord.startFrame) : nil
+    }
+    var completedAt: UInt64 { mapping.word64(offset + RecordWord.completedAt) }
+
+    /// A packet as it came; a length that does not fit is a failed packet.
+    func packet(_ packet: Int) -> IsochronousPacket {
+        let words = UnsafeRawPointer(mapping.packet(index, packet))
+        let length = mapping.geometry.packetLength
+        let actual = Int(words.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        let status = words.loadUnaligned(fromByteOffset: 8, as: Int32.self)
+        let fits = actual <= length
+        return IsochronousPacket(
+            offset: packet * length, length: length, actualLength: fits ? actual : 0,
+            status: fits ? TransferStatus(linux: status) : .overflow)
+    }
+}
+
+extension RingRecord {
+    /// The record whose URB lies at that address; `nil` where none does.
+    public init?(_ mapping: TransferRingMapping, urb: UnsafeMutableRawPointer) {
+        let offset = UInt(bitPattern: urb) &- UInt(bitPattern: mapping.base) &- UInt(mapping.geometry.recordsOffset + RecordWord.urb)
+        let (index, rest) = offset.quotientAndRemainder(dividingBy: UInt(TransferRingGeometry.recordSize))
+        guard rest == 0, index < UInt(mapping.geometry.transferCount) else { return nil }
+        self.init(mapping, index: Int(index))
+    }
+
+    public var packetCount: Int { mapping.geometry.packetCount }
+}
+
+extension TransferRingMapping {
+    /// Records that are in flight, or may be, in the order of their numbers.
+    public var recordsInFlight: [RingRecord] {
+        (0..<geometry.transferCount).map { RingRecord(self, index: $0) }.filter { $0.isInFlight || $0.isUncertain }
+            .sorted { $0.number < $1.number }
+    }
+}

@@ -1,0 +1,84 @@
+// A transfer ring in this process: the same address in every incarnation, and no offset that comes out of the memory itself.
+
+import CLinux
+import Glibc
+public import USB
+
+/// The owner of one mapping.
+///
+/// A transfer that is in flight in the kernel is known by the address of its URB, which the kernel writes to when it is reaped. So that a
+/// successor can reap what its predecessor submitted, both have the ring at the same address.
+public final class TransferRingMapping: @unchecked Sendable {
+    // Sendable: an address that stays valid until deinit. Words are accessed atomically; buffers and records belong to whoever the record's
+    // phase says.
+    let base: UnsafeMutableRawPointer
+    public let geometry: TransferRingGeometry
+    /// The driver's: what it has seen of the port's counter.
+    var lastCompletions: UInt32 = 0
+    private static let magic: UInt64 = 0x3147_4E49_5252_5455  // "UTRRING1"
+
+    /// Where the ring of this number lies: 256 GiB and up are free on every 64-bit Linux, with 39 bits of address space too. The largest ring fits
+    /// in between.
+    public static func address(ofRing number: Int) -> UInt { 0x40_0000_0000 + UInt(number) << 30 }
+    public static let maximumRings = 16
+
+    /// Maps the memory at the address of ring `number`; `nil` takes any address, for whoever has nothing to reap. The descriptor stays the caller's.
+    public init(descriptor: Int32, geometry: TransferRingGeometry, number: Int?) throws(USBError) {
+        let operation = "mmap(transfer-ring)"
+        var status = stat()
+        let seals = F_SEAL_SHRINK | F_SEAL_GROW
+        guard geometry.isSound, fstat(descriptor, &status) == 0, status.st_size == off_t(geometry.byteCount),
+            clinux_seals(descriptor) & seals == seals
+        else { throw USBError(.invalidArgument, operation: operation, detail: "the memory is not of the ring's size, or not sealed") }
+        var wanted: UnsafeMutableRawPointer?
+        var flags = MAP_SHARED
+        if let number {
+            guard 0..<Self.maximumRings ~= number else {
+                throw USBError(.invalidArgument, operation: operation, detail: "there is no ring \(number)")
+            }
+            wanted = UnsafeMutableRawPointer(bitPattern: Self.address(ofRing: number))
+            flags |= 0x100000  // MAP_FIXED_NOREPLACE
+        }
+        guard let address = mmap(wanted, geometry.byteCount, PROT_READ | PROT_WRITE, flags, descriptor, 0), address != MAP_FAILED else {
+            throw USBError(system: errno, operation: operation)
+        }
+        guard wanted == nil || address == wanted else {
+            munmap(address, geometry.byteCount)
+            throw USBError(.busy, operation: operation, detail: "the ring's address is taken")
+        }
+        base = address
+        self.geometry = geometry
+    }
+
+    deinit { munmap(base, geometry.byteCount) }
+
+    /// Whether a driver has begun to use it.
+    var isBegun: Bool { word64(RingWord.magic) == Self.magic }
+    func begin() { store64(RingWord.magic, Self.magic) }
+
+    func word64(_ offset: Int) -> UInt64 { clinux_load_u64(base + offset) }
+    func word32(_ offset: Int) -> UInt32 { clinux_load_u32(base + offset) }
+    func store64(_ offset: Int, _ value: UInt64) { clinux_store_u64(base + offset, value) }
+    func store32(_ offset: Int, _ value: UInt32) { clinux_store_u32(base + offset, value) }
+
+    /// The record of a transfer, by its place in the ring.
+    func record(_ index: Int) -> Int {
+        precondition(index >= 0 && index < geometry.transferCount)
+        return geometry.recordsOffset + index * TransferRingGeometry.recordSize
+    }
+
+    func index(of number: UInt64) -> Int { Int(number % UInt64(geometry.transferCount)) }
+
+    /// A transfer's bytes.
+    func buffer(_ index: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(index >= 0 && index < geometry.transferCount)
+        return UnsafeMutableRawBufferPointer(
+            start: base + geometry.buffersOffset + index * geometry.stride, count: geometry.transferLength)
+    }
+
+    /// Where a packet's description lies, for the kernel's eyes too.
+    func packet(_ index: Int, _ packet: Int) -> UnsafeMutableRawPointer {
+        precondition(packet >= 0 && packet < geometry.packetCount)
+        return base + record(index) + RecordWord.packets + packet * RecordWord.packetSize
+    }
+}
