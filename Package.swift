@@ -105,6 +105,7 @@ let package = Package(
         executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire"], path: "Sources/Fuzz"),
         tests("Threads", ["CLinux"]),
         tests("USB"),
+        tests("TransferRing", ["USB", "CLinux"]),
         tests("UVC", ["USB"]),
         tests("Pictures"),
         tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),

@@ -86,6 +86,7 @@ extension ManagedDevice {
     /// Lets go of the device: what is in flight ends.
     func dropHold() {
         carried = [:]
+        isHoldDriven = false
         hold?.end()
         hold = nil
     }

@@ -59,6 +59,8 @@ final class ManagedDevice {
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
     var carried: [String: CarriedRing] = [:]
+    /// A driver has taken up what is held: there is something to take over.
+    var isHoldDriven = false
     private var ladder = RecoveryLadder()
     /// What the next start begins with.
     private var step = RecoveryStep.openAnew
@@ -249,6 +251,7 @@ final class ManagedDevice {
                     return
                 }
                 self.isHeld = true
+                self.hold = device.hold
                 self.opened = device
                 self.giveDevice()
             } catch {
@@ -307,8 +310,7 @@ final class ManagedDevice {
             write(material, decision: "restarted at once")
         }
         isCounted = false
-        let takesOver = hold != nil && device.hold === hold
-        hold = device.hold
+        let takesOver = step.takesOver && isHoldDriven
         var streamInterfaces: UInt32 = 0
         var descriptors = [device.descriptor]
         if case .file(let descriptor, let interfaces) = hold?.keeper {
@@ -370,6 +372,7 @@ final class ManagedDevice {
 
     private func started(_ facts: DriverFacts) {
         self.facts = facts
+        isHoldDriven = true
         // Asked to restart or unplugged meanwhile: that goes on.
         guard isPresent, case .policy = afterwards else { return }
         enter(.running)
@@ -398,8 +401,8 @@ final class ManagedDevice {
             if interruption != .deviceAbsent, dead.wasGivenDevice { interruption = .driverRestarted }
             start()
         case .policy:
-            if record.driverDied(given: usedRecord, progress: obituary.madeProgress) {
-                logger.warning("the recovery record is dropped: three drivers died on it")
+            if record.driverDied(given: usedRecord && step == .openAnew, progress: obituary.madeProgress) {
+                logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
             step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil)

@@ -32,8 +32,12 @@ struct RecoveryLadder: Sendable {
     /// After a death. `progress`: a frame since that incarnation was started. `canTakeOver`: the device was never let go.
     mutating func died(progress: Bool, canTakeOver: Bool) -> RecoveryStep {
         deaths = progress ? 1 : min(deaths + 1, 1000)
-        let step = RecoveryStep(rawValue: deaths - 1) ?? .reset
-        return step.takesOver && !canTakeOver ? .openAnew : step
+        switch deaths {
+        case 1: return canTakeOver ? .takeOver : .openAnew
+        case 2: return canTakeOver ? .takeOverDropping : .openAnew
+        case 3: return canTakeOver ? .openAnew : .reset
+        default: return .reset
+        }
     }
 
     /// The device was plugged in anew, or a person asked for a restart.

@@ -2,10 +2,10 @@
 
 import Wire
 
-/// A driver's last record. One that drivers die on three times without progress is dropped: a poisoned record must not make a crash loop.
+/// A driver's last record. One that drivers die on twice without progress is dropped: a poisoned record must not make a crash loop.
 struct RecoveryRecord: Sendable {
     static let maximumBytes = 32 << 10
-    static let strikesToDrop = 3
+    static let strikesToDrop = 2
 
     private(set) var value: JSONValue?
     private(set) var strikes = 0

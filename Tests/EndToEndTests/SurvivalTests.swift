@@ -11,7 +11,9 @@ import Wire
 extension EndToEndTests {
     @Suite struct Survival {
         /// Streams 300 frames, and ends the driver `times` times while they come: each time after thirty frames of its own.
-        private func stream(_ bench: Bench, endingDriverWith signal: Int32, times: Int) async throws -> StreamFacts {
+        private func stream(
+            _ bench: Bench, endingDriverWith signal: Int32, times: Int
+        ) async throws -> (facts: StreamFacts, said: String) {
             let client = try bench.startUserdriver("stream", "--frames", "300", "--stats", "json")
             try await bench.waitForDevice { $0.streams.contains { $0.clients > 0 } }
             var frames = 0
@@ -31,25 +33,61 @@ extension EndToEndTests {
             }
             let result = try await client.finish()
             #expect(result.status == .exited(status: 0), "\(result.errors)")
-            return try result.lastLine(as: StreamFacts.self)
+            return (try result.lastLine(as: StreamFacts.self), result.errors)
         }
 
-        @Test func `a stream goes on through three deaths of its driver`() async throws {
-            let bench = try await Bench.start()
-            let facts = try await stream(bench, endingDriverWith: SIGKILL, times: 3)
+        /// Frames that a restart has cost, one number for each death that cost any.
+        private func costs(_ said: String) -> [Int] {
+            said.split(separator: "\n").filter { $0.contains("missing: the driver restarted") }
+                .compactMap { $0.split(separator: " ").first.flatMap { Int($0) } }
+        }
+
+        /// The camera needs 300 ms to start, so a driver that started it again would miss some ten frames each time. A machine that is too busy to
+        /// run the successor within the queue's 128 ms misses some all the same.
+        @Test(arguments: [[], ["--bulk"]]) func `a stream goes on through three deaths of its driver`(variant: [String]) async throws {
+            let bench = try await Bench.start(emulate: variant)
+            let (facts, said) = try await stream(bench, endingDriverWith: SIGKILL, times: 3)
             #expect(facts.frames == 300)
             #expect(facts.restarts == 3)
             #expect(facts.torn == 0)
-            #expect(facts.lost > 0, "the camera needs 300 ms to start, so frames are missed, and they are counted")
+            #expect(costs(said).count < 3, "at least one death costs nothing: \(said)")
             let crashes = try await bench.client.crashes()
             #expect(crashes.count == 3)
             #expect(crashes.allSatisfy { $0.signal == SIGKILL && $0.cause.contains("SIGKILL") })
             try await bench.stop()
         }
 
+        @Test func `the port's death is a short absence`() async throws {
+            let bench = try await Bench.start()
+            let client = try bench.startUserdriver("stream", "--frames", "120", "--stats", "json")
+            try await bench.waitForDevice { $0.streams.contains { $0.frames > 10 } }
+            let daemon = try #require(await bench.daemonProcess).child.processID
+            let port = try #require(Self.children(of: daemon).first { Self.name(of: $0) == "usbip-port" })
+            kill(port, SIGKILL)
+            let result = try await client.finish()
+            #expect(result.status == .exited(status: 0), "\(result.errors)")
+            let facts = try result.lastLine(as: StreamFacts.self)
+            #expect(facts.frames == 120)
+            #expect(facts.torn == 0)
+            try await bench.stop()
+        }
+
+        private static func name(of process: Int32) -> String {
+            FileManager.default.contents(atPath: "/proc/\(process)/comm").map { String(decoding: $0, as: UTF8.self) }?
+                .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        }
+
+        private static func children(of process: Int32) -> [Int32] {
+            let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []  // always there on Linux
+            return entries.compactMap(Int32.init).filter { child in
+                guard let status = FileManager.default.contents(atPath: "/proc/\(child)/status") else { return false }
+                return String(decoding: status, as: UTF8.self).contains("PPid:\t\(process)\n")
+            }
+        }
+
         @Test func `a crash leaves a report with a backtrace that names functions`() async throws {
             let bench = try await Bench.start()
-            let facts = try await stream(bench, endingDriverWith: SIGSEGV, times: 1)
+            let (facts, _) = try await stream(bench, endingDriverWith: SIGSEGV, times: 1)
             #expect(facts.frames == 300)
             #expect(facts.restarts == 1)
             #expect(facts.torn == 0)
@@ -65,7 +103,7 @@ extension EndToEndTests {
 
         @Test func `a driver that hangs is ended and replaced`() async throws {
             let bench = try await Bench.start()
-            let facts = try await stream(bench, endingDriverWith: SIGSTOP, times: 1)
+            let (facts, _) = try await stream(bench, endingDriverWith: SIGSTOP, times: 1)
             #expect(facts.frames == 300)
             #expect(facts.restarts == 1)
             #expect(facts.torn == 0)

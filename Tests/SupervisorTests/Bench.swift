@@ -31,6 +31,9 @@ final class FakeSource: DeviceSource {
     private struct State {
         var failure: DeviceOpenFailure?
         var opens = 0
+        var takeovers = 0
+        var keeps = false
+        var resets = 0
         var releases = 0
         var held: [Int32] = []
     }
@@ -43,20 +46,30 @@ final class FakeSource: DeviceSource {
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
         for await event in events { await report(event) }
     }
-    func open(_ device: USBDeviceInformation, interfaces: UInt32) async throws(DeviceOpenFailure) -> OpenedDevice {
+    func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
+        state.withLock { $0.takeovers += 1 }
+        return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1, hold: held)
+    }
+    func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
         let failure = state.withLock { state in
             state.opens += 1
+            if grant.resets { state.resets += 1 }
             return state.failure
         }
         if let failure { throw failure }
-        return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1)
+        let hold = state.withLock { $0.keeps } ? DeviceHold(.file(clinux_memfd("stream", 0), interfaces: 0)) : nil
+        return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1, hold: hold)
     }
     func released(_ device: USBDeviceInformation) async { state.withLock { $0.releases += 1 } }
 
     func plug(_ device: USBDeviceInformation) { continuation.yield(.arrived(device)) }
     func unplug(_ path: String) { continuation.yield(.left(path: path)) }
     func failOpening(with failure: DeviceOpenFailure?) { state.withLock { $0.failure = failure } }
+    /// From now on what is opened can be taken over.
+    func keepDevices() { state.withLock { $0.keeps = true } }
     var opens: Int { state.withLock { $0.opens } }
+    var takeovers: Int { state.withLock { $0.takeovers } }
+    var resets: Int { state.withLock { $0.resets } }
 }
 
 /// Descriptors of a device with one video-control interface.

@@ -15,7 +15,7 @@ import Wire
     @Test func followsTheTable() {
         var policy = RestartPolicy()
         let delays = (1...9).map { _ in died(&policy) }
-        let milliseconds = [0, 100, 200, 400, 800, 1600, 3200, 6400, 12800]
+        let milliseconds = [0, 0, 0, 0, 100, 200, 400, 800, 1600]
         #expect(delays == milliseconds.map { .restart(after: .milliseconds($0)) })
         #expect(died(&policy) == .giveUp(deaths: 10))
         policy.reset()
@@ -50,13 +50,39 @@ import Wire
         }
         for (chance, milliseconds) in [(-5.0, 80), (0, 80), (0.25, 90), (1, 120), (7, 120)] {
             var policy = RestartPolicy()
-            _ = died(&policy)
+            for _ in 0..<4 { _ = died(&policy) }
             guard case .restart(let delay) = died(&policy, chance: chance) else {
                 Issue.record("gave up")
                 return
             }
             #expect(abs((delay - .milliseconds(milliseconds)) / .milliseconds(1)) < 0.001)
         }
+    }
+}
+
+@Suite struct RecoveryLadderTests {
+    private func steps(_ ladder: inout RecoveryLadder, _ count: Int, canTakeOver: Bool) -> [RecoveryStep] {
+        (0..<count).map { _ in ladder.died(progress: false, canTakeOver: canTakeOver) }
+    }
+
+    @Test func goesOneStepDownAtEachDeathInARow() {
+        var ladder = RecoveryLadder()
+        #expect(steps(&ladder, 6, canTakeOver: true) == [.takeOver, .takeOverDropping, .openAnew, .reset, .reset, .reset])
+        ladder.reset()
+        #expect(steps(&ladder, 1, canTakeOver: true) == [.takeOver])
+    }
+
+    @Test func progressLeadsBackToTheTop() {
+        var ladder = RecoveryLadder()
+        _ = steps(&ladder, 5, canTakeOver: true)
+        let next = ladder.died(progress: true, canTakeOver: true)
+        #expect(next == .takeOver)
+        #expect(steps(&ladder, 1, canTakeOver: true) == [.takeOverDropping])
+    }
+
+    @Test func aDeviceThatWasLetGoIsOpenedAnewTwice() {
+        var ladder = RecoveryLadder()
+        #expect(steps(&ladder, 4, canTakeOver: false) == [.openAnew, .openAnew, .reset, .reset])
     }
 }
 

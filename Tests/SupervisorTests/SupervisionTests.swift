@@ -135,6 +135,19 @@ import Wire
         await bench.stop()
     }
 
+    @Test func aDeviceThatIsKeptIsTakenOverAndThenOpenedAnewAndThenReset() async throws {
+        let bench = try await Bench("fails-to-start") { $0.timing.restartsToOpenCircuit = 5 }
+        bench.source.keepDevices()
+        let listener = try await bench.listener()
+        bench.source.plug(makeDevice())
+        _ = try await listener.event("failed")
+        // Five starts: opened, taken over, taken over without a transfer, opened anew, opened anew with a reset.
+        #expect(bench.source.opens == 3)
+        #expect(bench.source.takeovers == 2)
+        #expect(bench.source.resets == 1)
+        await bench.stop()
+    }
+
     @Test func symbolisesTheBacktraceOfACrash() async throws {
         let bench = try await Bench()
         try await bench.drive()

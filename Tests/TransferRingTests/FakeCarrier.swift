@@ -1,0 +1,69 @@
+// A carrier whose transfers a test completes, one after the other, and which outlives the rings that use it.
+
+import CLinux
+import Synchronization
+import TransferRing
+import USB
+
+/// What the kernel or a port is for a real ring.
+final class FakeCarrier: RingCarrier {
+    struct State {
+        /// Indices in flight, the oldest first.
+        var inFlight: [Int] = []
+        var submissions: [UInt64] = []
+        /// Reaped by a process that died before it could say so: it has been written to, and no more.
+        var isCancelled = false
+        /// The next submission ends the process.
+        var diesAtSubmission = false
+        var dropsSubmission = false
+    }
+    let state = Mutex(State())
+
+    struct Died: Error {}
+
+    func submit(_ record: RingRecord) throws(USBError) {
+        let (dies, drops) = state.withLock { state in
+            let result = (state.diesAtSubmission, state.dropsSubmission)
+            state.diesAtSubmission = false
+            state.dropsSubmission = false
+            if !result.1 {
+                state.inFlight.append(record.index)
+                state.submissions.append(record.number)
+            }
+            return result
+        }
+        // A death between the request and the note of it, or before the request.
+        if dies || drops { throw USBError(.cancelled, operation: "dying") }
+        record.markInFlight()
+    }
+
+    func adopt(_ record: RingRecord) {}
+
+    /// The bytes of the next transfer that completes.
+    func complete(_ mapping: TransferRingMapping, with bytes: [UInt8]) {
+        guard let index = state.withLock({ $0.inFlight.isEmpty ? nil : $0.inFlight.removeFirst() }) else { return }
+        let record = RingRecord(mapping, index: index)
+        record.buffer.copyBytes(from: bytes)
+        record.complete(status: 0, actualLength: bytes.count, at: clinux_monotonic_ns())
+        completed.withLock { $0.append(index) }
+    }
+
+    private let completed = Mutex<[Int]>([])
+
+    func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent {
+        if let index = completed.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { return .completed(index: index) }
+        return .timedOut
+    }
+
+    func cancelAll(_ mapping: TransferRingMapping) {
+        let all = state.withLock { state in
+            state.isCancelled = true
+            defer { state.inFlight = [] }
+            return state.inFlight
+        }
+        for index in all {
+            RingRecord(mapping, index: index).complete(status: -2, actualLength: 0, at: clinux_monotonic_ns())
+            completed.withLock { $0.append(index) }
+        }
+    }
+}

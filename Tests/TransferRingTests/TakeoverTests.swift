@@ -1,0 +1,222 @@
+// A ring changes hands at every possible moment, and nothing is handled twice or not at all.
+
+import Glibc
+import Synchronization
+import Testing
+import USB
+
+@testable import TransferRing
+
+private let layout: UInt64 = 7
+
+@Suite struct TakeoverTests {
+    /// What a handler remembers: how many transfers it has handled, and the sum of their first bytes.
+    struct Memory: BitwiseCopyable, Equatable {
+        var handled: UInt64 = 0
+        var sum: UInt64 = 0
+    }
+
+    /// One ring's memory, its carrier, and the process of the moment.
+    private final class Scene {
+        let memory: TransferRingMemory
+        let carrier = FakeCarrier()
+        private(set) var mapping: TransferRingMapping
+        private(set) var ring: TransferRing
+        var sent: UInt8 = 0
+
+        init(transferCount: Int = 4) throws {
+            let geometry = try #require(TransferRingGeometry(transferCount: transferCount, packetCount: 0, packetLength: 64))
+            memory = try TransferRingMemory(geometry: geometry)
+            mapping = try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: nil)
+            ring = TransferRing(mapping: mapping, carrier: carrier)
+        }
+
+        /// The process dies; another has the memory.
+        func succeed() throws {
+            mapping = try TransferRingMapping(descriptor: memory.descriptor, geometry: memory.geometry, number: nil)
+            ring = TransferRing(mapping: mapping, carrier: carrier)
+        }
+
+        func complete() {
+            sent += 1
+            carrier.complete(mapping, with: [sent])
+        }
+    }
+
+    private func handle(_ scene: Scene, _ memory: inout Memory) throws -> Bool {
+        guard let transfer = try scene.ring.take(timeout: .zero.advanced(milliseconds: 1)) else { return false }
+        memory.handled += 1
+        memory.sum += UInt64(transfer.bytes[0])
+        return true
+    }
+
+    @Test func transfersGoRoundInOrder() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        for round in 1...20 {
+            scene.complete()
+            #expect(try handle(scene, &memory))
+            #expect(memory.sum == UInt64(round * (round + 1) / 2))
+            try scene.ring.commit(layout: layout, state: memory)
+        }
+        #expect(scene.carrier.state.withLock { $0.submissions } == Array(0..<24))
+        #expect(try scene.ring.take(timeout: .zero) == nil)
+    }
+
+    @Test func whatWasNotCommittedIsHandledAgain() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        for death in 0..<50 {
+            scene.complete()
+            scene.complete()
+            #expect(try handle(scene, &memory))
+            if death % 2 == 0 { try scene.ring.commit(layout: layout, state: memory) }
+            try scene.succeed()
+            memory = try #require(scene.ring.resume(layout: layout, as: Memory.self))
+            try scene.ring.refill()
+            while try handle(scene, &memory) { try scene.ring.commit(layout: layout, state: memory) }
+            #expect(memory.handled == UInt64(2 * (death + 1)))
+        }
+        #expect(memory.sum == (1...100).reduce(0) { $0 + UInt64($1 % 256) })
+        // No number was put in flight twice.
+        #expect(scene.carrier.state.withLock { $0.submissions } == Array(0..<104))
+    }
+
+    @Test func whatTheDeadProcessHandledAndDidNotPutInFlightAgainIs() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        scene.complete()
+        #expect(try handle(scene, &memory))
+        scene.carrier.state.withLock { $0.diesAtSubmission = true }
+        #expect(throws: USBError.self) { try scene.ring.commit(layout: layout, state: memory) }
+        try scene.succeed()
+        #expect(scene.ring.resume(layout: layout, as: Memory.self) == memory)
+        try scene.ring.refill()
+        for _ in 0..<8 {
+            scene.complete()
+            #expect(try handle(scene, &memory))
+            try scene.ring.commit(layout: layout, state: memory)
+        }
+        #expect(memory.handled == 9)
+    }
+
+    @Test func aTransferThatNeverWasIsPassedOver() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        scene.complete()
+        #expect(try handle(scene, &memory))
+        // Marked as about to be submitted, and never submitted: the successor finds out by what completes first.
+        scene.carrier.state.withLock { $0.dropsSubmission = true }
+        #expect(throws: USBError.self) { try scene.ring.commit(layout: layout, state: memory) }
+        try scene.succeed()
+        memory = try #require(scene.ring.resume(layout: layout, as: Memory.self))
+        try scene.ring.refill()
+        for _ in 0..<10 {
+            scene.complete()
+            while try !handle(scene, &memory) {}
+            try scene.ring.commit(layout: layout, state: memory)
+        }
+        #expect(memory.handled == 11)
+        #expect(memory.sum == 66)
+    }
+
+    @Test func tellsWhetherEverythingHadCompleted() throws {
+        for completions in [3, 4] {
+            let scene = try Scene()
+            let memory = Memory()
+            try scene.ring.begin(layout: layout, state: memory)
+            for _ in 0..<completions { scene.complete() }
+            try scene.succeed()
+            #expect(scene.ring.resume(layout: layout, as: Memory.self) == memory)
+            #expect(scene.ring.inherited?.end == 4)
+            #expect(scene.ring.inherited?.wasDry == (completions == 4))
+        }
+    }
+
+    @Test func nonsenseIsNotTakenOver() throws {
+        let scene = try Scene()
+        #expect(scene.ring.resume(layout: layout, as: Memory.self) == nil, "nothing was begun")
+        let memory = Memory(handled: 1, sum: 2)
+        try scene.ring.begin(layout: layout, state: memory)
+        try scene.succeed()
+        #expect(scene.ring.resume(layout: layout + 1, as: Memory.self) == nil, "another program's memory")
+        #expect(scene.ring.resume(layout: layout, as: UInt32.self) == nil, "of another size")
+        for (offset, value) in [(RingWord.submitted, UInt64.max), (RingWord.submitted, 5), (RingWord.magic, 0)] {
+            let before = scene.mapping.word64(offset)
+            scene.mapping.store64(offset, value)
+            #expect(scene.ring.resume(layout: layout, as: Memory.self) == nil, "word \(offset) is \(value)")
+            scene.mapping.store64(offset, before)
+        }
+        scene.mapping.store64(scene.mapping.record(2) + RecordWord.number, 99)
+        #expect(scene.ring.resume(layout: layout, as: Memory.self) == nil, "a record of another number")
+    }
+
+    /// Whatever is written over the memory, a successor stays within it.
+    @Test(arguments: 0..<40) func survivesGarbage(seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        for _ in 0..<40 {
+            let offset = Int(random.next() % UInt64(scene.memory.geometry.buffersOffset / 8)) * 8
+            scene.mapping.store64(offset, random.next() >> (random.next() % 64))
+        }
+        try scene.succeed()
+        guard let found = scene.ring.resume(layout: layout, as: Memory.self) else { return }
+        memory = found
+        do {
+            try scene.ring.refill()
+            for _ in 0..<10 {
+                scene.complete()
+                if let transfer = try scene.ring.take(timeout: .zero) {
+                    #expect(transfer.bytes.count <= 64)
+                    try scene.ring.commit(layout: layout, state: memory)
+                }
+            }
+        } catch {
+            Issue.record("a carrier that works: \(error)")
+        }
+        scene.ring.drain(patience: .zero)
+    }
+
+    @Test func geometriesAreBounded() {
+        #expect(TransferRingGeometry(transferCount: 1, packetCount: 0, packetLength: 512) == nil)
+        #expect(TransferRingGeometry(transferCount: 257, packetCount: 0, packetLength: 512) == nil)
+        #expect(TransferRingGeometry(transferCount: 16, packetCount: 129, packetLength: 512) == nil)
+        #expect(TransferRingGeometry(transferCount: 16, packetCount: -1, packetLength: 512) == nil)
+        #expect(TransferRingGeometry(transferCount: 256, packetCount: 128, packetLength: 1 << 20) == nil)
+        #expect(TransferRingGeometry(transferCount: 16, packetCount: 32, packetLength: 3072)?.transferLength == 98_304)
+    }
+
+    @Test func aMemoryOfAnotherSizeOrWithoutSealsIsNotMapped() throws {
+        let geometry = try #require(TransferRingGeometry(transferCount: 4, packetCount: 0, packetLength: 64))
+        let other = try #require(TransferRingGeometry(transferCount: 8, packetCount: 0, packetLength: 64))
+        let memory = try TransferRingMemory(geometry: geometry)
+        #expect(throws: USBError.self) { try TransferRingMapping(descriptor: memory.descriptor, geometry: other, number: nil) }
+        #expect(throws: USBError.self) { try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: 16) }
+        let first = try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: 3)
+        #expect(UInt(bitPattern: first.base) == TransferRingMapping.address(ofRing: 3))
+        #expect(throws: USBError.self, "the address is taken") {
+            try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: 3)
+        }
+    }
+}
+
+private struct SplitMix {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
+
+extension Duration {
+    fileprivate func advanced(milliseconds: Int64) -> Duration { self + .milliseconds(milliseconds) }
+}
