@@ -101,6 +101,9 @@ let package = Package(
         .target(name: "CBenchmarks"),
         executable("benchmarks", ["USB", "UVC", "CBenchmarks"], path: "Sources/Benchmarks"),
 
+        // Faults by the thousand.
+        executable("campaign", ["UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
+
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire"], path: "Sources/Fuzz"),
         tests("Threads", ["CLinux"]),
