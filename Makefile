@@ -5,7 +5,7 @@ DESTDIR ?=
 RELEASE = .build/release
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test lint format fuzz bench man install clean dependencies
+.PHONY: build run test lint format fuzz campaign bench man install clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -34,6 +34,12 @@ FUZZ_SECONDS ?= 60
 fuzz: build
 	$(RELEASE)/fuzz all --seconds $(FUZZ_SECONDS) --corpus Tests/Corpus
 
+# FAULTS injected into the drivers of emulated cameras while clients watch; CAMPAIGN for more (see campaign --help).
+FAULTS ?= 300
+SEED ?= 1
+campaign: build
+	$(RELEASE)/campaign --bin $(CURDIR)/$(RELEASE) --faults $(FAULTS) --seed $(SEED) $(CAMPAIGN)
+
 bench: build
 	$(RELEASE)/benchmarks
 
@@ -48,6 +54,7 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 Docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(RELEASE)/usbip-port $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \

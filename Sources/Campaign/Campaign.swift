@@ -13,6 +13,8 @@ struct FaultOutcome: Codable, Sendable {
     var restarts: UInt32
     /// Of the clients of that camera, the one that missed most.
     var missing: UInt64
+    /// Frames whose bytes the fault itself altered: the stamps caught them.
+    var altered: UInt64
     /// From the fault to the first frame of another incarnation, in a client's hands. `nil` where the driver lived on.
     var recoveryMilliseconds: Double?
 }
@@ -69,6 +71,7 @@ struct Campaign {
         outcome.seconds = Double(clinux_monotonic_ns() - start) / 1e9
         outcome.daemonAfter = ProcessMemory.footprint(of: stage.daemon)
         outcome.supervisorLives = kill(stage.daemon, 0) == 0
+        let altered = outcome.faults.reduce(0) { $0 + $1.altered }
         for tally in stage.viewers.flatMap({ $0 }).map(\.now) {
             outcome.frames += tally.frames
             outcome.missing += tally.missing
@@ -76,6 +79,7 @@ struct Campaign {
             outcome.doubled += tally.doubled
             if let why = tally.ended { outcome.ended.append(why) }
         }
+        outcome.torn -= min(outcome.torn, altered)
         return outcome
     }
 
@@ -94,6 +98,7 @@ struct Campaign {
         let recovered = restarts > 0 ? after.map(\.firstOfGeneration).max() : nil
         return FaultOutcome(
             kind: kind, camera: camera, restarts: restarts, missing: zip(before, after).map { $1.missing - $0.missing }.max() ?? 0,
+            altered: kind.alters ? zip(before, after).map { $1.torn - $0.torn }.reduce(0, +) : 0,
             recoveryMilliseconds: recovered.map { Double($0 - min($0, time)) / 1e6 })
     }
 

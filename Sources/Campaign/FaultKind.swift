@@ -31,6 +31,9 @@ enum FaultKind: String, CaseIterable, Codable, Sendable {
         }
     }
 
+    /// Whether it may change frames' bytes without anything going wrong.
+    var alters: Bool { self == .flip || self == .ring }
+
     /// False where the process is gone already.
     func inject(into process: Int32, random: inout SplitMix) -> Bool {
         switch self {

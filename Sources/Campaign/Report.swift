@@ -25,7 +25,8 @@ struct Report {
         func text(_ value: UInt64?) -> String { value.map { "\($0)" } ?? "–" }
         func time(_ value: Double?) -> String { value.map { "\(Int($0.rounded()))" } ?? "–" }
         return [
-            name.padded(to: 10), "\(faults.count)".padded(to: 8), "\(deaths.count)".padded(to: 8), text(percentile(missing, 0.5)).padded(to: 8),
+            name.padded(to: 10), "\(faults.count)".padded(to: 8), "\(deaths.count)".padded(to: 8),
+            text(percentile(missing, 0.5)).padded(to: 8),
             text(percentile(missing, 0.99)).padded(to: 8), text(missing.max()).padded(to: 8), time(percentile(recovery, 0.5)).padded(to: 8),
             time(percentile(recovery, 0.99)).padded(to: 8), time(recovery.max()),
         ].joined(separator: " ")
@@ -41,7 +42,7 @@ struct Report {
         let free = outcome.faults.count { $0.missing == 0 }
         lines.append("\(free) of \(outcome.faults.count) faults cost no frame.")
         lines.append(
-            "\(outcome.frames) frames in \(Int(outcome.seconds)) s over all clients: \(outcome.missing) missing, \(outcome.torn) torn, \(outcome.doubled) doubled."
+            "\(outcome.frames) frames in \(Int(outcome.seconds)) s over all clients: \(outcome.missing) missing, \(outcome.torn) torn, \(outcome.doubled) doubled; \(outcome.faults.reduce(0) { $0 + $1.altered }) altered by a fault, and caught."
         )
         lines.append(
             "userdriverd: \(outcome.daemonBefore.privateKiB) → \(outcome.daemonAfter.privateKiB) KiB private, \(outcome.daemonBefore.descriptors) → \(outcome.daemonAfter.descriptors) descriptors\(outcome.supervisorLives ? "" : "; it ENDED")."
@@ -63,7 +64,7 @@ struct Report {
                 outcome.faults.map { fault in
                     [
                         "kind": .string(fault.kind.rawValue), "camera": .int(Int64(fault.camera)), "restarts": .int(Int64(fault.restarts)),
-                        "missing": .int(Int64(fault.missing)),
+                        "missing": .int(Int64(fault.missing)), "altered": .int(Int64(fault.altered)),
                         "recoveryMilliseconds": fault.recoveryMilliseconds.map { .double($0) } ?? .null,
                     ]
                 }),
