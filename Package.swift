@@ -132,6 +132,6 @@ let package = Package(
         tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["UserDriverClient", "Spawn", "Wire", "CLinux"], swiftSettings: swiftSettings),
-        tests("USBIPHost", ["USB", "USBIP", "USBEmulation", "CLinux"]),
+        tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
     ]
 )

@@ -34,6 +34,54 @@ import Testing
         #expect(reader.latest?.copy() == [UInt8](repeating: 2, count: 100))
     }
 
+    @Test func aFrameInTheMakingIsGoneOnWith() throws {
+        let ring = try RingFixture()
+        let reader = try ring.reader()
+        let first = try ring.writer(generation: 1)
+        first.publishFrame()
+        let half = first.begin()
+        for index in 0..<50 { half.bytes[index] = 7 }
+        let second = try ring.writer(generation: 2)
+        let slot = try #require(second.resume(slot: first.slotIndex))
+        #expect(slot.sequence == 2)
+        #expect(slot.bytes[..<50].allSatisfy { $0 == 7 }, "what the predecessor wrote is there")
+        for index in 50..<100 { slot.bytes[index] = 7 }
+        #expect(second.publish(length: 100, captured: 1) == 2)
+        #expect(reader.latest?.copy() == [UInt8](repeating: 7, count: 100))
+        #expect(second.publishFrame() == 3)
+    }
+
+    @Test func aFrameThatWasPublishedBeforeTheDeathIsNotPublishedAgain() throws {
+        let ring = try RingFixture()
+        let reader = try ring.reader()
+        let first = try ring.writer(generation: 1)
+        let index = first.slotIndex
+        first.publishFrame()
+        guard case .frame(let held) = reader.next(after: 0, timeout: .zero) else {
+            Issue.record("frame 1")
+            return
+        }
+        let second = try ring.writer(generation: 2)
+        let slot = try #require(second.resume(slot: index))
+        #expect(slot.sequence == 1)
+        for index in 0..<100 { slot.bytes[index] = 1 }
+        #expect(held.isWhole, "the same bytes again disturb no reader")
+        #expect(second.publish(length: 100, captured: 1) == 1)
+        #expect(reader.words(after: 1) == "nothing")
+        #expect(held.isWhole)
+        #expect(second.publishFrame() == 2)
+        #expect(reader.words(after: 1) == "frame 2")
+    }
+
+    @Test func aRingThatHasGoneOnIsNotResumed() throws {
+        let ring = try RingFixture()
+        let first = try ring.writer(generation: 1)
+        let index = first.slotIndex
+        for _ in 0..<3 { first.publishFrame() }
+        let second = try ring.writer(generation: 2)
+        for slot in [index, -1, 4, .max] { #expect(second.resume(slot: slot) == nil) }
+    }
+
     @Test func aSuccessorAfterAGapKeepsItsNumbers() throws {
         let ring = try RingFixture()
         let first = try ring.writer(generation: 1)
