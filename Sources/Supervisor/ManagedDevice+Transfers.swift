@@ -53,12 +53,12 @@ extension ManagedDevice {
         guard let geometry, geometry.byteCount <= Self.largestRing else {
             throw CallError("InvalidParameter", "A ring of \(fresh.transferCount) transfers of that size is out of bounds.")
         }
-        // The address of a ring is its number's: that of the stream's ring before, or the first that is free.
-        let taken = Set(carried.filter { $0.key != name }.map(\.value.grant.number))
-        let limit = min(limits.streamsPerDevice, TransferRingMapping.maximumRings)
-        guard let number = carried[name]?.grant.number ?? (0..<limit).first(where: { !taken.contains($0) }) else {
+        // The address of a ring is its number's. Not the number of the stream's ring before, which the driver may have mapped still.
+        let taken = Set(carried.values.map(\.grant.number))
+        guard let number = (0..<TransferRingMapping.maximumRings).first(where: { !taken.contains($0) }) else {
             throw CallError("LimitReached", "The device has too many transfer rings.")
         }
+        closeTransfers(name)
         let wake = clinux_eventfd()
         guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor for a transfer ring.") }
         let grant = TransferGrant(

@@ -405,7 +405,8 @@ final class ManagedDevice {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
-            step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil)
+            // A driver that gave up by itself could do nothing with the device as it is.
+            step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil && obituary.reason == nil)
             decide(progress: obituary.madeProgress, lifetime: obituary.lifetime, cause: obituary.cause, material: material(obituary, dead))
         }
     }

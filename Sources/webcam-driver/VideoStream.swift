@@ -216,7 +216,9 @@ final class VideoStream: Sendable {
             switch transfer.status {
             case .stall: return .stalled
             case .disconnected: throw USBError(.noDevice, operation: "streaming")
-            case .cancelled: return .stopped
+            case .cancelled:
+                // By a predecessor that died while it ended the stream: somebody watches still.
+                throw USBError(.cancelled, operation: "streaming")
             case .completed, .timedOut, .overflow, .fault: break
             }
             // More than the headers of its payloads: pixels.

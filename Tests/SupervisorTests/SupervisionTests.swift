@@ -136,7 +136,7 @@ import Wire
     }
 
     @Test func aDeviceThatIsKeptIsTakenOverAndThenOpenedAnewAndThenReset() async throws {
-        let bench = try await Bench("fails-to-start") { $0.timing.restartsToOpenCircuit = 5 }
+        let bench = try await Bench("orphaned") { $0.timing.restartsToOpenCircuit = 5 }
         bench.source.keepDevices()
         let listener = try await bench.listener()
         bench.source.plug(makeDevice())
