@@ -38,6 +38,8 @@ final class ManagedDevice {
     private(set) var state: DeviceStatus.State = .absent
     /// Why it is in that state, where there is more to say.
     private(set) var reason: String?
+    /// What last went wrong with it, until it delivers again: for whoever looks for the layer that is at fault.
+    var trouble: String?
     private(set) var restarts = 0
     private(set) var generation: UInt32 = 0
     private(set) var facts: DriverFacts?
@@ -116,6 +118,7 @@ final class ManagedDevice {
         self.information = information
         subject = MatchSubject(information)
         isPresent = true
+        trouble = nil
         forgetDeaths()
         guard let bundle else {
             enter(.unsupported, "No driver is installed for this device.")
@@ -415,6 +418,7 @@ final class ManagedDevice {
             undecided = nil
             write(earlier, decision: "restarted at once")
         }
+        if !progress { trouble = cause }
         let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
         switch policy.died(progress: progress, lifetime: lifetime, chance: surroundings.chance()) {
         case .restart(after: .zero):
