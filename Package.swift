@@ -127,7 +127,7 @@ let package = Package(
             "UserDriverCLI",
             ["FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
             exclude: ["Snapshots"]),
-        tests("DeviceStack", ["USB", "Wire"]),
+        tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
         executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
         tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
         tests("USBIP", ["USB"]),

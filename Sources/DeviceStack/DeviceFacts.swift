@@ -73,6 +73,11 @@ public struct DeviceFacts: Hashable, Sendable {
 enum Evidence {
     case bandwidth, memory, garbage, held, access
 
+    /// What drivers and the supervisor's watchdog say of a device that delivers, and nothing that is of use.
+    private static let garbage = [
+        "has sent no picture", "times without a frame", "no frame came of it", "has no video function", "has no configuration",
+    ]
+
     init?(in complaint: String?) {
         guard let complaint else { return nil }
         let signs: [(USBError.Code, Evidence)] = [
@@ -81,7 +86,7 @@ enum Evidence {
         ]
         if let sign = signs.first(where: { complaint.contains($0.0.description) }) {
             self = sign.1
-        } else if ["has sent no picture", "without a frame", "has no video function", "has no configuration"].contains(where: complaint.contains) {
+        } else if Self.garbage.contains(where: complaint.contains) {
             self = .garbage
         } else {
             return nil

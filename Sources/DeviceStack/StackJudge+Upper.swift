@@ -23,9 +23,17 @@ extension StackJudge {
         if Evidence(in: facts.complaint) == .garbage, let complaint = facts.complaint {
             layer.health = .broken
             layer.why = "The device answers garbage, or nothing: \(complaint)"
-            layer.remedy = "unplug it and plug it in again; userdriver inspect \(quoted(facts.id)) shows what it says"
+            layer.remedy = replug(facts)
+        } else if let noise = facts.diagnosis?.status.streams.first(where: { $0.lost > 30 && $0.lost / 10 > $0.frames }) {
+            layer.health = .broken
+            layer.why = "The device answers garbage: of \(noise.frames + noise.lost) frames \(noise.lost) are missing or damaged."
+            layer.remedy = replug(facts)
         }
         return layer
+    }
+
+    private static func replug(_ facts: DeviceFacts) -> String {
+        "unplug it and plug it in again   (userdriver inspect \(quoted(facts.id)) shows what it says)"
     }
 
     private static func described(_ facts: DeviceFacts) -> StackLayer {
@@ -42,7 +50,7 @@ extension StackJudge {
         guard isWebcam || descriptors.configurations.isEmpty else { return StackLayer(.deviceClass, .ok, "no video function") }
         return StackLayer(
             .deviceClass, .broken, "no formats", why: "The descriptors can't be made sense of: there is no video format in them.",
-            remedy: "unplug it and plug it in again; userdriver inspect \(quoted(facts.id)) shows what it says")
+            remedy: replug(facts))
     }
 
     private static func video(_ function: VideoFunction) -> StackLayer {
