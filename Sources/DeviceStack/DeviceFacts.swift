@@ -74,7 +74,7 @@ enum Evidence {
     case bandwidth, memory, garbage, held, access
 
     /// What drivers and the supervisor's watchdog say of a device that delivers, and nothing that is of use.
-    private static let garbage = [
+    private static let useless = [
         "has sent no picture", "times without a frame", "no frame came of it", "has no video function", "has no configuration",
     ]
 
@@ -86,7 +86,7 @@ enum Evidence {
         ]
         if let sign = signs.first(where: { complaint.contains($0.0.description) }) {
             self = sign.1
-        } else if Self.garbage.contains(where: complaint.contains) {
+        } else if Self.useless.contains(where: complaint.contains) {
             self = .garbage
         } else {
             return nil

@@ -98,7 +98,7 @@ public struct LocalDevice: Hashable, Sendable {
     }
 
     /// Of the port at a path, whether or not something is plugged in there.
-    static func overCurrentCount(at path: String, _ root: SystemRoot) -> Int? {
+    public static func overCurrentCount(at path: String, _ root: SystemRoot) -> Int? {
         guard isPath(path) else { return nil }
         let (hub, port): (String, Substring)
         if let dot = path.lastIndex(of: ".") {

@@ -1,6 +1,7 @@
 // Gathers what `stack` and `doctor` judge: the daemon's part over its socket, the machine's from its own files.
 
 import DeviceStack
+import USB
 import UserDriverClient
 import Wire
 

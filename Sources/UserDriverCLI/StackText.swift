@@ -39,16 +39,16 @@ struct StackText {
     }
 
     private func lines(_ layer: StackLayer) -> [String] {
-        let title = layer.layer.title.padded(to: Self.titleWidth)
-        var lines = ["\(mark(layer.health)) \(paint(layer.health.rawValue.padded(to: 7), colour(layer.health)))  \(title)  \(clean(layer.summary))"]
-        let indent = String(repeating: " ", count: 2 + 7 + 2 + Self.titleWidth + 2)
-        // A layer that can't be told needs no sentence where its cause is told below it.
+        let word = paint(layer.health.rawValue.padded(to: Self.wordWidth), colour(layer.health))
+        var lines = ["\(mark(layer.health)) \(word)\(layer.layer.title.padded(to: Self.titleWidth))\(clean(layer.summary))"]
+        let indent = String(repeating: " ", count: 2 + Self.wordWidth + Self.titleWidth)
         if let why = layer.why { lines.append(indent + paint(clean(why), layer.health == .unknown ? .faint : nil)) }
         if let remedy = layer.remedy { lines.append(indent + "→ " + paint(clean(remedy), .bold)) }
         return lines
     }
 
-    private static let titleWidth = 13
+    private static let wordWidth = 9
+    private static let titleWidth = 15
 
     private func mark(_ health: Health) -> String {
         let mark =
@@ -93,8 +93,4 @@ extension StackLayer.Name {
             rawValue
         }
     }
-}
-
-extension String {
-    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
