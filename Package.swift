@@ -90,7 +90,8 @@ let package = Package(
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads",
+                "UserDriverClient", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn",
+                "Threads",
                 "CLinux", arguments,
             ]),
 

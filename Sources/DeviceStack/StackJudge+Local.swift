@@ -18,12 +18,13 @@ extension StackJudge {
                 remedy: "plug the device into a hub with a power supply of its own")
         }
         return StackLayer(
-            .port, .broken, path, facts: ["path": .string(path)], why: "Nothing is plugged in there any more.", remedy: "plug the device in")
+            .port, .broken, path, facts: ["path": .string(path)], why: "Nothing is plugged in there any more.", remedy: "plug the device in"
+        )
     }
 
     private static func controller(_ device: LocalDevice) -> StackLayer {
         guard let controller = device.controller else {
-            return StackLayer(.controller, .unknown, "–", why: "sysfs does not tell which controller has the bus.")
+            return StackLayer(.controller, .unknown, "", why: "sysfs does not tell which controller has the bus.")
         }
         return StackLayer(
             .controller, .ok, device.controllerDriver.map { "\(controller), driven by \($0)" } ?? controller,
@@ -68,7 +69,8 @@ extension StackJudge {
             [device.maxPower.map { $0.isEmpty ? "power not told" : "takes up to \($0)" }, device.runtimeStatus, suspends].compactMap { $0 }
                 .joined(separator: ", "),
             facts: [
-                "maxPower": device.maxPower.map(JSONValue.string) ?? .null, "runtimeStatus": device.runtimeStatus.map(JSONValue.string) ?? .null,
+                "maxPower": device.maxPower.map(JSONValue.string) ?? .null,
+                "runtimeStatus": device.runtimeStatus.map(JSONValue.string) ?? .null,
                 "control": device.powerControl.map(JSONValue.string) ?? .null,
             ])
         if device.configuration == nil, device.isAuthorized {
@@ -113,7 +115,8 @@ extension StackJudge {
         layer.health = .broken
         layer.why = "The daemon (user \(daemon.user)) can't open it: \(diagnosis.nodeProblem ?? "access denied")."
         if facts.machine.rules.isEmpty {
-            layer.remedy = "setfacl -m u:\(daemon.user):rw \(device.node)   (lasting: install the project's udev rule)"
+            layer.remedy =
+                "chown \(daemon.user) \(device.node) && chmod u+rw \(device.node)   (until it is plugged in anew; a udev rule lasts)"
         } else if let group = facts.machine.groupID, !daemon.groups.contains(group) {
             layer.remedy = "usermod -aG \(MachineFacts.groupName) \"$(id -nu \(daemon.user))\", and start the daemon anew"
         } else {
@@ -152,7 +155,9 @@ extension StackJudge {
 
     private static func bandwidth(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
         let bus: [String: JSONValue] = ["bus": .string(device.rootHub)]
-        guard Evidence(in: facts.complaint) == .bandwidth else { return StackLayer(.bandwidth, .ok, "\(device.rootHub): nothing was refused", facts: bus) }
+        guard Evidence(in: facts.complaint) == .bandwidth else {
+            return StackLayer(.bandwidth, .ok, "\(device.rootHub): nothing was refused", facts: bus)
+        }
         return StackLayer(
             .bandwidth, .broken, "\(device.rootHub) is full", facts: bus,
             why: "The bus has no bandwidth left for this stream: other devices' streams have reserved it.",

@@ -30,7 +30,8 @@ extension StackJudge {
             return StackLayer(
                 .usb, .broken, "none",
                 why: "This kernel has no USB: there is no /sys/bus/usb. Devices of this machine can't be driven; those on USB/IP can.",
-                remedy: machine.hasModules ? "modprobe -a usbcore xhci_pci ehci_pci" : "userdriver attach usbip://HOST/BUSID   (or boot a kernel with USB)")
+                remedy: machine.hasModules
+                    ? "modprobe -a usbcore xhci_pci ehci_pci" : "userdriver attach usbip://HOST/BUSID   (or boot a kernel with USB)")
         }
         let facts: [String: JSONValue] = ["rootHubs": .array(machine.rootHubs.map(JSONValue.string))]
         if machine.rootHubs.isEmpty {
@@ -49,12 +50,13 @@ extension StackJudge {
     }
 
     private static func usbfs(_ machine: MachineFacts) -> StackLayer {
-        guard machine.hasUSB else { return StackLayer(.usbfs, .unknown, "–", why: "It needs USB in the kernel.") }
+        guard machine.hasUSB else { return StackLayer(.usbfs, .unknown, "", why: "It needs USB in the kernel.") }
         switch machine.usbfs {
         case .present: return StackLayer(.usbfs, .ok, "/dev/bus/usb")
         case .absent:
             return StackLayer(
-                .usbfs, .broken, "no nodes", why: "There are no device nodes: /dev/bus/usb is missing or empty.", remedy: usbfsRemedy(.absent))
+                .usbfs, .broken, "no nodes", why: "There are no device nodes: /dev/bus/usb is missing or empty.",
+                remedy: usbfsRemedy(.absent))
         case .covered:
             return StackLayer(
                 .usbfs, .broken, "covered", why: "Something is mounted over /dev/bus/usb, and hides the device nodes.",
@@ -72,7 +74,7 @@ extension StackJudge {
 
     static func machineMemory(_ machine: MachineFacts) -> StackLayer {
         guard let limit = machine.usbfsMemory else {
-            return StackLayer(.usbfsMemory, .unknown, "–", why: "\(MachineFacts.memoryPath) can't be read.")
+            return StackLayer(.usbfsMemory, .unknown, "", why: "\(MachineFacts.memoryPath) can't be read.")
         }
         let facts: [String: JSONValue] = ["mebibytes": .int(Int64(limit))]
         if limit == 0 { return StackLayer(.usbfsMemory, .ok, "no limit", facts: facts) }
@@ -87,24 +89,29 @@ extension StackJudge {
         if let rule = machine.rules.first {
             return StackLayer(.udevRule, .ok, rule, facts: ["rules": .array(machine.rules.map(JSONValue.string))])
         }
-        guard machine.hasUSB else { return StackLayer(.udevRule, .unknown, "–", why: "It needs USB in the kernel.") }
+        guard machine.hasUSB else { return StackLayer(.udevRule, .unknown, "", why: "It needs USB in the kernel.") }
         if case .running(let daemon) = daemon, daemon.user == 0 {
             return StackLayer(.udevRule, .ok, "none; the daemon runs as root and needs none")
         }
         return StackLayer(
-            .udevRule, .warning, "none", why: "No udev rule opens the nodes to the daemon.", remedy: "make install   (in the project's folder)")
+            .udevRule, .warning, "none", why: "No udev rule opens the nodes to the daemon.",
+            remedy: "make install   (in the project's folder)")
     }
 
     private static func group(_ machine: MachineFacts, _ daemon: DaemonReach) -> StackLayer {
         let name = MachineFacts.groupName
         guard let group = machine.groupID else { return StackLayer(.group, .ok, "no group \(name) on this machine") }
         let facts: [String: JSONValue] = ["group": .string(name), "id": .int(Int64(group))]
-        guard case .running(let daemon) = daemon else { return StackLayer(.group, .unknown, name, facts: facts, why: "The daemon can't be asked.") }
+        guard case .running(let daemon) = daemon else {
+            return StackLayer(.group, .unknown, name, facts: facts, why: "The daemon can't be asked.")
+        }
         if daemon.user == 0 || daemon.groups.contains(group) {
-            return StackLayer(.group, .ok, daemon.user == 0 ? "\(name); the daemon runs as root" : "\(name), and the daemon is in it", facts: facts)
+            return StackLayer(
+                .group, .ok, daemon.user == 0 ? "\(name); the daemon runs as root" : "\(name), and the daemon is in it", facts: facts)
         }
         return StackLayer(
-            .group, .warning, name, facts: facts, why: "The daemon (user \(daemon.user)) is not in the group \(name), which the udev rule serves.",
+            .group, .warning, name, facts: facts,
+            why: "The daemon (user \(daemon.user)) is not in the group \(name), which the udev rule serves.",
             remedy: "usermod -aG \(name) \"$(id -nu \(daemon.user))\", and start the daemon anew")
     }
 
@@ -122,7 +129,7 @@ extension StackJudge {
             return StackLayer(
                 .daemon, .broken, "not running", why: "Nobody listens at \(path).",
                 remedy: machine.hasUnit ? "systemctl start userdriverd" : "userdriver up")
-        case .notPermitted: return StackLayer(.daemon, .unknown, "–", why: "It can't be asked: see its socket.")
+        case .notPermitted: return StackLayer(.daemon, .unknown, "", why: "It can't be asked: see its socket.")
         case .failed(let why):
             return StackLayer(
                 .daemon, .broken, "does not answer", why: why, remedy: machine.hasUnit ? "systemctl restart userdriverd" : "userdriver up")
@@ -147,7 +154,7 @@ extension StackJudge {
     }
 
     private static func driversLayer(_ drivers: [StackDriver], _ daemon: DaemonReach) -> StackLayer {
-        guard case .running = daemon else { return StackLayer(.drivers, .unknown, "–", why: "It needs the daemon.") }
+        guard case .running = daemon else { return StackLayer(.drivers, .unknown, "", why: "It needs the daemon.") }
         let used = drivers.filter { $0.problem == nil }
         let summary = used.isEmpty ? "none" : used.map { "\($0.id) \($0.version), \($0.verdict)" }.joined(separator: "; ")
         let facts: [String: JSONValue] = [
@@ -165,7 +172,8 @@ extension StackJudge {
         }
         if used.isEmpty {
             return StackLayer(
-                .drivers, .broken, summary, facts: facts, why: "No driver is installed.", remedy: "make install   (in the project's folder)")
+                .drivers, .broken, summary, facts: facts, why: "No driver is installed.", remedy: "make install   (in the project's folder)"
+            )
         }
         if let unsigned = used.first(where: { $0.verdict.contains("unsigned") }) {
             return StackLayer(

@@ -15,7 +15,8 @@ extension StackJudge {
             let offer = others.isEmpty ? "nothing" : others.joined(separator: ", ")
             return StackLayer(
                 .server, .broken, server.authority, facts: facts,
-                why: "The server answers and does not offer \(server.busID) (it offers \(offer)): it is unplugged, not bound, or somebody else has it.",
+                why:
+                    "The server answers and does not offer \(server.busID) (it offers \(offer)): it is unplugged, not bound, or somebody else has it.",
                 remedy: "usbip bind -b \(quoted(server.busID))   (on the server)")
         case .unreachable(let why):
             return StackLayer(
@@ -26,16 +27,19 @@ extension StackJudge {
 
     private static func connection(_ server: RemoteServer, _ facts: DeviceFacts) -> StackLayer {
         guard let status = facts.diagnosis?.status else {
-            return StackLayer(.connection, .unknown, "–", why: "No device was imported yet.")
+            return StackLayer(.connection, .unknown, "", why: "No device was imported yet.")
         }
         switch status.state {
         case .running, .starting: return StackLayer(.connection, .ok, "imported")
         case .absent:
-            return StackLayer(.connection, .unknown, "none", why: status.reason ?? "The device is not imported; it is looked for.")
+            return StackLayer(.connection, .unknown, "", why: status.reason ?? "The device is not imported; it is looked for.")
         case .backoff, .failed, .unsupported:
-            guard let complaint = facts.complaint, Evidence(in: complaint) == .held else { return StackLayer(.connection, .ok, "imported before") }
+            guard let complaint = facts.complaint, Evidence(in: complaint) == .held else {
+                return StackLayer(.connection, .ok, "imported before")
+            }
             return StackLayer(
-                .connection, .broken, "refused", why: complaint, remedy: "userdriver detach \(quoted(status.bus))   (by whoever has imported it)")
+                .connection, .broken, "refused", why: complaint,
+                remedy: "userdriver detach \(quoted(status.bus))   (by whoever has imported it)")
         }
     }
 }

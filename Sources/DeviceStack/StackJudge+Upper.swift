@@ -11,7 +11,7 @@ extension StackJudge {
         guard let diagnosis = facts.diagnosis else {
             let why: String
             if case .running = facts.daemon { why = "The daemon does not have the device." } else { why = "The daemon can't be asked." }
-            return layers + [.driver, .process, .stream, .clients].map { StackLayer($0, .unknown, "–", why: why) }
+            return layers + [.driver, .process, .stream, .clients].map { StackLayer($0, .unknown, "", why: why) }
         }
         return layers + [driver(diagnosis, facts), process(diagnosis, facts), stream(diagnosis, facts), clients(diagnosis)]
     }
@@ -37,7 +37,7 @@ extension StackJudge {
     }
 
     private static func described(_ facts: DeviceFacts) -> StackLayer {
-        guard !facts.descriptors.isEmpty else { return StackLayer(.deviceClass, .unknown, "–", why: "Its descriptors are not known.") }
+        guard !facts.descriptors.isEmpty else { return StackLayer(.deviceClass, .unknown, "", why: "Its descriptors are not known.") }
         let descriptors = DescriptorSet(parsing: facts.descriptors)
         let functions = descriptors.configurations.first.map {
             VideoFunction.all(in: $0, speed: facts.speed == .unknown ? descriptors.likelySpeed : facts.speed, allowingVendorClass: true)
@@ -85,7 +85,8 @@ extension StackJudge {
         var layer = StackLayer(
             .driver, .ok, words.filter { !$0.isEmpty }.joined(separator: ", "),
             facts: [
-                "id": .string(driver.id), "version": .string(driver.version), "path": .string(driver.path), "verdict": .string(driver.verdict),
+                "id": .string(driver.id), "version": .string(driver.version), "path": .string(driver.path),
+                "verdict": .string(driver.verdict),
                 "warnings": .array(warnings.map(JSONValue.string)),
             ])
         if !warnings.isEmpty {
@@ -104,7 +105,9 @@ extension StackJudge {
             .process, .ok, words.joined(separator: ", "),
             facts: [
                 "state": .string(status.state.rawValue), "pid": .int(Int64(status.pid)), "restarts": .int(Int64(status.restarts)),
-                "lastCrash": facts.lastCrash.map { ["number": .int(Int64($0.number)), "time": .string($0.time), "cause": .string($0.cause)] }
+                "lastCrash": facts.lastCrash.map {
+                    ["number": .int(Int64($0.number)), "time": .string($0.time), "cause": .string($0.cause)]
+                }
                     ?? .null,
             ])
         switch status.state {
@@ -165,6 +168,7 @@ extension StackJudge {
     private static func clients(_ diagnosis: Diagnosis.Device) -> StackLayer {
         let count = diagnosis.status.streams.reduce(0) { $0 + $1.clients }
         return StackLayer(
-            .clients, .ok, count == 0 ? "nobody watches" : count == 1 ? "1 watches" : "\(count) watch", facts: ["count": .int(Int64(count))])
+            .clients, .ok, count == 0 ? "nobody watches" : count == 1 ? "1 watches" : "\(count) watch", facts: ["count": .int(Int64(count))]
+        )
     }
 }

@@ -21,7 +21,7 @@ public struct StackLayer: Codable, Hashable, Sendable {
     }
     public var layer: Name
     public var health: Health
-    /// What is there, in a line.
+    /// What is there, in a line; empty where that can't be told.
     public var summary: String
     /// The same for scripts, as the layer has it.
     public var facts: [String: JSONValue]
@@ -31,7 +31,8 @@ public struct StackLayer: Codable, Hashable, Sendable {
     public var remedy: String?
 
     public init(
-        _ layer: Name, _ health: Health = .ok, _ summary: String, facts: [String: JSONValue] = [:], why: String? = nil, remedy: String? = nil
+        _ layer: Name, _ health: Health = .ok, _ summary: String, facts: [String: JSONValue] = [:], why: String? = nil,
+        remedy: String? = nil
     ) {
         self.layer = layer
         self.health = health
@@ -94,9 +95,10 @@ public struct DoctorReport: Codable, Hashable, Sendable {
         if let layer = machine.lowestBroken {
             broken = Finding(device: nil, layer: layer)
         } else {
-            broken = devices.lazy.compactMap { report in
-                report.layers.lowestBroken.map { Finding(device: report.device, layer: $0) }
-            }.first
+            broken =
+                devices.lazy.compactMap { report in
+                    report.layers.lowestBroken.map { Finding(device: report.device, layer: $0) }
+                }.first
         }
     }
 }

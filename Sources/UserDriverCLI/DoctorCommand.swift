@@ -6,7 +6,7 @@ import DeviceStack
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Find the lowest layer that is broken, say why, and the command that mends it.",
+        abstract: "Find the lowest layer that is broken, why, and what mends it.",
         discussion: """
             Looks at the machine (USB in the kernel, usbfs, udev rule, group, daemon, socket, drivers), then at each device as `userdriver \
             stack` does. Nothing is changed, and no device is opened. Exit status: 0 when nothing is broken, 1 when something is.

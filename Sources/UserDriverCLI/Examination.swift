@@ -26,7 +26,8 @@ struct Examination: Sendable {
             throw ClientError(.noSuchDevice, "No device is attached. To try one in software: userdriver up --emulate webcam")
         }
         guard known.count == 1 else {
-            throw ClientError(.ambiguousDevice, "Say which device: \(known.map { "\"\($0.status.id)\"" }.joined(separator: ", ")) would fit.")
+            throw ClientError(
+                .ambiguousDevice, "Say which device: \(known.map { "\"\($0.status.id)\"" }.joined(separator: ", ")) would fit.")
         }
         return StackJudge.report(await facts(device, diagnosis, machine))
     }

@@ -6,7 +6,7 @@ import DeviceStack
 struct StackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stack",
-        abstract: "Show the layers that a device stands on, from the controller to those who watch.",
+        abstract: "Show the layers that a device stands on, and how each is.",
         discussion: """
             Bottom to top: host controller, root hub, port, power, usbfs node, kernel driver, bandwidth, memory for transfers (or, over \
             USB/IP, server and connection), then class, driver, process, stream and clients. Each is ok, warning, broken or unknown. A \

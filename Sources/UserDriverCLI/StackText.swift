@@ -15,12 +15,17 @@ struct StackText {
         var lines = [paint("This machine", .bold)] + report.machine.flatMap { self.lines($0) }
         for device in report.devices {
             lines += ["", heading(device)]
-            let ailing = device.layers.filter { $0.health != .ok }
-            let well = device.layers.count - ailing.count
-            lines += ailing.flatMap { self.lines($0) }
-            if well > 0 { lines.append(mark(.ok) + " " + paint("\(ailing.isEmpty ? "all " : "")\(well) \(ailing.isEmpty ? "" : "other ")layers are ok", .faint)) }
+            let told = device.layers.filter { $0.health == .broken || $0.health == .warning }
+            lines += told.flatMap { self.lines($0) }
+            lines += rest(device.layers.filter { $0.health == .ok }.count, device.layers.count)
         }
         return lines + [""] + verdict(report)
+    }
+
+    /// The layers of which there is no more to say.
+    private func rest(_ well: Int, _ all: Int) -> [String] {
+        guard well > 0 else { return [] }
+        return ["\(mark(.ok)) \(paint(well == all ? "all \(all) layers are ok" : "\(well) of \(all) layers are ok", .faint))"]
     }
 
     private func verdict(_ report: DoctorReport) -> [String] {
@@ -29,7 +34,9 @@ struct StackText {
             return [paint(devices == 0 ? "Nothing is broken. No device is attached." : "Nothing is broken.", .green)]
         }
         let place = broken.device.map { " of \(clean($0))" } ?? ""
-        var lines = ["\(paint("Mend first:", .red)) \(broken.layer.layer.title)\(place). \(clean(broken.layer.why ?? broken.layer.summary))"]
+        var lines = [
+            "\(paint("Mend first:", .red)) \(broken.layer.layer.title)\(place). \(clean(broken.layer.why ?? broken.layer.summary))"
+        ]
         if let remedy = broken.layer.remedy { lines.append("  \(paint(clean(remedy), .bold))") }
         return lines
     }
@@ -40,7 +47,10 @@ struct StackText {
 
     private func lines(_ layer: StackLayer) -> [String] {
         let word = paint(layer.health.rawValue.padded(to: Self.wordWidth), colour(layer.health))
-        var lines = ["\(mark(layer.health)) \(word)\(layer.layer.title.padded(to: Self.titleWidth))\(clean(layer.summary))"]
+        let start = "\(mark(layer.health)) \(word)\(layer.layer.title.padded(to: Self.titleWidth))"
+        // Where there is nothing to show, its cause stands in its place.
+        if layer.summary.isEmpty { return [start + paint(clean(layer.why ?? ""), .faint)] }
+        var lines = [start + clean(layer.summary)]
         let indent = String(repeating: " ", count: 2 + Self.wordWidth + Self.titleWidth)
         if let why = layer.why { lines.append(indent + paint(clean(why), layer.health == .unknown ? .faint : nil)) }
         if let remedy = layer.remedy { lines.append(indent + "→ " + paint(clean(remedy), .bold)) }

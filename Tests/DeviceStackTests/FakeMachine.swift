@@ -3,6 +3,7 @@
 import EmulatedWebcam
 import Foundation
 import USB
+import USBEmulation
 import Wire
 
 @testable import DeviceStack
@@ -102,7 +103,8 @@ enum FakeDiagnosis {
     }
 
     static func device(
-        _ state: DeviceStatus.State = .running, bus: String = "1-2", reason: String? = nil, trouble: String? = nil, nodeProblem: String? = nil,
+        _ state: DeviceStatus.State = .running, bus: String = "1-2", reason: String? = nil, trouble: String? = nil,
+        nodeProblem: String? = nil,
         restarts: Int = 0, warnings: [String] = [], driver: Diagnosis.Driver? = driver
     ) -> Diagnosis.Device {
         let stream = DeviceStatus.Stream(format: "mjpeg", width: 640, height: 480, fps: 30, frames: 300, lost: 0, clients: 1)

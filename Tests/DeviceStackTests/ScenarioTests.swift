@@ -10,7 +10,8 @@ import Wire
 @Suite struct ScenarioTests {
     /// The camera at 1-2 as it is judged.
     private func stack(
-        _ machine: FakeMachine, _ diagnosis: Diagnosis.Device? = FakeDiagnosis.device(), daemon: DaemonReach = .running(FakeDiagnosis.daemon()),
+        _ machine: FakeMachine, _ diagnosis: Diagnosis.Device? = FakeDiagnosis.device(),
+        daemon: DaemonReach = .running(FakeDiagnosis.daemon()),
         refused: [Diagnosis.Driver] = []
     ) throws -> StackReport {
         let device = try #require(LocalDevice.read("1-2", machine.root))
@@ -21,7 +22,8 @@ import Wire
     }
 
     private func doctor(
-        _ machine: FakeMachine, daemon: DaemonReach = .running(FakeDiagnosis.daemon()), drivers: [Diagnosis.Driver] = [FakeDiagnosis.driver],
+        _ machine: FakeMachine, daemon: DaemonReach = .running(FakeDiagnosis.daemon()),
+        drivers: [Diagnosis.Driver] = [FakeDiagnosis.driver],
         socket: SocketFacts = SocketFacts(path: "/run/userdriver/io.userdriver", mode: 0o660, user: 970, group: 970),
         devices: [DeviceFacts] = []
     ) -> DoctorReport {
@@ -55,7 +57,8 @@ import Wire
         #expect(report.layers.allSatisfy { $0.health == .ok && $0.why == nil && $0.remedy == nil }, "\(report.layers)")
         #expect(
             report.layers.map(\.layer) == [
-                .controller, .rootHub, .port, .power, .node, .kernelDriver, .bandwidth, .usbfsMemory, .deviceClass, .driver, .process, .stream,
+                .controller, .rootHub, .port, .power, .node, .kernelDriver, .bandwidth, .usbfsMemory, .deviceClass, .driver, .process,
+                .stream,
                 .clients,
             ])
         #expect(report.layers[0].summary == "0000:00:14.0, driven by xhci_hcd")
@@ -112,7 +115,8 @@ import Wire
         let report = doctor(try FakeMachine.healthy(), daemon: .notPermitted("You may not talk to the daemon."))
         try expect(report, .socket, why: "may not talk", remedy: "usermod -aG")
         let root = SocketFacts(path: "/run/x", mode: 0o600, user: 0, group: 0)
-        try expect(doctor(try FakeMachine.healthy(), daemon: .notPermitted("No."), socket: root), .socket, why: "No.", remedy: "sudo -u '#0'")
+        try expect(
+            doctor(try FakeMachine.healthy(), daemon: .notPermitted("No."), socket: root), .socket, why: "No.", remedy: "sudo -u '#0'")
     }
 
     @Test func anUnsignedDriverWarnsWhereItRunsAndIsBrokenWhereItIsRefused() throws {
@@ -127,12 +131,14 @@ import Wire
         let refused = Diagnosis.Driver(path: "/opt/my webcam.driver", problem: "it is not signed")
         try expect(doctor(machine, drivers: [refused]), .drivers, why: "not signed", remedy: "driver sign '/opt/my webcam.driver'")
         try expect(
-            stack(machine, FakeDiagnosis.device(.unsupported, driver: nil), refused: [refused]), .driver, why: "not signed", remedy: "driver sign")
+            stack(machine, FakeDiagnosis.device(.unsupported, driver: nil), refused: [refused]), .driver, why: "not signed",
+            remedy: "driver sign")
     }
 
     @Test func aBundleThatWasAltered() throws {
         let altered = Diagnosis.Driver(path: "/opt/a.driver", problem: "its executable is not the one in the manifest")
-        try expect(doctor(try FakeMachine.healthy(), drivers: [altered]), .drivers, why: "not the one", remedy: "driver verify /opt/a.driver")
+        try expect(
+            doctor(try FakeMachine.healthy(), drivers: [altered]), .drivers, why: "not the one", remedy: "driver verify /opt/a.driver")
     }
 
     @Test func noDriverAtAll() throws {
@@ -154,12 +160,13 @@ import Wire
             stack(machine, closed, daemon: .running(FakeDiagnosis.daemon(user: 1000, groups: [1000]))), .node, why: "user 1000",
             remedy: "usermod -aG userdriver")
         try machine.remove("/etc/udev/rules.d/70-userdriver.rules")
-        try expect(stack(machine, closed), .node, why: "user 970", remedy: "setfacl -m u:970:rw /dev/bus/usb/001/004")
+        try expect(stack(machine, closed), .node, why: "user 970", remedy: "chown 970 /dev/bus/usb/001/004")
     }
 
     @Test func theKernelsDriverInTheWay() throws {
         let machine = try FakeMachine.healthy(kernelDriver: "uvcvideo")
-        let device = FakeDiagnosis.device(.backoff, reason: "the device can't be opened: the kernel's driver uvcvideo has interface 0 of 1-2")
+        let device = FakeDiagnosis.device(
+            .backoff, reason: "the device can't be opened: the kernel's driver uvcvideo has interface 0 of 1-2")
         let report = try stack(machine, device)
         try expect(report, .kernelDriver, why: "uvcvideo holds", remedy: "userdriver take 1209:0001:EMU0001")
         #expect(report.layers.first { $0.layer == .kernelDriver }?.summary == "uvcvideo has interface 0, 1")
@@ -168,14 +175,16 @@ import Wire
     @Test func anotherProgramHasTheDevice() throws {
         let error = USBError(.busy, operation: "libusb_claim_interface(0)")
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.failed, reason: "exit 1: \(error)")), .kernelDriver, why: "Another program",
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.failed, reason: "exit 1: \(error)")), .kernelDriver,
+            why: "Another program",
             remedy: "fuser -v /dev/bus/usb/001/004")
     }
 
     @Test func noBandwidth() throws {
         let error = USBError(.noBandwidth, operation: "libusb_set_interface_alt_setting(1, 7)")
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(trouble: "\(error)")), .bandwidth, why: "no bandwidth", remedy: "--format mjpeg")
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(trouble: "\(error)")), .bandwidth, why: "no bandwidth",
+            remedy: "--format mjpeg")
     }
 
     @Test(arguments: [(1, 64), (16, 64), (100, 200)]) func tooLittleMemoryForTransfers(limit: Int, wanted: Int) throws {
@@ -222,7 +231,8 @@ import Wire
         "The stream was started 4 times without a frame; last, the device has sent no picture for 3 s.",
     ]) func aDeviceThatAnswersGarbage(_ trouble: String) throws {
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.backoff, reason: trouble)), .deviceClass, why: trouble, remedy: "userdriver inspect"
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.backoff, reason: trouble)), .deviceClass, why: trouble,
+            remedy: "userdriver inspect"
         )
     }
 
@@ -243,7 +253,8 @@ import Wire
 
     @Test func aDriverThatWasGivenUp() throws {
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.failed, reason: "SIGSEGV. The driver died 10 times in a row.")), .process,
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.failed, reason: "SIGSEGV. The driver died 10 times in a row.")),
+            .process,
             why: "10 times", remedy: "userdriver restart 1209:0001:EMU0001")
     }
 

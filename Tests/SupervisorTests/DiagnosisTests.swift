@@ -26,7 +26,9 @@ import Wire
     }
 
     @Test func tellsWhyADeviceCantBeHadUntilItComesAnew() async throws {
-        let bench = try await Bench { $0.timing.longestRestartDelay = .seconds(30); $0.timing.firstRestartDelay = .seconds(30) }
+        let bench = try await Bench {
+            $0.timing.longestRestartDelay = .seconds(30); $0.timing.firstRestartDelay = .seconds(30)
+        }
         bench.source.failOpening(with: .refused("the kernel's driver uvcvideo has interface 0"))
         let listener = try await bench.listener()
         bench.source.plug(makeDevice())

@@ -20,7 +20,8 @@ import Wire
             StackLayer(.process, .unknown, "none, absent", why: "Nothing runs for it."),
         ])
     static let doctor = DoctorReport(
-        machine: [StackLayer(.usb, .ok, "2 buses"), StackLayer(.usbfsMemory, .ok, "16 MiB for the transfers of all devices")], devices: [device])
+        machine: [StackLayer(.usb, .ok, "2 buses"), StackLayer(.usbfsMemory, .ok, "16 MiB for the transfers of all devices")],
+        devices: [device])
 
     @Test func layersAreAlignedWithWhyAndRemedyBelow() throws {
         try Snapshot.expect(StackText(colours: false).lines(Self.device).joined(separator: "\n"), "stack")
