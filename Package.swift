@@ -86,7 +86,7 @@ let package = Package(
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
         library("UserDriverClient", ["Wire", "FrameRing", "Threads", "CLinux"]),
-        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire", "CLinux"]),
+        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
         executable(
             "UserDriverCLI",
             [

@@ -21,7 +21,8 @@ struct Examination: Sendable {
         } catch {
             return StackJudge.report(try await undiagnosed(selector, machine, error))
         }
-        let known = diagnosis.devices.filter { selector != nil || !$0.status.driver.isEmpty }
+        var known = diagnosis.devices.filter { selector != nil || !$0.status.driver.isEmpty }
+        if known.contains(where: { $0.status.state != .absent }) { known.removeAll { $0.status.state == .absent } }
         guard let device = known.first else {
             throw ClientError(.noSuchDevice, "No device is attached. To try one in software: userdriver up --emulate webcam")
         }
@@ -37,8 +38,10 @@ struct Examination: Sendable {
         guard let selector else { throw error }
         var daemon = reach(error)
         if error.code == .noSuchDevice {
-            // It answers, so that it can be asked what it is.
-            daemon = .running(try await client.diagnose().daemon)
+            // It answers, so that it can be asked what it is, and whether it looks for that device.
+            let diagnosis = try await client.diagnose()
+            daemon = .running(diagnosis.daemon)
+            guard !selector.contains("://") || diagnosis.attachments.contains(where: { $0.url == selector }) else { throw error }
         } else if [.ambiguousDevice, .invalidParameter].contains(error.code) {
             throw error
         }

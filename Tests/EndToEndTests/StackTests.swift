@@ -92,7 +92,7 @@ extension EndToEndTests {
 
         @Test func `a device that is not there is status 3`() async throws {
             let bench = try await Bench.start(emulate: Self.fast)
-            for name in ["nosuch", "dead:beef", "9-9", "1-", "../../etc"] {
+            for name in ["nosuch", "dead:beef", "9-9", "1-", "../../etc", "usbip://127.0.0.1:1/9-9"] {
                 let result = try await bench.userdriver("stack", name)
                 #expect(result.status == .exited(status: 3) && result.errors.contains(name) && result.output.isEmpty, "\(result)")
             }
