@@ -48,7 +48,8 @@ extension EndToEndTests {
             for name in ["nosuch", "dead:beef", "usbip://127.0.0.1:1/9-9"] {
                 for verb in [
                     ["status", name], ["snap", name, "-o", "-", "--type", "ppm"], ["stream", name, "--frames", "1"], ["restart", name],
-                    ["crashes", name], ["stack", name], ["controls", "list", "-d", name], ["controls", "set", "gain", "1", "-d", name], ["inspect", name],
+                    ["crashes", name], ["stack", name], ["controls", "list", "-d", name], ["controls", "set", "gain", "1", "-d", name],
+                    ["inspect", name],
                 ] { try await refused(verb, 3, saying: [name], runtime: runtime) }
             }
             for verb in [
