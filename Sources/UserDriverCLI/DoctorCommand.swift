@@ -23,7 +23,11 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let report = await Examination(client: daemon.client).everything()
+        let examination = Examination(client: daemon.client)
+        try show(await examination.everything())
+    }
+
+    private func show(_ report: DoctorReport) throws {
         if output.json {
             try output.printJSON(report)
         } else {

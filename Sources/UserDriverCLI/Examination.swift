@@ -64,19 +64,27 @@ struct Examination: Sendable {
     func everything() async -> DoctorReport {
         let machine = MachineFacts.read(root)
         let socket = SocketFacts.read(client.runtimeDirectory.socketPath, root)
-        do throws(ClientError) {
-            let diagnosis = try await client.diagnose()
+        switch await ask() {
+        case .success(let diagnosis):
             return StackJudge.report(
                 machine: machine, daemon: .running(diagnosis.daemon), socket: socket, drivers: diagnosis.drivers,
                 devices: await devices(diagnosis, machine))
-        } catch {
-            let cameras = LocalDevice.all(root).filter(\.isCamera)
+        case .failure(let error):
             let daemon = reach(error)
+            let cameras = LocalDevice.all(root).filter(\.isCamera)
             return StackJudge.report(
                 machine: machine, daemon: daemon, socket: socket, drivers: [],
                 devices: cameras.map {
                     DeviceFacts(place: .local($0), machine: machine, daemon: daemon, descriptors: $0.descriptors)
                 })
+        }
+    }
+
+    private func ask() async -> Result<Diagnosis, ClientError> {
+        do throws(ClientError) {
+            return .success(try await client.diagnose())
+        } catch {
+            return .failure(error)
         }
     }
 

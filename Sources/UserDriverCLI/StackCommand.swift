@@ -25,7 +25,11 @@ struct StackCommand: AsyncParsableCommand {
     @OptionGroup var target: DeviceArgument
 
     func run() async throws {
-        let report = try await Examination(client: daemon.client).device(target.device)
+        let examination = Examination(client: daemon.client)
+        try show(try await examination.device(target.device))
+    }
+
+    private func show(_ report: StackReport) throws {
         if output.json { return try output.printJSON(report) }
         for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line) }
     }
