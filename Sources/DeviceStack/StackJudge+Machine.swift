@@ -73,6 +73,7 @@ extension StackJudge {
     private static let defaultMemory = 16
 
     static func machineMemory(_ machine: MachineFacts) -> StackLayer {
+        guard machine.hasUSB else { return StackLayer(.usbfsMemory, .unknown, "", why: "It needs USB in the kernel.") }
         guard let limit = machine.usbfsMemory else {
             return StackLayer(.usbfsMemory, .unknown, "", why: "\(MachineFacts.memoryPath) can't be read.")
         }

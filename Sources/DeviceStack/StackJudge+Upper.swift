@@ -99,7 +99,7 @@ extension StackJudge {
 
     private static func process(_ diagnosis: Diagnosis.Device, _ facts: DeviceFacts) -> StackLayer {
         let status = diagnosis.status
-        var words = [status.pid > 0 ? "process \(status.pid)" : "none", status.state.rawValue]
+        var words = [status.pid > 0 ? "pid \(status.pid)" : "none", status.state.rawValue]
         if status.restarts > 0 { words.append(status.restarts == 1 ? "1 restart" : "\(status.restarts) restarts") }
         var layer = StackLayer(
             .process, .ok, words.joined(separator: ", "),
@@ -140,7 +140,7 @@ extension StackJudge {
     private static func stream(_ diagnosis: Diagnosis.Device, _ facts: DeviceFacts) -> StackLayer {
         let streams = diagnosis.status.streams
         let bytes = diagnosis.rings.reduce(0) { $0 + $1.bytes }
-        var summary = streams.map { "\($0.format) \($0.width)x\($0.height), \($0.frames) frames, \($0.lost) lost" }.joined(separator: "; ")
+        var summary = streams.map { "\($0.format) \($0.width)x\($0.height), frames \($0.frames), lost \($0.lost)" }.joined(separator: "; ")
         if streams.isEmpty { summary = "none" }
         if bytes > 0 { summary += ", ring of \((bytes + (1 << 20) - 1) >> 20) MiB" }
         var layer = StackLayer(

@@ -127,7 +127,7 @@ extension ManagedDevice {
         // All who watched may have left meanwhile: then `close` is on its way.
         guard streams[stream.name] === stream else { return }
         if let error = reply.error {
-            if error.code == "DeviceError" { trouble = error.message }
+            if error.code == "DeviceError" { trouble = .refused(error.message) }
             if let watcher {
                 if !watcher.call.isFinished { refuse(stream, watcher, error) }
             } else {
@@ -140,6 +140,7 @@ extension ManagedDevice {
             if let watcher { refuse(stream, watcher, error) } else { end(stream, error.message) }
             return
         }
+        if case .refused = trouble { trouble = nil }
         stream.isOpen = true
         if stream.request == nil { stream.request = watcher?.request ?? .object([:]) }
         incarnation?.watchProgress()

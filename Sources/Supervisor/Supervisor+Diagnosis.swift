@@ -31,7 +31,7 @@ extension ManagedDevice {
             interfaces: (0..<32).filter { mask & 1 << UInt32($0) != 0 }, driver: bundle?.diagnosis,
             rings: streams.values.sorted { $0.name < $1.name }.compactMap { stream in
                 stream.ring.map { Diagnosis.Ring(stream: stream.name, bytes: $0.geometry.byteCount) }
-            }, trouble: trouble)
+            }, trouble: trouble?.message)
     }
 }
 

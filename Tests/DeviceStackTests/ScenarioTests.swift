@@ -260,7 +260,7 @@ import Wire
 
     @Test func aDriverThatWasReplacedIsWorthAWarning() throws {
         let process = try stack(try FakeMachine.healthy(), FakeDiagnosis.device(restarts: 2)).layers.first { $0.layer == .process }
-        #expect(process?.health == .warning && process?.summary == "process 42, running, 2 restarts")
+        #expect(process?.health == .warning && process?.summary == "pid 42, running, 2 restarts")
     }
 
     // MARK: On another machine
