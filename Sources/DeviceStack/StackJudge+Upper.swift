@@ -24,13 +24,16 @@ extension StackJudge {
             layer.health = .broken
             layer.why = "The device answers garbage, or nothing: \(complaint)"
             layer.remedy = replug(facts)
-        } else if let noise = facts.diagnosis?.status.streams.first(where: { $0.lost > 30 && $0.lost / 10 > $0.frames }) {
+        } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
             layer.health = .broken
             layer.why = "The device answers garbage: of \(noise.frames + noise.lost) frames \(noise.lost) are missing or damaged."
             layer.remedy = replug(facts)
         }
         return layer
     }
+
+    /// Hardly a frame is whole: the device's doing, not the way's.
+    private static func isNoise(_ stream: DeviceStatus.Stream) -> Bool { stream.lost > 30 && stream.lost / 10 > stream.frames }
 
     private static func replug(_ facts: DeviceFacts) -> String {
         "unplug it and plug it in again   (userdriver inspect \(quoted(facts.id)) shows what it says)"
@@ -158,7 +161,7 @@ extension StackJudge {
             layer.health = .warning
             layer.why = trouble
             layer.remedy = "userdriver restart \(quoted(diagnosis.status.id))"
-        } else if let lossy = streams.first(where: { $0.lost > $0.frames / 10 && $0.lost > 10 }) {
+        } else if let lossy = streams.first(where: { $0.lost > $0.frames / 10 && $0.lost > 10 && !isNoise($0) }) {
             layer.health = .warning
             layer.why = "Of \(lossy.frames + lossy.lost) frames \(lossy.lost) are missing or damaged."
         }
