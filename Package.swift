@@ -86,10 +86,12 @@ let package = Package(
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
         library("UserDriverClient", ["Wire", "FrameRing", "Threads", "CLinux"]),
+        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads",
+                "UserDriverClient", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn",
+                "Threads",
                 "CLinux", arguments,
             ]),
 
@@ -124,8 +126,9 @@ let package = Package(
         tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
         tests(
             "UserDriverCLI",
-            ["FakeDaemon", "UserDriverClient", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
+            ["FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
             exclude: ["Snapshots"]),
+        tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
         executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
         tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
         tests("USBIP", ["USB"]),

@@ -93,13 +93,18 @@ public final class LibUSBHost: USBHost {
 
     /// As `openDescriptor(path:)`, for a device that was found before: nothing is looked for, and the node may be another device's by now.
     public static func openDescriptor(of information: USBDeviceInformation) throws(USBError) -> Int32 {
-        let node = DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
+        let node = node(of: information)
         let descriptor = Glibc.open(node, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else {
             let number = errno
             throw USBError(errno: number, operation: "open(\(node))", hint: [EACCES, EPERM].contains(number) ? USBError.accessHint : nil)
         }
         return descriptor
+    }
+
+    /// The usbfs node of a device: `"/dev/bus/usb/001/002"`.
+    public static func node(of information: USBDeviceInformation) -> String {
+        DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
     }
 
     private func openContext(_ operation: String) throws(USBError) -> LibUSBContext {

@@ -71,11 +71,7 @@ extension USBError {
         case EBUSY: self.init(.busy, operation: operation, detail: text)
         case ENOENT, ENODATA: self.init(.notFound, operation: operation, detail: text)
         case EINVAL: self.init(.invalidArgument, operation: operation, detail: text)
-        case ENOMEM:
-            self.init(
-                .fault, operation: operation,
-                detail: "\(text): usbfs may use no more; raise /sys/module/usbcore/parameters/usbfs_memory_mb")
-        case ENOSPC: self.init(.fault, operation: operation, detail: "\(text): the bus has no bandwidth left for this alternate setting")
+        case ENOMEM, ENOSPC: self.init(errno: number, operation: operation)
         default: self.init(.fault, operation: operation, detail: text)
         }
     }

@@ -8,6 +8,12 @@ extension USBError {
     static let accessHint =
         "the device's node below /dev/bus/usb must be writable: a udev rule, SUBSYSTEM==\"usb\" with TAG+=\"uaccess\" or a GROUP, grants it"
 
+    /// What helps when usbfs takes no more transfers.
+    static let memoryHint = "raise usbfs's limit: echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb"
+
+    /// What helps when the host controller can't promise a periodic endpoint its share.
+    static let bandwidthHint = "choose a smaller size or MJPEG, or plug the device into another bus: lsusb -t"
+
     /// From a LIBUSB_ERROR_* that `operation`, a libusb call with its arguments, returned. `errno` is what the call left there, 0 for nothing:
     /// it says what went wrong where libusb has no word for it.
     init(libusb number: Int32, operation: String, errno: Int32 = 0) {
@@ -28,8 +34,8 @@ extension USBError {
         case LIBUSB_ERROR_PIPE: code = .stall
         case LIBUSB_ERROR_NOT_SUPPORTED: code = .notSupported
         case LIBUSB_ERROR_NO_MEM:
-            code = .fault
-            hint = "the kernel's limit for transfers in flight is /sys/module/usbcore/parameters/usbfs_memory_mb"
+            code = .memoryLimit
+            hint = Self.memoryHint
         case LIBUSB_ERROR_IO, LIBUSB_ERROR_OTHER:
             guard errno != 0 else { fallthrough }
             let error = USBError(errno: errno, operation: operation)
@@ -44,7 +50,14 @@ extension USBError {
     /// From the errno of a system call.
     init(errno number: Int32, operation: String, hint: String? = nil) {
         let code: Code
+        var hint = hint
         switch number {
+        case ENOSPC:
+            code = .noBandwidth
+            hint = hint ?? Self.bandwidthHint
+        case ENOMEM:
+            code = .memoryLimit
+            hint = hint ?? Self.memoryHint
         case EACCES, EPERM: code = .accessDenied
         case ENODEV, ENOENT, ENXIO, ESHUTDOWN: code = .noDevice
         case EBUSY: code = .busy

@@ -15,6 +15,12 @@ protocol DeviceSource: AnyObject, Sendable {
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice
     /// The driver that had the device open has ended.
     func released(_ device: USBDeviceInformation) async
+    /// The file that is opened for a device of this machine, and why this process can't open it.
+    nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)?
+}
+
+extension DeviceSource {
+    nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)? { nil }
 }
 
 /// What of a device a driver gets. Bit n of a mask: interface n.

@@ -10,6 +10,13 @@ enum Verdict: Hashable, Sendable {
     /// Nobody has vouched for it.
     case unsigned
 
+    /// In a word, for `doctor`.
+    var text: String {
+        switch self {
+        case .unsigned: "unsigned"
+        }
+    }
+
     /// What status says of a device that is driven without this protection.
     var warnings: [String] {
         switch self {

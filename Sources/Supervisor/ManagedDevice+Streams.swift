@@ -127,6 +127,7 @@ extension ManagedDevice {
         // All who watched may have left meanwhile: then `close` is on its way.
         guard streams[stream.name] === stream else { return }
         if let error = reply.error {
+            if error.code == "DeviceError" { trouble = .refused(error.message) }
             if let watcher {
                 if !watcher.call.isFinished { refuse(stream, watcher, error) }
             } else {
@@ -139,6 +140,7 @@ extension ManagedDevice {
             if let watcher { refuse(stream, watcher, error) } else { end(stream, error.message) }
             return
         }
+        if case .refused = trouble { trouble = nil }
         stream.isOpen = true
         if stream.request == nil { stream.request = watcher?.request ?? .object([:]) }
         incarnation?.watchProgress()
@@ -204,7 +206,9 @@ extension ManagedDevice {
 
     func note(_ statistics: DriverStatistics) {
         for (name, stream) in streams {
-            if let figures = statistics.streams[name] { stream.statistics = figures }
+            guard let figures = statistics.streams[name] else { continue }
+            if figures.frames > stream.statistics.frames { trouble = nil }
+            stream.statistics = figures
         }
     }
 

@@ -20,6 +20,20 @@ final class ManagedDevice {
         var chance: () -> Double
     }
 
+    /// What went wrong, which counts until the opposite is seen.
+    enum Trouble {
+        /// A stream was refused: until one is opened.
+        case refused(String)
+        /// A driver died without a frame: until frames come.
+        case died(String)
+
+        var message: String {
+            switch self {
+            case .refused(let text), .died(let text): text
+            }
+        }
+    }
+
     /// What follows the end of the process that runs.
     private enum Afterwards {
         /// What the restart policy says: nobody asked it to end.
@@ -38,6 +52,8 @@ final class ManagedDevice {
     private(set) var state: DeviceStatus.State = .absent
     /// Why it is in that state, where there is more to say.
     private(set) var reason: String?
+    /// What last went wrong with it: for whoever looks for the layer that is at fault.
+    var trouble: Trouble?
     private(set) var restarts = 0
     private(set) var generation: UInt32 = 0
     private(set) var facts: DriverFacts?
@@ -116,6 +132,7 @@ final class ManagedDevice {
         self.information = information
         subject = MatchSubject(information)
         isPresent = true
+        trouble = nil
         forgetDeaths()
         guard let bundle else {
             enter(.unsupported, "No driver is installed for this device.")
@@ -416,6 +433,7 @@ final class ManagedDevice {
             undecided = nil
             write(earlier, decision: "restarted at once")
         }
+        if !progress { trouble = .died(cause) }
         let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
         switch policy.died(progress: progress, lifetime: lifetime, chance: surroundings.chance()) {
         case .restart(after: .zero):

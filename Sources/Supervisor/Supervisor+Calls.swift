@@ -27,6 +27,8 @@ extension Supervisor {
         case "Status":
             let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
             call.succeed(["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })])
+        case "Diagnose":
+            call.succeed(try encode(diagnosis(of: try text("device", of: call) == nil ? devices : [device(for: call)])))
         case "Inspect":
             call.succeed(try device(for: call).inspection)
         case "Watch":

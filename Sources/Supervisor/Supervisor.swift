@@ -19,6 +19,8 @@ public final class Supervisor {
         var source: any DeviceSource
         var task: Task<Void, Never>
         var url: AttachmentURL?
+        /// Why the device that is looked for isn't there.
+        var problem: String?
     }
 
     let configuration: SupervisorConfiguration
@@ -158,15 +160,22 @@ public final class Supervisor {
         tellListeners(device: "", event: "detach", message: "\(url) is not looked for any more.")
     }
 
+    var attachmentDiagnoses: [Diagnosis.Attachment] {
+        origins.compactMap { origin in origin.url.map { Diagnosis.Attachment(url: $0.description, problem: origin.problem) } }
+    }
+
     private func take(_ event: DeviceSourceEvent, from source: any DeviceSource) {
-        guard !isStopping, origins.contains(where: { $0.source === source }) else { return }
+        guard !isStopping, let origin = origins.firstIndex(where: { $0.source === source }) else { return }
         switch event {
         case .remark(let text):
+            origins[origin].problem = text
             logger.info("\(text)")
             tellListeners(device: "", event: "notice", message: text)
         case .left(let path):
             devices.first { $0.path == path && $0.isAttached }?.left()
-        case .arrived(let information): arrived(information, from: source)
+        case .arrived(let information):
+            origins[origin].problem = nil
+            arrived(information, from: source)
         }
     }
 

@@ -106,6 +106,12 @@ final class USBFSSource: DeviceSource {
 
     func released(_ device: USBDeviceInformation) async {}
 
+    func node(of device: USBDeviceInformation) -> (path: String, problem: String?)? {
+        let path = LibUSBHost.node(of: device)
+        let isAccessible = faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0
+        return (path, isAccessible ? nil : String(cString: strerror(errno)))
+    }
+
     private static func open(_ device: USBDeviceInformation, held: DeviceHold? = nil) throws(DeviceOpenFailure) -> OpenedDevice {
         let opened: OpenedDevice
         do {

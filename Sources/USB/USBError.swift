@@ -18,6 +18,8 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
             case malformedAnswer = "the answer is malformed"
             case connection = "the connection failed"
             case fault = "a transfer failed"
+            case noBandwidth = "the bus has no bandwidth left for this"
+            case memoryLimit = "the kernel's memory for USB transfers is used up"
         }
         private var kind: Kind
 
@@ -37,6 +39,10 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
         /// The way to the device (a socket) failed, not the device.
         public static let connection = Code(kind: .connection)
         public static let fault = Code(kind: .fault)
+        /// The bus is promised to others: periodic transfers are reserved when an alternate setting is chosen (USB 2.0 §5.7.4, §5.6.4).
+        public static let noBandwidth = Code(kind: .noBandwidth)
+        /// usbfs's limit for the transfers of all devices together, `usbfs_memory_mb`, or the machine's memory.
+        public static let memoryLimit = Code(kind: .memoryLimit)
 
         public var description: String { kind.rawValue }
     }

@@ -30,7 +30,10 @@ struct UserDriverCommand: ParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "What is there",
-                subcommands: [ListCommand.self, StatusCommand.self, InspectCommand.self, CrashesCommand.self]),
+                subcommands: [
+                    ListCommand.self, StatusCommand.self, InspectCommand.self, StackCommand.self, DoctorCommand.self,
+                    CrashesCommand.self,
+                ]),
             CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, ControlsCommand.self]),
             CommandGroup(
                 name: "Devices and drivers", subcommands: [RestartCommand.self, AttachCommand.self, DetachCommand.self]),

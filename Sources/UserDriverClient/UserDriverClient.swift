@@ -39,6 +39,11 @@ public struct UserDriverClient: Sendable {
         return device
     }
 
+    /// What only the daemon knows of the layers that its devices, or the one the selector names, stand on.
+    public func diagnose(_ selector: String? = nil) async throws(ClientError) -> Diagnosis {
+        try Self.decode(Diagnosis.self, try await call("Diagnose", ["device": selector]), of: "Diagnose")
+    }
+
     /// A device's descriptors as it gave them.
     public func inspect(_ selector: String? = nil) async throws(ClientError) -> DeviceInspection {
         let reply = try await call("Inspect", ["device": selector])

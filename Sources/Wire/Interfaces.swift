@@ -28,11 +28,29 @@ public struct InterfaceDescription: Sendable {
               exitStatus: int, lastWords: []string, backtrace: []string, decision: string
             )
 
+            # The daemon itself: effective user and groups decide which nodes it may open.
+            type Daemon (version: string, pid: int, user: int, groups: []int, usesUSB: bool, detachesKernelDrivers: bool)
+
+            # A bundle that was found; `problem` says why it is not used.
+            type Driver (path: string, id: string, version: string, verdict: string, problem: ?string)
+
+            type Attachment (url: string, problem: ?string)
+
+            # `node` is the usbfs node, `nodeProblem` why the daemon can't open it, `interfaces` what the driver claims, `rings` the bytes of
+            # shared memory, `trouble` what last went wrong with the device, until it delivers again.
+            type DeviceDiagnosis (
+              status: Device, node: ?string, nodeProblem: ?string, interfaces: []int, driver: ?Driver,
+              rings: [](stream: string, bytes: int), trouble: ?string
+            )
+
             # Where the frames lie: the geometry of the memfd whose descriptor comes with the reply (SCM_RIGHTS), to be mapped read-only.
             type Ring (capacity: int, slotCount: int)
 
             # Every device that is attached or was, or one of them. `device` is an id, vid:pid, bus path or part of the name, everywhere.
             method Status(device: ?string) -> (devices: []Device)
+
+            # What only the daemon knows of the layers below and above its devices, or one of them: `userdriver stack` and `userdriver doctor`.
+            method Diagnose(device: ?string) -> (daemon: Daemon, drivers: []Driver, attachments: []Attachment, devices: []DeviceDiagnosis)
 
             # The device descriptor and configurations, base64, and what the host knows of it.
             method Inspect(device: ?string) -> (id: string, bus: string, speed: int, descriptors: string, manufacturer: ?string, product: ?string, serialNumber: ?string)

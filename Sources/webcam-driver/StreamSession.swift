@@ -159,6 +159,10 @@ actor StreamSession {
         case .stopped: return
         case .failed(let error):
             guard error.code != .noDevice, error.code != .connection else { context.supervisor.fail("The device is gone: \(error)") }
+            // Nothing that this process tries again mends those.
+            guard error.code != .noBandwidth, error.code != .memoryLimit else {
+                context.supervisor.fail("The stream can't be had: \(error)")
+            }
             reason = "\(error)"
         case .stalled: reason = "the device halted the endpoint"
         case .silent(let duration): reason = "the device has sent no picture for \(duration.components.seconds) s"

@@ -16,7 +16,7 @@ extension EndToEndTests {
         private static let verbs: [[String]] = [
             ["list"], ["status"], ["snap", "-o", "-", "--type", "ppm"], ["stream", "--frames", "1"], ["controls"],
             ["controls", "get", "gain"],
-            ["restart"], ["crashes"], ["inspect"], ["attach", "usbip://127.0.0.1:1/1-1"], ["detach", "usbip://127.0.0.1:1/1-1"],
+            ["restart"], ["crashes"], ["inspect"], ["stack"], ["attach", "usbip://127.0.0.1:1/1-1"], ["detach", "usbip://127.0.0.1:1/1-1"],
         ]
 
         private func refused(
@@ -48,7 +48,8 @@ extension EndToEndTests {
             for name in ["nosuch", "dead:beef", "usbip://127.0.0.1:1/9-9"] {
                 for verb in [
                     ["status", name], ["snap", name, "-o", "-", "--type", "ppm"], ["stream", name, "--frames", "1"], ["restart", name],
-                    ["crashes", name], ["controls", "list", "-d", name], ["controls", "set", "gain", "1", "-d", name], ["inspect", name],
+                    ["crashes", name], ["stack", name], ["controls", "list", "-d", name], ["controls", "set", "gain", "1", "-d", name],
+                    ["inspect", name],
                 ] { try await refused(verb, 3, saying: [name], runtime: runtime) }
             }
             for verb in [

@@ -104,6 +104,38 @@ struct ProcessTests {
         #expect(program.output.isEmpty)
     }
 
+    @Test func doctorWithoutADaemonIsAFindingAndNoFailure() throws {
+        let program = try Program.run(["doctor", "--json"], in: Self.nowhere)
+        #expect(program.status == 1 && program.errors.isEmpty)
+        let report = try JSON.decode(JSONValue.self, from: program.output)
+        #expect(report["health"] == "broken" && report["broken"]?["layer"]?["why"]?.stringValue?.isEmpty == false)
+        #expect(try Program.run(["stack", "1-77"], in: Self.nowhere).status == 1)
+    }
+
+    @Test(arguments: [("NoSuchDevice", 3), ("NotPermitted", 4), ("AmbiguousDevice", 2)] as [(String, Int32)])
+    func stackRefusesAsTheDaemonDoes(_ name: String, _ status: Int32) throws {
+        let daemon = try FakeDaemon { call, socket in
+            // Asked for everything, it answers: only that device is refused.
+            if call.parameters["device"] == nil, name == "NoSuchDevice" {
+                let daemon = Diagnosis.Daemon(version: "1", pid: 1, user: 0, groups: [], usesUSB: true, detachesKernelDrivers: false)
+                return try socket.send(VarlinkReply(try JSONValue(encoding: Diagnosis(daemon: daemon))))
+            }
+            try socket.send(VarlinkReply(error: "io.userdriver." + name, parameters: ["message": "So it is."]))
+        }
+        let program = try Program.run(["stack", "no-such-thing"], in: daemon.directory)
+        #expect(program.status == status && program.errors == "userdriver: So it is.\n", "\(program.errors)")
+    }
+
+    @Test func aDaemonThatKnowsNoDiagnosisIsNotTakenForAHealthyOne() throws {
+        let daemon = try FakeDaemon { call, socket in
+            try socket.send(VarlinkReply(error: "org.varlink.service.MethodNotFound", parameters: ["method": .string(call.method)]))
+        }
+        let program = try Program.run(["doctor", "--json"], in: daemon.directory)
+        let report = try JSON.decode(JSONValue.self, from: program.output)
+        guard case .array(let machine) = report["machine"] else { throw Program.Failure() }
+        #expect(program.status == 1 && machine.contains { $0["layer"] == "daemon" && $0["health"] == "broken" })
+    }
+
     @Test func usageEndsWith2AndHelpWith0() throws {
         #expect(try Program.run(["nonsense"], in: Self.nowhere).status == 2)
         let help = try Program.run(["--help"], in: Self.nowhere)

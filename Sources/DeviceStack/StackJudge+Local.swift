@@ -1,0 +1,175 @@
+// The layers of a device that is plugged into this machine: controller, root hub, port, power, node, kernel driver, bandwidth, memory.
+
+import Wire
+
+extension StackJudge {
+    static func localLayers(_ device: LocalDevice, _ facts: DeviceFacts) -> [StackLayer] {
+        [
+            controller(device), rootHub(device), port(device, facts), power(device), node(device, facts), kernelDriver(device, facts),
+            bandwidth(device, facts), memory(facts),
+        ]
+    }
+
+    static func unplugged(_ path: String, overCurrentCount count: Int?) -> StackLayer {
+        if let count, count > 0 {
+            return StackLayer(
+                .port, .broken, path, facts: ["path": .string(path), "overCurrentCount": .int(Int64(count))],
+                why: "The hub has switched this port off for too much current (\(count) times), and nothing is connected any more.",
+                remedy: "plug the device into a hub with a power supply of its own")
+        }
+        return StackLayer(
+            .port, .broken, path, facts: ["path": .string(path)], why: "Nothing is plugged in there any more.", remedy: "plug the device in"
+        )
+    }
+
+    private static func controller(_ device: LocalDevice) -> StackLayer {
+        guard let controller = device.controller else {
+            return StackLayer(.controller, .unknown, "", why: "sysfs does not tell which controller has the bus.")
+        }
+        return StackLayer(
+            .controller, .ok, device.controllerDriver.map { "\(controller), driven by \($0)" } ?? controller,
+            facts: ["address": .string(controller), "driver": device.controllerDriver.map(JSONValue.string) ?? .null])
+    }
+
+    private static func rootHub(_ device: LocalDevice) -> StackLayer {
+        StackLayer(
+            .rootHub, .ok, device.rootHubSpeed.map { "\(device.rootHub), \($0) Mbit/s" } ?? device.rootHub,
+            facts: ["name": .string(device.rootHub), "speed": device.rootHubSpeed.map(JSONValue.string) ?? .null])
+    }
+
+    private static func port(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
+        var summary = device.path
+        if !device.hubs.isEmpty { summary += ", behind hub \(device.hubs.joined(separator: ", "))" }
+        if let speed = device.speed { summary += ", \(speed) Mbit/s" }
+        var layer = StackLayer(
+            .port, .ok, summary,
+            facts: [
+                "path": .string(device.path), "hubs": .array(device.hubs.map(JSONValue.string)),
+                "speed": device.speed.map(JSONValue.string) ?? .null,
+                "overCurrentCount": device.overCurrentCount.map { .int(Int64($0)) } ?? .null, "authorized": .bool(device.isAuthorized),
+            ])
+        if !device.isAuthorized {
+            layer.health = .broken
+            layer.why = "The kernel may not use the device: it is not authorized."
+            layer.remedy = "echo 1 > /sys/bus/usb/devices/\(device.path)/authorized"
+        } else if let count = device.overCurrentCount, count > 0 {
+            // A device that works all the same has come through it.
+            let works = facts.diagnosis?.status.state == .running && facts.diagnosis?.trouble == nil
+            layer.health = works ? .warning : .broken
+            layer.why = "The hub has switched this port off for too much current (\(count) times)."
+            layer.remedy = "plug the device into a hub with a power supply of its own"
+        }
+        return layer
+    }
+
+    private static func power(_ device: LocalDevice) -> StackLayer {
+        let suspends = device.powerControl == "auto" ? "may be suspended" : device.powerControl == "on" ? "is kept on" : nil
+        var layer = StackLayer(
+            .power, .ok,
+            [device.maxPower.map { $0.isEmpty ? "power not told" : "takes up to \($0)" }, device.runtimeStatus, suspends].compactMap { $0 }
+                .joined(separator: ", "),
+            facts: [
+                "maxPower": device.maxPower.map(JSONValue.string) ?? .null,
+                "runtimeStatus": device.runtimeStatus.map(JSONValue.string) ?? .null,
+                "control": device.powerControl.map(JSONValue.string) ?? .null,
+            ])
+        if device.configuration == nil, device.isAuthorized {
+            layer.health = .broken
+            layer.why = "The kernel has chosen no configuration of the device: mostly its hub can't give the current it asks for."
+            layer.remedy = "plug the device into a hub with a power supply of its own"
+        } else if device.runtimeStatus == "error" {
+            layer.health = .broken
+            layer.why = "The device could not be suspended or resumed."
+            layer.remedy = "echo on > /sys/bus/usb/devices/\(device.path)/power/control"
+        }
+        return layer
+    }
+
+    private static func node(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
+        var layer = StackLayer(
+            .node, .ok, device.node,
+            facts: [
+                "path": .string(device.node), "mode": device.nodeMode.map { .string(String($0, radix: 8)) } ?? .null,
+                "user": device.nodeUser.map { .int(Int64($0)) } ?? .null, "group": device.nodeGroup.map { .int(Int64($0)) } ?? .null,
+                "yourAccess": .bool(device.accessProblem == nil),
+            ])
+        if let mode = device.nodeMode, let user = device.nodeUser, let group = device.nodeGroup {
+            layer.summary += ", mode \(String(mode, radix: 8)), owner \(user):\(group)"
+        }
+        guard device.nodeMode != nil else {
+            layer.health = .broken
+            layer.why = "The device has no node: \(device.node) does not exist."
+            layer.remedy = usbfsRemedy(facts.machine.usbfs == .present ? .absent : facts.machine.usbfs)
+            return layer
+        }
+        guard let diagnosis = facts.diagnosis, case .running(let daemon) = facts.daemon else {
+            layer.summary += device.accessProblem == nil ? ", open to you" : ", not open to you"
+            return layer
+        }
+        layer.facts["daemonsAccess"] = .bool(diagnosis.nodeProblem == nil)
+        let isRefused = diagnosis.nodeProblem == nil && diagnosis.status.state != .running && Evidence(in: facts.complaint) == .access
+        guard diagnosis.nodeProblem != nil || isRefused else {
+            layer.summary += ", open to the daemon"
+            return layer
+        }
+        layer.health = .broken
+        layer.why = "The daemon (user \(daemon.user)) can't open it: \(diagnosis.nodeProblem ?? "access denied")."
+        if facts.machine.rules.isEmpty {
+            layer.remedy =
+                "chown \(daemon.user) \(device.node) && chmod u+rw \(device.node)   (until it is plugged in anew; a udev rule lasts)"
+        } else if let group = facts.machine.groupID, !daemon.groups.contains(group) {
+            layer.remedy = "usermod -aG \(MachineFacts.groupName) \"$(id -nu \(daemon.user))\", and start the daemon anew"
+        } else {
+            layer.remedy = "udevadm trigger --action=add \(device.node)"
+        }
+        return layer
+    }
+
+    private static func kernelDriver(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
+        let wanted = facts.diagnosis?.interfaces ?? device.interfaces.filter { $0.interfaceClass == 0x0e }.map(\.number)
+        let bound = device.interfaces.filter { wanted.contains($0.number) && $0.driver != nil }
+        var layer = StackLayer(
+            .kernelDriver, .ok, "none in the way",
+            facts: [
+                "interfaces": .array(
+                    device.interfaces.map { ["number": .int(Int64($0.number)), "driver": $0.driver.map(JSONValue.string) ?? .null] })
+            ])
+        let kernels = bound.filter { $0.driver != "usbfs" }
+        if let first = kernels.first, let driver = first.driver {
+            layer.summary = "\(driver) has interface \(kernels.map { "\($0.number)" }.joined(separator: ", "))"
+            guard case .running(let daemon) = facts.daemon, facts.diagnosis.map({ !$0.status.driver.isEmpty }) == true else { return layer }
+            let takesIt = daemon.detachesKernelDrivers && facts.diagnosis?.status.state == .starting
+            layer.health = takesIt ? .unknown : .broken
+            layer.why = takesIt ? "It is being taken off." : "The kernel's driver \(driver) holds what the user-mode driver needs."
+            layer.remedy = takesIt ? nil : "userdriver take \(quoted(facts.id))"
+        } else if bound.contains(where: { $0.driver == "usbfs" }) {
+            layer.summary = "none; the interfaces are claimed through usbfs"
+            if facts.diagnosis?.status.state != .running, Evidence(in: facts.complaint) == .held {
+                layer.health = .broken
+                layer.why = "Another program has claimed the device."
+                layer.remedy = "fuser -v \(device.node)   (names it; end it)"
+            }
+        }
+        return layer
+    }
+
+    private static func bandwidth(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
+        let bus: [String: JSONValue] = ["bus": .string(device.rootHub)]
+        guard Evidence(in: facts.complaint) == .bandwidth else {
+            return StackLayer(.bandwidth, .ok, "\(device.rootHub): nothing was refused", facts: bus)
+        }
+        return StackLayer(
+            .bandwidth, .broken, "\(device.rootHub) is full", facts: bus,
+            why: "The bus has no bandwidth left for this stream: other devices' streams have reserved it.",
+            remedy: "userdriver stream \(quoted(facts.id)) --format mjpeg   (or a smaller --size, or another bus: lsusb -t)")
+    }
+
+    static func memory(_ facts: DeviceFacts) -> StackLayer {
+        var layer = machineMemory(facts.machine)
+        guard Evidence(in: facts.complaint) == .memory else { return layer }
+        layer.health = .broken
+        layer.why = "The limit for transfers is too small for this format."
+        layer.remedy = "echo \(max(64, (facts.machine.usbfsMemory ?? 0) * 2)) > \(MachineFacts.memoryPath)"
+        return layer
+    }
+}

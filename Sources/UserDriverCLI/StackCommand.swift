@@ -1,0 +1,36 @@
+// `userdriver stack`: the layers that a device stands on.
+
+import ArgumentParser
+import DeviceStack
+
+struct StackCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stack",
+        abstract: "Show the layers that a device stands on, and how each is.",
+        discussion: """
+            Bottom to top: host controller, root hub, port, power, usbfs node, kernel driver, bandwidth, memory for transfers (or, over \
+            USB/IP, server and connection), then class, driver, process, stream and clients. Each is ok, warning, broken or unknown. A \
+            fault in a lower layer looks like a fault of those above it: mend the lowest one first.
+
+            --json prints {device, name, health, layers}; each of the layers is {layer, health, summary, facts} and, where it is not ok, \
+            why and remedy.
+
+            Example:
+              userdriver stack
+              userdriver stack 046d:0825 --json | jq -r '.layers[] | select(.health == "broken") | .remedy'
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var target: DeviceArgument
+
+    func run() async throws {
+        let examination = Examination(client: daemon.client)
+        try show(try await examination.device(target.device))
+    }
+
+    private func show(_ report: StackReport) throws {
+        if output.json { return try output.printJSON(report) }
+        for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line) }
+    }
+}
