@@ -59,6 +59,7 @@ let package = Package(
         .systemLibrary(
             name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // USB core, its backends, the class protocols.
@@ -72,14 +73,15 @@ let package = Package(
         // What processes share: messages, frames, children.
         library("FrameRing", ["CLinux"]),
         library("Wire", ["CLinux"]),
-        library("Spawn", ["CLinux"]),
+        library("Sandbox", ["CLinux", "CSeccomp"]),
+        library("Spawn", ["Sandbox", "CLinux"]),
 
         // Drivers, and who looks after them.
         library("UserDriver", ["USB", "TransferRing", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
             "Supervisor",
-            ["USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log, yaml]),
+            ["USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Sandbox", "Threads", "CLinux", log, yaml]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
         executable("userdriverd", ["Supervisor", "Threads", log, lifecycle, signals, arguments]),
 
@@ -114,7 +116,7 @@ let package = Package(
         tests("UVC", ["USB"]),
         tests("Pictures"),
         tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
-        tests("Spawn", ["Threads", "CLinux"]),
+        tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
         // A driver that misbehaves as it is told, for the supervisor's tests.
         executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
         tests("Supervisor", ["test-driver", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),

@@ -1,85 +1,159 @@
 // Processes: see process.h.
 #define _GNU_SOURCE
 #include "process.h"
+#include "sockets.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-int clinux_spawn(const struct clinux_spawn_request *request, int *pidfd) {
+struct failure {
+    int error, step;
+};
+
+static int apply_limits(const struct clinux_sandbox *sandbox) {
+    for (int i = 0; i < sandbox->limit_count; i++) {
+        struct rlimit limit, now;
+        limit.rlim_cur = limit.rlim_max = sandbox->limits[i].value;
+        // One that is tighter already stays so.
+        if (getrlimit((__rlimit_resource_t)sandbox->limits[i].resource, &now) == 0 && now.rlim_max < limit.rlim_max)
+            limit.rlim_cur = limit.rlim_max = now.rlim_max;
+        if (setrlimit((__rlimit_resource_t)sandbox->limits[i].resource, &limit) < 0) return -1;
+    }
+    return 0;
+}
+
+// The filter's memory is the child's own copy since fork, so writing into it is nobody's business but the child's.
+static int apply_filter(const struct clinux_sandbox *sandbox, int report) {
+    struct sock_filter *filter = (struct sock_filter *)sandbox->filter;
+    for (unsigned i = 0; i < sandbox->own_process_count; i++) filter[sandbox->own_process[i]].k = (uint32_t)getpid();
+    struct sock_fprog program = {(unsigned short)sandbox->filter_length, filter};
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, sandbox->stops ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0ul, &program);
+    if (listener < 0) return -1;
+    if (!sandbox->stops) return 0;
+    // The filter is on: from here to the execution only calls that it allows.
+    int descriptor = (int)listener;
+    long sent = clinux_send(report, "", 1, &descriptor, 1, 0);
+    if (sent < 0) errno = (int)-sent;
+    return sent < 0 ? -1 : 0;
+}
+
+static int apply_sandbox(const struct clinux_sandbox *sandbox, int ruleset, int report, int *step) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2];
+    memset(none, 0, sizeof none);
+    *step = CLINUX_SPAWN_CAPABILITIES;
+    if (syscall(SYS_capset, &header, none) < 0) return -1;
+    *step = CLINUX_SPAWN_LIMITS;
+    if (apply_limits(sandbox) < 0) return -1;
+    *step = CLINUX_SPAWN_PRIVILEGES;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
+    *step = CLINUX_SPAWN_LANDLOCK;
+    if (ruleset >= 0 && syscall(SYS_landlock_restrict_self, ruleset, 0u) < 0) return -1;
+    *step = CLINUX_SPAWN_SECCOMP;
+    return sandbox->filter ? apply_filter(sandbox, report) : 0;
+}
+
+static _Noreturn void be_child(const struct clinux_spawn_request *request, pid_t parent, int report) {
+    int moved[32], ruleset = -1, step = CLINUX_SPAWN_SETUP;
+    const int past = CLINUX_EXECUTABLE_DESCRIPTOR + 1;
+    if (request->death_signal && prctl(PR_SET_PDEATHSIG, request->death_signal) < 0) goto failed;
+    if (request->death_signal && getppid() != parent) _exit(127);
+    if (request->new_session && setsid() < 0) goto failed;
+    for (int i = 1; i < 65; i++) if (i != SIGKILL && i != SIGSTOP) signal(i, SIG_DFL);
+    // Everything to high numbers first, so that no target is overwritten before it has been read.
+    for (int i = 0; i < request->descriptor_count; i++) {
+        int from = request->descriptors[i] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : request->descriptors[i];
+        if (from < 0 || (moved[i] = fcntl(from, F_DUPFD_CLOEXEC, past)) < 0) goto failed;
+    }
+    int executable = fcntl(request->executable, F_DUPFD_CLOEXEC, past);
+    int reporting = fcntl(report, F_DUPFD_CLOEXEC, past);
+    if (executable < 0 || reporting < 0) goto failed;
+    if (request->sandbox && request->sandbox->ruleset >= 0 && (ruleset = fcntl(request->sandbox->ruleset, F_DUPFD_CLOEXEC, past)) < 0)
+        goto failed;
+    for (int i = 0; i < request->descriptor_count; i++) if (dup2(moved[i], i) < 0) goto failed;
+    // Behind the child's own: the way to tell the parent, and Landlock's ruleset. Both close with the execution, and so does what is executed.
+    int next = request->descriptor_count;
+    if ((report = dup3(reporting, next++, O_CLOEXEC)) < 0) goto failed;
+    if (ruleset >= 0 && (ruleset = dup3(ruleset, next++, O_CLOEXEC)) < 0) goto failed;
+    if (dup3(executable, CLINUX_EXECUTABLE_DESCRIPTOR, O_CLOEXEC) < 0) goto failed;
+    // Closed now and not by the execution: a filter's listener needs a number below the limit.
+    if (syscall(SYS_close_range, (unsigned)next, (unsigned)CLINUX_EXECUTABLE_DESCRIPTOR - 1, 0) < 0) goto failed;
+    if (syscall(SYS_close_range, (unsigned)past, ~0u, 0) < 0) goto failed;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (request->sandbox && apply_sandbox(request->sandbox, ruleset, report, &step) < 0) goto failed;
+    step = CLINUX_SPAWN_EXECUTION;
+    syscall(
+        SYS_execveat, CLINUX_EXECUTABLE_DESCRIPTOR, "", request->arguments, request->environment, 0x1000 /* AT_EMPTY_PATH */);
+failed:;
+    struct failure failure = {errno, step};
+    (void)!write(report, &failure, sizeof failure);
+    _exit(127);
+}
+
+/// Hears what the child has to tell until it executes: the listener of its filter, or why it failed.
+static struct failure hear(int report, int *listener) {
+    struct failure failure;
+    while (1) {
+        int descriptors[CLINUX_MAX_DESCRIPTORS], count, truncated;
+        long got = clinux_receive(report, &failure, sizeof failure, descriptors, &count, &truncated, 0);
+        if (count > 0) *listener = descriptors[0];
+        if (got == sizeof failure) return failure;
+        if (got == 0) return (struct failure){0, 0};
+        if (got < 0 && got != -EINTR) return (struct failure){(int)-got, CLINUX_SPAWN_PARENT};
+    }
+}
+
+int clinux_spawn(const struct clinux_spawn_request *request, struct clinux_spawn_result *result) {
+    *result = (struct clinux_spawn_result){-1, -1, CLINUX_SPAWN_PARENT};
     if (request->descriptor_count > 32) return -EINVAL;
-    int failure[2];
-    if (pipe2(failure, O_CLOEXEC) < 0) return -errno;
+    int report[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report) < 0) return -errno;
     pid_t parent = getpid();
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pid_t pid = fork();
-    if (pid < 0) {
-        int error = errno;
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-        close(failure[0]);
-        close(failure[1]);
-        return -error;
-    }
-    if (pid == 0) {
-        int error = 0, moved[34];
-        if (request->death_signal && prctl(PR_SET_PDEATHSIG, request->death_signal) < 0) goto failed;
-        if (request->death_signal && getppid() != parent) _exit(127);
-        if (request->new_session && setsid() < 0) goto failed;
-        for (int i = 1; i < 65; i++) if (i != SIGKILL && i != SIGSTOP) signal(i, SIG_DFL);
-        // Everything to high numbers first, so that no target is overwritten before it has been read.
-        for (int i = 0; i < request->descriptor_count; i++) {
-            int from = request->descriptors[i] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : request->descriptors[i];
-            if (from < 0 || (moved[i] = fcntl(from, F_DUPFD_CLOEXEC, 64)) < 0) goto failed;
-        }
-        int executable = fcntl(request->executable, F_DUPFD_CLOEXEC, 64);
-        int report = fcntl(failure[1], F_DUPFD_CLOEXEC, 64);
-        if (executable < 0 || report < 0) goto failed;
-        for (int i = 0; i < request->descriptor_count; i++) if (dup2(moved[i], i) < 0) goto failed;
-        // What is past the child's own is closed by exec: marked here, as the report and the executable are needed until then.
-        if (syscall(SYS_close_range, (unsigned)request->descriptor_count, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) goto failed;
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        syscall(SYS_execveat, executable, "", request->arguments, request->environment, 0x1000 /* AT_EMPTY_PATH */);
-        error = errno;
-        (void)!write(report, &error, sizeof error);
-        _exit(127);
-    failed:
-        error = errno;
-        (void)!write(failure[1], &error, sizeof error);
-        _exit(127);
-    }
+    if (pid == 0) be_child(request, parent, report[1]);
+    int error = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    close(failure[1]);
-    int error = 0;
-    long got;
-    do got = read(failure[0], &error, sizeof error);
-    while (got < 0 && errno == EINTR);
-    close(failure[0]);
-    if (got == sizeof error) {
-        waitpid(pid, NULL, 0);
-        return -error;
+    close(report[1]);
+    struct failure failure = pid < 0 ? (struct failure){error, CLINUX_SPAWN_PARENT} : hear(report[0], &result->listener);
+    close(report[0]);
+    long fd = -1;
+    if (!failure.error && (fd = syscall(SYS_pidfd_open, pid, 0)) < 0) failure.error = errno;
+    if (!failure.error) {
+        result->pidfd = (int)fd;
+        return pid;
     }
-    long fd = syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0) {
-        error = errno;
+    if (pid > 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        return -error;
     }
-    *pidfd = (int)fd;
-    return pid;
+    if (result->listener >= 0) close(result->listener);
+    result->listener = -1;
+    result->step = failure.step;
+    return -failure.error;
 }
 
 int clinux_pidfd_kill(int pidfd, int signal_number) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0) < 0 ? -errno : 0;
+}
+
+int clinux_thread_kill(int pid, int thread, int signal_number) {
+    return syscall(SYS_tgkill, pid, thread, signal_number) < 0 ? -errno : 0;
 }
 
 int clinux_pidfd_collect(int pidfd, int *exit_status, int *signal_number, int *dumped) {

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+public import Sandbox
 import Synchronization
 
 /// A child of this process. Whoever holds it must see to its end: letting it go neither ends nor collects the child.
@@ -31,22 +32,27 @@ public final class ChildProcess: Sendable {
         public var deathSignal: Int32?
         /// The child leads a session and process group of its own, so that a terminal's Ctrl-C doesn't reach it.
         public var newSession: Bool
+        /// What the child gives up before it executes.
+        public var sandbox: PreparedSandbox?
 
         public init(
             arguments: [String], environment: [String: String] = [:], descriptors: [Int32?], deathSignal: Int32? = nil,
-            newSession: Bool = false
+            newSession: Bool = false, sandbox: PreparedSandbox? = nil
         ) {
             self.arguments = arguments
             self.environment = environment
             self.descriptors = descriptors
             self.deathSignal = deathSignal
             self.newSession = newSession
+            self.sandbox = sandbox
         }
     }
 
     public let processID: Int32
     /// Becomes readable (poll, epoll) when the child has ended.
     public let descriptor: Int32
+    /// Where forbidden calls of the child are told; `nil` without a sandbox, and where the kernel can't tell.
+    public let forbiddenCalls: CallListener?
     private let end = Mutex<End?>(nil)
 
     /// Starts a child and returns once it executes, or throws why it could not. Takes a few milliseconds at most.
@@ -54,23 +60,41 @@ public final class ChildProcess: Sendable {
         let arguments = plan.arguments.map { strdup($0) } + [nil]
         let environment = plan.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for string in arguments + environment { free(string) } }
-        var pidfd: Int32 = -1
+        var born = clinux_spawn_result()
         let result = arguments.withUnsafeBufferPointer { arguments in
             environment.withUnsafeBufferPointer { environment in
                 plan.descriptors.map { $0 ?? -1 }.withUnsafeBufferPointer { descriptors in
                     var request = clinux_spawn_request(
                         executable: executable, arguments: arguments.baseAddress, environment: environment.baseAddress,
                         descriptors: descriptors.baseAddress, descriptor_count: Int32(descriptors.count),
-                        death_signal: plan.deathSignal ?? 0, new_session: plan.newSession ? 1 : 0)
-                    return clinux_spawn(&request, &pidfd)
+                        death_signal: plan.deathSignal ?? 0, new_session: plan.newSession ? 1 : 0, sandbox: nil)
+                    guard let sandbox = plan.sandbox else { return clinux_spawn(&request, &born) }
+                    return sandbox.withDescription {
+                        request.sandbox = $0
+                        return clinux_spawn(&request, &born)
+                    }
                 }
             }
         }
         guard result > 0 else {
-            throw SpawnError(errno: -result, operation: "spawning \(plan.arguments.first ?? "a process")")
+            throw SpawnError(
+                errno: -result, operation: "spawning \(plan.arguments.first ?? "a process")", detail: Self.step(born.step))
         }
         processID = result
-        descriptor = pidfd
+        descriptor = born.pidfd
+        forbiddenCalls = born.listener >= 0 ? CallListener(descriptor: born.listener) : nil
+    }
+
+    /// What the child was at, where that is not plain from the error.
+    private static func step(_ number: Int32) -> String? {
+        switch clinux_spawn_step(rawValue: UInt32(number)) {
+        case CLINUX_SPAWN_CAPABILITIES: "its sandbox: capset"
+        case CLINUX_SPAWN_LIMITS: "its sandbox: setrlimit"
+        case CLINUX_SPAWN_PRIVILEGES: "its sandbox: prctl(PR_SET_NO_NEW_PRIVS)"
+        case CLINUX_SPAWN_LANDLOCK: "its sandbox: landlock_restrict_self; a service's SystemCallFilter= has to name the landlock calls"
+        case CLINUX_SPAWN_SECCOMP: "its sandbox: seccomp; a service's SystemCallFilter= has to name it"
+        default: nil
+        }
     }
 
     /// Reads, seals and executes the file at `path`.
@@ -88,6 +112,17 @@ public final class ChildProcess: Sendable {
         if result == -ESRCH { return false }
         guard result >= 0 else {
             throw SpawnError(errno: -result, operation: "pidfd_send_signal(\(processID), \(Self.signalName(signal)))")
+        }
+        return true
+    }
+
+    /// Sends a signal to one thread of the child, which has not been collected. False when the thread has ended already.
+    @discardableResult
+    public func kill(_ signal: Int32, thread: Int32) throws(SpawnError) -> Bool {
+        let result = clinux_thread_kill(processID, thread, signal)
+        if result == -ESRCH { return false }
+        guard result >= 0 else {
+            throw SpawnError(errno: -result, operation: "tgkill(\(processID), \(thread), \(Self.signalName(signal)))")
         }
         return true
     }
@@ -164,4 +199,6 @@ public struct TeardownStep: Hashable, Sendable {
     public static let gentle = [TeardownStep(signal: SIGTERM, patience: .seconds(2))]
     /// SIGABRT, which leaves last words, then 100 ms: for a process that hangs.
     public static let hung = [TeardownStep(signal: SIGABRT, patience: .milliseconds(100))]
+    /// SIGSYS, which leaves last words and which even libdispatch's threads take, then 100 ms: for the thread of a call that a sandbox has stopped.
+    public static let stoppedCall = [TeardownStep(signal: SIGSYS, patience: .milliseconds(100))]
 }

@@ -5,7 +5,7 @@ import Glibc
 
 /// The bytes of an executable in a memfd that nobody can change any more.
 public final class SealedExecutable: Sendable {
-    /// The memfd, closed on exec. It can be executed, read and mapped, not written.
+    /// The memfd, closed on exec. It can be executed, and through this descriptor read and mapped, not written.
     public let descriptor: Int32
     public let byteCount: Int
     /// Where the bytes came from.
@@ -32,7 +32,9 @@ public final class SealedExecutable: Sendable {
         guard memory >= 0 else { throw SpawnError(errno: -memory, operation: "memfd_create(\(name))") }
         do throws(SpawnError) {
             byteCount = try Self.copy(file, to: memory, path: path)
-            guard fchmod(memory, 0o500) == 0 else { throw SpawnError(errno: errno, operation: "fchmod(\(name))") }
+            // To be executed and not read, not even by its owner: the kernel then lets no debugger near the process and dumps no core of it.
+            // It asks for the right to read without capabilities, which a sandboxed child of root has given up by then.
+            guard fchmod(memory, 0o100) == 0 else { throw SpawnError(errno: errno, operation: "fchmod(\(name))") }
             let sealed = clinux_seal_all(memory)
             guard sealed == 0 else { throw SpawnError(errno: -sealed, operation: "fcntl(F_ADD_SEALS)") }
         } catch {

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Sandbox
 import Spawn
 import Threads
 import Wire
@@ -43,6 +44,8 @@ final class DriverIncarnation {
         var stopPatience: Duration
         var teardown: [TeardownStep]
         var hangTeardown: [TeardownStep]
+        /// `nil` for a driver that nothing holds in (`--no-sandbox`).
+        var sandbox: PreparedSandbox?
     }
 
     /// Messages taken in one go, so that a driver that floods its channel leaves time for others.
@@ -66,6 +69,7 @@ final class DriverIncarnation {
     private var channelToken: UInt64?
     private var outputToken: UInt64?
     private var childToken: UInt64?
+    private var callsToken: UInt64?
     /// The limit for starting, and then for the next heartbeat.
     private let patience = ReactorTimer()
     private let ticker = ReactorTimer()
@@ -97,7 +101,7 @@ final class DriverIncarnation {
                     arguments: [name], environment: [DriverContract.nameVariable: name],
                     descriptors: [nil, pipe[1], pipe[1], theirs, progress.descriptor],
                     // This thread lives as long as the process, so the signal means: the supervisor is gone.
-                    deathSignal: SIGKILL, newSession: true))
+                    deathSignal: SIGKILL, newSession: true, sandbox: settings.sandbox))
         } catch {
             close(pipe[0])
             throw error
@@ -112,6 +116,9 @@ final class DriverIncarnation {
         channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] in self?.channelReady($0) }
         outputToken = Reactor.shared.watch(output, for: .readable) { [weak self] _ in self?.readOutput(limit: Self.outputPerTurn) }
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { [weak self] _ in self?.childEnded() }
+        if let calls = child.forbiddenCalls {
+            callsToken = Reactor.shared.watch(calls.descriptor, for: .readable) { [weak self] in self?.callWasStopped($0) }
+        }
         patience.set(after: settings.watchdog.startLimit) { [weak self] in self?.startTookTooLong() }
     }
 
@@ -157,25 +164,25 @@ final class DriverIncarnation {
         teardownTimer.set(after: patience ?? settings.stopPatience) { [weak self] in self?.take(self?.settings.teardown ?? []) }
     }
 
-    /// Ends it because of something it did or did not do.
-    func kill(_ cause: String, steps: [TeardownStep] = []) {
+    /// Ends it because of something it did or did not do. `thread`: whose doing it was, and whose backtrace is of interest.
+    func kill(_ cause: String, steps: [TeardownStep] = [], thread: Int32? = nil) {
         if case .killed = phase { return }
         phase = .killed(cause: cause)
         patience.lift()
         ticker.lift()
-        take(steps)
+        take(steps, thread: thread)
     }
 
     /// Takes the first step now and the others in their time; after the last comes SIGKILL.
-    private func take(_ steps: [TeardownStep]) {
-        signal(steps.first?.signal ?? SIGKILL)
+    private func take(_ steps: [TeardownStep], thread: Int32? = nil) {
+        signal(steps.first?.signal ?? SIGKILL, thread: thread)
         guard let step = steps.first else { return }
         teardownTimer.set(after: step.patience) { [weak self] in self?.take(Array(steps.dropFirst())) }
     }
 
-    private func signal(_ number: Int32) {
+    private func signal(_ number: Int32, thread: Int32?) {
         do throws(SpawnError) {
-            try child.kill(number)
+            if let thread { try child.kill(number, thread: thread) } else { try child.kill(number) }
         } catch {
             tail.append(line: "\(error)")
         }
@@ -333,6 +340,24 @@ final class DriverIncarnation {
 
     private func hang(_ hang: Watchdog.Hang) { kill(hang.description, steps: settings.hangTeardown) }
 
+    // MARK: What it must not do
+
+    private func callWasStopped(_ readiness: Reactor.Readiness) {
+        guard readiness.contains(.readable), let call = child.forbiddenCalls?.next() else {
+            // Hung up: no process is left behind the filter.
+            if !readiness.contains(.readable) { forgetCalls() }
+            return
+        }
+        if case .killed = phase { return }
+        tail.append(line: "The sandbox stopped \(call).")
+        kill("forbidden call: \(call.name)", steps: TeardownStep.stoppedCall, thread: call.thread)
+    }
+
+    private func forgetCalls() {
+        if let callsToken, let calls = child.forbiddenCalls { Reactor.shared.forget(callsToken, calls.descriptor) }
+        callsToken = nil
+    }
+
     // MARK: Its end
 
     private func childEnded() {
@@ -354,6 +379,7 @@ final class DriverIncarnation {
         readOutput(limit: 256 << 10)
         if let outputToken { Reactor.shared.forget(outputToken, output) }
         outputToken = nil
+        forgetCalls()
         close(output)
         tail.finish()
         for timer in [patience, ticker, teardownTimer] { timer.lift() }

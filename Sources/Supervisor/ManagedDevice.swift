@@ -11,6 +11,7 @@ final class ManagedDevice {
     /// What a device needs of the supervisor.
     struct Surroundings {
         var configuration: SupervisorConfiguration
+        var sandboxes: DriverSandboxes
         var logger: Logger
         var standbys: StandbyPool
         /// Tells whoever listens what happened: event, message.

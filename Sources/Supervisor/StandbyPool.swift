@@ -8,6 +8,7 @@ import Spawn
 @SupervisorActor
 final class StandbyPool {
     private let settings: DriverIncarnation.Settings
+    private let sandboxes: DriverSandboxes
     private let isUsed: Bool
     private let logger: Logger
     /// By the path of the bundle.
@@ -17,7 +18,8 @@ final class StandbyPool {
     private var isOver = false
     private var onEnd: (() -> Void)?
 
-    init(_ configuration: SupervisorConfiguration, logger: Logger) {
+    init(_ configuration: SupervisorConfiguration, sandboxes: DriverSandboxes, logger: Logger) {
+        self.sandboxes = sandboxes
         settings = DriverIncarnation.Settings(
             watchdog: configuration.watchdog, stopPatience: configuration.timing.stopPatience, teardown: configuration.timing.teardown,
             hangTeardown: configuration.timing.hangTeardown)
@@ -36,6 +38,14 @@ final class StandbyPool {
             }
             retire(standby)
         }
+        return try start(bundle, executable, report: report)
+    }
+
+    private func start(
+        _ bundle: DriverBundle, _ executable: SealedExecutable, report: @escaping @SupervisorActor (DriverIncarnation.Event) -> Void
+    ) throws -> DriverIncarnation {
+        var settings = settings
+        settings.sandbox = try sandboxes.sandbox(kind: bundle.manifest.kind)
         return try DriverIncarnation(executable: executable, name: bundle.manifest.executable, settings: settings, report: report)
     }
 
@@ -47,9 +57,7 @@ final class StandbyPool {
             do {
                 let executable = try await Task.detached { try bundle.executable() }.value
                 guard let self, self.waiting[path] == nil, !self.isOver else { return }
-                self.waiting[path] = try DriverIncarnation(
-                    executable: executable, name: bundle.manifest.executable, settings: self.settings
-                ) { [weak self] event in
+                self.waiting[path] = try self.start(bundle, executable) { [weak self] event in
                     // One that ends by itself is not replaced: the next start has to do without.
                     if case .ended = event { self?.waiting[path] = nil }
                 }

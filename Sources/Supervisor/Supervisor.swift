@@ -29,6 +29,7 @@ public final class Supervisor {
     let crashes: CrashReports
     private let portProgram: PortProgram
     private let standbys: StandbyPool
+    private let sandboxes: DriverSandboxes
     let service: VarlinkService
     private(set) var devices: [ManagedDevice] = []
     private var identity = DeviceIdentity()
@@ -58,7 +59,8 @@ public final class Supervisor {
         self.chance = chance
         testSources = sources
         portProgram = PortProgram(path: configuration.portExecutable)
-        standbys = StandbyPool(configuration, logger: logger)
+        sandboxes = DriverSandboxes(configuration)
+        standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger)
         catalog = DriverCatalog(folders: configuration.driverFolders)
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
@@ -219,7 +221,7 @@ public final class Supervisor {
         return ManagedDevice(
             id: id, information: information, source: source, bundle: bundle,
             surroundings: ManagedDevice.Surroundings(
-                configuration: configuration, logger: logger, standbys: standbys,
+                configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys,
                 announce: { [weak self] device, event, message in
                     device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)

@@ -1,5 +1,6 @@
 // What a supervisor is told when it starts.
 
+import Sandbox
 public import Spawn
 
 /// Folders, attachments, limits and times of a supervisor.
@@ -64,6 +65,12 @@ public struct SupervisorConfiguration: Sendable {
     public var portExecutable = "/usr/lib/userdriver/usbip-port"
     /// Whether a process of each driver waits for one that runs to die, to take its place at once.
     public var keepsStandby = true
+    /// Whether drivers are held in. Off is for development, and said in every status.
+    public var sandboxesDrivers = true
+    /// Folders of libraries that drivers are linked with, beside the system's.
+    public var libraryFolders: [String] = []
+    /// What sandboxes are made of; tests make it less than the kernel has.
+    var kernelFeatures = KernelFeatures.present
     public var limits = Limits()
     public var timing = Timing()
 

@@ -55,11 +55,18 @@ struct StatusCommand: AsyncParsableCommand {
         return table
     }
 
+    /// What an older kernel can't do for a sandbox; that there is none is a warning of its own.
+    private static func sandboxRemarks(_ device: DeviceStatus) -> [String] {
+        guard let sandbox = device.sandbox, !sandbox.applied.isEmpty, !sandbox.missing.isEmpty else { return [] }
+        return ["\(device.id): its sandbox lacks \(sandbox.missing.joined(separator: ", "))"]
+    }
+
     /// What there is to say beyond the table.
     static func remarks(_ devices: [DeviceStatus]) -> [String] {
         devices.flatMap { device in
             (device.reason.map { ["\(device.id): \($0)"] } ?? [])
                 + (device.warnings.isEmpty ? [] : ["\(device.id): runs \(device.warnings.joined(separator: ", "))"])
+                + sandboxRemarks(device)
         }
     }
 }

@@ -23,6 +23,16 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.clients = clients
         }
     }
+    /// What holds the device's driver in.
+    public struct Sandbox: Codable, Hashable, Sendable {
+        public var applied: [String]
+        /// Protections that this kernel lacks, or that were switched off.
+        public var missing: [String]
+        public init(applied: [String], missing: [String]) {
+            self.applied = applied
+            self.missing = missing
+        }
+    }
     /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not unique.
     public var id: String
     /// Where it is plugged in: `"1-2.3"`, `"usbip://127.0.0.1:3240/1-1"`.
@@ -45,10 +55,12 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var reason: String?
     /// Protections that this device's driver goes without, each a short phrase: `"unsigned"`.
     public var warnings: [String]
+    /// Absent where no driver knows the device.
+    public var sandbox: Sandbox?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,
-        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = []
+        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = [], sandbox: Sandbox? = nil
     ) {
         self.id = id
         self.bus = bus
@@ -63,6 +75,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         self.streams = streams
         self.reason = reason
         self.warnings = warnings
+        self.sandbox = sandbox
     }
 }
 

@@ -20,7 +20,7 @@ public struct InterfaceDescription: Sendable {
             type Device (
               id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
               state: (absent, starting, running, backoff, failed, unsupported), pid: int, restarts: int, streams: []Stream,
-              reason: ?string, warnings: []string
+              reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string)
             )
 
             type Crash (

@@ -40,6 +40,9 @@ struct Userdriverd: ParsableCommand {
     @Flag(help: "Take the kernel's own driver off a device's interfaces.")
     var detachKernelDrivers = false
 
+    @Flag(name: .customLong("no-sandbox"), help: "Don't hold drivers in. For development only; every status says so.")
+    var noSandbox = false
+
     func validate() throws {
         for text in attach { _ = try AttachmentURL(text) }
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is no log level.") }
@@ -58,6 +61,7 @@ struct Userdriverd: ParsableCommand {
             attachments: try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) })
         configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
+        configuration.sandboxesDrivers = !noSandbox
         configuration.detachesKernelDrivers = detachKernelDrivers
         return configuration
     }

@@ -5,6 +5,7 @@
 #include "crash.h"
 #include "memory.h"
 #include "process.h"
+#include "sandbox.h"
 #include "signals.h"
 #include "sockets.h"
 #include "tcp.h"

@@ -10,6 +10,23 @@
 #define USBDEVFS_DROP_PRIVILEGES _IOW('U', 30, uint32_t)
 #endif
 
+// Numbers of requests, which are macros of casts that Swift can't read.
+static const uint32_t CLINUX_USBFS_CONTROL = USBDEVFS_CONTROL;
+static const uint32_t CLINUX_USBFS_BULK = USBDEVFS_BULK;
+static const uint32_t CLINUX_USBFS_RESETEP = USBDEVFS_RESETEP;
+static const uint32_t CLINUX_USBFS_SETINTERFACE = USBDEVFS_SETINTERFACE;
+static const uint32_t CLINUX_USBFS_SUBMITURB = USBDEVFS_SUBMITURB;
+static const uint32_t CLINUX_USBFS_DISCARDURB = USBDEVFS_DISCARDURB;
+static const uint32_t CLINUX_USBFS_REAPURB = USBDEVFS_REAPURB;
+static const uint32_t CLINUX_USBFS_REAPURBNDELAY = USBDEVFS_REAPURBNDELAY;
+static const uint32_t CLINUX_USBFS_CLAIMINTERFACE = USBDEVFS_CLAIMINTERFACE;
+static const uint32_t CLINUX_USBFS_RELEASEINTERFACE = USBDEVFS_RELEASEINTERFACE;
+static const uint32_t CLINUX_USBFS_CONNECTINFO = USBDEVFS_CONNECTINFO;
+static const uint32_t CLINUX_USBFS_RESET = USBDEVFS_RESET;
+static const uint32_t CLINUX_USBFS_CLEAR_HALT = USBDEVFS_CLEAR_HALT;
+static const uint32_t CLINUX_USBFS_GET_CAPABILITIES = USBDEVFS_GET_CAPABILITIES;
+static const uint32_t CLINUX_USBFS_GET_SPEED = USBDEVFS_GET_SPEED;
+
 /// From now on only the interfaces in `mask` (bit n: interface n) can be claimed through this open file, and no driver attached or detached.
 static inline int clinux_usbfs_drop_privileges(int fd, uint32_t mask) {
     return ioctl(fd, USBDEVFS_DROP_PRIVILEGES, &mask) < 0 ? -errno : 0;

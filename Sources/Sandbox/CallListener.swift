@@ -1,0 +1,42 @@
+// Hears of the forbidden calls of a sandboxed process.
+
+import CLinux
+import CSeccomp
+import Glibc
+
+/// A system call that a sandbox has stopped. It is never made; the thread that tried waits in the kernel until its process ends.
+public struct ForbiddenCall: Hashable, Sendable, CustomStringConvertible {
+    /// `"socket"`, or `"system call 999"` where it has no name.
+    public var name: String
+    /// As they were in the registers; how many of them mean something is the call's business.
+    public var arguments: [UInt64]
+    public var thread: Int32
+
+    public var description: String {
+        "\(name)(" + arguments.prefix(4).map { "0x" + String($0, radix: 16) }.joined(separator: ", ") + ", …)"
+    }
+}
+
+/// The supervisor's end of a sandboxed process's filter.
+public final class CallListener: Sendable {
+    /// For poll and epoll: readable when a call was stopped, hung up when the process has ended.
+    public let descriptor: Int32
+
+    /// Owns the descriptor.
+    package init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// The call that was stopped; `nil` where the thread has ended meanwhile. To be asked for when the descriptor is readable.
+    public func next() -> ForbiddenCall? {
+        var call = clinux_stopped_call()
+        guard clinux_take_stopped_call(descriptor, &call) == 0 else { return nil }
+        var name = "system call \(call.number)"
+        if let known = seccomp_syscall_resolve_num_arch(call.architecture, call.number) {
+            name = String(cString: known)
+            free(known)
+        }
+        let arguments = withUnsafeBytes(of: call.arguments) { Array($0.bindMemory(to: UInt64.self)) }
+        return ForbiddenCall(name: name, arguments: arguments, thread: Int32(bitPattern: call.thread))
+    }
+}

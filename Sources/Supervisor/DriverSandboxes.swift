@@ -1,0 +1,40 @@
+// The sandboxes of drivers, one for each kind, made when it is first needed.
+
+import Sandbox
+import Wire
+
+/// Knows what holds a driver in, and what to say of it.
+@SupervisorActor
+final class DriverSandboxes {
+    private let isOn: Bool
+    private let libraryFolders: [String]
+    private let features: KernelFeatures
+    private var prepared: [SandboxPolicy: PreparedSandbox] = [:]
+
+    init(_ configuration: SupervisorConfiguration) {
+        isOn = configuration.sandboxesDrivers
+        libraryFolders = configuration.libraryFolders
+        features = configuration.kernelFeatures
+    }
+
+    /// `nil` where sandboxes are switched off.
+    func sandbox(kind: String) throws(SandboxError) -> PreparedSandbox? {
+        guard isOn else { return nil }
+        var policy = SandboxPolicy.driver(kind: kind)
+        policy.libraryFolders += libraryFolders
+        if let known = prepared[policy] { return known }
+        let sandbox = try PreparedSandbox(policy, features: features)
+        prepared[policy] = sandbox
+        return sandbox
+    }
+
+    /// For a device's status.
+    var status: DeviceStatus.Sandbox {
+        guard isOn else { return DeviceStatus.Sandbox(applied: [], missing: ["everything (--no-sandbox)"]) }
+        let protections = Protections(features)
+        return DeviceStatus.Sandbox(applied: protections.applied, missing: protections.missing)
+    }
+
+    /// Protections that drivers go without, as a status names them.
+    var warnings: [String] { isOn ? [] : ["not sandboxed"] }
+}
