@@ -119,7 +119,10 @@ let package = Package(
         tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
         // A driver that misbehaves as it is told, for the supervisor's tests.
         executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
-        tests("Supervisor", ["test-driver", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
+        // One that tries to get out of its sandbox.
+        .target(name: "CAttempts", path: "Tests/CAttempts"),
+        executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
+        tests("Supervisor", ["test-driver", "hostile-driver", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["Threads", "CLinux"]),
         .target(

@@ -139,30 +139,43 @@ final class Bench: Sendable {
     let supervisor: Supervisor
     let configuration: SupervisorConfiguration
 
-    static let executable: String = {
+    /// Executables of this package, beside the tests'.
+    static func executable(_ name: String) -> String {
         let path = realpath("/proc/self/exe", nil).map { String(cString: $0) } ?? ""
-        return path.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/test-driver"
+        return path.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/" + name
+    }
+
+    /// A debug build's driver is linked with the runtime in the toolchain's folder, which is that of this process.
+    static let runtimeFolders: [String] = {
+        // Where it can't be read no driver starts, which every test sees.
+        let maps = String(decoding: (try? StateFile.read("/proc/self/maps", maximumBytes: 1 << 20)) ?? [], as: UTF8.self)
+        guard let line = maps.split(separator: "\n").first(where: { $0.hasSuffix("/libswiftCore.so") }), let start = line.firstIndex(of: "/")
+        else { return [] }
+        return [String(line[start...].dropLast("/libswiftCore.so".count))]
     }()
 
     /// Writes a bundle for the test driver under a name that says how it behaves.
-    static func makeBundle(in folder: String, behaviour: String, extra: String = "") throws {
-        let bundle = folder + "/test.driver"
+    static func makeBundle(
+        in folder: String, id: String = "test", behaviour: String, of program: String = "test-driver", deviceClass: UInt8 = 0x0e,
+        extra: String = ""
+    ) throws {
+        let bundle = folder + "/\(id).driver"
         mkdir(bundle, 0o755)
         let manifest = """
-            id: test
+            id: \(id)
             version: "1"
             kind: test
             executable: \(behaviour)
             provides: [io.userdriver.camera]
             match:
-              - {class: 0x0e}
+              - {class: \(deviceClass)}
             interfaces:
-              - {class: 0x0e}
+              - {class: \(deviceClass)}
             \(extra)
             """
         try StateFile.write(Array(manifest.utf8), to: bundle + "/driver.yaml")
-        if link(executable, bundle + "/" + behaviour) != 0 {
-            let bytes = try StateFile.read(executable, maximumBytes: 256 << 20)
+        if link(executable(program), bundle + "/" + behaviour) != 0 {
+            let bytes = try StateFile.read(executable(program), maximumBytes: 256 << 20)
             try StateFile.write(bytes, to: bundle + "/" + behaviour)
             chmod(bundle + "/" + behaviour, 0o755)
         }
@@ -177,6 +190,7 @@ final class Bench: Sendable {
         var configuration = SupervisorConfiguration(
             runtimeDirectory: folder.path, stateDirectory: folder.path + "/state", driverFolders: [folder.path + "/drivers"])
         configuration.usesUSB = false
+        configuration.libraryFolders = Self.runtimeFolders
         configuration.timing.firstRestartDelay = .milliseconds(1)
         configuration.timing.longestRestartDelay = .milliseconds(20)
         configuration.timing.stopPatience = .milliseconds(300)

@@ -87,7 +87,8 @@ import Wire
     ])
     func endsADriverThatMisbehaves(behaviour: String, cause: String) async throws {
         let bench = try await Bench(behaviour) {
-            $0.timing.startLimit = .milliseconds(300)
+            // Only one of them is to run into it: the others may be as slow to start as the machine is.
+            if behaviour == "mute" { $0.timing.startLimit = .milliseconds(300) }
             $0.timing.heartbeatLimit = .milliseconds(300)
             $0.timing.restartsToOpenCircuit = 2
         }
