@@ -69,6 +69,10 @@ struct HostileDriver {
             try send(.openRing(RingRequest(request: 1, name: name, capacity: 4096, slotCount: 4, description: ["format": "grey"])))
         case .call(let call) where call.method == StreamCall.close: try send(.reply(DriverReply(id: call.id, result: [:])))
         case .call(let call):
+            // A call that its predecessor died of comes again.
+            guard call.parameters["process"]?.intValue == Int(getpid()) else {
+                return try send(.reply(DriverReply(id: call.id, result: ["outcome": "left to a successor"])))
+            }
             let outcome = try misbehave(call.parameters)
             try send(.reply(DriverReply(id: call.id, result: ["outcome": .int(Int64(outcome))])))
         case .ringRefused: break

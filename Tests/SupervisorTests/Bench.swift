@@ -149,7 +149,8 @@ final class Bench: Sendable {
     static let runtimeFolders: [String] = {
         // Where it can't be read no driver starts, which every test sees.
         let maps = String(decoding: (try? StateFile.read("/proc/self/maps", maximumBytes: 1 << 20)) ?? [], as: UTF8.self)
-        guard let line = maps.split(separator: "\n").first(where: { $0.hasSuffix("/libswiftCore.so") }), let start = line.firstIndex(of: "/")
+        guard let line = maps.split(separator: "\n").first(where: { $0.hasSuffix("/libswiftCore.so") }),
+            let start = line.firstIndex(of: "/")
         else { return [] }
         return [String(line[start...].dropLast("/libswiftCore.so".count))]
     }()

@@ -39,7 +39,9 @@ import Wire
     ]) func noProcessIsStartedOrChanged(name: String, call: String) async throws { try await attempt(name, .forbidden(call)) }
 
     #if arch(x86_64)
-        @Test(arguments: [("fork_plainly", "fork"), ("fork_sharing", "vfork")]) func noProcessIsForked(name: String, call: String) async throws {
+        @Test(arguments: [("fork_plainly", "fork"), ("fork_sharing", "vfork")]) func noProcessIsForked(name: String, call: String)
+            async throws
+        {
             try await attempt(name, .forbidden(call))
         }
         /// The second ABI of the machine is no way round the list.
