@@ -18,17 +18,29 @@ final class ClientConnection {
     private var interest: Reactor.Readiness = .readable
     private var isPumping = false
     private var peerHasClosed = false
+    private let idleLimit: Duration
+    /// Runs while no call is being answered: for one that says nothing, that never ends a message, that does not read its last answer.
+    private let idle = ReactorTimer()
 
     /// `handle` is called for each call, `closed` once.
     init(
-        socket: VarlinkSocket, peer: VarlinkSocket.Peer, handle: @escaping @SupervisorActor (ClientCall) -> Void,
+        socket: VarlinkSocket, peer: VarlinkSocket.Peer, idleLimit: Duration, handle: @escaping @SupervisorActor (ClientCall) -> Void,
         closed: @escaping @SupervisorActor (ClientConnection, _ why: String?) -> Void
     ) {
         self.socket = socket
         self.peer = peer
+        self.idleLimit = idleLimit
         self.handle = handle
         self.closed = closed
         token = Reactor.shared.watch(socket.descriptor, for: interest) { [weak self] in self?.ready($0) }
+        limitIdleness()
+    }
+
+    private func limitIdleness() {
+        idle.set(after: idleLimit) { [weak self] in
+            guard let self else { return }
+            self.close("nothing was answered for \(self.idleLimit.text)")
+        }
     }
 
     /// Ends the connection; whatever the client waited for is cancelled.
@@ -36,6 +48,7 @@ final class ClientConnection {
         guard let token else { return }
         Reactor.shared.forget(token, socket.descriptor)
         self.token = nil
+        idle.lift()
         socket.shutdown()
         current?.cancel()
         current = nil
@@ -102,12 +115,16 @@ final class ClientConnection {
         }
         taken = client
         current = taken
+        idle.lift()
         handle(client)
     }
 
     private func send(_ reply: VarlinkReply, _ descriptors: [Int32], isOneway: Bool) {
         guard token != nil else { return }
-        if !reply.continues { current = nil }
+        if !reply.continues {
+            current = nil
+            limitIdleness()
+        }
         if !isOneway {
             do throws(WireError) {
                 try socket.enqueue(reply, descriptors: descriptors)

@@ -1,5 +1,6 @@
 // What clients ask: the management interface here, the class interfaces of the driver.
 
+import Glibc
 import USB
 import Wire
 
@@ -11,6 +12,7 @@ extension Supervisor {
             return
         }
         do throws(CallError) {
+            try ClientRights.of(user: call.peer.userID, daemonUser: geteuid()).check(call.call)
             if call.call.interfaceName == InterfaceDescription.management.name {
                 try manage(call)
             } else {

@@ -73,7 +73,9 @@ public final class Supervisor {
     public func start() throws {
         try takeLock()
         do {
-            server = try VarlinkServer(path: configuration.socketPath, limits: configuration.limits, logger: logger) { [weak self] call in
+            server = try VarlinkServer(
+                path: configuration.socketPath, limits: configuration.limits, idleLimit: configuration.timing.idleLimit, logger: logger
+            ) { [weak self] call in
                 self?.handle(call)
             }
         } catch {

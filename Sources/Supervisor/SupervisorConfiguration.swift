@@ -8,6 +8,8 @@ public struct SupervisorConfiguration: Sendable {
     /// Bounds on what clients and devices can make it hold.
     public struct Limits: Sendable {
         public var clients = 64
+        /// Of these, how many one user may be who is neither root nor the daemon's.
+        public var clientsPerUser = 32
         /// Bytes of a client's message.
         public var messageBytes = 48 << 10
         /// Bytes that may wait for a client that doesn't read, before it is cut off.
@@ -27,6 +29,8 @@ public struct SupervisorConfiguration: Sendable {
         public var startLimit = Duration.seconds(10)
         /// How long a client waits for an answer, whatever happens to the driver meanwhile.
         public var callLimit = Duration.seconds(12)
+        /// How long a client may hold a connection and have nothing answered on it.
+        public var idleLimit = Duration.seconds(300)
         public var heartbeatLimit = Duration.seconds(2)
         public var streamTurnLimit = Duration.milliseconds(500)
         public var frameLimit = Duration.seconds(1)

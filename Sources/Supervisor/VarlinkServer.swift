@@ -12,6 +12,7 @@ final class VarlinkServer {
 
     private let path: String
     private let limits: SupervisorConfiguration.Limits
+    private let idleLimit: Duration
     private let logger: Logger
     private let handle: @SupervisorActor (ClientCall) -> Void
     private var listener: Int32
@@ -21,7 +22,8 @@ final class VarlinkServer {
 
     /// Binds at `path`, where an old socket file is replaced: the caller holds the lock of the runtime folder.
     init(
-        path: String, limits: SupervisorConfiguration.Limits, logger: Logger, handle: @escaping @SupervisorActor (ClientCall) -> Void
+        path: String, limits: SupervisorConfiguration.Limits, idleLimit: Duration, logger: Logger,
+        handle: @escaping @SupervisorActor (ClientCall) -> Void
     ) throws {
         var status = stat()
         if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
@@ -33,6 +35,7 @@ final class VarlinkServer {
         }
         self.path = path
         self.limits = limits
+        self.idleLimit = idleLimit
         self.logger = logger
         self.handle = handle
         listen()
@@ -81,8 +84,8 @@ final class VarlinkServer {
         let peer: VarlinkSocket.Peer
         do throws(WireError) {
             peer = try socket.peer()
-            guard connections.count < limits.clients else {
-                let message = JSONValue.string("The supervisor has \(limits.clients) clients already.")
+            guard hasRoom(for: peer) else {
+                let message = JSONValue.string("The supervisor has \(connections.count) clients already.")
                 try socket.enqueue(
                     VarlinkReply(error: InterfaceDescription.management.name + ".LimitReached", parameters: ["message": message]))
                 return
@@ -91,11 +94,18 @@ final class VarlinkServer {
             logger.debug("a client left at once", metadata: ["error": "\(error)"])
             return
         }
-        let connection = ClientConnection(socket: socket, peer: peer, handle: handle) { [weak self] connection, why in
+        let connection = ClientConnection(socket: socket, peer: peer, idleLimit: idleLimit, handle: handle) { [weak self] connection, why in
             self?.connections[ObjectIdentifier(connection)] = nil
             if let why { self?.logger.info("a client was cut off", metadata: ["pid": "\(peer.processID)", "reason": "\(why)"]) }
         }
         connections[ObjectIdentifier(connection)] = connection
         logger.trace("client", metadata: ["pid": "\(peer.processID)", "uid": "\(peer.userID)"])
+    }
+
+    /// One user who is nobody in particular does not keep the others out.
+    private func hasRoom(for peer: VarlinkSocket.Peer) -> Bool {
+        guard connections.count < limits.clients else { return false }
+        guard ClientRights.of(user: peer.userID, daemonUser: geteuid()) == .using else { return true }
+        return connections.values.count { $0.peer.userID == peer.userID } < limits.clientsPerUser
     }
 }

@@ -93,14 +93,14 @@ import Wire
     func thereIsNoMoreThanItsShare(name: String, range: ClosedRange<Int>) async throws { try await attempt(name, .returns(range)) }
 
     @Test(arguments: [
-        ("spin", Outcome.ends("no heartbeat")), ("fill_log", .returns(0...0)), ("floods-channel", .returns(0...0)),
-        ("floods-log", .returns(0...0)), ("floods-events", .returns(0...0)), ("control-characters", .returns(0...0)),
-        ("odd-descriptors", .returns(0...0)), ("garbage", .ends("broke the channel's contract")),
+        ("spin", Outcome.ends("no heartbeat")), ("fill_log", .harmless), ("floods-channel", .harmless),
+        ("floods-log", .harmless), ("floods-events", .harmless), ("control-characters", .returns(0...0)),
+        ("odd-descriptors", .harmless), ("garbage", .ends("broke the channel's contract")),
         ("empty", .ends("broke the channel's contract")), ("deep", .ends("broke the channel's contract")),
         ("enormous", .ends("broke the channel's contract")), ("greets-again", .ends("says hello first, and once")),
         ("starts-again", .ends("has started what it was not given")), ("answers-unasked", .returns(0...0)), ("closes-channel", .ends("")),
         ("lies-in-statistics", .returns(0...0)), ("enormous-record", .returns(0...0)), ("enormous-ring", .returns(0...0)),
-        ("thousand-rings", .returns(0...0)), ("closes-foreign-rings", .returns(0...0)), ("scribbles-page", .returns(0...0)),
+        ("thousand-rings", .harmless), ("closes-foreign-rings", .returns(0...0)), ("scribbles-page", .returns(0...0)),
         ("scribbles-page-and-dies", .ends("exit 44")),
     ]) func theSupervisorIsNotWornDown(name: String, outcome: Outcome) async throws { try await attempt(name, outcome) }
 

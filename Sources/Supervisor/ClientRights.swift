@@ -1,0 +1,26 @@
+// Who may ask for what, by the user at the other end of a connection.
+
+import Wire
+
+/// What a caller may do. Whoever can connect at all is let in by the socket file's mode: its owner, root, and its group.
+enum ClientRights: Hashable, Sendable {
+    /// Watch, call drivers, restart them: all that concerns the devices that are there.
+    case using
+    /// Also decide what the daemon drives and where it connects to.
+    case managing
+
+    /// Methods of the management interface that take more than membership in the group.
+    private static let managingMethods: Set<String> = ["Attach", "Detach"]
+
+    /// The rights of a user, where the daemon runs as `daemonUser`.
+    static func of(user: UInt32, daemonUser: UInt32) -> ClientRights { user == 0 || user == daemonUser ? .managing : .using }
+
+    /// Throws `NotPermitted`.
+    func check(_ call: VarlinkCall) throws(CallError) {
+        guard self != .managing, call.interfaceName == InterfaceDescription.management.name, Self.managingMethods.contains(call.methodName)
+        else { return }
+        throw CallError(
+            "NotPermitted", "\(call.methodName) is for root and the daemon's own user; members of its group may watch, control and restart."
+        )
+    }
+}
