@@ -103,13 +103,13 @@ let package = Package(
 
         // Figures against a yardstick in C.
         .target(name: "CBenchmarks"),
-        executable("benchmarks", ["USB", "UVC", "CBenchmarks"], path: "Sources/Benchmarks"),
+        executable("benchmarks", ["USB", "UVC", "Spawn", "Sandbox", "CBenchmarks"], path: "Sources/Benchmarks"),
 
         // Faults by the thousand.
         executable("campaign", ["UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire"], path: "Sources/Fuzz"),
+        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire", "Spawn", "CLinux"], path: "Sources/Fuzz"),
         tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("TransferRing", ["USB", "CLinux"]),

@@ -8,5 +8,6 @@ enum FuzzTargets {
         USBIPFuzz.self,
         ChannelFuzz.self,
         VarlinkFuzz.self,
+        DaemonFuzz.self,
     ]
 }

@@ -97,6 +97,7 @@ extension SandboxPolicy {
         .allow("fcntl", when: .word(1, is: UInt64(F_DUPFD_CLOEXEC))),
         .allow("fcntl", when: .word(1, is: UInt64(F_GET_SEALS))),
         .allow("prctl", when: .word(0, is: 15)),  // PR_SET_NAME
+        .allow("prctl", when: .word(0, is: 3)),  // PR_GET_DUMPABLE
         .fail("prctl", with: EINVAL, when: .word(0, is: 0x5356_4d41)),  // PR_SET_VMA: names for malloc's memory
         // libdispatch raises its manager's thread and writes to the system's log where it can't.
         .pretend("setpriority"),

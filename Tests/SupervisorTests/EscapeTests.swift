@@ -63,6 +63,14 @@ import Wire
         ("raise_limit", "prlimit64"), ("limit_supervisor", "prlimit64"), ("be_dumpable", "prctl"), ("outlive_supervisor", "prctl"),
     ]) func othersAreOutOfReach(name: String, call: String) async throws { try await attempt(name, .forbidden(call)) }
 
+    /// Neither its own user nor, as it has no capabilities, root gets a debugger or a core dump of it.
+    @Test func theProcessIsNotDumpable() async throws {
+        let text = String(decoding: try StateFile.read("/proc/sys/fs/suid_dumpable", maximumBytes: 10), as: UTF8.self)
+        let kernels = try #require(Int(text.filter(\.isNumber)))
+        try #require(kernels != 1, "fs.suid_dumpable makes every process dumpable")
+        try await attempt("ask_dumpable", .returns(kernels...kernels))
+    }
+
     @Test(arguments: [
         ("writable_code", "mmap"), ("anonymous_code", "mmap"), ("shared_code", "mmap"), ("page_to_code", "mprotect"),
         ("uncounted_memory", "mmap"), ("fault_handler", "userfaultfd"), ("shared_segment", "shmget"), ("shrink_page", "ftruncate"),
