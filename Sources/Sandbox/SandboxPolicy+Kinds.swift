@@ -44,6 +44,10 @@ extension SandboxPolicy {
         // Open for reading, without any side effect; which files is Landlock's business.
         .allow("open", when: .bits(1, of: Flags.beyondReading)),
         .allow("openat", when: .bits(2, of: Flags.beyondReading)),
+        // libusb looks whether there are nodes and what is mounted at /sys, and does without.
+        .fail("open", with: EACCES, when: .bits(1, of: Flags.beyondReadingFolders | O_DIRECTORY, are: O_DIRECTORY)),
+        .fail("openat", with: EACCES, when: .bits(2, of: Flags.beyondReadingFolders | O_DIRECTORY, are: O_DIRECTORY)),
+        .fail("statfs", with: EACCES),
         // Once a second libdispatch reads /proc/THREAD/stat of its workers where work waits, and ends the process if it can't. Nobody else opens
         // with exactly these flags. It is given descriptor 0, which is /dev/null for life, and learns nothing.
         .pretend("open", when: .word(1, is: UInt64(O_NONBLOCK))),
@@ -129,8 +133,10 @@ extension SandboxPolicy {
 
 private enum Flags {
     static let emptyPath = 0x1000  // AT_EMPTY_PATH
-    /// Any of these makes `open` more than reading. O_NONBLOCK is libdispatch's mark; O_PATH and O_TMPFILE are not in Glibc's module.
-    static let beyondReading = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_NONBLOCK | 0o20_000_000 | 0o10_000_000
+    /// Any of these makes `open` more than reading a folder. O_PATH and the bit of O_TMPFILE are not in Glibc's module.
+    static let beyondReadingFolders = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | 0o20_000_000 | 0o10_000_000
+    /// And more than reading a file; O_NONBLOCK is libdispatch's mark.
+    static let beyondReading = beyondReadingFolders | O_NONBLOCK | O_DIRECTORY
     /// CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID
     static let thread: UInt64 = 0x3d_0f00
     static let fastOpen: Int32 = 0x2000_0000
