@@ -81,7 +81,10 @@ let package = Package(
         executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
             "Supervisor",
-            ["USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Sandbox", "Threads", "CLinux", log, yaml]),
+            [
+                "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Sandbox", "Threads", "CLinux",
+                log, yaml,
+            ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
         executable("userdriverd", ["Supervisor", "Threads", log, lifecycle, signals, arguments]),
 

@@ -18,6 +18,10 @@ extension SandboxPolicy {
         }
     }
 
+    /// The policy of `usbip-port`, which has a device's socket and its driver's, and memory to share: all of a driver's but usbfs.
+    public static let port = SandboxPolicy(
+        name: "port", calls: loading + runtime + channel + socket, limits: driverLimits, libraryFolders: systemLibraryFolders)
+
     private static let driverLimits = [
         // Private memory that can be written to. Thread stacks count in full, 8 MiB each.
         Limit(resource: limit(RLIMIT_DATA), value: 512 << 20),

@@ -1,4 +1,4 @@
-// The sandboxes of drivers, one for each kind, made when it is first needed.
+// The sandboxes of drivers and ports, one for each kind, made when it is first needed.
 
 import Sandbox
 import Wire
@@ -17,10 +17,15 @@ final class DriverSandboxes {
         features = configuration.kernelFeatures
     }
 
-    /// `nil` where sandboxes are switched off.
-    func sandbox(kind: String) throws(SandboxError) -> PreparedSandbox? {
+    /// For a driver. `nil` where sandboxes are switched off.
+    func sandbox(kind: String) throws(SandboxError) -> PreparedSandbox? { try sandbox(.driver(kind: kind)) }
+
+    /// For a `usbip-port`.
+    func port() throws(SandboxError) -> PreparedSandbox? { try sandbox(.port) }
+
+    private func sandbox(_ policy: SandboxPolicy) throws(SandboxError) -> PreparedSandbox? {
         guard isOn else { return nil }
-        var policy = SandboxPolicy.driver(kind: kind)
+        var policy = policy
         policy.libraryFolders += libraryFolders
         if let known = prepared[policy] { return known }
         let sandbox = try PreparedSandbox(policy, features: features)

@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Logging
+import Sandbox
 import Spawn
 import Synchronization
 import Wire
@@ -15,10 +16,11 @@ final class PortProcess {
     private let logger: Logger
     private var channelToken: UInt64?
     private var childToken: UInt64?
+    private var callsToken: UInt64?
     private(set) var isAlive = true
 
     /// Spawns the process and gives it the socket, which stays the caller's.
-    init(executable: SealedExecutable, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
+    init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
         let (ours, theirs) = try Channel.pair()
         channel = Channel(descriptor: ours)
         self.logger = logger
@@ -28,11 +30,28 @@ final class PortProcess {
             ChildProcess.Plan(
                 arguments: ["usbip-port"], descriptors: [nil, 2, 2, theirs],
                 // This thread lives as long as the process, so the signal means: the supervisor is gone.
-                deathSignal: SIGKILL, newSession: true))
+                deathSignal: SIGKILL, newSession: true, sandbox: sandbox))
         channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] _ in self?.receive() }
         // The process is collected whoever holds this object still.
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { _ in self.childEnded() }
+        if let calls = child.forbiddenCalls {
+            callsToken = Reactor.shared.watch(calls.descriptor, for: .readable) { [weak self] _ in self?.callWasStopped() }
+        }
         send(.start(usbipDeviceID: usbipDeviceID), [socket])
+    }
+
+    /// It does what it must not, or has ended.
+    private func callWasStopped() {
+        if let call = child.forbiddenCalls?.next() {
+            logger.error("usbip-port made a forbidden call and is ended", metadata: ["call": "\(call)"])
+            end()
+        }
+        forgetCalls()
+    }
+
+    private func forgetCalls() {
+        if let callsToken, let calls = child.forbiddenCalls { Reactor.shared.forget(callsToken, calls.descriptor) }
+        callsToken = nil
     }
 
     /// For the next driver: its end of a connection to the port, which the caller closes.
@@ -106,6 +125,7 @@ final class PortProcess {
         isAlive = false
         receive()
         closeChannel()
+        forgetCalls()
         if let childToken { Reactor.shared.forget(childToken, child.descriptor) }
         childToken = nil
     }
@@ -113,10 +133,14 @@ final class PortProcess {
 
 /// The program `usbip-port`, read once.
 final class PortProgram: Sendable {
+    let sandboxes: DriverSandboxes
     private let path: String
     private let sealed = Mutex<SealedExecutable?>(nil)
 
-    init(path: String) { self.path = path }
+    init(path: String, sandboxes: DriverSandboxes) {
+        self.path = path
+        self.sandboxes = sandboxes
+    }
 
     /// Blocks while it reads.
     func executable() throws(SpawnError) -> SealedExecutable {

@@ -58,8 +58,8 @@ public final class Supervisor {
         self.logger = logger
         self.chance = chance
         testSources = sources
-        portProgram = PortProgram(path: configuration.portExecutable)
         sandboxes = DriverSandboxes(configuration)
+        portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
         standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger)
         catalog = DriverCatalog(folders: configuration.driverFolders)
         crashes = CrashReports(

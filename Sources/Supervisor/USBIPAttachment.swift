@@ -95,16 +95,18 @@ actor USBIPAttachment: DeviceSource {
         } catch {
             throw .refused("usbip-port can't be started: \(error)")
         }
-        return try await Self.start(executable, socket, logger)
+        return try await Self.start(executable, program.sandboxes, socket, logger)
     }
 
     @SupervisorActor
-    private static func start(_ executable: SealedExecutable, _ socket: ImportedSocket, _ logger: Logger) throws(DeviceOpenFailure)
-        -> OpenedDevice
-    {
+    private static func start(
+        _ executable: SealedExecutable, _ sandboxes: DriverSandboxes, _ socket: ImportedSocket, _ logger: Logger
+    ) throws(DeviceOpenFailure) -> OpenedDevice {
         let port: PortProcess
         do {
-            port = try PortProcess(executable: executable, socket: socket.descriptor, usbipDeviceID: socket.deviceID, logger: logger)
+            port = try PortProcess(
+                executable: executable, sandbox: try sandboxes.port(), socket: socket.descriptor, usbipDeviceID: socket.deviceID,
+                logger: logger)
         } catch {
             throw .refused("usbip-port can't be started: \(error)")
         }
