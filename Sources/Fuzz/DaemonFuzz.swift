@@ -26,6 +26,8 @@ enum DaemonFuzz: FuzzTarget {
     }
     // Inputs are run by one thread, one after the other.
     nonisolated(unsafe) private static var daemon = start()
+    // Set once, by `start`.
+    nonisolated(unsafe) private static var folder = ""
 
     static func run(_ bytes: [UInt8]) {
         guard let first = bytes.first else { return }
@@ -57,7 +59,11 @@ enum DaemonFuzz: FuzzTarget {
     private static func start() -> Daemon {
         var template = Array("/tmp/userdriver-fuzz-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil, let path = realpath("/proc/self/exe", nil) else { preconditionFailure("no folder to run in") }
-        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        atexit {
+            for name in ["io.userdriver", "lock"] { unlink(DaemonFuzz.folder + "/" + name) }
+            for name in ["/state", ""] { rmdir(DaemonFuzz.folder + name) }
+        }
         let program = String(cString: path).split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/userdriverd"
         let executable = open(program, O_RDONLY | O_CLOEXEC)
         precondition(executable >= 0, "\(program) has to be there: make build")

@@ -103,7 +103,8 @@ final class EscapeBench: Sendable {
     private func hostile() async throws -> DeviceStatus { try #require(try await bench.status().first { $0.id == Self.hostileID }) }
 
     private func awaitRunning() async throws {
-        while try await hostile().state != .running { _ = try await event("running") }
+        // It may not even be known yet.
+        while try await bench.status().first(where: { $0.id == Self.hostileID })?.state != .running { _ = try await event("running") }
     }
 
     /// The next event of that kind about the hostile driver.
