@@ -79,14 +79,19 @@ let package = Package(
         // Whose signature counts: SSH's keys, signatures and lists of signers.
         library("Trust", [crypto]),
 
+        // Drivers on disk: manifests, who vouches for them, how they are installed.
+        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux", yaml]),
+
         // Drivers, and who looks after them.
         library("UserDriver", ["USB", "TransferRing", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
             "Supervisor",
-            ["USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log, yaml]),
+            [
+                "Bundles", "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log,
+            ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
-        executable("userdriverd", ["Supervisor", "Threads", log, lifecycle, signals, arguments]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Threads", log, lifecycle, signals, arguments]),
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
@@ -95,8 +100,8 @@ let package = Package(
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn",
-                "Threads",
+                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam",
+                "USBEmulation", "Spawn", "Threads",
                 "CLinux", arguments,
             ]),
 
@@ -112,7 +117,7 @@ let package = Package(
         executable("campaign", ["UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire"], path: "Sources/Fuzz"),
+        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire", "Trust", "Bundles"], path: "Sources/Fuzz"),
         tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("TransferRing", ["USB", "CLinux"]),
@@ -122,7 +127,9 @@ let package = Package(
         tests("Spawn", ["Threads", "CLinux"]),
         // A driver that misbehaves as it is told, for the supervisor's tests.
         executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
-        tests("Supervisor", ["test-driver", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
+        tests("Trust"),
+        tests("Bundles", ["Trust", "Wire", "CLinux"]),
+        tests("Supervisor", ["test-driver", "Bundles", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["Threads", "CLinux"]),
         .target(

@@ -1,6 +1,8 @@
 // What is said of a device.
 
+import Bundles
 import FoundationEssentials
+import Trust
 import USB
 import Wire
 
@@ -19,12 +21,17 @@ extension ManagedDevice {
         facts.map { $0.interfaces.contains(interface) } ?? bundle?.manifest.provides.contains(interface) ?? false
     }
 
+    private var warnings: [String] {
+        let own = bundle?.verdict.warnings ?? []
+        return surroundings.configuration.allowsUnsigned && own.isEmpty ? ["with unsigned drivers allowed"] : own
+    }
+
     var status: DeviceStatus {
         DeviceStatus(
             id: id, bus: path, vendorId: DeviceIdentity.hex(information.vendorID), productId: DeviceIdentity.hex(information.productID),
             name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
             streams: streams.values.filter(\.isOpen).sorted { $0.name < $1.name }.map(Self.status), reason: reason,
-            warnings: bundle?.verdict.warnings ?? [])
+            warnings: warnings, signer: bundle?.verdict.signer?.name)
     }
 
     /// The description's members that are called like the status's are taken over; what isn't there is empty.

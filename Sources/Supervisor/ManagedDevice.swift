@@ -1,5 +1,6 @@
 // A device that is or was attached: its driver's life, from one incarnation to the next.
 
+import Bundles
 import Logging
 import Spawn
 import USB
@@ -16,6 +17,8 @@ final class ManagedDevice {
         /// Tells whoever listens what happened: event, message.
         var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
         var reportCrash: (CrashMaterial) -> Void
+        /// Why no driver may run for such a device.
+        var absence: (MatchSubject) -> String
         /// Between 0 and 1.
         var chance: () -> Double
     }
@@ -66,6 +69,12 @@ final class ManagedDevice {
 
     private var afterwards = Afterwards.policy
     private var policy: RestartPolicy
+    /// While the driver is a version that has just replaced another one.
+    private var probation: Probation?
+    /// A version that was given up here; it is not taken again.
+    private var putAside: DriverBundle.Contents?
+    /// What there is to say of a driver that runs.
+    private var remark: String?
     private var record = RecoveryRecord()
     private var isPresent = false
     private var isRemoved = false
@@ -124,7 +133,7 @@ final class ManagedDevice {
     func move(to source: any DeviceSource, bundle: DriverBundle?) {
         precondition(!isPresent, "a device moves while it is absent")
         self.source = source
-        self.bundle = bundle
+        adopt(bundle)
     }
 
     func arrived(_ information: USBDeviceInformation) {
@@ -135,8 +144,8 @@ final class ManagedDevice {
         trouble = nil
         forgetDeaths()
         guard let bundle else {
-            enter(.unsupported, "No driver is installed for this device.")
-            announce("unsupported", "\(name) is here, and no driver knows it.")
+            enter(.unsupported, surroundings.absence(subject))
+            announce("unsupported", "\(name) is here. \(reason ?? "")")
             return
         }
         announce("attached", "\(name) is here; \(bundle.manifest.id) drives it.")
@@ -193,18 +202,84 @@ final class ManagedDevice {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
         case .starting, .running:
-            forgetDeaths()
-            guard let incarnation else { return }
+            guard incarnation != nil else { return forgetDeaths() }
             announce("restart", "\(name): the driver is restarted as asked.")
-            afterwards = .startAgain
-            enter(.starting)
-            // Its streams go on: the next one takes them over.
-            if carried.isEmpty { incarnation.stop() } else { incarnation.kill("it is restarted as asked") }
+            replaceProcess("it is restarted as asked")
         case .backoff, .failed:
             forgetDeaths()
             announce("restart", "\(name): the driver is started again as asked.")
             startWhenFree()
         }
+    }
+
+    /// The process that runs, if one does, makes room for a new one; streams go on.
+    private func replaceProcess(_ why: String) {
+        forgetDeaths()
+        guard let incarnation else {
+            // What a start in progress had begun is void.
+            attempt += 1
+            releaseDevice()
+            return startWhenFree()
+        }
+        afterwards = .startAgain
+        enter(.starting)
+        // Its streams go on: the next one takes them over.
+        if carried.isEmpty { incarnation.stop() } else { incarnation.kill(why) }
+    }
+
+    // MARK: Another driver
+
+    /// Another driver, or another version of it, or none, is for this device from now on. What runs is replaced as by a restart.
+    func adopt(_ offered: DriverBundle?) {
+        let old = bundle
+        guard offered !== old else { return }
+        // It has failed here, and the one that runs instead is the same driver's.
+        if let offered, let old, offered.contents == putAside, offered.manifest.id == old.manifest.id { return }
+        bundle = offered
+        guard offered?.contents != old?.contents else { return }
+        (probation, putAside, remark) = (nil, nil, nil)
+        if let old { surroundings.standbys.retire(old) }
+        guard let offered else { return disown() }
+        guard let old else {
+            if isPresent { arrived(information) }
+            return
+        }
+        if old.manifest.id == offered.manifest.id {
+            probation = Probation(predecessor: old, configuration: timing.probation, now: .now)
+        }
+        guard isPresent, !isRemoved else { return }
+        announce("replaced", "\(name): \(offered.title) takes over from \(old.title).")
+        replaceProcess("\(offered.title) takes its place")
+    }
+
+    /// Its driver was taken away.
+    private func disown() {
+        guard isPresent, !isRemoved else { return }
+        attempt += 1
+        restartTimer.lift()
+        let why = surroundings.absence(subject)
+        enter(.unsupported, why)
+        announce("unsupported", "\(name) has no driver any more. \(why)")
+        afterwards = .stayDown
+        endAll(why)
+        // A driver that still runs tells the device to stop.
+        if let incarnation { incarnation.stop() } else { releaseDevice() }
+    }
+
+    /// After a death: a version that has replaced another one and dies again and again gives way to that one.
+    private func fallBackIfDue(_ cause: String) {
+        guard let failed = bundle, var trial = probation else { return }
+        let isDue = trial.died(.now)
+        probation = trial.isOver(.now) ? nil : trial
+        guard isDue, let predecessor = probation?.predecessor else { return }
+        probation = nil
+        putAside = failed.contents
+        bundle = predecessor
+        surroundings.standbys.retire(failed)
+        forgetDeaths()
+        let why = "\(failed.title) died \(timing.probation.deaths) times in a minute (\(cause)), so \(predecessor.title) drives it again."
+        remark = why
+        announce("fallback", "\(name): \(why)")
     }
 
     // MARK: Starting
@@ -392,7 +467,7 @@ final class ManagedDevice {
         isHoldDriven = true
         // Asked to restart or unplugged meanwhile: that goes on.
         guard isPresent, case .policy = afterwards else { return }
-        enter(.running)
+        enter(.running, remark)
         announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
         driverIsReady()
         if let bundle { surroundings.standbys.prepare(bundle) }
@@ -434,6 +509,7 @@ final class ManagedDevice {
             write(earlier, decision: "restarted at once")
         }
         if !progress { trouble = .died(cause) }
+        fallBackIfDue(cause)
         let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
         switch policy.died(progress: progress, lifetime: lifetime, chance: surroundings.chance()) {
         case .restart(after: .zero):

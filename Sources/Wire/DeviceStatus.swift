@@ -45,10 +45,13 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var reason: String?
     /// Protections that this device's driver goes without, each a short phrase: `"unsigned"`.
     public var warnings: [String]
+    /// Who signed its driver, by the name in the list of signers.
+    public var signer: String?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,
-        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = []
+        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = [],
+        signer: String? = nil
     ) {
         self.id = id
         self.bus = bus
@@ -63,6 +66,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         self.streams = streams
         self.reason = reason
         self.warnings = warnings
+        self.signer = signer
     }
 }
 
