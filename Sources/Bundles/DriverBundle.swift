@@ -44,6 +44,7 @@ package final class DriverBundle: Sendable {
         var nanoseconds: Int
     }
     private let sealed = Mutex<Sealed?>(nil)
+    private let isFrozen = Atomic(false)
 
     /// Reads and verifies the bundle in the folder at `path`. Blocks while it reads.
     package init(path: String, trust: DriverTrust) throws(BundleError) {
@@ -85,11 +86,14 @@ package final class DriverBundle: Sendable {
 
     package var executablePath: String { path + "/" + manifest.executable }
 
+    /// From here on the bytes that ran are what it is, whatever becomes of its folder: another version takes its place there.
+    package func freeze() { isFrozen.store(true, ordering: .relaxed) }
+
     /// The executable's bytes, sealed. Those of a signed driver are kept, whatever becomes of the file; those of an unsigned one are read again
     /// when the file is another one than before. Blocks while it reads.
     package func executable() throws(BundleError) -> SealedExecutable {
         let kept = sealed.withLock { $0 }
-        if let kept, verdict != .unsigned { return kept.executable }
+        if let kept, verdict != .unsigned || isFrozen.load(ordering: .relaxed) { return kept.executable }
         let identity = try Self.check(executablePath)
         if let kept, kept.identity == identity { return kept.executable }
         let executable = try Self.seal(executablePath, manifest).executable

@@ -8,5 +8,10 @@ enum FuzzTargets {
         USBIPFuzz.self,
         ChannelFuzz.self,
         VarlinkFuzz.self,
+        SignatureFuzz.self,
+        PrivateKeyFuzz.self,
+        SignersFuzz.self,
+        RevocationFuzz.self,
+        ManifestFuzz.self,
     ]
 }

@@ -18,6 +18,7 @@ struct Probation: Sendable {
 
     init(predecessor: DriverBundle, configuration: Configuration, now: ContinuousClock.Instant) {
         self.predecessor = predecessor
+        predecessor.freeze()
         self.configuration = configuration
         began = now
     }

@@ -134,6 +134,13 @@ public final class Supervisor {
             let (configuration, logger, earlier) = (self.configuration, self.logger, self.catalog)
             // Reading and hashing executables may wait for a disk.
             let catalog = await Task.detached { Self.readCatalog(configuration, logger, earlier: earlier) }.value
+            // What is to run is in memory before what runs is stopped.
+            let needed = self.devices.filter(\.isAttached).compactMap { catalog.driver(for: $0.subject) }
+            await Task.detached {
+                for bundle in needed {
+                    do { _ = try bundle.executable() } catch { logger.warning("a driver can't be read", metadata: ["error": "\(error)"]) }
+                }
+            }.value
             guard !self.isStopping else { return }
             self.catalog = catalog
             for device in self.devices { device.adopt(catalog.driver(for: device.subject)) }

@@ -13,6 +13,7 @@ public struct PrivateKey: Sendable {
     /// What follows the key in its `.pub` file, mostly `user@host`.
     public let comment: String
 
+    private static let armourName = "OPENSSH PRIVATE KEY"
     private static let magic = Array("openssh-key-v1\0".utf8)
 
     /// A new Ed25519 key.
@@ -30,7 +31,7 @@ public struct PrivateKey: Sendable {
         if let line = String(validating: first, as: UTF8.self), line.hasPrefix("-----BEGIN "), !line.contains("OPENSSH") {
             throw TrustError(.unsupported, "The private key is no OpenSSH key (\(line.prefix(60))): ssh-keygen -p -f FILE converts it.")
         }
-        var reader = SSHReader(try Armour.decode(text, name: "OPENSSH PRIVATE KEY", subject: subject), of: subject)
+        var reader = SSHReader(try Armour.decode(text, name: Self.armourName, subject: subject), of: subject)
         guard Array(try reader.bytes(Self.magic.count)) == Self.magic else { throw reader.malformed("it does not begin as one") }
         let cipher = try reader.text()
         let derivation = try reader.text()
@@ -78,6 +79,35 @@ public struct PrivateKey: Sendable {
             throw reader.malformed("its padding is wrong")
         }
         return (secret, comment)
+    }
+
+    /// As ssh-keygen writes it, without a passphrase.
+    public var file: String {
+        var inner = SSHWriter()
+        // The check numbers tell a wrong passphrase; there is none.
+        inner.uint32(0)
+        inner.uint32(0)
+        inner.text(publicKey.type)
+        switch secret {
+        case .ed25519(let key):
+            inner.string(Array(key.publicKey.rawRepresentation))
+            inner.string(Array(key.rawRepresentation) + Array(key.publicKey.rawRepresentation))
+        case .ecdsa(let key):
+            inner.text("nistp256")
+            inner.string(Array(key.publicKey.x963Representation))
+            inner.number(Array(key.rawRepresentation))
+        }
+        inner.text(comment)
+        inner.raw((1...8).prefix((8 - inner.bytes.count % 8) % 8).map { UInt8($0) })
+        var writer = SSHWriter()
+        writer.raw(Self.magic)
+        writer.text("none")
+        writer.text("none")
+        writer.text("")
+        writer.uint32(1)
+        writer.string(publicKey.blob)
+        writer.string(inner.bytes)
+        return Armour.encode(writer.bytes, name: Self.armourName)
     }
 
     /// A signature as SSH writes one, over `message`.

@@ -1,12 +1,11 @@
 // Bundles and manifests, also those that mean harm.
 
-import Glibc
 import Testing
 import Wire
 
-@testable import Supervisor
+@testable import Bundles
 
-private let good = """
+let goodManifest = """
     id: io.example.camera
     version: 1.0
     kind: webcam
@@ -26,7 +25,7 @@ private func parse(_ text: String) throws(BundleError) -> DriverManifest {
     try ManifestParser.parse(Array(text.utf8), path: "driver.yaml")
 }
 
-private func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt16 = 0x0100, class interfaceClass: UInt8 = 0x0e)
+func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt16 = 0x0100, class interfaceClass: UInt8 = 0x0e)
     -> MatchSubject
 {
     MatchSubject(
@@ -40,7 +39,7 @@ private func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt1
 
 @Suite struct ManifestTests {
     @Test func readsEverything() throws {
-        let manifest = try parse(good)
+        let manifest = try parse(goodManifest)
         #expect(manifest.id == "io.example.camera")
         #expect(manifest.version == "1.0")
         #expect(manifest.match.count == 3)
@@ -55,23 +54,25 @@ private func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt1
 
     @Test(arguments: [
         "": "no YAML at all", "a": "a scalar", "- a": "a list", "id: [": "broken", "id: x": "incomplete",
-        good + "\nunknown: 1": "a member nobody knows",
-        good.replacing("executable: camera-driver", with: "executable: ../../bin/sh"): "a path",
-        good.replacing("executable: camera-driver", with: "executable: /bin/sh"): "an absolute path",
-        good.replacing("executable: camera-driver", with: "executable: .."): "the folder above",
-        good.replacing("executable: camera-driver", with: "executable: .hidden"): "a hidden file",
-        good.replacing("executable: camera-driver", with: "executable: \"a\\0b\""): "a zero byte",
-        good.replacing("id: io.example.camera", with: "id: \"a/b\""): "an id with a slash",
-        good.replacing("{class: 0x0e, subclass: 1}", with: "{}"): "a rule for everything",
-        good.replacing("{class: 0x0e, subclass: 1}", with: "{subclass: 1}"): "a subclass alone",
-        good.replacing("{class: 0x0e, subclass: 1}", with: "{class: 256}"): "a class past a byte",
-        good.replacing("{class: 0x0e, subclass: 1}", with: "{class: -1}"): "a class below zero",
-        good.replacing("046d:08c1", with: "46d:8c1"): "short numbers",
-        good.replacing("046d:08c1", with: "046d:08c1:x"): "three numbers",
-        good.replacing("0100-01ff", with: "01ff-0100"): "a range the wrong way round",
-        good.replacing("reason: r, ", with: ""): "a quirk without a reason",
-        good.replacing("set: {depth: 4, on: false}", with: "set: {}"): "a quirk that sets nothing",
-        good.replacing("interfaces: [{class: 14}, {class: 0xff}]", with: "interfaces: [{device: \"046d:08c1\"}]"):
+        goodManifest + "\nunknown: 1": "a member nobody knows",
+        goodManifest.replacing("executable: camera-driver", with: "executable: ../../bin/sh"): "a path",
+        goodManifest.replacing("executable: camera-driver", with: "executable: /bin/sh"): "an absolute path",
+        goodManifest.replacing("executable: camera-driver", with: "executable: .."): "the folder above",
+        goodManifest.replacing("executable: camera-driver", with: "executable: .hidden"): "a hidden file",
+        goodManifest.replacing("executable: camera-driver", with: "executable: \"a\\0b\""): "a zero byte",
+        goodManifest.replacing("id: io.example.camera", with: "id: \"a/b\""): "an id with a slash",
+        goodManifest + "\nsha256: 1234": "a short digest",
+        goodManifest + "\nsha256: " + String(repeating: "x", count: 64): "a digest of other letters",
+        goodManifest.replacing("{class: 0x0e, subclass: 1}", with: "{}"): "a rule for everything",
+        goodManifest.replacing("{class: 0x0e, subclass: 1}", with: "{subclass: 1}"): "a subclass alone",
+        goodManifest.replacing("{class: 0x0e, subclass: 1}", with: "{class: 256}"): "a class past a byte",
+        goodManifest.replacing("{class: 0x0e, subclass: 1}", with: "{class: -1}"): "a class below zero",
+        goodManifest.replacing("046d:08c1", with: "46d:8c1"): "short numbers",
+        goodManifest.replacing("046d:08c1", with: "046d:08c1:x"): "three numbers",
+        goodManifest.replacing("0100-01ff", with: "01ff-0100"): "a range the wrong way round",
+        goodManifest.replacing("reason: r, ", with: ""): "a quirk without a reason",
+        goodManifest.replacing("set: {depth: 4, on: false}", with: "set: {}"): "a quirk that sets nothing",
+        goodManifest.replacing("interfaces: [{class: 14}, {class: 0xff}]", with: "interfaces: [{device: \"046d:08c1\"}]"):
             "interfaces told by device",
     ])
     func refuses(text: String, what: String) {
@@ -80,10 +81,10 @@ private func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt1
 
     @Test func boundsWhatNestsAndMultiplies() {
         let bombs: [String: String] = [
-            "size": good + String(repeating: "# comment\n", count: 10_000), "brackets": "a: " + String(repeating: "[", count: 300),
+            "size": goodManifest + String(repeating: "# comment\n", count: 10_000), "brackets": "a: " + String(repeating: "[", count: 300),
             "many lines of brackets": "a: " + String(repeating: "[\n", count: 5_000), "dashes": String(repeating: "- ", count: 5_000),
             "laughs": "a: &a [x,x,x,x,x,x,x,x,x]\n" + (0..<9).map { _ in "b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n" }.joined(),
-            "settings": good.replacing(
+            "settings": goodManifest.replacing(
                 "settings: {depth: 3",
                 with:
                     "settings: {x: &a [1,2,3,4,5,6,7,8,9],\n  y: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a],\n  z: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b],\n"
@@ -94,7 +95,7 @@ private func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt1
     }
 
     @Test func theMoreSpecificQuirkCounts() throws {
-        let text = good.replacing(
+        let text = goodManifest.replacing(
             "  - {match: {class: 0x0e}, set: {depth: 4, on: false}, reason: r, source: s}",
             with: """
                   - {match: {device: "046d:0825", bcdDevice: "0100"}, set: {depth: 9}, reason: r, source: s}
@@ -121,74 +122,7 @@ private func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt1
 
     @Test func ofEqualQuirksTheLaterCounts() throws {
         let quirk = "  - {match: {class: 0x0e}, set: {depth: 4, on: false}, reason: r, source: s}"
-        let manifest = try parse(good + "\n" + quirk.replacing("depth: 4", with: "depth: 5"))
+        let manifest = try parse(goodManifest + "\n" + quirk.replacing("depth: 4", with: "depth: 5"))
         #expect(manifest.configuration(for: subject())["depth"] == 5)
-    }
-}
-
-@Suite struct CatalogTests {
-    private func write(_ text: String, to path: String, mode: mode_t = 0o644) throws {
-        try StateFile.write(Array(text.utf8), to: path)
-        chmod(path, mode)
-    }
-
-    private func makeBundle(_ folder: String, _ name: String, manifest: String = good) throws -> String {
-        let path = "\(folder)/\(name).driver"
-        mkdir(path, 0o755)
-        try write(manifest, to: path + "/driver.yaml")
-        try write("#!/bin/false\n", to: path + "/camera-driver", mode: 0o755)
-        return path
-    }
-
-    @Test func takesTheMostSpecificDriver() throws {
-        let folder = TemporaryFolder()
-        _ = try makeBundle(folder.path, "a")
-        _ = try makeBundle(
-            folder.path, "b",
-            manifest: good.replacing("io.example.camera", with: "io.example.special").replacing(
-                "{class: 0x0e, subclass: 1}", with: "{device: \"1111:2222\"}"))
-        let catalog = DriverCatalog(folders: [folder.path])
-        #expect(catalog.problems == [])
-        #expect(catalog.driver(for: subject(0x1111, 0x2222))?.manifest.id == "io.example.special")
-        #expect(catalog.driver(for: subject())?.manifest.id == "io.example.camera")
-        #expect(catalog.driver(for: subject(class: 3)) == nil)
-        #expect(DriverCatalog(folders: [folder.path + "/a.driver"]).bundles.count == 1)
-    }
-
-    @Test func refusesBundlesThatLeadElsewhere() throws {
-        let folder = TemporaryFolder()
-        let linked = try makeBundle(folder.path, "linked")
-        unlink(linked + "/camera-driver")
-        symlink("/bin/sh", linked + "/camera-driver")
-        let manifest = try makeBundle(folder.path, "manifest", manifest: good.replacing("io.example.camera", with: "io.example.second"))
-        rename(manifest + "/driver.yaml", manifest + "/other.yaml")
-        symlink("other.yaml", manifest + "/driver.yaml")
-        let fifo = try makeBundle(folder.path, "fifo")
-        unlink(fifo + "/driver.yaml")
-        mkfifo(fifo + "/driver.yaml", 0o644)
-        let dull = try makeBundle(folder.path, "dull")
-        chmod(dull + "/camera-driver", 0o644)
-        mkdir(folder.path + "/empty.driver", 0o755)
-        let catalog = DriverCatalog(folders: [folder.path, "/nonexistent"])
-        #expect(catalog.bundles.isEmpty)
-        #expect(catalog.problems.count == 6)
-    }
-
-    @Test func ofTwoWithOneIdTheFirstCounts() throws {
-        let folder = TemporaryFolder()
-        let first = try makeBundle(folder.path, "a")
-        _ = try makeBundle(folder.path, "b")
-        let catalog = DriverCatalog(folders: [folder.path])
-        #expect(catalog.bundles.map(\.path) == [first])
-        #expect(catalog.problems.count == 1)
-    }
-
-    @Test func readsAnExecutableAgainWhenItWasReplaced() throws {
-        let folder = TemporaryFolder()
-        let bundle = try DriverBundle(path: try makeBundle(folder.path, "a"))
-        let first = try bundle.executable()
-        #expect(try bundle.executable() === first)
-        try write("#!/bin/true, and longer\n", to: bundle.executablePath, mode: 0o755)
-        #expect(try bundle.executable() !== first)
     }
 }

@@ -145,12 +145,12 @@ final class Bench: Sendable {
     }()
 
     /// Writes a bundle for the test driver under a name that says how it behaves.
-    static func makeBundle(in folder: String, behaviour: String, extra: String = "") throws {
+    static func makeBundle(in folder: String, behaviour: String, version: String = "1", extra: String = "") throws {
         let bundle = folder + "/test.driver"
         mkdir(bundle, 0o755)
         let manifest = """
             id: test
-            version: "1"
+            version: "\(version)"
             kind: test
             executable: \(behaviour)
             provides: [io.userdriver.camera]
@@ -161,6 +161,7 @@ final class Bench: Sendable {
             \(extra)
             """
         try StateFile.write(Array(manifest.utf8), to: bundle + "/driver.yaml")
+        unlink(bundle + "/" + behaviour)
         if link(executable, bundle + "/" + behaviour) != 0 {
             let bytes = try StateFile.read(executable, maximumBytes: 256 << 20)
             try StateFile.write(bytes, to: bundle + "/" + behaviour)
@@ -177,6 +178,7 @@ final class Bench: Sendable {
         var configuration = SupervisorConfiguration(
             runtimeDirectory: folder.path, stateDirectory: folder.path + "/state", driverFolders: [folder.path + "/drivers"])
         configuration.usesUSB = false
+        configuration.allowsUnsigned = true
         configuration.timing.firstRestartDelay = .milliseconds(1)
         configuration.timing.longestRestartDelay = .milliseconds(20)
         configuration.timing.stopPatience = .milliseconds(300)
