@@ -88,7 +88,8 @@ let package = Package(
         library(
             "Supervisor",
             [
-                "Bundles", "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux", log,
+                "Bundles", "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Threads", "CLinux",
+                log,
             ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
         executable("userdriverd", ["Supervisor", "Bundles", "Threads", log, lifecycle, signals, arguments]),

@@ -10,7 +10,9 @@ package enum BundleSigner {
     @discardableResult
     package static func writeDigest(_ path: String) throws(BundleError) -> [UInt8] {
         let file = path + "/" + DriverBundle.manifestName
-        guard let bytes = try BundleFile.read(file, maximum: ManifestParser.maximumBytes) else { throw BundleError(path: file, errno: ENOENT) }
+        guard let bytes = try BundleFile.read(file, maximum: ManifestParser.maximumBytes) else {
+            throw BundleError(path: file, errno: ENOENT)
+        }
         let manifest = try ManifestParser.parse(bytes, path: file)
         let digest: [UInt8]
         do {

@@ -92,7 +92,8 @@ package struct DriverTrust: Sendable {
     func verdict(of manifest: [UInt8], signature: [UInt8]?, now: Int64 = SignerDate.now()) throws(TrustError) -> Verdict {
         guard let signature else {
             guard allowsUnsigned else {
-                throw TrustError(.unknownSigner, "It is unsigned: it has no \(DriverBundle.signatureName) (`userdriver driver sign` makes one).")
+                throw TrustError(
+                    .unknownSigner, "It is unsigned: it has no \(DriverBundle.signatureName) (`userdriver driver sign` makes one).")
             }
             return .unsigned
         }

@@ -37,7 +37,8 @@ enum PrivateKeyFuzz: FuzzTarget {
 
     static func run(_ bytes: [UInt8]) {
         do throws(TrustError) {
-            precondition(try PrivateKey(file: bytes).publicKey.fingerprint.hasPrefix("SHA256:"))
+            let key = try PrivateKey(file: bytes)
+            precondition(key.publicKey.fingerprint.hasPrefix("SHA256:"))
         } catch {
             precondition(!error.description.isEmpty)
         }
@@ -48,7 +49,9 @@ enum PrivateKeyFuzz: FuzzTarget {
 enum SignersFuzz: FuzzTarget {
     static let name = "signers"
     static let seeds: [[UInt8]] = [
-        Array("a@b,c* namespaces=\"userdriver,x\",valid-after=\"20200101Z\",valid-before=\"203001010000\" \(PrivateKey().publicKey.line) c\n".utf8),
+        Array(
+            "a@b,c* namespaces=\"userdriver,x\",valid-after=\"20200101Z\",valid-before=\"203001010000\" \(PrivateKey().publicKey.line) c\n"
+                .utf8),
         Array("\"a b\" cert-authority \(PrivateKey().publicKey.line)\n# x\n!a \(PrivateKey().publicKey.line)".utf8),
     ]
 
@@ -71,7 +74,9 @@ enum RevocationFuzz: FuzzTarget {
     static let name = "revocations"
     private static let key = PrivateKey().publicKey
     private static func length(_ count: Int) -> [UInt8] { [0, 0, UInt8(count >> 8), UInt8(count & 0xff)] }
-    private static func section(_ type: UInt8, _ entry: [UInt8]) -> [UInt8] { [type] + length(entry.count + 4) + length(entry.count) + entry }
+    private static func section(_ type: UInt8, _ entry: [UInt8]) -> [UInt8] {
+        [type] + length(entry.count + 4) + length(entry.count) + entry
+    }
     static let seeds: [[UInt8]] = [
         Array("SSHKRL\n\0".utf8) + [0, 0, 0, 1] + [UInt8](repeating: 0, count: 32) + section(2, key.blob)
             + section(3, [UInt8](repeating: 7, count: 20)) + section(5, [UInt8](repeating: 7, count: 32)) + section(1, []),

@@ -105,7 +105,8 @@ extension AllowedSigner {
             let value = parts.count == 2 ? LineWords.unquoted(parts[1]) : nil
             switch (parts[0].lowercased(), value) {
             case ("cert-authority", _):
-                throw TrustError(.unsupported, "cert-authority is not supported: name the signer's own key instead of one that certifies it.")
+                throw TrustError(
+                    .unsupported, "cert-authority is not supported: name the signer's own key instead of one that certifies it.")
             case ("namespaces", let value?):
                 guard namespaces == nil else { throw TrustError(.malformed, "It has two namespaces options.") }
                 namespaces = value.split(separator: ",").map(String.init)

@@ -37,7 +37,8 @@ public struct PrivateKey: Sendable {
         let derivation = try reader.text()
         _ = try reader.string()
         guard cipher == "none", derivation == "none" else {
-            throw TrustError(.unsupported, "The private key is protected by a passphrase, which is not asked for here: let ssh-keygen sign (-Y sign).")
+            throw TrustError(
+                .unsupported, "The private key is protected by a passphrase, which is not asked for here: let ssh-keygen sign (-Y sign).")
         }
         guard try reader.uint32() == 1 else { throw reader.malformed("it holds several keys") }
         let publicKey = try PublicKey(blob: try reader.string())
@@ -75,7 +76,8 @@ public struct PrivateKey: Sendable {
         guard derived == publicKey else { throw reader.malformed("its halves do not belong together") }
         let comment = try reader.text()
         // Padded with 1, 2, 3… to the cipher's block.
-        guard reader.rest.count < 256, reader.rest.enumerated().allSatisfy({ UInt8(truncatingIfNeeded: $0.offset + 1) == $0.element }) else {
+        guard reader.rest.count < 256, reader.rest.enumerated().allSatisfy({ UInt8(truncatingIfNeeded: $0.offset + 1) == $0.element })
+        else {
             throw reader.malformed("its padding is wrong")
         }
         return (secret, comment)

@@ -16,7 +16,9 @@ public struct PublicKey: Hashable, Sendable {
     static let maximumBlobBytes = 8 << 10
 
     public init(blob: [UInt8]) throws(TrustError) {
-        guard blob.count <= Self.maximumBlobBytes else { throw TrustError(.malformed, "The public key is larger than \(Self.maximumBlobBytes) bytes.") }
+        guard blob.count <= Self.maximumBlobBytes else {
+            throw TrustError(.malformed, "The public key is larger than \(Self.maximumBlobBytes) bytes.")
+        }
         var reader = SSHReader(blob, of: "The public key")
         type = try reader.text()
         guard !type.isEmpty, type.utf8.allSatisfy({ $0 > 32 }) else { throw reader.malformed("it has no type") }
@@ -60,7 +62,9 @@ public struct PublicKey: Hashable, Sendable {
     /// Whether signatures of such a key can be checked. Throws `unsupported` with what to use instead.
     public func checkSupported() throws(TrustError) {
         guard type == Self.ed25519 || type == Self.ecdsaP256 else {
-            throw TrustError(.unsupported, "Keys of type \(type) are not supported: sign with an ed25519 key (ssh-keygen -t ed25519), or ecdsa with 256 bits.")
+            throw TrustError(
+                .unsupported,
+                "Keys of type \(type) are not supported: sign with an ed25519 key (ssh-keygen -t ed25519), or ecdsa with 256 bits.")
         }
     }
 

@@ -17,7 +17,7 @@ public struct RevocationList: Hashable, Sendable {
         static let sha1Fingerprints: UInt8 = 3
         static let signature: UInt8 = 4
         static let sha256Fingerprints: UInt8 = 5
-        static let extension_: UInt8 = 255
+        static let extensions: UInt8 = 255
     }
 
     /// Nobody is revoked.
@@ -61,7 +61,9 @@ public struct RevocationList: Hashable, Sendable {
         var reader = SSHReader(bytes, of: "The revocation list")
         _ = try reader.bytes(Self.magic.count)
         let version = try reader.uint32()
-        guard version == 1 else { throw TrustError(.unsupported, "The revocation list is of version \(version) of its format; 1 is known.") }
+        guard version == 1 else {
+            throw TrustError(.unsupported, "The revocation list is of version \(version) of its format; 1 is known.")
+        }
         // Its own number, its date, flags.
         for _ in 0..<3 { _ = try reader.uint64() }
         _ = try reader.string()
@@ -75,10 +77,13 @@ public struct RevocationList: Hashable, Sendable {
             case Section.explicitKeys: blobs.formUnion(try Self.strings(section, length: nil))
             case Section.sha1Fingerprints: sha1.formUnion(try Self.strings(section, length: 20))
             case Section.sha256Fingerprints: sha256.formUnion(try Self.strings(section, length: 32))
-            case Section.extension_: try Self.checkExtension(section)
+            case Section.extensions: try Self.checkExtension(section)
             case Section.signature:
-                throw TrustError(.unsupported, "The revocation list is signed, which is not supported: ssh-keygen -k makes it without a signature.")
-            default: throw TrustError(.unsupported, "The revocation list has a section of type \(type), which is not known: it can't be relied on.")
+                throw TrustError(
+                    .unsupported, "The revocation list is signed, which is not supported: ssh-keygen -k makes it without a signature.")
+            default:
+                throw TrustError(
+                    .unsupported, "The revocation list has a section of type \(type), which is not known: it can't be relied on.")
             }
         }
     }
@@ -101,7 +106,9 @@ public struct RevocationList: Hashable, Sendable {
         _ = try reader.string()
         try reader.end()
         guard !isCritical else {
-            throw TrustError(.unsupported, "The revocation list has a critical extension \"\(name.prefix(60))\", which is not known: it can't be relied on.")
+            throw TrustError(
+                .unsupported,
+                "The revocation list has a critical extension \"\(name.prefix(60))\", which is not known: it can't be relied on.")
         }
     }
 }

@@ -37,7 +37,8 @@ struct SSHReader {
 
     /// A string that a person reads: UTF-8 without control characters.
     mutating func text() throws(TrustError) -> String {
-        guard let text = String(validating: try string(), as: UTF8.self), !text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
+        guard let text = String(validating: try string(), as: UTF8.self),
+            !text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
         else { throw malformed("a name in it is no text") }
         return text
     }
@@ -61,7 +62,9 @@ struct SSHWriter {
     private(set) var bytes: [UInt8] = []
 
     mutating func raw(_ more: some Sequence<UInt8>) { bytes += more }
-    mutating func uint32(_ value: UInt32) { for shift in [24, 16, 8, 0] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) } }
+    mutating func uint32(_ value: UInt32) {
+        for shift in [24, 16, 8, 0] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
     mutating func string(_ more: some Collection<UInt8>) {
         uint32(UInt32(more.count))
         bytes += more

@@ -25,7 +25,9 @@ public struct TrustStore: Sendable {
     public func signer(of message: [UInt8], signature: Signature, namespace: String, now: Int64) throws(TrustError) -> Signer {
         guard signature.namespace == namespace else {
             throw TrustError(
-                .namespace, "It was signed for the namespace \"\(signature.namespace.prefix(60))\", not for \(namespace) (ssh-keygen -Y sign -n \(namespace)).")
+                .namespace,
+                "It was signed for the namespace \"\(signature.namespace.prefix(60))\", not for \(namespace) (ssh-keygen -Y sign -n \(namespace))."
+            )
         }
         try signature.key.checkSupported()
         guard !revocations.contains(where: { $0.revokes(signature.key) }) else {
@@ -33,7 +35,9 @@ public struct TrustStore: Sendable {
         }
         let entries = signers.filter { $0.key == signature.key }
         guard !entries.isEmpty else {
-            throw TrustError(.unknownSigner, "It is signed by a key that nobody trusts here, \(signature.key.fingerprint) (`userdriver driver trust` adds one).")
+            throw TrustError(
+                .unknownSigner,
+                "It is signed by a key that nobody trusts here, \(signature.key.fingerprint) (`userdriver driver trust` adds one).")
         }
         try signature.check(message)
         // Of several lines for one key any may allow it; if none does, the first says why.

@@ -21,7 +21,8 @@ struct DriverCommand: AsyncParsableCommand {
               sudo userdriver driver install webcam.driver
             """,
         subcommands: [
-            DriverListCommand.self, DriverInstallCommand.self, DriverRollbackCommand.self, DriverRemoveCommand.self, DriverVerifyCommand.self,
+            DriverListCommand.self, DriverInstallCommand.self, DriverRollbackCommand.self, DriverRemoveCommand.self,
+            DriverVerifyCommand.self,
             DriverSignCommand.self, DriverTrustCommand.self, DriverRevokeCommand.self,
         ], defaultSubcommand: DriverListCommand.self)
 }
@@ -32,7 +33,8 @@ struct TrustOptions: ParsableArguments {
         name: .customLong("allowed-signers"),
         help: ArgumentHelp(
             "A list of signers, as OpenSSH's allowed_signers. Repeatable.",
-            discussion: "Left out: /etc/userdriver/allowed_signers, /usr/lib/userdriver/allowed_signers, and allowed_signers beside this program.",
+            discussion:
+                "Left out: /etc/userdriver/allowed_signers, /usr/lib/userdriver/allowed_signers, and allowed_signers beside this program.",
             valueName: "file"),
         completion: .file())
     var allowedSigners: [String] = []

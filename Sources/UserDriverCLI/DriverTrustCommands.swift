@@ -98,7 +98,9 @@ struct DriverTrustCommand: AsyncParsableCommand {
         }
         let isNew = try TrustFileEditor.trust(signer, in: file)
         try Terminal.print(
-            isNew ? "\(name) (\(key.fingerprint)) may sign drivers: \(file)" : "\(name) (\(key.fingerprint)) may sign drivers already: \(file)")
+            isNew
+                ? "\(name) (\(key.fingerprint)) may sign drivers: \(file)"
+                : "\(name) (\(key.fingerprint)) may sign drivers already: \(file)")
         if isNew { try await installation.reload() }
     }
 }

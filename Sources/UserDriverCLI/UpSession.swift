@@ -22,7 +22,8 @@ struct UpSession {
     private static let patience: UInt64 = 15_000_000_000
 
     init(
-        directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], allowsUnsigned: Bool, verbose: Bool, interrupts: Int32
+        directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], allowsUnsigned: Bool, verbose: Bool,
+        interrupts: Int32
     ) throws {
         self.directory = directory
         self.attached = attached
@@ -33,7 +34,7 @@ struct UpSession {
         try Self.checkFree(directory)
         let folder = try ProgramFolder.path()
         daemon = SupervisedChild(
-            name: "daemon", path: folder + "/userdriverd", 
+            name: "daemon", path: folder + "/userdriverd",
             arguments: ["--runtime-dir", directory.path] + (allowsUnsigned ? ["--allow-unsigned"] : []), verbose: verbose)
         guard webcams > 0 else { return }
         emulator = SupervisedChild(

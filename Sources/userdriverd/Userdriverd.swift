@@ -29,7 +29,10 @@ struct Userdriverd: ParsableCommand {
     @Option(help: "A folder of NAME.driver bundles, or one of them. May be given again.")
     var drivers: [String] = []
 
-    @Option(help: "A list of signers whose drivers are run, as OpenSSH's allowed_signers (default: /etc/userdriver/allowed_signers and the system's). May be given again.")
+    @Option(
+        help:
+            "A list of signers whose drivers are run, as OpenSSH's allowed_signers (default: /etc/userdriver/allowed_signers and the system's). May be given again."
+    )
     var allowedSigners: [String] = []
 
     @Option(help: "A list of keys that are revoked: a KRL or public keys (default: /etc/userdriver/revoked_keys). May be given again.")

@@ -112,7 +112,8 @@ import Trust
         let bundle = try signed()
         #expect(bundle.refusal(DriverTrust(key, validBefore: 1_000_000_000)).contains("has expired: it was valid until 2001-09-09"))
         #expect(bundle.refusal(DriverTrust(key, validAfter: 4_000_000_000)).contains("is not valid before 2096"))
-        #expect(try DriverBundle(path: bundle.path, trust: DriverTrust(key, validAfter: 0, validBefore: 4_000_000_000)).verdict != .unsigned)
+        #expect(
+            try DriverBundle(path: bundle.path, trust: DriverTrust(key, validAfter: 0, validBefore: 4_000_000_000)).verdict != .unsigned)
     }
 
     @Test func signedForAnotherNamespace() throws {
@@ -133,7 +134,8 @@ import Trust
     }
 
     @Test(arguments: ["../../bin/sh", "/bin/sh", "..", "a/../b"]) func aPathInTheManifest(path: String) throws {
-        let bundle = try BundleFolder(folder.path, manifest: goodManifest.replacing("executable: camera-driver", with: "executable: \(path)"))
+        let bundle = try BundleFolder(
+            folder.path, manifest: goodManifest.replacing("executable: camera-driver", with: "executable: \(path)"))
         #expect(bundle.refusal(DriverTrust(allowsUnsigned: true)).contains("executable is the plain name of a file in the bundle"))
     }
 
@@ -169,7 +171,8 @@ import Trust
 
     @Test func aFolderThatClaimsToBeAnotherDriver() throws {
         let bundle = try signed(goodManifest.replacing("io.example.camera", with: "io.example.scanner"))
-        #expect(bundle.refusal(trust).contains("it is wrongly named: io.example.scanner belongs into scanner.driver, not into camera.driver"))
+        #expect(
+            bundle.refusal(trust).contains("it is wrongly named: io.example.scanner belongs into scanner.driver, not into camera.driver"))
     }
 
     @Test func whatIsRefusedIsSaidOfTheDeviceThatHasNoDriver() throws {

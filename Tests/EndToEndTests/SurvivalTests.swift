@@ -119,7 +119,8 @@ extension EndToEndTests {
             defer { try? FileManager.default.removeItem(atPath: folder) }  // a leftover in a temporary folder fails nobody
             let manifest = try String(contentsOfFile: Programs.folder + "/webcam.driver/driver.yaml", encoding: .utf8)
             // Unsigned and without the executable's digest: it may be changed.
-            try manifest.split(separator: "\n").filter { !$0.hasPrefix("sha256:") }.joined(separator: "\n").write(toFile: bundle + "/driver.yaml", atomically: true, encoding: .utf8)
+            try manifest.split(separator: "\n").filter { !$0.hasPrefix("sha256:") }.joined(separator: "\n").write(
+                toFile: bundle + "/driver.yaml", atomically: true, encoding: .utf8)
             try FileManager.default.copyItem(atPath: "/bin/false", toPath: bundle + "/webcam-driver")
             let bench = try await Bench.start(daemon: ["--drivers", folder, "--allow-unsigned"], awaitRunning: false)
             let failed = try await bench.waitForDevice(timeout: .seconds(90)) { $0.state == .failed }

@@ -55,7 +55,8 @@ struct InteroperationTests {
         let wrong = try tool.run(
             "-Y", "verify", "-f", "allowed_signers", "-I", "a@example.org", "-n", "userdriver", "-s", "sig", input: message + [1])
         #expect(wrong.status != 0)
-        let elsewhere = try tool.run("-Y", "verify", "-f", "allowed_signers", "-I", "a@example.org", "-n", "git", "-s", "sig", input: message)
+        let elsewhere = try tool.run(
+            "-Y", "verify", "-f", "allowed_signers", "-I", "a@example.org", "-n", "git", "-s", "sig", input: message)
         #expect(elsewhere.status != 0)
     }
 
@@ -77,7 +78,9 @@ struct InteroperationTests {
         try tool.makeKey("large", "ecdsa", bits: 384)
         try tool.makeKey("locked", "ed25519", passphrase: "secret")
         for name in ["rsa", "large"] {
-            #expect { try PrivateKey(file: try tool.read(name)) } throws: { "\($0)".contains("are not supported: sign with an ed25519 key") }
+            #expect { try PrivateKey(file: try tool.read(name)) } throws: {
+                "\($0)".contains("are not supported: sign with an ed25519 key")
+            }
             try tool.write(message, "driver.yaml")
             #expect(try tool.run("-Y", "sign", "-f", name, "-n", "userdriver", "driver.yaml").status == 0)
             let signature = try Signature(armoured: try tool.read("driver.yaml.sig"))

@@ -68,7 +68,9 @@ import Testing
     }
 
     @Test func aPrivateKeyIsCheckedAgainstItself() {
-        for text in ["", "-----BEGIN OPENSSH PRIVATE KEY-----\n-----END OPENSSH PRIVATE KEY-----\n", "-----BEGIN X-----\nAAAA\n-----END X-----\n"] {
+        for text in [
+            "", "-----BEGIN OPENSSH PRIVATE KEY-----\n-----END OPENSSH PRIVATE KEY-----\n", "-----BEGIN X-----\nAAAA\n-----END X-----\n",
+        ] {
             #expect(throws: TrustError.self) { try PrivateKey(file: Array(text.utf8)) }
         }
     }
