@@ -48,7 +48,6 @@ final class ManagedDevice {
     var id: String
     private(set) var path: String
     private(set) var source: any DeviceSource
-    private(set) var bundle: DriverBundle?
     let surroundings: Surroundings
     private(set) var information: USBDeviceInformation
     private(set) var subject: MatchSubject
@@ -69,12 +68,7 @@ final class ManagedDevice {
 
     private var afterwards = Afterwards.policy
     private var policy: RestartPolicy
-    /// While the driver is a version that has just replaced another one.
-    private var probation: Probation?
-    /// A version that was given up here; it is not taken again.
-    private var putAside: DriverBundle.Contents?
-    /// What there is to say of a driver that runs.
-    private var remark: String?
+    private var choice: DriverChoice
     private var record = RecoveryRecord()
     private var isPresent = false
     private var isRemoved = false
@@ -106,7 +100,7 @@ final class ManagedDevice {
         self.information = information
         subject = MatchSubject(information)
         self.source = source
-        self.bundle = bundle
+        choice = DriverChoice(bundle)
         self.surroundings = surroundings
         policy = RestartPolicy(surroundings.configuration.restarts)
     }
@@ -116,6 +110,7 @@ final class ManagedDevice {
         logger[metadataKey: "device"] = "\(id)"
         return logger
     }
+    var bundle: DriverBundle? { choice.bundle }
     var timing: SupervisorConfiguration.Timing { surroundings.configuration.timing }
     var limits: SupervisorConfiguration.Limits { surroundings.configuration.limits }
     var isAttached: Bool { isPresent }
@@ -231,55 +226,26 @@ final class ManagedDevice {
 
     /// Another driver, or another version of it, or none, is for this device from now on. What runs is replaced as by a restart.
     func adopt(_ offered: DriverBundle?) {
-        let old = bundle
-        guard offered !== old else { return }
-        // It has failed here, and the one that runs instead is the same driver's.
-        if let offered, let old, offered.contents == putAside, offered.manifest.id == old.manifest.id { return }
-        bundle = offered
-        guard offered?.contents != old?.contents else { return }
-        (probation, putAside, remark) = (nil, nil, nil)
-        if let old { surroundings.standbys.retire(old) }
-        guard let offered else { return disown() }
-        guard let old else {
-            if isPresent { arrived(information) }
-            return
-        }
-        if old.manifest.id == offered.manifest.id {
-            probation = Probation(predecessor: old, configuration: timing.probation, now: .now)
-        }
+        let change = choice.offer(offered, configuration: timing.probation, now: .now)
+        if let old = change.old { surroundings.standbys.retire(old) }
         guard isPresent, !isRemoved else { return }
-        announce("replaced", "\(name): \(offered.title) takes over from \(old.title).")
-        replaceProcess("\(offered.title) takes its place")
-    }
-
-    /// Its driver was taken away.
-    private func disown() {
-        guard isPresent, !isRemoved else { return }
-        attempt += 1
-        restartTimer.lift()
-        let why = surroundings.absence(subject)
-        enter(.unsupported, why)
-        announce("unsupported", "\(name) has no driver any more. \(why)")
-        afterwards = .stayDown
-        endAll(why)
-        // A driver that still runs tells the device to stop.
-        if let incarnation { incarnation.stop() } else { releaseDevice() }
-    }
-
-    /// After a death: a version that has replaced another one and dies again and again gives way to that one.
-    private func fallBackIfDue(_ cause: String) {
-        guard let failed = bundle, var trial = probation else { return }
-        let isDue = trial.died(.now)
-        probation = trial.isOver(.now) ? nil : trial
-        guard isDue, let predecessor = probation?.predecessor else { return }
-        probation = nil
-        putAside = failed.contents
-        bundle = predecessor
-        surroundings.standbys.retire(failed)
-        forgetDeaths()
-        let why = "\(failed.title) died \(timing.probation.deaths) times in a minute (\(cause)), so \(predecessor.title) drives it again."
-        remark = why
-        announce("fallback", "\(name): \(why)")
+        switch change {
+        case .none: break
+        case .found: arrived(information)
+        case .replaced(let old, let new):
+            announce("replaced", "\(name): \(new.title) takes over from \(old.title).")
+            replaceProcess("\(new.title) takes its place")
+        case .lost:
+            attempt += 1
+            restartTimer.lift()
+            let why = surroundings.absence(subject)
+            enter(.unsupported, why)
+            announce("unsupported", "\(name) has no driver any more. \(why)")
+            afterwards = .stayDown
+            endAll(why)
+            // A driver that still runs tells the device to stop.
+            if let incarnation { incarnation.stop() } else { releaseDevice() }
+        }
     }
 
     // MARK: Starting
@@ -467,7 +433,7 @@ final class ManagedDevice {
         isHoldDriven = true
         // Asked to restart or unplugged meanwhile: that goes on.
         guard isPresent, case .policy = afterwards else { return }
-        enter(.running, remark)
+        enter(.running, choice.remark)
         announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
         driverIsReady()
         if let bundle { surroundings.standbys.prepare(bundle) }
@@ -509,7 +475,11 @@ final class ManagedDevice {
             write(earlier, decision: "restarted at once")
         }
         if !progress { trouble = .died(cause) }
-        fallBackIfDue(cause)
+        if let failed = choice.died(cause, configuration: timing.probation, now: .now) {
+            surroundings.standbys.retire(failed)
+            forgetDeaths()
+            announce("fallback", "\(name): \(choice.remark ?? "")")
+        }
         let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
         switch policy.died(progress: progress, lifetime: lifetime, chance: surroundings.chance()) {
         case .restart(after: .zero):
@@ -532,21 +502,6 @@ final class ManagedDevice {
             if let material { write(material, decision: "circuit opened") }
             deviceHasFailed(why)
         }
-    }
-
-    private func material(_ obituary: DriverIncarnation.Obituary, _ dead: DriverIncarnation) -> CrashMaterial {
-        var signal: Int32 = 0
-        var status: Int32 = 0
-        switch obituary.end {
-        case .exited(let number): status = number
-        case .signaled(let number, _): signal = number
-        }
-        return CrashMaterial(
-            report: CrashReport(
-                number: 0, time: Timestamp.now(), deviceID: id, driver: bundle?.manifest.executable ?? "", pid: dead.processID,
-                generation: generation, cause: obituary.cause, signal: signal, exitStatus: status, lastWords: obituary.lastLines,
-                backtrace: [], decision: ""),
-            lastWords: obituary.lastWords, executable: dead.executable)
     }
 
     private func write(_ material: CrashMaterial, decision: String) {

@@ -35,7 +35,7 @@ public struct SupervisorConfiguration: Sendable {
         public var longestRestartDelay = Duration.seconds(30)
         public var restartsToOpenCircuit = 10
         /// When a new version of a driver gives way to the one before.
-        var probation = Probation.Configuration()
+        var probation = DriverChoice.Configuration()
         /// How long a driver that was told to stop may take, before SIGTERM.
         public var stopPatience = Duration.seconds(2)
         /// After that.

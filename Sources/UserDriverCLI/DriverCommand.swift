@@ -68,10 +68,10 @@ struct ReloadOptions: ParsableArguments {
     /// Has a daemon that runs take up what has changed. Streams go on.
     func reload() async throws {
         guard !noReload else { return }
-        do throws(ClientError) {
-            try await daemon.client.reloadDrivers()
-        } catch {
-            guard error.code == .daemonNotRunning else { throw error }
+        let client = daemon.client
+        do {
+            try await client.reloadDrivers()
+        } catch let error as ClientError where error.code == .daemonNotRunning {
             Terminal.note("No daemon runs; the next one takes it up.")
         }
     }
@@ -138,22 +138,26 @@ struct DriverListCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let drivers = try await drivers()
+        let client = daemon.client
+        try show(directory.isEmpty ? try await Self.known(to: client) : nil)
+    }
+
+    /// `nil` when no daemon runs.
+    private static func known(to client: UserDriverClient) async throws -> [DriverStatus]? {
+        do {
+            return try await client.drivers()
+        } catch let error as ClientError where error.code == .daemonNotRunning {
+            return nil
+        }
+    }
+
+    private func show(_ known: [DriverStatus]?) throws {
+        let drivers =
+            known ?? DriverCatalog(folders: directory.isEmpty ? DriverPlaces.drivers : directory, trust: trust.trust).statuses
         if output.json { return try output.printJSON(DriverList(drivers: drivers)) }
         if drivers.isEmpty { return Terminal.note("No driver is installed.") }
         try Terminal.print(Self.table(drivers))
         for driver in drivers where driver.state == .refused { try Terminal.print("\(driver.path): \(driver.reason ?? "")") }
-    }
-
-    private func drivers() async throws -> [DriverStatus] {
-        if directory.isEmpty {
-            do throws(ClientError) {
-                return try await daemon.client.drivers()
-            } catch {
-                guard error.code == .daemonNotRunning else { throw error }
-            }
-        }
-        return DriverCatalog(folders: directory.isEmpty ? DriverPlaces.drivers : directory, trust: trust.trust).statuses
     }
 
     static func table(_ drivers: [DriverStatus]) -> TextTable {

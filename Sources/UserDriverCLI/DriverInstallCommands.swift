@@ -21,6 +21,11 @@ struct DriverInstallCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+        if try install() { try await installation.reload() }
+    }
+
+    /// False when it was there already.
+    private func install() throws -> Bool {
         let installed = try installation.installer.install(from: Path.plain(bundle), trust: trust.trust)
         let change = DriverChange(installed)
         if output.json {
@@ -31,7 +36,7 @@ struct DriverInstallCommand: AsyncParsableCommand {
             let instead = installed.previousVersion.map { " in place of \($0)" } ?? ""
             try Terminal.print("\(change.id) \(change.version) is installed\(instead), \(change.voucher): \(change.path)")
         }
-        if !installed.wasThere { try await installation.reload() }
+        return !installed.wasThere
     }
 }
 
@@ -52,6 +57,11 @@ struct DriverRollbackCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+        try rollBack()
+        try await installation.reload()
+    }
+
+    private func rollBack() throws {
         let change = DriverChange(try installation.installer.rollback(name, trust: trust.trust))
         if output.json {
             try output.printJSON(change)
@@ -59,7 +69,6 @@ struct DriverRollbackCommand: AsyncParsableCommand {
             let instead = change.previousVersion.map { " in place of \($0)" } ?? ""
             try Terminal.print("\(change.id) \(change.version) is back\(instead), \(change.voucher).")
         }
-        try await installation.reload()
     }
 }
 

@@ -82,6 +82,11 @@ struct DriverTrustCommand: AsyncParsableCommand {
     @OptionGroup var installation: ReloadOptions
 
     func run() async throws {
+        if try trust() { try await installation.reload() }
+    }
+
+    /// False when a line says so already.
+    private func trust() throws -> Bool {
         let (key, comment) = try TrustFileEditor.publicKey(at: key)
         let name = name ?? comment
         guard !name.isEmpty, !name.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else {
@@ -101,7 +106,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
             isNew
                 ? "\(name) (\(key.fingerprint)) may sign drivers: \(file)"
                 : "\(name) (\(key.fingerprint)) may sign drivers already: \(file)")
-        if isNew { try await installation.reload() }
+        return isNew
     }
 }
 
@@ -123,9 +128,14 @@ struct DriverRevokeCommand: AsyncParsableCommand {
     @OptionGroup var installation: ReloadOptions
 
     func run() async throws {
+        if try revoke() { try await installation.reload() }
+    }
+
+    /// False when it is revoked already.
+    private func revoke() throws -> Bool {
         let key = try TrustFileEditor.publicKey(at: key).key
         let isNew = try TrustFileEditor.revoke(key, in: file)
         try Terminal.print("\(key.fingerprint) is revoked\(isNew ? "" : " already"): \(file)")
-        if isNew { try await installation.reload() }
+        return isNew
     }
 }

@@ -117,16 +117,23 @@ import Wire
         await bench.stop()
     }
 
-    @Test func deathsCountWithinTheirWindow() throws {
-        let folder = TemporaryFolder()
-        try Bench.makeBundle(in: folder.path, behaviour: "good")
-        let bundle = try DriverBundle(path: folder.path + "/test.driver", trust: DriverTrust(allowsUnsigned: true))
+    @Test func deathsCountWithinTheirWindowAndInTheFirstTenMinutes() throws {
+        func bundle(_ version: String) throws -> DriverBundle {
+            let folder = TemporaryFolder()
+            try Bench.makeBundle(in: folder.path, behaviour: "good", version: version)
+            return try DriverBundle(path: folder.path + "/test.driver", trust: DriverTrust(allowsUnsigned: true))
+        }
+        let (old, new) = (try bundle("1"), try bundle("2"))
         let start = ContinuousClock.now
-        var probation = Probation(predecessor: bundle, configuration: .init(), now: start)
+        func failures(at seconds: [Int]) -> [Bool] {
+            var choice = DriverChoice(old)
+            _ = choice.offer(new, configuration: .init(), now: start)
+            return seconds.map { choice.died("x", configuration: .init(), now: start + .seconds($0)) != nil }
+        }
         // Two in a minute, one long after, two more within a minute of that one.
-        let verdicts = [0, 30, 100, 130, 159].map { probation.died(start + .seconds($0)) }
-        #expect(verdicts == [false, false, false, false, true])
-        #expect(!probation.isOver(start + .seconds(600)))
-        #expect(probation.isOver(start + .seconds(601)))
+        #expect(failures(at: [0, 30, 100, 130, 159]) == [false, false, false, false, true])
+        #expect(failures(at: [0, 30, 61, 92]) == [false, false, false, false])
+        #expect(failures(at: [0, 1, 2, 3, 4, 5]) == [false, false, true, false, false, false])
+        #expect(failures(at: [601, 602, 603, 604]) == [false, false, false, false])
     }
 }
