@@ -1,6 +1,7 @@
 // What is reported of a driver's death.
 
 import Bundles
+import Spawn
 import Wire
 
 extension ManagedDevice {

@@ -71,7 +71,7 @@ struct ReloadOptions: ParsableArguments {
         let client = daemon.client
         do {
             try await client.reloadDrivers()
-        } catch let error as ClientError where error.code == .daemonNotRunning {
+        } catch let error where error.code == .daemonNotRunning {
             Terminal.note("No daemon runs; the next one takes it up.")
         }
     }
@@ -146,7 +146,7 @@ struct DriverListCommand: AsyncParsableCommand {
     private static func known(to client: UserDriverClient) async throws -> [DriverStatus]? {
         do {
             return try await client.drivers()
-        } catch let error as ClientError where error.code == .daemonNotRunning {
+        } catch let error where error.code == .daemonNotRunning {
             return nil
         }
     }
