@@ -129,7 +129,7 @@ let package = Package(
         // A driver that misbehaves as it is told, for the supervisor's tests.
         executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
         tests("Trust"),
-        tests("Bundles", ["Trust", "Wire", "CLinux"]),
+        tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
         tests("Supervisor", ["test-driver", "Bundles", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["Threads", "CLinux"]),

@@ -48,7 +48,8 @@ func subject(_ vendor: UInt16 = 1, _ product: UInt16 = 2, release: UInt16 = 0x01
             manifest.settings == [
                 "depth": 3, "name": "plain", "on": true, "ratio": 1.5, "list": [1, "two"], "nothing": .null, "quoted": "12",
             ])
-        #expect(manifest.grant(for: subject()) == DeviceGrant(interfaces: 0b1001, streaming: 0))
+        #expect(manifest.interfaceMask(for: subject()) == 0b1001)
+        #expect(manifest.streamingMask(for: subject()) == 0)
         #expect(manifest.configuration(for: subject())["depth"] == 4)
     }
 

@@ -2,8 +2,10 @@
 
 import Foundation
 import Glibc
+import Spawn
 import Testing
 import Trust
+import Wire
 
 @testable import Bundles
 
