@@ -17,8 +17,8 @@ struct DriverCommand: AsyncParsableCommand {
             Example:
               userdriver driver
               userdriver driver sign webcam.driver --key ~/.ssh/id_ed25519
-              sudo userdriver driver trust ~/.ssh/id_ed25519.pub
-              sudo userdriver driver install webcam.driver
+              userdriver driver trust ~/.ssh/id_ed25519.pub
+              userdriver driver install webcam.driver
             """,
         subcommands: [
             DriverListCommand.self, DriverInstallCommand.self, DriverRollbackCommand.self, DriverRemoveCommand.self,

@@ -11,7 +11,7 @@ struct DriverInstallCommand: AsyncParsableCommand {
             the driver is replaced; a new version that dies three times in a minute gives way to the old one.
 
             Example:
-              sudo userdriver driver install webcam.driver
+              userdriver driver install webcam.driver
             """)
 
     @Argument(help: ArgumentHelp("The driver's folder, NAME.driver.", valueName: "folder"), completion: .directory)
@@ -47,7 +47,7 @@ struct DriverRollbackCommand: AsyncParsableCommand {
             The version that is there now becomes the one before: a second rollback undoes the first.
 
             Example:
-              sudo userdriver driver rollback webcam
+              userdriver driver rollback webcam
             """)
 
     @Argument(help: ArgumentHelp("The driver's name: its folder without .driver.", valueName: "name"))
@@ -79,7 +79,7 @@ struct DriverRemoveCommand: AsyncParsableCommand {
             Devices that it drives go over to another driver that suits them, or have none.
 
             Example:
-              sudo userdriver driver remove webcam
+              userdriver driver remove webcam
             """)
 
     @Argument(help: ArgumentHelp("The driver's name: its folder without .driver.", valueName: "name"))

@@ -66,7 +66,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
             Adds a line to the list of signers, for the namespace userdriver only. Removing that line, or `revoke`, ends it.
 
             Example:
-              sudo userdriver driver trust publisher.pub --name drivers@example.org --valid-before 20300101Z
+              userdriver driver trust publisher.pub --name drivers@example.org --valid-before 20300101Z
             """)
 
     @Argument(help: ArgumentHelp("A public key: a .pub file.", valueName: "file"), completion: .file())
@@ -118,7 +118,7 @@ struct DriverRevokeCommand: AsyncParsableCommand {
             place; then ssh-keygen -k -u adds to it.
 
             Example:
-              sudo userdriver driver revoke publisher.pub
+              userdriver driver revoke publisher.pub
             """)
 
     @Argument(help: ArgumentHelp("A public key: a .pub file.", valueName: "file"), completion: .file())
