@@ -9,20 +9,6 @@ import Wire
 /// One device. It stays known after it was unplugged, with those who watch it.
 @SupervisorActor
 final class ManagedDevice {
-    /// What a device needs of the supervisor.
-    struct Surroundings {
-        var configuration: SupervisorConfiguration
-        var logger: Logger
-        var standbys: StandbyPool
-        /// Tells whoever listens what happened: event, message.
-        var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
-        var reportCrash: (CrashMaterial) -> Void
-        /// Why no driver may run for such a device.
-        var absence: (MatchSubject) -> String
-        /// Between 0 and 1.
-        var chance: () -> Double
-    }
-
     /// What went wrong, which counts until the opposite is seen.
     enum Trouble {
         /// A stream was refused: until one is opened.
