@@ -52,12 +52,14 @@ man: build
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers $(DESTDIR)$(PREFIX)/share/man/man1
+	# The key that signed this build: its drivers are trusted by the daemon that is installed with them.
+	install -m 644 $(RELEASE)/allowed_signers $(DESTDIR)$(PREFIX)/lib/userdriver/
 	install -m 644 Docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(RELEASE)/usbip-port $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
-		install -m 644 $$bundle/driver.yaml $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \
+		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \
 		install -m 755 $$bundle/*-driver $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ || exit 1; done
 
 clean:

@@ -13,6 +13,7 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -46,6 +47,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -76,17 +78,23 @@ let package = Package(
         library("Sandbox", ["CLinux", "CSeccomp"]),
         library("Spawn", ["Sandbox", "CLinux"]),
 
+        // Whose signature counts: SSH's keys, signatures and lists of signers.
+        library("Trust", [crypto]),
+
+        // Drivers on disk: manifests, who vouches for them, how they are installed.
+        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux", yaml]),
+
         // Drivers, and who looks after them.
         library("UserDriver", ["USB", "TransferRing", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
             "Supervisor",
             [
-                "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Sandbox", "Threads", "CLinux",
-                log, yaml,
+                "Bundles", "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Sandbox", "Threads",
+                "CLinux", log,
             ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
-        executable("userdriverd", ["Supervisor", "Threads", log, lifecycle, signals, arguments]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Threads", log, lifecycle, signals, arguments]),
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
@@ -95,8 +103,8 @@ let package = Package(
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam", "USBEmulation", "Spawn",
-                "Threads",
+                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam",
+                "USBEmulation", "Spawn", "Threads",
                 "CLinux", arguments,
             ]),
 
@@ -112,7 +120,7 @@ let package = Package(
         executable("campaign", ["UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire", "Spawn", "CLinux"], path: "Sources/Fuzz"),
+        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire", "Trust", "Bundles", "Spawn", "CLinux"], path: "Sources/Fuzz"),
         tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("TransferRing", ["USB", "CLinux"]),
@@ -125,7 +133,11 @@ let package = Package(
         // One that tries to get out of its sandbox.
         .target(name: "CAttempts", path: "Tests/CAttempts"),
         executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
-        tests("Supervisor", ["test-driver", "hostile-driver", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
+        tests("Trust"),
+        tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
+        tests(
+            "Supervisor",
+            ["test-driver", "hostile-driver", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["Threads", "CLinux"]),
         .target(

@@ -9,5 +9,10 @@ enum FuzzTargets {
         ChannelFuzz.self,
         VarlinkFuzz.self,
         DaemonFuzz.self,
+        SignatureFuzz.self,
+        PrivateKeyFuzz.self,
+        SignersFuzz.self,
+        RevocationFuzz.self,
+        ManifestFuzz.self,
     ]
 }

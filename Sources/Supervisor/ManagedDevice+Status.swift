@@ -1,6 +1,8 @@
 // What is said of a device.
 
+import Bundles
 import FoundationEssentials
+import Trust
 import USB
 import Wire
 
@@ -19,13 +21,19 @@ extension ManagedDevice {
         facts.map { $0.interfaces.contains(interface) } ?? bundle?.manifest.provides.contains(interface) ?? false
     }
 
+    private var warnings: [String] {
+        guard let bundle else { return [] }
+        let own = bundle.verdict.warnings
+        return (surroundings.configuration.allowsUnsigned && own.isEmpty ? ["with unsigned drivers allowed"] : own)
+            + surroundings.sandboxes.warnings
+    }
+
     var status: DeviceStatus {
         DeviceStatus(
             id: id, bus: path, vendorId: DeviceIdentity.hex(information.vendorID), productId: DeviceIdentity.hex(information.productID),
             name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
             streams: streams.values.filter(\.isOpen).sorted { $0.name < $1.name }.map(Self.status), reason: reason,
-            warnings: bundle.map { $0.verdict.warnings + surroundings.sandboxes.warnings } ?? [],
-            sandbox: bundle.map { _ in surroundings.sandboxes.status })
+            warnings: warnings, sandbox: bundle.map { _ in surroundings.sandboxes.status }, signer: bundle?.verdict.signer?.name)
     }
 
     /// The description's members that are called like the status's are taken over; what isn't there is empty.

@@ -1,5 +1,6 @@
 // A device that is or was attached: its driver's life, from one incarnation to the next.
 
+import Bundles
 import Logging
 import Spawn
 import USB
@@ -8,19 +9,6 @@ import Wire
 /// One device. It stays known after it was unplugged, with those who watch it.
 @SupervisorActor
 final class ManagedDevice {
-    /// What a device needs of the supervisor.
-    struct Surroundings {
-        var configuration: SupervisorConfiguration
-        var sandboxes: DriverSandboxes
-        var logger: Logger
-        var standbys: StandbyPool
-        /// Tells whoever listens what happened: event, message.
-        var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
-        var reportCrash: (CrashMaterial) -> Void
-        /// Between 0 and 1.
-        var chance: () -> Double
-    }
-
     /// What went wrong, which counts until the opposite is seen.
     enum Trouble {
         /// A stream was refused: until one is opened.
@@ -46,7 +34,6 @@ final class ManagedDevice {
     var id: String
     private(set) var path: String
     private(set) var source: any DeviceSource
-    private(set) var bundle: DriverBundle?
     let surroundings: Surroundings
     private(set) var information: USBDeviceInformation
     private(set) var subject: MatchSubject
@@ -67,6 +54,7 @@ final class ManagedDevice {
 
     private var afterwards = Afterwards.policy
     private var policy: RestartPolicy
+    private var choice: DriverChoice
     private var record = RecoveryRecord()
     private var isPresent = false
     private var isRemoved = false
@@ -98,7 +86,7 @@ final class ManagedDevice {
         self.information = information
         subject = MatchSubject(information)
         self.source = source
-        self.bundle = bundle
+        choice = DriverChoice(bundle)
         self.surroundings = surroundings
         policy = RestartPolicy(surroundings.configuration.restarts)
     }
@@ -108,6 +96,7 @@ final class ManagedDevice {
         logger[metadataKey: "device"] = "\(id)"
         return logger
     }
+    var bundle: DriverBundle? { choice.bundle }
     var timing: SupervisorConfiguration.Timing { surroundings.configuration.timing }
     var limits: SupervisorConfiguration.Limits { surroundings.configuration.limits }
     var isAttached: Bool { isPresent }
@@ -125,7 +114,7 @@ final class ManagedDevice {
     func move(to source: any DeviceSource, bundle: DriverBundle?) {
         precondition(!isPresent, "a device moves while it is absent")
         self.source = source
-        self.bundle = bundle
+        adopt(bundle)
     }
 
     func arrived(_ information: USBDeviceInformation) {
@@ -136,8 +125,8 @@ final class ManagedDevice {
         trouble = nil
         forgetDeaths()
         guard let bundle else {
-            enter(.unsupported, "No driver is installed for this device.")
-            announce("unsupported", "\(name) is here, and no driver knows it.")
+            enter(.unsupported, surroundings.absence(subject))
+            announce("unsupported", "\(name) is here. \(reason ?? "")")
             return
         }
         announce("attached", "\(name) is here; \(bundle.manifest.id) drives it.")
@@ -194,17 +183,54 @@ final class ManagedDevice {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
         case .starting, .running:
-            forgetDeaths()
-            guard let incarnation else { return }
+            guard incarnation != nil else { return forgetDeaths() }
             announce("restart", "\(name): the driver is restarted as asked.")
-            afterwards = .startAgain
-            enter(.starting)
-            // Its streams go on: the next one takes them over.
-            if carried.isEmpty { incarnation.stop() } else { incarnation.kill("it is restarted as asked") }
+            replaceProcess("it is restarted as asked")
         case .backoff, .failed:
             forgetDeaths()
             announce("restart", "\(name): the driver is started again as asked.")
             startWhenFree()
+        }
+    }
+
+    /// The process that runs, if one does, makes room for a new one; streams go on.
+    private func replaceProcess(_ why: String) {
+        forgetDeaths()
+        guard let incarnation else {
+            // What a start in progress had begun is void.
+            attempt += 1
+            releaseDevice()
+            return startWhenFree()
+        }
+        afterwards = .startAgain
+        enter(.starting)
+        // Its streams go on: the next one takes them over.
+        if carried.isEmpty { incarnation.stop() } else { incarnation.kill(why) }
+    }
+
+    // MARK: Another driver
+
+    /// Another driver, or another version of it, or none, is for this device from now on. What runs is replaced as by a restart.
+    func adopt(_ offered: DriverBundle?) {
+        let change = choice.offer(offered, configuration: timing.probation, now: .now)
+        if let old = change.old { surroundings.standbys.retire(old) }
+        guard isPresent, !isRemoved else { return }
+        switch change {
+        case .none: break
+        case .found: arrived(information)
+        case .replaced(let old, let new):
+            announce("replaced", "\(name): \(new.title) takes over from \(old.title).")
+            replaceProcess("\(new.title) takes its place")
+        case .lost:
+            attempt += 1
+            restartTimer.lift()
+            let why = surroundings.absence(subject)
+            enter(.unsupported, why)
+            announce("unsupported", "\(name) has no driver any more. \(why)")
+            afterwards = .stayDown
+            endAll(why)
+            // A driver that still runs tells the device to stop.
+            if let incarnation { incarnation.stop() } else { releaseDevice() }
         }
     }
 
@@ -393,7 +419,7 @@ final class ManagedDevice {
         isHoldDriven = true
         // Asked to restart or unplugged meanwhile: that goes on.
         guard isPresent, case .policy = afterwards else { return }
-        enter(.running)
+        enter(.running, choice.remark)
         announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
         driverIsReady()
         if let bundle { surroundings.standbys.prepare(bundle) }
@@ -435,6 +461,11 @@ final class ManagedDevice {
             write(earlier, decision: "restarted at once")
         }
         if !progress { trouble = .died(cause) }
+        if let failed = choice.died(cause, configuration: timing.probation, now: .now) {
+            surroundings.standbys.retire(failed)
+            forgetDeaths()
+            announce("fallback", "\(name): \(choice.remark ?? "")")
+        }
         let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
         switch policy.died(progress: progress, lifetime: lifetime, chance: surroundings.chance()) {
         case .restart(after: .zero):
@@ -457,21 +488,6 @@ final class ManagedDevice {
             if let material { write(material, decision: "circuit opened") }
             deviceHasFailed(why)
         }
-    }
-
-    private func material(_ obituary: DriverIncarnation.Obituary, _ dead: DriverIncarnation) -> CrashMaterial {
-        var signal: Int32 = 0
-        var status: Int32 = 0
-        switch obituary.end {
-        case .exited(let number): status = number
-        case .signaled(let number, _): signal = number
-        }
-        return CrashMaterial(
-            report: CrashReport(
-                number: 0, time: Timestamp.now(), deviceID: id, driver: bundle?.manifest.executable ?? "", pid: dead.processID,
-                generation: generation, cause: obituary.cause, signal: signal, exitStatus: status, lastWords: obituary.lastLines,
-                backtrace: [], decision: ""),
-            lastWords: obituary.lastWords, executable: dead.executable)
     }
 
     private func write(_ material: CrashMaterial, decision: String) {

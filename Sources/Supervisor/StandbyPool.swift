@@ -1,5 +1,6 @@
 // Processes that wait: one of each driver, started, with everything loaded but a device.
 
+import Bundles
 import Logging
 import Spawn
 

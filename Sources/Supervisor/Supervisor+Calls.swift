@@ -1,5 +1,6 @@
 // What clients ask: the management interface here, the class interfaces of the driver.
 
+import Bundles
 import Glibc
 import USB
 import Wire
@@ -44,6 +45,14 @@ extension Supervisor {
         case "Restart":
             try device(for: call) { $0.bundle != nil }.restart()
             call.succeed()
+        case "Drivers":
+            call.succeed(["drivers": try encode(catalog.statuses)])
+        case "ReloadDrivers":
+            try requireAdministrator(call)
+            Task { @SupervisorActor in
+                await self.reloadDrivers()
+                do throws(CallError) { call.succeed(["drivers": try self.encode(self.catalog.statuses)]) } catch { call.fail(error) }
+            }
         case "Crashes":
             let id = try text("device", of: call) == nil ? nil : try device(for: call).id
             let crashes = crashes
@@ -63,6 +72,13 @@ extension Supervisor {
             call.succeed()
         default:
             call.reply(VarlinkService.methodNotFound(call.call.method))
+        }
+    }
+
+    /// Who may change what runs: root, and the user whose daemon this is.
+    private func requireAdministrator(_ call: ClientCall) throws(CallError) {
+        guard call.peer.userID == 0 || call.peer.userID == geteuid() else {
+            throw CallError("NotPermitted", "\(call.call.methodName) is for root and for the daemon's own user.")
         }
     }
 

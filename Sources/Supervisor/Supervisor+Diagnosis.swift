@@ -1,5 +1,6 @@
 // What the supervisor knows of the layers below and above a device.
 
+import Bundles
 import FrameRing
 import Glibc
 import Wire

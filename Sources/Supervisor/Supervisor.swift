@@ -1,9 +1,11 @@
 // The supervisor as a whole: sources, devices, clients, and the order in which they start and stop.
 
+import Bundles
 import CLinux
 import Glibc
 public import Logging
 import Spawn
+import Trust
 import USB
 import Wire
 
@@ -25,7 +27,9 @@ public final class Supervisor {
 
     let configuration: SupervisorConfiguration
     let logger: Logger
-    let catalog: DriverCatalog
+    private(set) var catalog = DriverCatalog()
+    /// The reading of drivers that is under way: one at a time.
+    private var reading: Task<Void, Never>?
     let crashes: CrashReports
     private let portProgram: PortProgram
     private let standbys: StandbyPool
@@ -44,7 +48,7 @@ public final class Supervisor {
     /// What clients are told of this implementation.
     public nonisolated static let version = "0.1.0"
 
-    /// Nothing is done yet but reading the drivers' manifests.
+    /// Nothing is done yet.
     public convenience nonisolated init(configuration: SupervisorConfiguration, logger: Logger) async {
         await self.init(configuration: configuration, logger: logger, sources: [])
     }
@@ -61,7 +65,6 @@ public final class Supervisor {
         sandboxes = DriverSandboxes(configuration)
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
         standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger)
-        catalog = DriverCatalog(folders: configuration.driverFolders)
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
         service = VarlinkService(
@@ -82,11 +85,7 @@ public final class Supervisor {
             releaseLock()
             throw SupervisorError(description: "The socket can't be made: \(error)")
         }
-        for problem in catalog.problems { logger.warning("a driver is not used", metadata: ["reason": "\(problem)"]) }
-        for bundle in catalog.bundles {
-            logger.info(
-                "driver", metadata: ["id": "\(bundle.manifest.id)", "version": "\(bundle.manifest.version)", "path": "\(bundle.path)"])
-        }
+        catalog = Self.readCatalog(configuration, logger, earlier: nil)
         readIdentities()
         for source in testSources { look(source, url: nil) }
         if configuration.usesUSB {
@@ -126,6 +125,53 @@ public final class Supervisor {
         // A process that not even SIGKILL ends (it hangs in the kernel) is left to its fate.
         let steps = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience }
         await ending.wait(atMost: steps + .seconds(2))
+    }
+
+    // MARK: Drivers
+
+    /// Reads the drivers and whom to trust again, and gives each device the driver that is for it now.
+    func reloadDrivers() async {
+        let before = reading
+        let task = Task { [weak self] in
+            await before?.value
+            guard let self, !self.isStopping else { return }
+            let (configuration, logger, earlier) = (self.configuration, self.logger, self.catalog)
+            // Reading and hashing executables may wait for a disk.
+            let catalog = await Task.detached { Self.readCatalog(configuration, logger, earlier: earlier) }.value
+            // What is to run is in memory before what runs is stopped.
+            let needed = self.devices.filter(\.isAttached).compactMap { catalog.driver(for: $0.subject) }
+            await Task.detached {
+                for bundle in needed {
+                    do { _ = try bundle.executable() } catch { logger.warning("a driver can't be read", metadata: ["error": "\(error)"]) }
+                }
+            }.value
+            guard !self.isStopping else { return }
+            self.catalog = catalog
+            for device in self.devices { device.adopt(catalog.driver(for: device.subject)) }
+        }
+        reading = task
+        await task.value
+    }
+
+    private nonisolated static func readCatalog(
+        _ configuration: SupervisorConfiguration, _ logger: Logger, earlier: DriverCatalog?
+    ) -> DriverCatalog {
+        let trust = DriverTrust(
+            reading: TrustFiles(allowedSigners: configuration.allowedSigners, revokedKeys: configuration.revokedKeys),
+            allowsUnsigned: configuration.allowsUnsigned)
+        for problem in trust.problems { logger.warning("who is trusted is not wholly known", metadata: ["reason": "\(problem)"]) }
+        if trust.allowsUnsigned { logger.warning("unsigned drivers are allowed: this is for development only") }
+        let catalog = DriverCatalog(folders: configuration.driverFolders, trust: trust, earlier: earlier)
+        for problem in catalog.problems { logger.warning("a driver is not used", metadata: ["reason": "\(problem)"]) }
+        for bundle in catalog.bundles {
+            logger.info(
+                "driver",
+                metadata: [
+                    "id": "\(bundle.manifest.id)", "version": "\(bundle.manifest.version)", "path": "\(bundle.path)",
+                    "signer": "\(bundle.verdict.signer.map { "\($0.name) \($0.key.fingerprint)" } ?? "nobody")",
+                ])
+        }
+        return catalog
     }
 
     // MARK: Sources
@@ -228,7 +274,8 @@ public final class Supervisor {
                     device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
-                reportCrash: { material in Task { await crashes.add(material) } }, chance: chance))
+                reportCrash: { material in Task { await crashes.add(material) } },
+                absence: { [weak self] subject in self?.catalog.absence(of: subject) ?? "" }, chance: chance))
     }
 
     // MARK: What is kept

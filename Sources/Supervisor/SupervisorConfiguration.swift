@@ -39,6 +39,8 @@ public struct SupervisorConfiguration: Sendable {
         public var firstRestartDelay = Duration.milliseconds(100)
         public var longestRestartDelay = Duration.seconds(30)
         public var restartsToOpenCircuit = 10
+        /// When a new version of a driver gives way to the one before.
+        var probation = DriverChoice.Configuration()
         /// How long a driver that was told to stop may take, before SIGTERM.
         public var stopPatience = Duration.seconds(2)
         /// After that.
@@ -59,6 +61,12 @@ public struct SupervisorConfiguration: Sendable {
     public var stateDirectory: String
     /// Folders that hold `NAME.driver` bundles, or are one.
     public var driverFolders: [String]
+    /// Lists of signers (OpenSSH's allowed_signers); all of them count. A driver that none of them signed is not run.
+    public var allowedSigners: [String] = []
+    /// Lists of revoked keys: KRLs, or public keys line by line.
+    public var revokedKeys: [String] = []
+    /// Whether drivers without a signature are run. For development; said in every status.
+    public var allowsUnsigned = false
     /// Devices on other machines: `usbip://HOST[:PORT]/BUSID`.
     public var attachments: [AttachmentURL]
     /// Whether the devices of this machine are driven.

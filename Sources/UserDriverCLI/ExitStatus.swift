@@ -1,6 +1,7 @@
 // How an error ends the process: what is said, and with which status.
 
 import ArgumentParser
+import Bundles
 import Glibc
 import UserDriverClient
 
@@ -32,6 +33,7 @@ enum ExitStatus {
             default: failed
             }
         case let error as CommandFailure: error.status
+        case let error as BundleError: error.isNotPermitted ? notPermitted : failed
         case let error as ExitCode: error.rawValue
         case is OutputError: failed
         default:
@@ -50,7 +52,7 @@ enum ExitStatus {
         switch error {
         case let error as OutputError where error.isBrokenPipe: break
         case is ExitCode: break
-        case is ClientError, is CommandFailure, is OutputError: Terminal.note("userdriver: \(error)")
+        case is ClientError, is CommandFailure, is OutputError, is BundleError: Terminal.note("userdriver: \(error)")
         default:
             let message = UserDriverCommand.fullMessage(for: error)
             if status == done {

@@ -65,6 +65,7 @@ struct StatusCommand: AsyncParsableCommand {
     static func remarks(_ devices: [DeviceStatus]) -> [String] {
         devices.flatMap { device in
             (device.reason.map { ["\(device.id): \($0)"] } ?? [])
+                + (device.signer.map { ["\(device.id): signed by \($0)"] } ?? [])
                 + (device.warnings.isEmpty ? [] : ["\(device.id): runs \(device.warnings.joined(separator: ", "))"])
                 + sandboxRemarks(device)
         }

@@ -34,6 +34,9 @@ struct UpCommand: ParsableCommand {
         completion: .directory)
     var runtimeDirectory: String?
 
+    @Flag(help: "Run drivers that nobody signed. For development only; every status says so.")
+    var allowUnsigned = false
+
     @OptionGroup(title: "Options of the emulated webcam")
     var camera: EmulatedWebcamArguments
 
@@ -57,7 +60,7 @@ struct UpCommand: ParsableCommand {
         try directory.create()
         var session = try UpSession(
             directory: directory, webcams: emulate.reduce(0) { $0 + $1.kinds.count }, camera: camera.words, attached: attach,
-            verbose: verbose, interrupts: interrupts)
+            allowsUnsigned: allowUnsigned, verbose: verbose, interrupts: interrupts)
         try session.run()
     }
 }

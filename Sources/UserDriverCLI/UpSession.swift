@@ -21,7 +21,10 @@ struct UpSession {
     /// How long the emulator may take to say its addresses.
     private static let patience: UInt64 = 15_000_000_000
 
-    init(directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], verbose: Bool, interrupts: Int32) throws {
+    init(
+        directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], allowsUnsigned: Bool, verbose: Bool,
+        interrupts: Int32
+    ) throws {
         self.directory = directory
         self.attached = attached
         self.verbose = verbose
@@ -31,7 +34,8 @@ struct UpSession {
         try Self.checkFree(directory)
         let folder = try ProgramFolder.path()
         daemon = SupervisedChild(
-            name: "daemon", path: folder + "/userdriverd", arguments: ["--runtime-dir", directory.path], verbose: verbose)
+            name: "daemon", path: folder + "/userdriverd",
+            arguments: ["--runtime-dir", directory.path] + (allowsUnsigned ? ["--allow-unsigned"] : []), verbose: verbose)
         guard webcams > 0 else { return }
         emulator = SupervisedChild(
             name: "emulated webcam", path: try ProgramFolder.executable(),

@@ -56,6 +56,17 @@ public struct UserDriverClient: Sendable {
         _ = try await call("Restart", ["device": selector])
     }
 
+    /// The drivers that are installed, with those that may not run.
+    public func drivers() async throws(ClientError) -> [DriverStatus] {
+        try Self.decode([DriverStatus].self, try await call("Drivers")["drivers"], of: "Drivers")
+    }
+
+    /// Has the daemon read its drivers and whom to trust again; devices whose driver has changed get the new one. Throws `notPermitted`.
+    @discardableResult
+    public func reloadDrivers() async throws(ClientError) -> [DriverStatus] {
+        try Self.decode([DriverStatus].self, try await call("ReloadDrivers")["drivers"], of: "ReloadDrivers")
+    }
+
     /// What drivers died of, oldest first.
     public func crashes(_ selector: String? = nil) async throws(ClientError) -> [CrashReport] {
         try Self.decode([CrashReport].self, try await call("Crashes", ["device": selector])["crashes"], of: "Crashes")

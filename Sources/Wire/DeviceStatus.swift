@@ -57,10 +57,13 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var warnings: [String]
     /// Absent where no driver knows the device.
     public var sandbox: Sandbox?
+    /// Who signed its driver, by the name in the list of signers.
+    public var signer: String?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,
-        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = [], sandbox: Sandbox? = nil
+        pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = [], sandbox: Sandbox? = nil,
+        signer: String? = nil
     ) {
         self.id = id
         self.bus = bus
@@ -76,6 +79,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         self.reason = reason
         self.warnings = warnings
         self.sandbox = sandbox
+        self.signer = signer
     }
 }
 

@@ -20,7 +20,13 @@ public struct InterfaceDescription: Sendable {
             type Device (
               id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
               state: (absent, starting, running, backoff, failed, unsupported), pid: int, restarts: int, streams: []Stream,
-              reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string)
+              reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string), signer: ?string
+            )
+
+            # A driver on disk. `signer` and `key` (a fingerprint) say who vouches for it, `reason` why it is refused or what it goes without.
+            type Driver (
+              id: string, version: string, kind: string, path: string, state: (ready, refused), signer: ?string, key: ?string,
+              reason: ?string
             )
 
             type Crash (
@@ -67,6 +73,13 @@ public struct InterfaceDescription: Sendable {
 
             # Ends the driver and starts it again; closes an open circuit.
             method Restart(device: ?string) -> ()
+
+            # The drivers that are installed, with those that may not run.
+            method Drivers() -> (drivers: []Driver)
+
+            # Reads the drivers and the lists of signers and of revoked keys again. Devices whose driver has changed get the new one; streams go on.
+            # For root and the daemon's own user.
+            method ReloadDrivers() -> (drivers: []Driver)
 
             method Crashes(device: ?string) -> (crashes: []Crash)
 

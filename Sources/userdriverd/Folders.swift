@@ -11,7 +11,6 @@ enum Folders {
     static let systemRuntime = "/run/userdriver"
     static let systemState = "/var/lib/userdriver"
     static let systemPort = "/usr/lib/userdriver/usbip-port"
-    static let systemDrivers = "/usr/lib/userdriver/drivers"
 
     private static func variable(_ name: String) -> String? {
         guard let value = getenv(name) else { return nil }
@@ -45,15 +44,6 @@ enum Folders {
     static var portExecutable: String {
         if let own, access(own + "/usbip-port", X_OK) == 0 { return own + "/usbip-port" }
         return systemPort
-    }
-
-    /// The options, else bundles beside the executable (a build folder) and the system's.
-    static func drivers(_ options: [String]) -> [String] {
-        if !options.isEmpty { return options }
-        var folders: [String] = []
-        if let own { folders.append(own) }
-        if access(systemDrivers, F_OK) == 0 { folders.append(systemDrivers) }
-        return folders
     }
 
     /// Makes a folder for its owner, or checks that the one which is there is the owner's and nobody else's to write to.

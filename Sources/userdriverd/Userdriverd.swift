@@ -1,6 +1,7 @@
 // userdriverd: the daemon's command line.
 
 import ArgumentParser
+import Bundles
 import Glibc
 import Logging
 import ServiceLifecycle
@@ -27,6 +28,18 @@ struct Userdriverd: ParsableCommand {
 
     @Option(help: "A folder of NAME.driver bundles, or one of them. May be given again.")
     var drivers: [String] = []
+
+    @Option(
+        help:
+            "A list of signers whose drivers are run, as OpenSSH's allowed_signers (default: /etc/userdriver/allowed_signers and the system's). May be given again."
+    )
+    var allowedSigners: [String] = []
+
+    @Option(help: "A list of keys that are revoked: a KRL or public keys (default: /etc/userdriver/revoked_keys). May be given again.")
+    var revokedKeys: [String] = []
+
+    @Flag(help: "Run drivers that nobody signed. For development only; every status says so.")
+    var allowUnsigned = false
 
     @Option(help: "A device on another machine: usbip://HOST[:PORT]/BUSID. May be given again.")
     var attach: [String] = []
@@ -57,11 +70,14 @@ struct Userdriverd: ParsableCommand {
         try Folders.make(runtime)
         try Folders.make(state)
         var configuration = SupervisorConfiguration(
-            runtimeDirectory: runtime, stateDirectory: state, driverFolders: Folders.drivers(drivers),
+            runtimeDirectory: runtime, stateDirectory: state, driverFolders: drivers.isEmpty ? DriverPlaces.drivers : drivers,
             attachments: try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) })
         configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
         configuration.sandboxesDrivers = !noSandbox
+        configuration.allowedSigners = allowedSigners.isEmpty ? DriverPlaces.trust.allowedSigners : allowedSigners
+        configuration.revokedKeys = revokedKeys.isEmpty ? DriverPlaces.trust.revokedKeys : revokedKeys
+        configuration.allowsUnsigned = allowUnsigned
         configuration.detachesKernelDrivers = detachKernelDrivers
         return configuration
     }

@@ -71,7 +71,6 @@ extension EndToEndTests {
             #expect(result.status == .exited(status: 1))
             #expect(report.broken?.layer.layer == "usb" && report.broken?.device == nil)
             #expect(report.broken?.layer.why?.contains("no USB") == true && report.broken?.layer.remedy?.isEmpty == false)
-            // The driver is unsigned, which is worth a warning and breaks nothing.
             #expect(report.devices.count == 1 && report.devices.first?.broken == nil, "\(report)")
             let text = try await bench.userdriver("doctor")
             #expect(text.status == .exited(status: 1) && text.text.contains("Mend first: USB. This kernel has no USB"), "\(text.text)")

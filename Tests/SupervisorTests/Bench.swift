@@ -158,13 +158,13 @@ final class Bench: Sendable {
     /// Writes a bundle for the test driver under a name that says how it behaves.
     static func makeBundle(
         in folder: String, id: String = "test", behaviour: String, of program: String = "test-driver", deviceClass: UInt8 = 0x0e,
-        extra: String = ""
+        version: String = "1", extra: String = ""
     ) throws {
         let bundle = folder + "/\(id).driver"
         mkdir(bundle, 0o755)
         let manifest = """
             id: \(id)
-            version: "1"
+            version: "\(version)"
             kind: test
             executable: \(behaviour)
             provides: [io.userdriver.camera]
@@ -175,6 +175,7 @@ final class Bench: Sendable {
             \(extra)
             """
         try StateFile.write(Array(manifest.utf8), to: bundle + "/driver.yaml")
+        unlink(bundle + "/" + behaviour)
         if link(executable(program), bundle + "/" + behaviour) != 0 {
             let bytes = try StateFile.read(executable(program), maximumBytes: 256 << 20)
             try StateFile.write(bytes, to: bundle + "/" + behaviour)
@@ -192,6 +193,7 @@ final class Bench: Sendable {
             runtimeDirectory: folder.path, stateDirectory: folder.path + "/state", driverFolders: [folder.path + "/drivers"])
         configuration.usesUSB = false
         configuration.libraryFolders = Self.runtimeFolders
+        configuration.allowsUnsigned = true
         configuration.timing.firstRestartDelay = .milliseconds(1)
         configuration.timing.longestRestartDelay = .milliseconds(20)
         configuration.timing.stopPatience = .milliseconds(300)

@@ -4,8 +4,8 @@ import Wire
 import Yams
 
 /// Parses manifests. Pure; everything is bounded before the YAML library sees it.
-struct ManifestParser {
-    static let maximumBytes = 64 << 10
+package struct ManifestParser {
+    package static let maximumBytes = 64 << 10
     /// Bounds on what nests: the YAML library recurses.
     static let maximumLineBytes = 400
     static let maximumFlowOpeners = 1000
@@ -19,7 +19,7 @@ struct ManifestParser {
     private init(path: String) { self.path = path }
 
     /// - Parameter path: for the error's text.
-    static func parse(_ bytes: [UInt8], path: String) throws(BundleError) -> DriverManifest {
+    package static func parse(_ bytes: [UInt8], path: String) throws(BundleError) -> DriverManifest {
         var parser = ManifestParser(path: path)
         return try parser.parse(bytes)
     }
@@ -46,12 +46,14 @@ struct ManifestParser {
         guard let root else { throw failure("the manifest is empty") }
         let members = try mapping(
             root, "the manifest",
-            allowed: ["id", "version", "kind", "executable", "match", "interfaces", "streaming", "provides", "settings", "quirks"])
+            allowed: [
+                "id", "version", "kind", "executable", "sha256", "match", "interfaces", "streaming", "provides", "settings", "quirks",
+            ])
         let manifest = DriverManifest(
             id: try name(members["id"], "id"), version: try line(members["version"], "version", maximum: 40),
             kind: try name(members["kind"], "kind"), executable: try executable(members["executable"]),
-            match: try rules(members["match"], "match"), interfaces: try rules(members["interfaces"], "interfaces"),
-            streaming: try rules(members["streaming"], "streaming"),
+            executableDigest: try digest(members["sha256"]), match: try rules(members["match"], "match"),
+            interfaces: try rules(members["interfaces"], "interfaces"), streaming: try rules(members["streaming"], "streaming"),
             provides: try (members["provides"].map { node throws(BundleError) in try list(node, "provides") } ?? []).map {
                 node throws(BundleError) in try name(node, "provides")
             },
@@ -144,6 +146,15 @@ struct ManifestParser {
             throw failure("executable is the plain name of a file in the bundle")
         }
         return name
+    }
+
+    private func digest(_ node: Node?) throws(BundleError) -> [UInt8]? {
+        guard let node else { return nil }
+        let text = try line(node, "sha256", maximum: 64)
+        guard let digest = Hexadecimal.bytes(text), digest.count == 32 else {
+            throw failure("sha256 is the executable's SHA-256, 64 hexadecimal digits")
+        }
+        return digest
     }
 
     // MARK: Nodes

@@ -1,27 +1,27 @@
 // Which devices a driver or a quirk is for.
 
-import USB
+package import USB
 
 /// One rule of a manifest: everything that it names must hold.
-struct MatchRule: Hashable, Sendable {
+package struct MatchRule: Hashable, Sendable {
     /// `idVendor`
-    var vendor: UInt16?
+    package var vendor: UInt16?
     /// `idProduct`; only with a vendor.
-    var product: UInt16?
+    package var product: UInt16?
     /// `bcdDevice`, inclusive; only with a product.
-    var release: ClosedRange<UInt16>?
+    package var release: ClosedRange<UInt16>?
     /// `bInterfaceClass`, `bInterfaceSubClass` and `bInterfaceProtocol` of one interface.
-    var interfaceClass: UInt8?
-    var interfaceSubclass: UInt8?
-    var interfaceProtocol: UInt8?
+    package var interfaceClass: UInt8?
+    package var interfaceSubclass: UInt8?
+    package var interfaceProtocol: UInt8?
 
     /// The larger, the more a rule says. A named product outweighs every class, a named vendor too.
-    var specificity: Int {
+    package var specificity: Int {
         (release != nil ? 64 : 0) + (product != nil ? 32 : 0) + (vendor != nil ? 16 : 0) + (interfaceProtocol != nil ? 4 : 0)
             + (interfaceSubclass != nil ? 2 : 0) + (interfaceClass != nil ? 1 : 0)
     }
 
-    func matches(_ device: MatchSubject) -> Bool {
+    package func matches(_ device: MatchSubject) -> Bool {
         if let vendor, vendor != device.vendor { return false }
         if let product, product != device.product { return false }
         if let release, !release.contains(device.release) { return false }
@@ -32,7 +32,7 @@ struct MatchRule: Hashable, Sendable {
     }
 
     /// The rule's part about interfaces.
-    func matches(_ interface: MatchSubject.Interface) -> Bool {
+    package func matches(_ interface: MatchSubject.Interface) -> Bool {
         (interfaceClass ?? interface.interfaceClass) == interface.interfaceClass
             && (interfaceSubclass ?? interface.interfaceSubclass) == interface.interfaceSubclass
             && (interfaceProtocol ?? interface.interfaceProtocol) == interface.interfaceProtocol
@@ -40,27 +40,34 @@ struct MatchRule: Hashable, Sendable {
 }
 
 /// What rules look at.
-struct MatchSubject: Hashable, Sendable {
-    struct Interface: Hashable, Sendable {
-        var number: UInt8
-        var interfaceClass: UInt8
-        var interfaceSubclass: UInt8
-        var interfaceProtocol: UInt8
-    }
-    var vendor: UInt16
-    var product: UInt16
-    var release: UInt16
-    /// Every alternate setting of every interface of the first configuration.
-    var interfaces: [Interface]
+package struct MatchSubject: Hashable, Sendable {
+    package struct Interface: Hashable, Sendable {
+        package var number: UInt8
+        package var interfaceClass: UInt8
+        package var interfaceSubclass: UInt8
+        package var interfaceProtocol: UInt8
 
-    init(vendor: UInt16, product: UInt16, release: UInt16, interfaces: [Interface]) {
+        package init(number: UInt8, interfaceClass: UInt8, interfaceSubclass: UInt8, interfaceProtocol: UInt8) {
+            self.number = number
+            self.interfaceClass = interfaceClass
+            self.interfaceSubclass = interfaceSubclass
+            self.interfaceProtocol = interfaceProtocol
+        }
+    }
+    package var vendor: UInt16
+    package var product: UInt16
+    package var release: UInt16
+    /// Every alternate setting of every interface of the first configuration.
+    package var interfaces: [Interface]
+
+    package init(vendor: UInt16, product: UInt16, release: UInt16, interfaces: [Interface]) {
         self.vendor = vendor
         self.product = product
         self.release = release
         self.interfaces = interfaces
     }
 
-    init(_ device: USBDeviceInformation) {
+    package init(_ device: USBDeviceInformation) {
         let descriptors = DescriptorSet(parsing: device.descriptors)
         let bytes = device.descriptors
         self.init(

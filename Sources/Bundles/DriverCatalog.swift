@@ -1,0 +1,95 @@
+// The drivers that are installed, and those that are there and may not run.
+
+import Glibc
+import Trust
+package import Wire
+
+package struct DriverCatalog: Sendable {
+    static let maximumBundles = 256
+    package private(set) var bundles: [DriverBundle] = []
+    /// Bundles that can't be used, and why.
+    package private(set) var problems: [BundleError] = []
+
+    package init(bundles: [DriverBundle] = []) { self.bundles = bundles }
+
+    /// Reads every `NAME.driver` in the folders; a folder that is itself one is taken as such. Of two with the same id the first counts.
+    ///
+    /// Drivers that have not changed since `earlier` are the same objects as there.
+    package init(folders: [String], trust: DriverTrust, earlier: DriverCatalog? = nil) {
+        for folder in folders {
+            for path in Self.bundlePaths(in: folder, problems: &problems) {
+                guard bundles.count < Self.maximumBundles else {
+                    problems.append(BundleError(path: path, problem: "more than \(Self.maximumBundles) drivers"))
+                    return
+                }
+                do throws(BundleError) {
+                    let bundle = try DriverBundle(path: path, trust: trust)
+                    if let other = bundles.first(where: { $0.manifest.id == bundle.manifest.id }) {
+                        if other.path != path {
+                            problems.append(
+                                BundleError(
+                                    path: path, problem: "\(other.path) has the same id, \(bundle.manifest.id)", manifest: bundle.manifest))
+                        }
+                    } else {
+                        bundles.append(earlier?.bundles.first { $0.isSame(as: bundle) } ?? bundle)
+                    }
+                } catch {
+                    problems.append(error)
+                }
+            }
+        }
+    }
+
+    /// The driver that suits a device best; of equals the one whose id comes first.
+    package func driver(for device: MatchSubject) -> DriverBundle? {
+        var best: (bundle: DriverBundle, suitability: Int)?
+        for bundle in bundles.sorted(by: { $0.manifest.id < $1.manifest.id }) {
+            guard let suitability = bundle.manifest.suitability(for: device) else { continue }
+            if suitability > best?.suitability ?? -1 { best = (bundle, suitability) }
+        }
+        return best?.bundle
+    }
+
+    /// Why a device has no driver, for a person: those that might be its and may not run are named.
+    package func absence(of driverFor: MatchSubject) -> String {
+        let refused = problems.filter { $0.manifest.map { $0.suitability(for: driverFor) != nil } ?? true }
+        guard !refused.isEmpty else { return "No driver is installed for this device." }
+        let shown = refused.prefix(3).map { "\($0)" } + (refused.count > 3 ? ["and \(refused.count - 3) more"] : [])
+        return "No driver may run for this device. Not used: \(shown.joined(separator: "; "))"
+    }
+
+    /// What `userdriver driver list` prints.
+    package var statuses: [DriverStatus] {
+        bundles.map { bundle in
+            DriverStatus(
+                id: bundle.manifest.id, version: bundle.manifest.version, kind: bundle.manifest.kind, path: bundle.path, state: .ready,
+                signer: bundle.verdict.signer?.name, key: bundle.verdict.signer?.key.fingerprint,
+                reason: bundle.verdict.warnings.first)
+        }
+            + problems.map { problem in
+                DriverStatus(
+                    id: problem.manifest?.id ?? "", version: problem.manifest?.version ?? "", kind: problem.manifest?.kind ?? "",
+                    path: problem.path, state: .refused, reason: problem.problem)
+            }
+    }
+
+    private static func bundlePaths(in folder: String, problems: inout [BundleError]) -> [String] {
+        if folder.hasSuffix(DriverBundle.suffix) { return [folder] }
+        guard let listing = opendir(folder) else {
+            problems.append(BundleError(path: folder, errno: errno))
+            return []
+        }
+        defer { closedir(listing) }
+        var names: [String] = []
+        while let entry = readdir(listing) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name.hasSuffix(DriverBundle.suffix), !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted().map { folder + "/" + $0 }
+    }
+}
+
+extension DriverBundle {
+    /// The same driver in the same place, trusted as before.
+    package func isSame(as other: DriverBundle) -> Bool { contents == other.contents && path == other.path && verdict == other.verdict }
+}

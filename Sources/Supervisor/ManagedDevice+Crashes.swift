@@ -1,0 +1,22 @@
+// What is reported of a driver's death.
+
+import Bundles
+import Spawn
+import Wire
+
+extension ManagedDevice {
+    func material(_ obituary: DriverIncarnation.Obituary, _ dead: DriverIncarnation) -> CrashMaterial {
+        var signal: Int32 = 0
+        var status: Int32 = 0
+        switch obituary.end {
+        case .exited(let number): status = number
+        case .signaled(let number, _): signal = number
+        }
+        return CrashMaterial(
+            report: CrashReport(
+                number: 0, time: Timestamp.now(), deviceID: id, driver: bundle?.manifest.executable ?? "", pid: dead.processID,
+                generation: generation, cause: obituary.cause, signal: signal, exitStatus: status, lastWords: obituary.lastLines,
+                backtrace: [], decision: ""),
+            lastWords: obituary.lastWords, executable: dead.executable)
+    }
+}

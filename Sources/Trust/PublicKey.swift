@@ -1,0 +1,117 @@
+// An SSH public key: `ssh-ed25519 AAAAC3… comment`.
+
+import Crypto
+import FoundationEssentials
+
+/// A public key of any kind that SSH knows; what it signed can be checked for some kinds only.
+public struct PublicKey: Hashable, Sendable {
+    /// `"ssh-ed25519"`
+    public let type: String
+    /// RFC 4253 §6.6: the type and the key's numbers.
+    public let blob: [UInt8]
+
+    static let ed25519 = "ssh-ed25519"
+    static let ecdsaP256 = "ecdsa-sha2-nistp256"
+    /// An RSA key of 16,384 bits has 2 KiB.
+    static let maximumBlobBytes = 8 << 10
+
+    public init(blob: [UInt8]) throws(TrustError) {
+        guard blob.count <= Self.maximumBlobBytes else {
+            throw TrustError(.malformed, "The public key is larger than \(Self.maximumBlobBytes) bytes.")
+        }
+        var reader = SSHReader(blob, of: "The public key")
+        type = try reader.text()
+        guard !type.isEmpty, type.utf8.allSatisfy({ $0 > 32 }) else { throw reader.malformed("it has no type") }
+        self.blob = blob
+    }
+
+    /// The line of a `.pub` file; what follows the key is its comment.
+    public init(line: String) throws(TrustError) {
+        let words = line.split(maxSplits: 2, whereSeparator: { $0 == " " || $0 == "\t" })
+        guard words.count >= 2, let blob = Armour.base64(words[1].utf8) else {
+            throw TrustError(.malformed, "\"\(line.prefix(40))\" is no public key: a type and its base64 are expected, as in a .pub file.")
+        }
+        try self.init(blob: blob)
+        guard type == words[0] else { throw TrustError(.malformed, "The public key says it is \(words[0]) and is \(type).") }
+    }
+
+    init(ed25519 key: Curve25519.Signing.PublicKey) {
+        var writer = SSHWriter()
+        writer.text(Self.ed25519)
+        writer.string(Array(key.rawRepresentation))
+        (type, blob) = (Self.ed25519, writer.bytes)
+    }
+
+    init(ecdsa key: P256.Signing.PublicKey) {
+        var writer = SSHWriter()
+        writer.text(Self.ecdsaP256)
+        writer.text("nistp256")
+        writer.string(Array(key.x963Representation))
+        (type, blob) = (Self.ecdsaP256, writer.bytes)
+    }
+
+    /// As in a `.pub` file, without a comment.
+    public var line: String { "\(type) \(Data(blob).base64EncodedString())" }
+
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    public var fingerprint: String {
+        let text = Data(SHA256.hash(data: blob)).base64EncodedString()
+        return "SHA256:" + text.prefix { $0 != "=" }
+    }
+
+    /// Whether signatures of such a key can be checked. Throws `unsupported` with what to use instead.
+    public func checkSupported() throws(TrustError) {
+        guard type == Self.ed25519 || type == Self.ecdsaP256 else {
+            throw TrustError(
+                .unsupported,
+                "Keys of type \(type) are not supported: sign with an ed25519 key (ssh-keygen -t ed25519), or ecdsa with 256 bits.")
+        }
+    }
+
+    /// Checks a signature as SSH writes one (RFC 8709 §6, RFC 5656 §3.1.2) over `message`.
+    func check(_ signature: [UInt8], of message: [UInt8]) throws(TrustError) {
+        try checkSupported()
+        var reader = SSHReader(signature, of: "The signature")
+        let algorithm = try reader.text()
+        guard algorithm == type else { throw reader.malformed("it was made by \(algorithm), and the key is \(type)") }
+        let body = try reader.string()
+        try reader.end()
+        guard try type == Self.ed25519 ? isValidEd25519(body, message) : isValidECDSA(body, message) else {
+            throw TrustError(.wrongSignature, "The signature does not fit: what was signed has been altered, or the signature has.")
+        }
+    }
+
+    private func isValidEd25519(_ signature: [UInt8], _ message: [UInt8]) throws(TrustError) -> Bool {
+        var reader = try bodyReader()
+        let raw = try reader.string()
+        try reader.end()
+        do {
+            return try Curve25519.Signing.PublicKey(rawRepresentation: raw).isValidSignature(signature, for: message)
+        } catch {
+            throw reader.malformed("it is no point of the curve")
+        }
+    }
+
+    private func isValidECDSA(_ signature: [UInt8], _ message: [UInt8]) throws(TrustError) -> Bool {
+        var reader = try bodyReader()
+        guard try reader.text() == "nistp256" else { throw reader.malformed("its curve is not nistp256") }
+        let point = try reader.string()
+        try reader.end()
+        var numbers = SSHReader(signature, of: "The signature")
+        let raw = try numbers.number(bytes: 32) + numbers.number(bytes: 32)
+        try numbers.end()
+        do {
+            let key = try P256.Signing.PublicKey(x963Representation: point)
+            return key.isValidSignature(try P256.Signing.ECDSASignature(rawRepresentation: raw), for: message)
+        } catch {
+            throw reader.malformed("it is no point of the curve")
+        }
+    }
+
+    /// Past the type.
+    private func bodyReader() throws(TrustError) -> SSHReader {
+        var reader = SSHReader(blob, of: "The public key")
+        _ = try reader.text()
+        return reader
+    }
+}
