@@ -3,6 +3,7 @@
 #pragma once
 #include "atomics.h"
 #include "crash.h"
+#include "gadget.h"
 #include "memory.h"
 #include "process.h"
 #include "signals.h"
