@@ -195,13 +195,17 @@ final class GadgetEngine: StandardRequests {
 
     private func accept(_ setup: ControlSetup, _ bytes: [UInt8]) {
         var none: UInt8 = 0
+        let count = min(bytes.count, Int(setup.length))
+        let isTaken: Bool
         if setup.direction == .in {
-            let count = min(bytes.count, Int(setup.length))
-            if write(control, bytes, count) != count { log?("The answer to \(setup) was not sent: errno \(errno).") }
-        } else if setup.length == 0 {
-            // Reading nothing accepts a request without data.
-            if read(control, &none, 0) < 0 { log?("\(setup) was not accepted: errno \(errno).") }
+            isTaken = write(control, bytes, count) == count
+        } else {
+            // Reading nothing accepts a request without data; one with data was accepted by the kernel.
+            isTaken = setup.length > 0 || read(control, &none, 0) == 0
         }
+        guard !isTaken else { return }
+        log?("The answer to \(setup) was not taken: errno \(errno).")
+        resynchronise()
     }
 
     /// By input or output in the wrong direction. A request with data to the device can't be refused: the kernel has accepted its data already.
