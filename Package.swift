@@ -120,7 +120,8 @@ let package = Package(
         executable("campaign", ["UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable("fuzz", ["USB", "UVC", "USBIP", "Pictures", "Wire", "Trust", "Bundles", "Spawn", "CLinux"], path: "Sources/Fuzz"),
+        executable(
+            "fuzz", ["USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "Trust", "Bundles", "Spawn", "CLinux"], path: "Sources/Fuzz"),
         tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("TransferRing", ["USB", "CLinux"]),
@@ -149,6 +150,9 @@ let package = Package(
             ["FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
             exclude: ["Snapshots"]),
         tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
+        // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.
+        .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
+        executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "CLinux"], path: "Tests/UsbfsIntruder"),
         executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
         tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
         tests("USBIP", ["USB"]),

@@ -46,7 +46,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         self.log = log
         descriptors = WebcamDescriptors(options: options).all
         file = try options.source.map { path throws(PictureError) in try FileSources.open(path) }
-        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant)
+        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant, repertoire: options.repertoire)
         faultRun = FaultRun(options.faults)
     }
 
@@ -57,7 +57,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     public func attached(now: UInt64, signal: any EmulationSignal) {
         self.signal = signal
         controls = ControlBank()
-        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant)
+        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant, repertoire: options.repertoire)
         requestError = .none
         streamError = 0
         isSilent = false
@@ -117,6 +117,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     private func stopStreaming() {
         isochronous?.stop()
         bulk?.stop()
+        if bulk != nil { signal?.flush(endpoint: WebcamInterface.streamingEndpoint) }
         isochronous = nil
         bulk = nil
     }

@@ -10,7 +10,16 @@ public struct EmulatedWebcamOptions: Sendable {
         case bulk
     }
 
+    /// What the camera offers.
+    public enum Repertoire: Hashable, Sendable {
+        /// Five sizes of each format, each at every rate that the bus carries.
+        case full
+        /// Two sizes at 30 frames a second and no word on colours: descriptors of at most 256 bytes in two formats, which is what GadgetFS sends.
+        case compact
+    }
+
     public var variant: Variant = .isochronous
+    public var repertoire = Repertoire.full
     /// `iSerialNumber`; empty for a camera without one.
     public var serial = "EMU0001"
     /// `iProduct`

@@ -6,6 +6,7 @@ enum FuzzTargets {
         PayloadFuzz.self,
         PictureFuzz.self,
         USBIPFuzz.self,
+        GadgetFuzz.self,
         ChannelFuzz.self,
         VarlinkFuzz.self,
         DaemonFuzz.self,

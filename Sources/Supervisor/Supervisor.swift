@@ -90,7 +90,9 @@ public final class Supervisor {
         for source in testSources { look(source, url: nil) }
         if configuration.usesUSB {
             do {
-                look(try USBFSSource(detachesKernelDrivers: configuration.detachesKernelDrivers), url: nil)
+                look(
+                    try USBFSSource(
+                        detachesKernelDrivers: configuration.detachesKernelDrivers, stateDirectory: configuration.stateDirectory), url: nil)
             } catch {
                 logger.warning("the devices of this machine are not driven", metadata: ["error": "\(error)"])
             }

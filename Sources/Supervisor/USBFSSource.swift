@@ -8,25 +8,21 @@ import USB
 import Wire
 
 /// Hotplug through libusb; a driver gets a usbfs descriptor that can claim its own interfaces and nothing else. What was taken from the
-/// kernel's drivers is given back when the source ends.
+/// kernel's drivers is given back when the source ends, also what a supervisor before this one took and did not live to give back.
 final class USBFSSource: DeviceSource {
-    private struct Taken {
-        var device: USBDeviceInformation
-        /// Bit n: interface n had a driver of the kernel.
-        var interfaces: UInt32
-    }
-
     private let host: LibUSBHost
     private let detachesKernelDrivers: Bool
-    /// By the device's path.
-    private let taken = Mutex<[String: Taken]>([:])
+    private let taken: Mutex<TakenInterfaces>
 
-    init(detachesKernelDrivers: Bool) throws(USBError) {
+    /// - Parameter stateDirectory: where it is kept what was taken.
+    init(detachesKernelDrivers: Bool, stateDirectory: String) throws(USBError) {
         host = try LibUSBHost()
         self.detachesKernelDrivers = detachesKernelDrivers
+        taken = Mutex(TakenInterfaces(path: stateDirectory + "/taken.json"))
     }
 
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
+        if let problem = taken.withLock({ $0.read() }) { await report(.remark(problem)) }
         let events: AsyncStream<USBHotplugEvent>
         do {
             events = try host.hotplugEvents()
@@ -39,7 +35,7 @@ final class USBFSSource: DeviceSource {
                 switch event {
                 case .arrived(let device): await report(.arrived(device))
                 case .left(let path):
-                    taken.withLock { $0[path] = nil }
+                    if let problem = taken.withLock({ $0.forget(path: path) }) { await report(.remark(problem)) }
                     await report(.left(path: path))
                 }
             }
@@ -51,22 +47,21 @@ final class USBFSSource: DeviceSource {
 
     /// Lets the kernel's drivers have their devices again. The drivers that were started here have ended by now.
     private func giveBack(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
-        let all = taken.withLock { taken in
-            defer { taken = [:] }
-            return taken.values.sorted { $0.device.path < $1.device.path }
-        }
-        for one in all {
+        for one in taken.withLock({ $0.entries }) {
             do throws(DeviceOpenFailure) {
                 try Self.giveBack(one)
             } catch {
-                if case .gone = error { continue }
-                await report(.remark("The kernel's driver does not get \(one.device.path) back: \(error)"))
+                if case .refused = error { await report(.remark("The kernel's driver does not get \(one.path) back: \(error)")) }
             }
+            if let problem = taken.withLock({ $0.forget(path: one.path) }) { await report(.remark(problem)) }
         }
     }
 
-    private static func giveBack(_ one: Taken) throws(DeviceOpenFailure) {
-        let opened = try open(one.device)
+    private static func giveBack(_ one: TakenInterfaces.Entry) throws(DeviceOpenFailure) {
+        let opened = try open(
+            USBDeviceInformation(
+                path: one.path, speed: .unknown, descriptors: one.deviceDescriptor, busNumber: one.busNumber, deviceNumber: one.deviceNumber
+            ))
         for interface in UInt32(0)..<32 where one.interfaces & (1 << interface) != 0 {
             let result = clinux_usbfs_connect(opened.descriptor, interface)
             // A driver of several interfaces took this one when it got the first.
@@ -77,12 +72,15 @@ final class USBFSSource: DeviceSource {
 
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
         if grant.resets { try Self.reset(device) }
-        try takeFromKernel(grant.interfaces, of: device)
         let stream = try Self.open(device)
-        try Self.restrict(stream.descriptor, to: grant.streaming)
+        let bound = try mayTake(grant.interfaces, of: device, stream.descriptor)
         let duplicate = clinux_duplicate(stream.descriptor)
         guard duplicate >= 0 else { throw .refused("dup: \(String(cString: strerror(-duplicate)))") }
-        return try open(device, grant, held: DeviceHold(.file(duplicate, interfaces: grant.streaming)))
+        // Each interface is claimed by the file that it is for, in the moment in which its driver loses it.
+        let opened = try open(device, grant, held: DeviceHold(.file(duplicate, interfaces: grant.streaming)), taking: bound)
+        try Self.take(bound, within: grant.streaming, stream.descriptor)
+        try Self.restrict(stream.descriptor, to: grant.streaming)
+        return opened
     }
 
     /// A fresh file for control and status beside the streaming interfaces' file, on which everything goes on.
@@ -90,8 +88,11 @@ final class USBFSSource: DeviceSource {
         try open(device, grant, held: held)
     }
 
-    private func open(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) throws(DeviceOpenFailure) -> OpenedDevice {
+    private func open(
+        _ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold, taking bound: [Bound] = []
+    ) throws(DeviceOpenFailure) -> OpenedDevice {
         let opened = try Self.open(device, held: held)
+        try Self.take(bound, within: grant.interfaces & ~grant.streaming, opened.descriptor)
         try Self.restrict(opened.descriptor, to: grant.interfaces & ~grant.streaming)
         return opened
     }
@@ -136,28 +137,45 @@ final class USBFSSource: DeviceSource {
         guard result == 0 else { throw .refused("USBDEVFS_DROP_PRIVILEGES: \(String(cString: strerror(-result)))") }
     }
 
-    /// Takes the kernel's drivers off the interfaces, where that is wanted.
-    private func takeFromKernel(_ interfaces: UInt32, of device: USBDeviceInformation) throws(DeviceOpenFailure) {
-        let opened = try Self.open(device)
-        var name = [CChar](repeating: 0, count: 256)
-        for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
-            guard clinux_usbfs_driver(opened.descriptor, interface, &name) == 0 else { continue }
-            let driver = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            if driver == "usbfs" { continue }
-            guard detachesKernelDrivers else {
-                throw .refused(
-                    "the kernel's driver \(driver) has interface \(interface) of \(device.path); start userdriverd with --detach-kernel-drivers to take it off"
-                )
-            }
-            let result = clinux_usbfs_disconnect(opened.descriptor, interface)
-            guard result == 0 || result == -ENODATA else {
-                throw .refused(
-                    "the kernel's driver \(driver) can't be taken off interface \(interface): \(String(cString: strerror(-result)))")
-            }
-            taken.withLock { taken in
-                let before = taken[device.path].map { $0.device == device ? $0.interfaces : 0 } ?? 0
-                taken[device.path] = Taken(device: device, interfaces: before | 1 << interface)
-            }
+    /// An interface that a driver of the kernel has.
+    private struct Bound {
+        var interface: UInt32
+        var driver: String
+    }
+
+    /// What is to be taken from the kernel's drivers, where that is wanted. It is written down before it is done: whoever comes after a supervisor
+    /// that died in between gives back what needs no giving back.
+    private func mayTake(
+        _ interfaces: UInt32, of device: USBDeviceInformation, _ descriptor: Int32
+    ) throws(DeviceOpenFailure) -> [Bound] {
+        let bound = (UInt32(0)..<32).filter { interfaces & (1 << $0) != 0 }.compactMap { interface in
+            Self.driver(of: interface, descriptor).map { Bound(interface: interface, driver: $0) }
         }
+        guard let first = bound.first else { return [] }
+        guard detachesKernelDrivers else {
+            throw .refused(
+                "the kernel's driver \(first.driver) has interface \(first.interface) of \(device.path); start userdriverd with --detach-kernel-drivers to take it off"
+            )
+        }
+        let mask = bound.reduce(UInt32(0)) { $0 | 1 << $1.interface }
+        if let problem = taken.withLock({ $0.add(device, interfaces: mask) }) { throw .refused(problem) }
+        return bound
+    }
+
+    private static func take(_ bound: [Bound], within interfaces: UInt32, _ descriptor: Int32) throws(DeviceOpenFailure) {
+        for one in bound where interfaces & (1 << one.interface) != 0 {
+            let result = clinux_usbfs_disconnect_claim(descriptor, one.interface, one.driver)
+            guard result < 0 else { continue }
+            throw .refused(
+                "the kernel's driver \(one.driver) can't be taken off interface \(one.interface): \(String(cString: strerror(-result)))")
+        }
+    }
+
+    /// The kernel's driver of an interface; `nil` for none, and where a process has claimed it.
+    private static func driver(of interface: UInt32, _ descriptor: Int32) -> String? {
+        var name = [CChar](repeating: 0, count: 256)
+        guard clinux_usbfs_driver(descriptor, interface, &name) == 0 else { return nil }
+        let driver = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return driver == "usbfs" ? nil : driver
     }
 }

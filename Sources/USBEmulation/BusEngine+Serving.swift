@@ -10,6 +10,7 @@ extension BusEngine {
 
     func serve() throws(USBIPError) {
         serveControl()
+        for address in signal.takeFlushed(among: endpoints.compactMap { $0?.address }) { endpoints[bit(address)]?.filled = 0 }
         for index in endpoints.indices {
             guard let queue = endpoints[index], !queue.transfers.isEmpty else { continue }
             switch (queue.type, queue.address.direction) {

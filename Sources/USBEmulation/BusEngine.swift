@@ -9,7 +9,7 @@ import USBIP
 ///
 /// Isochronous transfers get absolute slots when they are queued and end when their last slot is over; interrupt endpoints are asked
 /// once an interval; bulk endpoints as fast as device and host go on. When the client does not read, nothing more is completed or read.
-final class BusEngine {
+final class BusEngine: StandardRequests {
     /// What one client can have queued.
     private static let mostTransfers = 4096
     private static let mostBytes = 64 << 20
@@ -23,6 +23,9 @@ final class BusEngine {
     let control: EndpointQueue
     /// By `PortSignal`'s bit numbers: the endpoints of the active alternate settings.
     var endpoints = [EndpointQueue?](repeating: nil, count: 32)
+    var descriptors: EmulatedDescriptors { port.descriptors }
+    var parsed: DescriptorSet { port.parsed }
+    var signal: PortSignal { port.signal }
     var configuration: ConfigurationDescriptor?
     var alternates: [UInt8: UInt8] = [:]
     var isRemoteWakeupEnabled = false
@@ -163,10 +166,34 @@ final class BusEngine {
         output.send(scratch.slice(0..<URBHeader.byteCount))
     }
 
+    // MARK: Endpoints
+
+    func open(_ endpoint: EndpointDescriptor, interface: UInt8) {
+        let index = bit(endpoint.address)
+        if let other = endpoints[index] { shutDown(other) }
+        endpoints[index] = EndpointQueue(endpoint, interface: interface, speed: descriptors.speed)
+    }
+
+    func closeEndpoints(of interface: UInt8?) {
+        for (index, queue) in endpoints.enumerated() {
+            guard let queue, interface == nil || queue.interface == interface else { continue }
+            shutDown(queue)
+            endpoints[index] = nil
+        }
+    }
+
+    func isHalted(_ endpoint: EndpointAddress) -> Bool? { endpoints[bit(endpoint)]?.isHalted }
+
+    func setHalted(_ endpoint: EndpointAddress, _ isHalted: Bool) {
+        guard let queue = endpoints[bit(endpoint)] else { return }
+        queue.isHalted = isHalted
+        if !isHalted { queue.wake = .now }
+    }
+
     // MARK: Ends of transfers
 
     /// Ends whatever is queued on an endpoint that goes away.
-    func shutDown(_ queue: EndpointQueue) {
+    private func shutDown(_ queue: EndpointQueue) {
         while !queue.transfers.isEmpty { fail(queue.removeFirst(), -ESHUTDOWN) }
     }
 

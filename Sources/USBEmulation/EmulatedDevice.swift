@@ -86,6 +86,8 @@ extension EmulatedDevice {
 public protocol EmulationSignal: Sendable {
     /// An endpoint that said `later` may have something now.
     func ready(endpoint: EndpointAddress)
+    /// What an IN endpoint was given and the host has not fetched is thrown away, as a camera does that starts anew. From the device's own methods.
+    func flush(endpoint: EndpointAddress)
     /// The cable is pulled: the connection ends, and the device is not offered until `plug`.
     func unplug()
     func plug()

@@ -12,6 +12,7 @@ final class PortSignal: EmulationSignal {
         var isImported = false
         /// Bit: endpoint number, IN endpoints from bit 16 on.
         var ready: UInt32 = 0
+        var flushed: UInt32 = 0
     }
 
     /// An import that was asked for.
@@ -38,6 +39,8 @@ final class PortSignal: EmulationSignal {
         wakeUp()
     }
 
+    func flush(endpoint: EndpointAddress) { state.withLock { $0.flushed |= Self.bit(endpoint) } }
+
     func unplug() {
         state.withLock {
             $0.isOffered = false
@@ -46,7 +49,10 @@ final class PortSignal: EmulationSignal {
         wakeUp()
     }
 
-    func plug() { state.withLock { $0.isOffered = true } }
+    func plug() {
+        state.withLock { $0.isOffered = true }
+        wakeUp()
+    }
 
     // MARK: From the server
 
@@ -59,6 +65,7 @@ final class PortSignal: EmulationSignal {
             guard !$0.isImported else { return .busy }
             $0.isImported = true
             $0.ready = 0
+            $0.flushed = 0
             ending.store(false, ordering: .releasing)
             return .granted
         }
@@ -86,6 +93,15 @@ final class PortSignal: EmulationSignal {
             defer { state.ready = 0 }
             return state.ready
         }
+    }
+
+    /// Which of these endpoints were flushed since the last time.
+    func takeFlushed(among endpoints: some Collection<EndpointAddress>) -> [EndpointAddress] {
+        let flushed = state.withLock { state in
+            defer { state.flushed = 0 }
+            return state.flushed
+        }
+        return flushed == 0 ? [] : endpoints.filter { flushed & Self.bit($0) != 0 }
     }
 
     static func bit(_ endpoint: EndpointAddress) -> UInt32 {

@@ -32,6 +32,7 @@ struct EmulateWebcamCommand: ParsableCommand {
               userdriver emulate webcam
               userdriver emulate webcam --port 0 --bulk --fault disconnect@300
               usbip attach -r 127.0.0.1 -b 1-1        (as root; Linux's own driver takes it)
+              userdriver emulate webcam --gadget      (as root, on a board with a USB device port)
             """)
 
     @Option(help: ArgumentHelp("The TCP port to serve at; 0 lets the system choose.", valueName: "port"))
@@ -43,18 +44,32 @@ struct EmulateWebcamCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How many cameras.", valueName: "count"))
     var count = 1
 
+    @Flag(
+        help:
+            "Be a camera at the other end of a real cable: over this machine's USB device controller (GadgetFS), with --bulk and a few sizes. Needs root."
+    )
+    var gadget = false
+
+    @Option(help: ArgumentHelp("The USB device controller that --gadget expects, a name in /sys/class/udc.", valueName: "name"))
+    var udc: String?
+
     @OptionGroup var camera: EmulatedWebcamArguments
 
     @Flag(name: [.short, .long], help: "Print on standard error what happens.")
     var verbose = false
 
-    func validate() throws { guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") } }
+    func validate() throws {
+        guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
+        guard !gadget || count == 1 else { throw ValidationError("A USB device controller is one device: --gadget goes with --count 1.") }
+        guard gadget || udc == nil else { throw ValidationError("--udc goes with --gadget.") }
+    }
 
     func run() throws {
         clinux_set_name("userdriver")
         let interrupts = try Interrupt.descriptor()
         defer { close(interrupts) }
         let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
+        guard !gadget else { return try serveGadget(until: interrupts, log) }
         let devices: [(busID: String, device: any EmulatedDevice)]
         do {
             devices = try (0..<count).map { ("1-\($0 + 1)", try EmulatedWebcam(options: try camera.options($0), log: log)) }
@@ -77,6 +92,34 @@ struct EmulateWebcamCommand: ParsableCommand {
         if Terminal.isTerminal(STDOUT_FILENO) {
             Terminal.note("Drive it with: userdriver attach usbip://\(host):\(actual)/\(devices[0].busID)   Ctrl-C stops it.")
         }
+        try Self.wait(for: interrupts)
+    }
+
+    private func serveGadget(until interrupts: Int32, _ log: (@Sendable (String) -> Void)?) throws {
+        let webcam: EmulatedWebcam
+        do {
+            var options = try camera.options(0)
+            options.variant = .bulk
+            options.formats = [.mjpeg, .yuy2]
+            options.repertoire = .compact
+            webcam = try EmulatedWebcam(options: options, log: log)
+        } catch {
+            throw CommandFailure("The emulated webcam can't be made: \(error)")
+        }
+        let gadget = USBGadget(webcam, controller: udc, log: log)
+        do {
+            try Terminal.print("gadget:\(try gadget.start())")
+        } catch let error as USBError {
+            throw CommandFailure(
+                "The emulated webcam can't be a USB gadget: \(error)",
+                status: error.code == .accessDenied ? ExitStatus.notPermitted : ExitStatus.failed)
+        }
+        defer { gadget.stop() }
+        try Self.wait(for: interrupts)
+    }
+
+    /// Until somebody wants it to end.
+    private static func wait(for interrupts: Int32) throws {
         while Interrupt.take(interrupts) == nil {
             var entry = pollfd(fd: interrupts, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, -1) >= 0 || errno == EINTR else {

@@ -18,6 +18,24 @@ import UVC
         #expect(set.oddities.isEmpty, "\(set.oddities)")
     }
 
+    /// What GadgetFS sends of a configuration.
+    @Test func theCompactOnesFitInto256Bytes() throws {
+        var options = EmulatedWebcamOptions()
+        options.variant = .bulk
+        options.formats = [.mjpeg, .yuy2]
+        options.repertoire = .compact
+        let descriptors = WebcamDescriptors(options: options).all
+        #expect(descriptors.configurations[0].count <= 256)
+        let set = DescriptorSet(parsing: descriptors.device + descriptors.configurations[0])
+        #expect(set.oddities.isEmpty, "\(set.oddities)")
+        let configuration = try #require(set.configurations.first)
+        let function = try #require(VideoFunction.all(in: configuration, speed: .high).first)
+        let sizes = function.streamingInterfaces.first?.formats.flatMap { format in
+            format.frames.map { "\(format.name) \($0.width)x\($0.height)" }
+        }
+        #expect(sizes == ["mjpeg 160x120", "mjpeg 640x480", "yuy2 160x120"])
+    }
+
     @Test func theSerialNumberIsTheOptions() {
         var options = EmulatedWebcamOptions()
         options.serial = "TWIN-2"

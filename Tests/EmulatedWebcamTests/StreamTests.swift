@@ -180,6 +180,15 @@ import UVC
         #expect(frames.compactMap { wholeNumber($0) } == [0, 1, 6, 7, 8])
     }
 
+    @Test func aStreamThatStartsAnewLeavesNothingOfTheOneBefore() throws {
+        let bus = try bus()
+        let flush = "flush \(WebcamInterface.streamingEndpoint)"
+        bus.start()
+        #expect(!bus.signal.all.contains(flush))
+        bus.start()
+        #expect(bus.signal.all.contains(flush))
+    }
+
     @Test func clearingTheHaltAfterReadingStops() throws {
         let bus = try bus()
         bus.start()

@@ -11,6 +11,7 @@ import USBEmulation
 final class RecordedSignal: EmulationSignal {
     private let events = Monitored<[String]>([])
     func ready(endpoint: EndpointAddress) { events.change { $0.append("ready \(endpoint)") } }
+    func flush(endpoint: EndpointAddress) { events.change { $0.append("flush \(endpoint)") } }
     func unplug() { events.change { $0.append("unplug") } }
     func plug() { events.change { $0.append("plug") } }
     var all: [String] { events.withLock { $0 } }

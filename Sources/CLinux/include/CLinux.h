@@ -4,6 +4,7 @@
 #include "atomics.h"
 #include "crash.h"
 #include "files.h"
+#include "gadget.h"
 #include "memory.h"
 #include "process.h"
 #include "sandbox.h"

@@ -38,6 +38,16 @@ static inline int clinux_usbfs_disconnect(int fd, unsigned interface) {
     return ioctl(fd, USBDEVFS_IOCTL, &request) < 0 ? -errno : 0;
 }
 
+/// Takes an interface for this open file, and off `driver` in the same moment, so that no other driver gets in between. -EBUSY where another driver has it.
+static inline int clinux_usbfs_disconnect_claim(int fd, unsigned interface, const char *driver) {
+    struct usbdevfs_disconnect_claim request;
+    memset(&request, 0, sizeof request);
+    request.interface = interface;
+    request.flags = USBDEVFS_DISCONNECT_CLAIM_IF_DRIVER;
+    strncpy(request.driver, driver, sizeof request.driver - 1);
+    return ioctl(fd, USBDEVFS_DISCONNECT_CLAIM, &request) < 0 ? -errno : 0;
+}
+
 /// Lets the kernel bind a driver to an interface again.
 static inline int clinux_usbfs_connect(int fd, unsigned interface) {
     struct usbdevfs_ioctl request = {(int)interface, USBDEVFS_CONNECT, NULL};

@@ -27,21 +27,26 @@ struct StreamNegotiation {
 
     let formats: [WebcamFormat]
     let variant: EmulatedWebcamOptions.Variant
+    let repertoire: EmulatedWebcamOptions.Repertoire
     private(set) var probed: StreamParameters
     private(set) var committed: StreamParameters?
 
-    init(formats: [WebcamFormat], variant: EmulatedWebcamOptions.Variant) {
+    init(
+        formats: [WebcamFormat], variant: EmulatedWebcamOptions.Variant, repertoire: EmulatedWebcamOptions.Repertoire = .full
+    ) {
         self.formats = formats
         self.variant = variant
-        probed = Self.clamped(formats, variant, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality)
+        self.repertoire = repertoire
+        probed = Self.clamped(formats, variant, repertoire, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality)
     }
 
     /// The nearest thing to a wish that exists. Zeros, and formats or frames that don't exist, mean "you choose".
     private static func clamped(
-        _ formats: [WebcamFormat], _ variant: EmulatedWebcamOptions.Variant, format: UInt8, frame: UInt8, interval: UInt32, quality: UInt16
+        _ formats: [WebcamFormat], _ variant: EmulatedWebcamOptions.Variant, _ repertoire: EmulatedWebcamOptions.Repertoire, format: UInt8,
+        frame: UInt8, interval: UInt32, quality: UInt16
     ) -> StreamParameters {
         let formatIndex = format >= 1 && Int(format) <= formats.count ? format : 1
-        let modes = WebcamMode.all(of: formats[Int(formatIndex) - 1])
+        let modes = WebcamMode.all(of: formats[Int(formatIndex) - 1], repertoire)
         let defaultFrame = UInt8((modes.firstIndex { $0.height == 480 } ?? 0) + 1)
         let frameIndex = frame >= 1 && Int(frame) <= modes.count ? frame : defaultFrame
         let mode = modes[Int(frameIndex) - 1]
@@ -63,7 +68,7 @@ struct StreamNegotiation {
             (0..<size).reduce(0) { $0 | UInt32(data[offset + $1]) << UInt32($1 * 8) }
         }
         return Self.clamped(
-            formats, variant, format: data[2], frame: data[3], interval: number(4, 4), quality: UInt16(number(12, 2)))
+            formats, variant, repertoire, format: data[2], frame: data[3], interval: number(4, 4), quality: UInt16(number(12, 2)))
     }
 
     /// The block on the wire.
@@ -89,7 +94,7 @@ struct StreamNegotiation {
         case .getMinimum: return Self.encoded(extreme(interval: probed.mode.intervals.first, Self.qualities.lowerBound))
         case .getMaximum: return Self.encoded(extreme(interval: probed.mode.intervals.last, Self.qualities.upperBound))
         case .getDefault:
-            return Self.encoded(Self.clamped(formats, variant, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality))
+            return Self.encoded(Self.clamped(formats, variant, repertoire, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality))
         case .getResolution: throw .invalidRequest
         case .getLength: return [UInt8(Self.length), 0]
         case .getInformation: return [ControlInformation.get | ControlInformation.set]
@@ -98,7 +103,7 @@ struct StreamNegotiation {
 
     private func extreme(interval: UInt32?, _ quality: UInt16) -> StreamParameters {
         Self.clamped(
-            formats, variant, format: probed.formatIndex, frame: probed.frameIndex, interval: interval ?? 0, quality: quality)
+            formats, variant, repertoire, format: probed.formatIndex, frame: probed.frameIndex, interval: interval ?? 0, quality: quality)
     }
 
     /// `isStreaming`: alternate setting ≠ 0; the stream's shape can't change then.

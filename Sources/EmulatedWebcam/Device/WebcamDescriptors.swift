@@ -123,7 +123,7 @@ struct WebcamDescriptors {
     }
 
     private func append(_ format: WebcamFormat, index: UInt8, to bytes: inout Bytes) {
-        let modes = WebcamMode.all(of: format)
+        let modes = WebcamMode.all(of: format, options.repertoire)
         let defaultFrame = UInt8((modes.firstIndex { $0.height == 480 } ?? 0) + 1)
         switch format {
         case .mjpeg:
@@ -143,7 +143,8 @@ struct WebcamDescriptors {
             bytes.append8(UInt8(mode.intervals.count))
             for interval in mode.intervals { bytes.append32(interval) }
         }
-        // Colour matching (§3.9.2.6): sRGB primaries, BT.709 transfer, SMPTE 170M (BT.601) matrix.
+        // Colour matching (§3.9.2.6): sRGB primaries, BT.709 transfer, SMPTE 170M (BT.601) matrix. Optional.
+        guard options.repertoire == .full else { return }
         bytes.append8(6, 0x24, 0x0d, 1, 1, 4)
     }
 

@@ -26,11 +26,11 @@ struct WebcamMode: Hashable, Sendable {
     static let bytesPerSecond = (3 * 1024 - headerLength) * 8000
     static let bytesPerSecondForFrames = bytesPerSecond / 10 * 9
 
-    init(format: WebcamFormat, width: Int, height: Int) {
+    init(format: WebcamFormat, width: Int, height: Int, rates: [UInt32]? = nil) {
         self.format = format
         self.width = width
         self.height = height
-        let intervals = Self.allIntervals.filter { interval in
+        let intervals = (rates ?? Self.allIntervals).filter { interval in
             switch format {
             // A JPEG's size is a matter of quality; what limits it is the encoder.
             case .mjpeg: interval > 200_000 || height <= 720
@@ -42,8 +42,13 @@ struct WebcamMode: Hashable, Sendable {
     }
 
     /// The modes of a format, in the order of their frame indexes.
-    static func all(of format: WebcamFormat) -> [WebcamMode] {
-        sizes.map { WebcamMode(format: format, width: $0.0, height: $0.1) }
+    static func all(of format: WebcamFormat, _ repertoire: EmulatedWebcamOptions.Repertoire = .full) -> [WebcamMode] {
+        switch repertoire {
+        case .full: sizes.map { WebcamMode(format: format, width: $0.0, height: $0.1) }
+        case .compact:
+            (format == .mjpeg ? [(160, 120), (640, 480)] : [(160, 120)])
+                .map { WebcamMode(format: format, width: $0.0, height: $0.1, rates: [333_333]) }
+        }
     }
 
     /// Bytes that the bus carries in nine tenths of an interval.

@@ -1,25 +1,44 @@
-// The requests that every USB device answers alike (USB 2.0 §9.4); all others go to the device.
+// The requests that every USB device answers alike (USB 2.0 §9.4), for each port a device can be served through; all others go to the device.
 
 import CLinux
 import USB
 
-extension BusEngine {
-    /// SET_SEL and SET_ISOCH_DELAY (USB 3.2 §9.4.11, §9.4.12).
-    private static let setExitLatency: UInt8 = 0x30
-    private static let setIsochronousDelay: UInt8 = 0x31
-    /// SET_FEATURE(PORT_RESET) to a hub's port: what USB/IP clients send to have the device reset, and Linux's server understands.
-    private static let portReset: (requestType: UInt8, value: UInt16) = (0x23, 4)
+/// A device with what a host has set in it, and the way its port has to the endpoints. `BusEngine` and `GadgetEngine` are such.
+protocol StandardRequests: AnyObject {
+    var device: any EmulatedDevice { get }
+    /// As the device had them when its port was made.
+    var descriptors: EmulatedDescriptors { get }
+    var parsed: DescriptorSet { get }
+    var signal: PortSignal { get }
+    var configuration: ConfigurationDescriptor? { get set }
+    /// By interface: the alternate setting that is active.
+    var alternates: [UInt8: UInt8] { get set }
+    var isRemoteWakeupEnabled: Bool { get set }
 
+    func open(_ endpoint: EndpointDescriptor, interface: UInt8)
+    /// Ends the endpoints of one interface, or all, with whatever is queued.
+    func closeEndpoints(of interface: UInt8?)
+    /// `nil` where no such endpoint is open.
+    func isHalted(_ endpoint: EndpointAddress) -> Bool?
+    func setHalted(_ endpoint: EndpointAddress, _ isHalted: Bool)
+}
+
+/// SET_SEL and SET_ISOCH_DELAY (USB 3.2 §9.4.11, §9.4.12).
+private let setExitLatency: UInt8 = 0x30
+private let setIsochronousDelay: UInt8 = 0x31
+/// SET_FEATURE(PORT_RESET) to a hub's port: what USB/IP clients send to have the device reset, and Linux's server understands.
+private let portReset: (requestType: UInt8, value: UInt16) = (0x23, 4)
+
+extension StandardRequests {
     func answer(_ setup: ControlSetup, data: [UInt8]) -> ControlAnswer {
-        if setup.requestType == Self.portReset.requestType, setup.request == StandardRequest.setFeature, setup.value == Self.portReset.value
-        {
+        if setup.requestType == portReset.requestType, setup.request == StandardRequest.setFeature, setup.value == portReset.value {
             reset()
             return .accepted
         }
         guard setup.requestType & 0x60 == 0 else { return device.control(setup, data: data, now: clinux_monotonic_ns()) }
         switch setup.request {
         case StandardRequest.getDescriptor: return descriptor(setup)
-        case StandardRequest.setAddress, Self.setExitLatency, Self.setIsochronousDelay: return .accepted
+        case StandardRequest.setAddress, setExitLatency, setIsochronousDelay: return .accepted
         case StandardRequest.getConfiguration: return .data([configuration?.value ?? 0])
         case StandardRequest.setConfiguration: return setConfiguration(UInt8(truncatingIfNeeded: setup.value))
         case StandardRequest.getInterface:
@@ -28,7 +47,7 @@ extension BusEngine {
             return setInterface(UInt8(truncatingIfNeeded: setup.index), to: UInt8(truncatingIfNeeded: setup.value))
         case StandardRequest.getStatus: return status(setup)
         case StandardRequest.setFeature, StandardRequest.clearFeature: return feature(setup)
-        case StandardRequest.synchFrame: return endpoints[bit(endpoint(setup))] == nil ? .stall : .data([0, 0])
+        case StandardRequest.synchFrame: return isHalted(endpoint(setup)) == nil ? .stall : .data([0, 0])
         default: return device.control(setup, data: data, now: clinux_monotonic_ns())
         }
     }
@@ -39,7 +58,6 @@ extension BusEngine {
         let type = UInt8(setup.value >> 8)
         let index = UInt8(truncatingIfNeeded: setup.value)
         guard setup.requestType & 0x1f == 0 else { return device.control(setup, data: [], now: clinux_monotonic_ns()) }
-        let descriptors = port.descriptors
         switch type {
         case DescriptorType.device: return .data(descriptors.device)
         case DescriptorType.configuration:
@@ -64,7 +82,7 @@ extension BusEngine {
         case 2:
             let address = endpoint(setup)
             if address.number == 0 { return .data([0, 0]) }
-            return endpoints[bit(address)].map { .data([$0.isHalted ? 1 : 0, 0]) } ?? .stall
+            return isHalted(address).map { .data([$0 ? 1 : 0, 0]) } ?? .stall
         default: return .stall
         }
     }
@@ -76,26 +94,23 @@ extension BusEngine {
         case (0, 1):
             isRemoteWakeupEnabled = isSet
             return .accepted
-        case (0, 48), (0, 49): return port.descriptors.speed >= .super ? .accepted : .stall
+        case (0, 48), (0, 49): return descriptors.speed >= .super ? .accepted : .stall
         case (1, 0): return alternates[UInt8(truncatingIfNeeded: setup.index)] == nil ? .stall : .accepted
         case (2, 0):
             let address = endpoint(setup)
             if address.number == 0 { return .accepted }
-            guard let queue = endpoints[bit(address)] else { return .stall }
-            queue.isHalted = isSet
-            if !isSet {
-                queue.wake = .now
-                device.haltCleared(endpoint: address, now: clinux_monotonic_ns())
-            }
+            guard isHalted(address) != nil else { return .stall }
+            setHalted(address, isSet)
+            if !isSet { device.haltCleared(endpoint: address, now: clinux_monotonic_ns()) }
             return .accepted
         default: return .stall
         }
     }
 
     private func setConfiguration(_ value: UInt8) -> ControlAnswer {
-        let wanted = port.parsed.configurations.first { $0.value == value }
+        let wanted = parsed.configurations.first { $0.value == value }
         guard wanted != nil || value == 0 else { return .stall }
-        closeEndpoints { _ in true }
+        closeEndpoints(of: nil)
         let before = Set(alternates.keys)
         configuration = value == 0 ? nil : wanted
         alternates = [:]
@@ -112,7 +127,7 @@ extension BusEngine {
         guard configuration?.interfaces.contains(where: { $0.number == number && $0.alternateSetting == alternateSetting }) == true else {
             return .stall
         }
-        closeEndpoints { $0.interface == number }
+        closeEndpoints(of: number)
         alternates[number] = alternateSetting
         openEndpoints(interface: number, alternateSetting: alternateSetting)
         device.alternateSettingChanged(interface: number, to: alternateSetting, now: clinux_monotonic_ns())
@@ -124,29 +139,19 @@ extension BusEngine {
             let setting = configuration?.interfaces.first(where: { $0.number == interface && $0.alternateSetting == alternateSetting })
         else { return }
         for endpoint in setting.endpoints where endpoint.address.number != 0 && endpoint.transferType != .control {
-            let index = bit(endpoint.address)
-            if let other = endpoints[index] { shutDown(other) }
-            endpoints[index] = EndpointQueue(endpoint, interface: interface, speed: port.descriptors.speed)
-        }
-    }
-
-    private func closeEndpoints(where isGone: (EndpointQueue) -> Bool) {
-        for (index, queue) in endpoints.enumerated() {
-            guard let queue, isGone(queue) else { continue }
-            shutDown(queue)
-            endpoints[index] = nil
+            open(endpoint, interface: interface)
         }
     }
 
     /// As Linux's server does it: the device is as new, and gets its configuration back with every interface at alternate setting 0.
     private func reset() {
         let value = configuration?.value ?? 0
-        closeEndpoints { _ in true }
+        closeEndpoints(of: nil)
         configuration = nil
         alternates = [:]
         isRemoteWakeupEnabled = false
         device.detached()
-        device.attached(now: clinux_monotonic_ns(), signal: port.signal)
+        device.attached(now: clinux_monotonic_ns(), signal: signal)
         if value != 0 { _ = setConfiguration(value) }
     }
 }
