@@ -192,6 +192,7 @@ final class ManagedDevice {
         switch state {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
+        case .kernel: throw CallError("DeviceUnavailable", reason ?? Self.leftToKernel)
         case .starting, .running:
             forgetDeaths()
             guard let incarnation else { return }
@@ -205,6 +206,47 @@ final class ManagedDevice {
             announce("restart", "\(name): the driver is started again as asked.")
             startWhenFree()
         }
+    }
+
+    // MARK: The kernel's own driver
+
+    static let leftToKernel = "The device is left to the kernel's own driver; `userdriver take` takes it."
+
+    /// The policy takes it now: a device that was left to the kernel is opened again.
+    func take() {
+        guard isPresent, state == .kernel else { return }
+        policy.reset()
+        startWhenFree()
+    }
+
+    /// Ends the driver and gives the device back to the kernel's. `then` is told what went wrong, if anything.
+    func release(then: @escaping @SupervisorActor (String?) -> Void) {
+        guard isPresent else { return then(nil) }
+        attempt += 1
+        restartTimer.lift()
+        afterwards = .stayDown
+        retireStandby()
+        leaveToKernel("It was released. " + Self.leftToKernel)
+        let (source, information) = (source, information)
+        onEnd.append { [weak self] in
+            self?.releaseDevice()
+            Task { @SupervisorActor in
+                do throws(DeviceOpenFailure) {
+                    try await source.giveBack(information)
+                    then(nil)
+                } catch {
+                    then("The kernel's driver does not get \(information.path) back: \(error)")
+                }
+            }
+        }
+        incarnation?.stop()
+        noteEnd()
+    }
+
+    private func leaveToKernel(_ why: String) {
+        enter(.kernel, why)
+        announce("kernel", "\(name): \(why)")
+        deviceHasFailed(why)
     }
 
     // MARK: Starting
@@ -308,6 +350,12 @@ final class ManagedDevice {
             if isCounted { restarts -= 1 }
             isCounted = false
             left("It can't be reached: \(why).")
+        case .leftToKernel(let why):
+            if let material { write(material, decision: "the device is left to the kernel's driver") }
+            afterwards = .stayDown
+            incarnation?.stop(patience: .zero)
+            retireStandby()
+            leaveToKernel(why)
         case .refused(let why):
             if let material { write(material, decision: "restarted at once") }
             if let incarnation {

@@ -17,13 +17,14 @@ final class USBFSSource: DeviceSource {
     }
 
     private let host: LibUSBHost
-    private let detachesKernelDrivers: Bool
+    private let takes: @Sendable (USBDeviceInformation) async -> Bool
     /// By the device's path.
     private let taken = Mutex<[String: Taken]>([:])
 
-    init(detachesKernelDrivers: Bool) throws(USBError) {
+    /// - Parameter takes: whether a device may be taken from the kernel's driver.
+    init(takes: @escaping @Sendable (USBDeviceInformation) async -> Bool) throws(USBError) {
         host = try LibUSBHost()
-        self.detachesKernelDrivers = detachesKernelDrivers
+        self.takes = takes
     }
 
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
@@ -57,7 +58,7 @@ final class USBFSSource: DeviceSource {
         }
         for one in all {
             do throws(DeviceOpenFailure) {
-                try Self.giveBack(one)
+                try Self.connect(one)
             } catch {
                 if case .gone = error { continue }
                 await report(.remark("The kernel's driver does not get \(one.device.path) back: \(error)"))
@@ -65,7 +66,18 @@ final class USBFSSource: DeviceSource {
         }
     }
 
-    private static func giveBack(_ one: Taken) throws(DeviceOpenFailure) {
+    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) {
+        taken.withLock { $0[device.path] = nil }
+        // Every interface, whoever took it: a daemon that was killed left no record of what it took.
+        var interfaces: UInt32 = 0
+        for interface in DescriptorSet(parsing: device.descriptors).configurations.first?.interfaces ?? [] where interface.number < 32 {
+            interfaces |= 1 << UInt32(interface.number)
+        }
+        try Self.connect(Taken(device: device, interfaces: interfaces))
+    }
+
+    /// Lets the kernel look for drivers of the interfaces again.
+    private static func connect(_ one: Taken) throws(DeviceOpenFailure) {
         let opened = try open(one.device)
         for interface in UInt32(0)..<32 where one.interfaces & (1 << interface) != 0 {
             let result = clinux_usbfs_connect(opened.descriptor, interface)
@@ -76,8 +88,11 @@ final class USBFSSource: DeviceSource {
     }
 
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
+        let mayTake = await takes(device)
+        // The kernel's driver of a device that was just plugged in may still be on its way; it is not to lose a race.
+        if !mayTake { await UdevQueue.settle() }
         if grant.resets { try Self.reset(device) }
-        try takeFromKernel(grant.interfaces, of: device)
+        try takeFromKernel(grant.interfaces, of: device, mayTake: mayTake)
         let stream = try Self.open(device)
         try Self.restrict(stream.descriptor, to: grant.streaming)
         let duplicate = clinux_duplicate(stream.descriptor)
@@ -137,16 +152,16 @@ final class USBFSSource: DeviceSource {
     }
 
     /// Takes the kernel's drivers off the interfaces, where that is wanted.
-    private func takeFromKernel(_ interfaces: UInt32, of device: USBDeviceInformation) throws(DeviceOpenFailure) {
+    private func takeFromKernel(_ interfaces: UInt32, of device: USBDeviceInformation, mayTake: Bool) throws(DeviceOpenFailure) {
         let opened = try Self.open(device)
         var name = [CChar](repeating: 0, count: 256)
         for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
             guard clinux_usbfs_driver(opened.descriptor, interface, &name) == 0 else { continue }
             let driver = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             if driver == "usbfs" { continue }
-            guard detachesKernelDrivers else {
-                throw .refused(
-                    "the kernel's driver \(driver) has interface \(interface) of \(device.path); start userdriverd with --detach-kernel-drivers to take it off"
+            guard mayTake else {
+                throw .leftToKernel(
+                    "The kernel's driver \(driver) has interface \(interface) of \(device.path). `userdriver take` gives the device to UserDriver; userdriverd --detach-kernel-drivers takes all."
                 )
             }
             let result = clinux_usbfs_disconnect(opened.descriptor, interface)

@@ -56,6 +56,11 @@ public struct UserDriverClient: Sendable {
         _ = try await call("Restart", ["device": selector])
     }
 
+    /// Takes the device from the kernel's own driver, now and whenever it is plugged in.
+    public func take(_ selector: String? = nil) async throws(ClientError) { _ = try await call("Take", ["device": selector]) }
+    /// Gives the device back to the kernel's own driver, now and whenever it is plugged in.
+    public func release(_ selector: String? = nil) async throws(ClientError) { _ = try await call("Release", ["device": selector]) }
+
     /// What drivers died of, oldest first.
     public func crashes(_ selector: String? = nil) async throws(ClientError) -> [CrashReport] {
         try Self.decode([CrashReport].self, try await call("Crashes", ["device": selector])["crashes"], of: "Crashes")

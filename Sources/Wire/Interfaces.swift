@@ -19,7 +19,7 @@ public struct InterfaceDescription: Sendable {
 
             type Device (
               id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
-              state: (absent, starting, running, backoff, failed, unsupported), pid: int, restarts: int, streams: []Stream,
+              state: (absent, starting, running, backoff, failed, unsupported, kernel), pid: int, restarts: int, streams: []Stream,
               reason: ?string, warnings: []string
             )
 
@@ -67,6 +67,10 @@ public struct InterfaceDescription: Sendable {
 
             # Ends the driver and starts it again; closes an open circuit.
             method Restart(device: ?string) -> ()
+
+            # Takes the device from the kernel's own driver, or gives it back to it, now and whenever it is plugged in.
+            method Take(device: ?string) -> ()
+            method Release(device: ?string) -> ()
 
             method Crashes(device: ?string) -> (crashes: []Crash)
 

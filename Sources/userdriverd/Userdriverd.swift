@@ -37,15 +37,24 @@ struct Userdriverd: ParsableCommand {
     @Flag(name: .customLong("no-usb"), help: "Leave the devices of this machine alone.")
     var noUSB = false
 
-    @Flag(help: "Take the kernel's own driver off a device's interfaces.")
+    @Flag(help: "Take every device from the kernel's own driver, but those that were released.")
     var detachKernelDrivers = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Which devices are taken from the kernel's own drivers (default: /etc/userdriver/userdriver.yaml for the system's daemon).",
+            valueName: "file"))
+    var policy: String?
+
+    @Flag(name: .customLong("print-udev-rules"), help: "Print udev's rules for the drivers' devices, and exit.")
+    var printsUdevRules = false
 
     func validate() throws {
         for text in attach { _ = try AttachmentURL(text) }
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is no log level.") }
     }
 
-    func supervisorConfiguration() throws -> SupervisorConfiguration {
+    func supervisorConfiguration(listener: Int32?) throws -> SupervisorConfiguration {
         let runtime = Folders.runtime(runtimeDirectory)
         let state = Folders.state(stateDirectory, runtime: runtime)
         guard runtime.utf8.count <= 92 else {
@@ -59,6 +68,8 @@ struct Userdriverd: ParsableCommand {
         configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
         configuration.detachesKernelDrivers = detachKernelDrivers
+        configuration.policyPath = policy ?? (runtime == Folders.systemRuntime ? Folders.systemPolicy : nil)
+        configuration.listener = listener
         return configuration
     }
 }
@@ -77,6 +88,7 @@ enum Entry {
             _ = write(code.isSuccess ? STDOUT_FILENO : STDERR_FILENO, bytes, bytes.count)
             exit(code.isSuccess ? 0 : 2)
         }
+        if command.printsUdevRules { exit(printUdevRules(command)) }
         // A reader of the log that has gone must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
         let queue = LogQueue()
@@ -89,14 +101,27 @@ enum Entry {
 
     private static func run(_ command: Userdriverd, _ logger: Logger) async -> Int32 {
         do {
-            let supervisor = await Supervisor(configuration: try command.supervisorConfiguration(), logger: logger)
+            let manager = try ServiceManager.fromEnvironment()
+            let supervisor = await Supervisor(
+                configuration: try command.supervisorConfiguration(listener: manager.listener), logger: logger)
             var group = ServiceGroupConfiguration(
-                services: [Daemon(supervisor: supervisor)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+                services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
             group.maximumGracefulShutdownDuration = .seconds(15)
             try await ServiceGroup(configuration: group).run()
             return 0
         } catch {
             logger.error("\(error)")
+            return 1
+        }
+    }
+
+    private static func printUdevRules(_ command: Userdriverd) -> Int32 {
+        do throws(SupervisorError) {
+            print(try UdevRules.text(forDriversIn: Folders.drivers(command.drivers)), terminator: "")
+            return 0
+        } catch {
+            let bytes = Array("Error: \(error)\n".utf8)
+            _ = write(STDERR_FILENO, bytes, bytes.count)
             return 1
         }
     }
