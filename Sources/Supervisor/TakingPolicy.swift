@@ -5,6 +5,7 @@ import Logging
 import Synchronization
 import USB
 import Wire
+import Yams
 
 /// What one file says: rules for devices that are taken, and for devices that are left to the kernel.
 struct PolicyFile: Hashable, Sendable {
