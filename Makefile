@@ -5,7 +5,7 @@ DESTDIR ?=
 RELEASE = .build/release
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test test-vm lint format fuzz campaign bench man udev install clean dependencies
+.PHONY: build run test test-vm lint format fuzz campaign bench man udev install install-files clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -55,8 +55,10 @@ man: build
 	.build/debug/generate-manual-tool $(RELEASE)/userdriverd --output-directory Docs/man
 	rm -f Docs/man/userdriver.help.1
 
-# With DESTDIR nothing but files is installed; whoever unpacks them runs lib/userdriver/activate.
-install: build
+# With DESTDIR nothing but files is installed; whoever unpacks them runs lib/userdriver/activate. `install-files` takes what is built.
+install: build install-files
+
+install-files:
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 Docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/

@@ -210,8 +210,6 @@ final class ManagedDevice {
 
     // MARK: The kernel's own driver
 
-    static let leftToKernel = "The device is left to the kernel's own driver; `userdriver take` takes it."
-
     /// The policy takes it now: a device that was left to the kernel is opened again.
     func take() {
         guard isPresent, state == .kernel else { return }
@@ -222,28 +220,29 @@ final class ManagedDevice {
     /// Ends the driver and gives the device back to the kernel's. `then` is told what went wrong, if anything.
     func release(then: @escaping @SupervisorActor (String?) -> Void) {
         guard isPresent else { return then(nil) }
-        attempt += 1
-        restartTimer.lift()
-        afterwards = .stayDown
-        retireStandby()
         leaveToKernel("It was released. " + Self.leftToKernel)
-        let (source, information) = (source, information)
-        onEnd.append { [weak self] in
+        onEnd.append { [weak self, source, information] in
             self?.releaseDevice()
             Task { @SupervisorActor in
                 do throws(DeviceOpenFailure) {
                     try await source.giveBack(information)
+                    then(nil)
+                } catch .gone {
                     then(nil)
                 } catch {
                     then("The kernel's driver does not get \(information.path) back: \(error)")
                 }
             }
         }
-        incarnation?.stop()
         noteEnd()
     }
 
     private func leaveToKernel(_ why: String) {
+        attempt += 1
+        restartTimer.lift()
+        afterwards = .stayDown
+        retireStandby()
+        incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
         enter(.kernel, why)
         announce("kernel", "\(name): \(why)")
         deviceHasFailed(why)
@@ -352,9 +351,6 @@ final class ManagedDevice {
             left("It can't be reached: \(why).")
         case .leftToKernel(let why):
             if let material { write(material, decision: "the device is left to the kernel's driver") }
-            afterwards = .stayDown
-            incarnation?.stop(patience: .zero)
-            retireStandby()
             leaveToKernel(why)
         case .refused(let why):
             if let material { write(material, decision: "restarted at once") }
