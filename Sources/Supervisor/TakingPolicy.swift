@@ -76,7 +76,7 @@ final class TakingPolicy: Sendable {
                 for rule in file.leave { if let id = rule.id { choices[id] = false } }
             }
         } catch {
-            logger.warning("what was chosen with `userdriver take` can't be read, and no device is taken for it", metadata: ["error": "\(error)"])
+            logger.warning("the devices that were chosen can't be read, and none is taken for it", metadata: ["error": "\(error)"])
         }
         own = Mutex(choices)
     }
@@ -112,7 +112,10 @@ final class TakingPolicy: Sendable {
             let ids = choices.filter { $0.value == taken }.keys.sorted()
             return ids.isEmpty ? " []\n" : "\n" + ids.map { "  - id: \(quoted($0))\n" }.joined()
         }
-        return "# Written by userdriverd: what was chosen with `userdriver take` and `userdriver release`.\ntake:\(list(true))leave:\(list(false))"
+        return """
+            # Written by userdriverd: what was chosen with `userdriver take` and `userdriver release`.
+            take:\(list(true))leave:\(list(false))
+            """
     }
 
     /// An id holds no control characters; quotes and backslashes are YAML's to escape.

@@ -46,11 +46,11 @@ struct ServiceManager: Sendable {
             return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
         }
         guard option(SO_DOMAIN) == AF_UNIX, option(SO_TYPE) == Int32(SOCK_STREAM.rawValue), option(SO_ACCEPTCONN) == 1 else {
-            throw StartError(description: "Descriptor \(descriptor), handed over by the service manager, is no listening Unix stream socket.")
+            throw StartError(description: "Descriptor \(descriptor), which the service manager left, is no listening Unix stream socket.")
         }
         let flags = fcntl(descriptor, F_GETFL)
         guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0, fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else {
-            throw StartError(description: "Descriptor \(descriptor), handed over by the service manager: \(String(cString: strerror(errno))).")
+            throw StartError(description: "Descriptor \(descriptor), which the service manager left: \(String(cString: strerror(errno))).")
         }
         return descriptor
     }

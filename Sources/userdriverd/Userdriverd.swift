@@ -105,7 +105,8 @@ enum Entry {
             let supervisor = await Supervisor(
                 configuration: try command.supervisorConfiguration(listener: manager.listener), logger: logger)
             var group = ServiceGroupConfiguration(
-                services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+                services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet(logger))
             group.maximumGracefulShutdownDuration = .seconds(15)
             try await ServiceGroup(configuration: group).run()
             return 0

@@ -43,10 +43,14 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
 
     @Test(arguments: [
         "take": "a word", "- a": "a list", "take: [": "broken", "take: yes": "no list", "take: [{}]": "a rule for everything",
-        "give: []": "a member nobody knows", "take: [{name: x}]": "a rule's member nobody knows", "take: [{subclass: 1}]": "a subclass alone",
-        "take: [{id: \"\"}]": "an empty id", "take: [{id: [1]}]": "an id that is a list", "take: [{id: \"a\\u0001\"}]": "a control character",
+        "give: []": "a member nobody knows",
+        "take: [{name: x}]": "a rule's member nobody knows",
+        "take: [{subclass: 1}]": "a subclass alone",
+        "take: [{id: \"\"}]": "an empty id", "take: [{id: [1]}]": "an id that is a list",
+        "take: [{id: \"a\\u0001\"}]": "a control character",
         "take: [{class: 300}]": "a class past a byte", "take: [{device: 46d}]": "a short number", "take: &a [*a]": "an alias to itself",
-        "take: [" + String(repeating: "[", count: 2000): "nesting", "take: [{id: \"" + String(repeating: "a", count: 500) + "\"}]": "a long line",
+        "take: [" + String(repeating: "[", count: 2000): "nesting",
+        "take: [{id: \"" + String(repeating: "a", count: 500) + "\"}]": "a long line",
     ])
     func refuses(text: String, what: String) {
         #expect(throws: BundleError.self, "\(what)") { try parse(text) }
