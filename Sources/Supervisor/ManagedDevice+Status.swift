@@ -12,8 +12,6 @@ extension ManagedDevice {
         return "Device \(DeviceIdentity.hex(information.vendorID)):\(DeviceIdentity.hex(information.productID))"
     }
 
-    static let leftToKernel = "The device is left to the kernel's own driver; `userdriver take` takes it."
-
     var kind: String { facts?.kind ?? bundle?.manifest.kind ?? "" }
 
     /// Whether its driver answers calls of a class interface; before it runs, whether its manifest says so.

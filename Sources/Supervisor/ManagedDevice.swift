@@ -35,7 +35,7 @@ final class ManagedDevice {
     }
 
     /// What follows the end of the process that runs.
-    private enum Afterwards {
+    enum Afterwards {
         /// What the restart policy says: nobody asked it to end.
         case policy
         case startAgain
@@ -64,13 +64,13 @@ final class ManagedDevice {
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
 
-    private var afterwards = Afterwards.policy
+    var afterwards = Afterwards.policy
     private var policy: RestartPolicy
     private var record = RecoveryRecord()
     private var isPresent = false
     private var isRemoved = false
     /// Changes with every start, so that what was begun for an earlier one is told apart.
-    private var attempt = 0
+    var attempt = 0
     private var opened: OpenedDevice?
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
@@ -88,8 +88,8 @@ final class ManagedDevice {
     private var isCounted = false
     /// When the driver before ended, until the next one has the device.
     private var died: ContinuousClock.Instant?
-    private let restartTimer = ReactorTimer()
-    private var onEnd: [() -> Void] = []
+    let restartTimer = ReactorTimer()
+    var onEnd: [() -> Void] = []
 
     init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, surroundings: Surroundings) {
         self.id = id
@@ -113,7 +113,7 @@ final class ManagedDevice {
 
     func announce(_ event: String, _ message: String) { surroundings.announce(self, event, message) }
 
-    private func enter(_ state: DeviceStatus.State, _ reason: String? = nil) {
+    func enter(_ state: DeviceStatus.State, _ reason: String? = nil) {
         self.state = state
         self.reason = reason
     }
@@ -173,14 +173,14 @@ final class ManagedDevice {
         noteEnd()
     }
 
-    private func forgetDeaths() {
+    func forgetDeaths() {
         policy.reset()
         ladder.reset()
         step = .openAnew
     }
 
     /// Tells whoever waits for it that no process is left.
-    private func noteEnd() {
+    func noteEnd() {
         guard incarnation == nil else { return }
         let waiting = onEnd
         onEnd = []
@@ -208,50 +208,10 @@ final class ManagedDevice {
         }
     }
 
-    // MARK: The kernel's own driver
-
-    /// The policy takes it now: a device that was left to the kernel is opened again.
-    func take() {
-        guard isPresent, state == .kernel else { return }
-        policy.reset()
-        startWhenFree()
-    }
-
-    /// Ends the driver and gives the device back to the kernel's. `then` is told what went wrong, if anything.
-    func release(then: @escaping @SupervisorActor (String?) -> Void) {
-        guard isPresent else { return then(nil) }
-        leaveToKernel("It was released. " + Self.leftToKernel)
-        onEnd.append { [weak self, source, information] in
-            self?.releaseDevice()
-            Task { @SupervisorActor in
-                do throws(DeviceOpenFailure) {
-                    try await source.giveBack(information)
-                    then(nil)
-                } catch .gone {
-                    then(nil)
-                } catch {
-                    then("The kernel's driver does not get \(information.path) back: \(error)")
-                }
-            }
-        }
-        noteEnd()
-    }
-
-    private func leaveToKernel(_ why: String) {
-        attempt += 1
-        restartTimer.lift()
-        afterwards = .stayDown
-        retireStandby()
-        incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
-        enter(.kernel, why)
-        announce("kernel", "\(name): \(why)")
-        deviceHasFailed(why)
-    }
-
     // MARK: Starting
 
     /// Starts now, or once the process that is being ended has ended.
-    private func startWhenFree() {
+    func startWhenFree() {
         if incarnation == nil {
             start()
         } else {
@@ -397,7 +357,7 @@ final class ManagedDevice {
         if !incarnation.start(start, descriptors: descriptors) { incarnation.kill("its device's descriptors are too large for a message") }
     }
 
-    private func releaseDevice() {
+    func releaseDevice() {
         opened = nil
         dropHold()
         guard isHeld else { return }
