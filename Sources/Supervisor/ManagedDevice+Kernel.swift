@@ -1,5 +1,8 @@
 // A device that the kernel's own driver has: left to it by policy, taken from it, given back to it.
 
+import USB
+import Wire
+
 extension ManagedDevice {
     static let leftToKernel = "The device is left to the kernel's own driver; `userdriver take` takes it."
 
