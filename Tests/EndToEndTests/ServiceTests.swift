@@ -39,9 +39,9 @@ private final class Manager: Sendable {
     func start(_ arguments: String = "", watchdogMicroseconds: Int = 200_000) throws -> ChildProcess {
         let script = "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb \(arguments)"
         return try ChildProcess(
-            path: "/bin/sh",
+            path: "/bin/bash",
             ChildProcess.Plan(
-                arguments: ["sh", "-c", script],
+                arguments: ["bash", "-c", script],
                 environment: [
                     "NOTIFY_SOCKET": notifyPath, "WATCHDOG_USEC": "\(watchdogMicroseconds)", "LISTEN_FDS": "1",
                     "LISTEN_FDNAMES": "userdriverd.socket",
@@ -92,9 +92,9 @@ private final class Manager: Sendable {
         let file = open("/dev/zero", O_RDONLY | O_CLOEXEC)
         defer { close(file) }
         let daemon = try ChildProcess(
-            path: "/bin/sh",
+            path: "/bin/bash",
             ChildProcess.Plan(
-                arguments: ["sh", "-c", "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb"],
+                arguments: ["bash", "-c", "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb"],
                 environment: ["LISTEN_FDS": "1"], descriptors: [nil, nil, nil, file]))
         #expect(try await offPool { try daemon.wait(timeout: .seconds(30)) } == .exited(status: 1))
     }

@@ -189,6 +189,7 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
             #expect(service.reply(to: VarlinkCall(method: "io.userdriver." + method)) == nil)
         }
         #expect(InterfaceDescription.management.methods.count == 9)
+        #expect(InterfaceDescription.management.methods.count == 10)
         #expect(InterfaceDescription.camera.methods == InterfaceDescription.camera.idempotentMethods)
     }
 }
