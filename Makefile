@@ -5,7 +5,7 @@ DESTDIR ?=
 RELEASE = .build/release
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test lint format fuzz campaign bench man install clean dependencies
+.PHONY: build run test test-vm lint format fuzz campaign bench man udev install install-files clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -21,6 +21,11 @@ run: build
 # Unit tests are debug builds; the end-to-end tests among them drive the release executables.
 test: build
 	$(SWIFT) test
+
+# The scenarios in Tests/vm, in virtual machines with a real USB stack. SCENARIOS="NAME…" runs some of them.
+SCENARIOS ?=
+test-vm: build
+	@Scripts/test-vm $(SCENARIOS)
 
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests
@@ -50,7 +55,10 @@ man: build
 	.build/debug/generate-manual-tool $(RELEASE)/userdriverd --output-directory Docs/man
 	rm -f Docs/man/userdriver.help.1
 
-install: build
+# With DESTDIR nothing but files is installed; whoever unpacks them runs lib/userdriver/activate. `install-files` takes what is built.
+install: build install-files
+
+install-files:
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/userdriver/drivers $(DESTDIR)$(PREFIX)/share/man/man1
 	# The key that signed this build: its drivers are trusted by the daemon that is installed with them.
 	install -m 644 $(RELEASE)/allowed_signers $(DESTDIR)$(PREFIX)/lib/userdriver/
@@ -61,6 +69,18 @@ install: build
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \
 		install -m 755 $$bundle/*-driver $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ || exit 1; done
+	install -D -m 755 Scripts/activate $(DESTDIR)$(PREFIX)/lib/userdriver/activate
+	install -D -m 644 Udev/70-userdriver.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-userdriver.rules
+	install -D -m 644 Systemd/userdriver.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/userdriver.conf
+	install -D -m 644 Systemd/userdriver.yaml $(DESTDIR)$(PREFIX)/share/userdriver/userdriver.yaml
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in userdriverd.service userdriverd.socket; do \
+		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:' Systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	[ -n "$(DESTDIR)" ] || $(PREFIX)/lib/userdriver/activate
+
+# udev's rules in Udev, from the drivers' match tables.
+udev: build
+	$(RELEASE)/userdriverd --print-udev-rules --drivers $(RELEASE) > Udev/70-userdriver.rules
 
 clean:
 	rm -rf .build

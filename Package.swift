@@ -121,7 +121,8 @@ let package = Package(
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable(
-            "fuzz", ["USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "Trust", "Bundles", "Spawn", "CLinux"], path: "Sources/Fuzz"),
+            "fuzz", ["USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "Trust", "Bundles", "Spawn", "CLinux"], path: "Sources/Fuzz"
+        ),
         tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("TransferRing", ["USB", "CLinux"]),

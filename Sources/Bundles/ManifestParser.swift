@@ -16,7 +16,7 @@ package struct ManifestParser {
     private let path: String
     private var nodes = 0
 
-    private init(path: String) { self.path = path }
+    init(path: String) { self.path = path }
 
     /// - Parameter path: for the error's text.
     package static func parse(_ bytes: [UInt8], path: String) throws(BundleError) -> DriverManifest {
@@ -26,8 +26,9 @@ package struct ManifestParser {
 
     private func failure(_ problem: String) -> BundleError { BundleError(path: path, problem: problem) }
 
-    private mutating func parse(_ bytes: [UInt8]) throws(BundleError) -> DriverManifest {
-        guard bytes.count <= Self.maximumBytes else { throw failure("the manifest is larger than \(Self.maximumBytes) bytes") }
+    /// The document's root, `nil` for one that is empty.
+    func root(_ bytes: [UInt8]) throws(BundleError) -> Node? {
+        guard bytes.count <= Self.maximumBytes else { throw failure("the file is larger than \(Self.maximumBytes) bytes") }
         guard bytes.split(separator: UInt8(ascii: "\n")).allSatisfy({ $0.count <= Self.maximumLineBytes }) else {
             throw failure("a line is longer than \(Self.maximumLineBytes) bytes")
         }
@@ -35,15 +36,17 @@ package struct ManifestParser {
             throw failure("too many brackets")
         }
         guard let text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else {
-            throw failure("the manifest is no UTF-8 text")
+            throw failure("the file is no UTF-8 text")
         }
-        let root: Node?
         do {
-            root = try compose(yaml: text)
+            return try compose(yaml: text)
         } catch {
-            throw failure("the manifest is no YAML: \(error)")
+            throw failure("the file is no YAML: \(error)")
         }
-        guard let root else { throw failure("the manifest is empty") }
+    }
+
+    private mutating func parse(_ bytes: [UInt8]) throws(BundleError) -> DriverManifest {
+        guard let root = try root(bytes) else { throw failure("the manifest is empty") }
         let members = try mapping(
             root, "the manifest",
             allowed: [
@@ -77,8 +80,27 @@ package struct ManifestParser {
         return result
     }
 
+    /// Rules of a policy: as of a manifest, with an `id` or without.
+    mutating func policyRules(_ node: Node?, _ place: String) throws(BundleError) -> [PolicyFile.Rule] {
+        guard let node, node.null == nil else { return [] }
+        var result: [PolicyFile.Rule] = []
+        for entry in try list(node, place) {
+            let members = try mapping(entry, "a rule of \(place)", allowed: Self.ruleMembers.union(["id"]))
+            let id = try members["id"].map { node throws(BundleError) in try line(node, "id", maximum: 400) }
+            let rule = PolicyFile.Rule(id: id, match: try rule(members, place))
+            guard rule.specificity > 0 else { throw failure("a rule of \(place) is empty: it would be about every device") }
+            result.append(rule)
+        }
+        return result
+    }
+
+    private static let ruleMembers: Set<String> = ["class", "subclass", "protocol", "device", "bcdDevice"]
+
     private mutating func rule(_ node: Node, _ place: String) throws(BundleError) -> MatchRule {
-        let members = try mapping(node, "a rule of \(place)", allowed: ["class", "subclass", "protocol", "device", "bcdDevice"])
+        try rule(try mapping(node, "a rule of \(place)", allowed: Self.ruleMembers), place)
+    }
+
+    private func rule(_ members: [String: Node], _ place: String) throws(BundleError) -> MatchRule {
         var rule = MatchRule()
         rule.interfaceClass = try byte(members["class"], "class")
         rule.interfaceSubclass = try byte(members["subclass"], "subclass")
@@ -168,7 +190,7 @@ package struct ManifestParser {
         return Array(sequence)
     }
 
-    private mutating func mapping(_ node: Node, _ place: String, allowed: Set<String>) throws(BundleError) -> [String: Node] {
+    mutating func mapping(_ node: Node, _ place: String, allowed: Set<String>) throws(BundleError) -> [String: Node] {
         guard case .mapping(let mapping) = node else { throw failure("\(place) is no mapping") }
         try count(mapping.count)
         var result: [String: Node] = [:]

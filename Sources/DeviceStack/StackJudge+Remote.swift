@@ -33,7 +33,7 @@ extension StackJudge {
         case .running, .starting: return StackLayer(.connection, .ok, "imported")
         case .absent:
             return StackLayer(.connection, .unknown, "", why: status.reason ?? "The device is not imported; it is looked for.")
-        case .backoff, .failed, .unsupported:
+        case .backoff, .failed, .unsupported, .kernel:
             guard let complaint = facts.complaint, Evidence(in: complaint) == .held else {
                 return StackLayer(.connection, .ok, "imported before")
             }

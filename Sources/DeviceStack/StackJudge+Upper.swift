@@ -131,7 +131,7 @@ extension StackJudge {
             layer.health = .broken
             layer.why = status.reason ?? "Its driver was given up."
             layer.remedy = "userdriver restart \(quoted(status.id))"
-        case .absent, .unsupported:
+        case .absent, .unsupported, .kernel:
             layer.health = .unknown
             layer.why = status.reason ?? "Nothing runs for it."
         }

@@ -17,10 +17,14 @@ protocol DeviceSource: AnyObject, Sendable {
     func released(_ device: USBDeviceInformation) async
     /// The file that is opened for a device of this machine, and why this process can't open it.
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)?
+    /// Lets the kernel's own drivers have the device, from which no driver of ours is reading any more.
+    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure)
 }
 
 extension DeviceSource {
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)? { nil }
+    /// Where the kernel has no driver there is nothing to give back.
+    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) {}
 }
 
 /// What of a device a driver gets. Bit n of a mask: interface n.
@@ -46,10 +50,12 @@ enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case gone(String)
     /// It is there, and can't be had.
     case refused(String)
+    /// It is there, the kernel's own driver has it, and nobody asked for it to be taken.
+    case leftToKernel(String)
 
     var description: String {
         switch self {
-        case .gone(let reason), .refused(let reason): reason
+        case .gone(let reason), .refused(let reason), .leftToKernel(let reason): reason
         }
     }
 }

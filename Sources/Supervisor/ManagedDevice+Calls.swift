@@ -36,6 +36,7 @@ extension ManagedDevice {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .failed: throw CallError("DeviceUnavailable", reason ?? "The driver has failed.")
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
+        case .kernel: throw CallError("DeviceUnavailable", reason ?? Self.leftToKernel)
         case .starting, .running, .backoff: break
         }
         guard answers(call.call.interfaceName ?? "") else {

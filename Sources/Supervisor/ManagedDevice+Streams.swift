@@ -45,6 +45,7 @@ extension ManagedDevice {
     func watch(_ call: ClientCall, stream name: String, request: JSONValue) throws(CallError) {
         switch state {
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
+        case .kernel: throw CallError("DeviceUnavailable", reason ?? Self.leftToKernel)
         case .failed: throw CallError("DeviceUnavailable", reason ?? "The driver has failed.")
         case .absent, .starting, .running, .backoff: break
         }

@@ -1,9 +1,23 @@
-// What is around a device.
+// What is around a device, and what is known of its troubles.
 
 import Bundles
 import Logging
 
 extension ManagedDevice {
+    /// What went wrong, which counts until the opposite is seen.
+    enum Trouble {
+        /// A stream was refused: until one is opened.
+        case refused(String)
+        /// A driver died without a frame: until frames come.
+        case died(String)
+
+        var message: String {
+            switch self {
+            case .refused(let text), .died(let text): text
+            }
+        }
+    }
+
     /// What a device needs of the supervisor.
     struct Surroundings {
         var configuration: SupervisorConfiguration

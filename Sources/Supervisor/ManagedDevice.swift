@@ -9,22 +9,8 @@ import Wire
 /// One device. It stays known after it was unplugged, with those who watch it.
 @SupervisorActor
 final class ManagedDevice {
-    /// What went wrong, which counts until the opposite is seen.
-    enum Trouble {
-        /// A stream was refused: until one is opened.
-        case refused(String)
-        /// A driver died without a frame: until frames come.
-        case died(String)
-
-        var message: String {
-            switch self {
-            case .refused(let text), .died(let text): text
-            }
-        }
-    }
-
     /// What follows the end of the process that runs.
-    private enum Afterwards {
+    enum Afterwards {
         /// What the restart policy says: nobody asked it to end.
         case policy
         case startAgain
@@ -52,14 +38,14 @@ final class ManagedDevice {
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
 
-    private var afterwards = Afterwards.policy
+    var afterwards = Afterwards.policy
     private var policy: RestartPolicy
     private var choice: DriverChoice
     private var record = RecoveryRecord()
     private var isPresent = false
     private var isRemoved = false
     /// Changes with every start, so that what was begun for an earlier one is told apart.
-    private var attempt = 0
+    var attempt = 0
     private var opened: OpenedDevice?
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
@@ -77,8 +63,8 @@ final class ManagedDevice {
     private var isCounted = false
     /// When the driver before ended, until the next one has the device.
     private var died: ContinuousClock.Instant?
-    private let restartTimer = ReactorTimer()
-    private var onEnd: [() -> Void] = []
+    let restartTimer = ReactorTimer()
+    var onEnd: [() -> Void] = []
 
     init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, surroundings: Surroundings) {
         self.id = id
@@ -103,7 +89,7 @@ final class ManagedDevice {
 
     func announce(_ event: String, _ message: String) { surroundings.announce(self, event, message) }
 
-    private func enter(_ state: DeviceStatus.State, _ reason: String? = nil) {
+    func enter(_ state: DeviceStatus.State, _ reason: String? = nil) {
         self.state = state
         self.reason = reason
     }
@@ -163,14 +149,14 @@ final class ManagedDevice {
         noteEnd()
     }
 
-    private func forgetDeaths() {
+    func forgetDeaths() {
         policy.reset()
         ladder.reset()
         step = .openAnew
     }
 
     /// Tells whoever waits for it that no process is left.
-    private func noteEnd() {
+    func noteEnd() {
         guard incarnation == nil else { return }
         let waiting = onEnd
         onEnd = []
@@ -182,6 +168,7 @@ final class ManagedDevice {
         switch state {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
+        case .kernel: throw CallError("DeviceUnavailable", reason ?? Self.leftToKernel)
         case .starting, .running:
             guard incarnation != nil else { return forgetDeaths() }
             announce("restart", "\(name): the driver is restarted as asked.")
@@ -237,7 +224,7 @@ final class ManagedDevice {
     // MARK: Starting
 
     /// Starts now, or once the process that is being ended has ended.
-    private func startWhenFree() {
+    func startWhenFree() {
         if incarnation == nil {
             start()
         } else {
@@ -335,6 +322,9 @@ final class ManagedDevice {
             if isCounted { restarts -= 1 }
             isCounted = false
             left("It can't be reached: \(why).")
+        case .leftToKernel(let why):
+            if let material { write(material, decision: "the device is left to the kernel's driver") }
+            leaveToKernel(why)
         case .refused(let why):
             if let material { write(material, decision: "restarted at once") }
             if let incarnation {
@@ -380,7 +370,7 @@ final class ManagedDevice {
         if !incarnation.start(start, descriptors: descriptors) { incarnation.kill("its device's descriptors are too large for a message") }
     }
 
-    private func releaseDevice() {
+    func releaseDevice() {
         opened = nil
         dropHold()
         guard isHeld else { return }

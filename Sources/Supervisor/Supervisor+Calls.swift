@@ -53,6 +53,17 @@ extension Supervisor {
                 await self.reloadDrivers()
                 do throws(CallError) { call.succeed(["drivers": try self.encode(self.catalog.statuses)]) } catch { call.fail(error) }
             }
+        case "Take":
+            let device = try device(for: call) { $0.bundle != nil }
+            try policy.choose(device.id, takes: true)
+            device.take()
+            call.succeed()
+        case "Release":
+            let device = try device(for: call) { $0.bundle != nil }
+            try policy.choose(device.id, takes: false)
+            device.release { failure in
+                if let failure { call.fail(CallError("DeviceError", failure)) } else { call.succeed() }
+            }
         case "Crashes":
             let id = try text("device", of: call) == nil ? nil : try device(for: call).id
             let crashes = crashes

@@ -34,6 +34,7 @@ public final class Supervisor {
     private let portProgram: PortProgram
     private let standbys: StandbyPool
     private let sandboxes: DriverSandboxes
+    let policy: TakingPolicy
     let service: VarlinkService
     private(set) var devices: [ManagedDevice] = []
     private var identity = DeviceIdentity()
@@ -67,6 +68,9 @@ public final class Supervisor {
         standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger)
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
+        policy = TakingPolicy(
+            takesEverything: configuration.detachesKernelDrivers, administrators: configuration.policyPath,
+            stateDirectory: configuration.stateDirectory, logger: logger)
         service = VarlinkService(
             vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "",
             interfaces: [.management] + InterfaceDescription.classInterfaces)
@@ -76,11 +80,7 @@ public final class Supervisor {
     public func start() throws {
         try takeLock()
         do {
-            server = try VarlinkServer(
-                path: configuration.socketPath, limits: configuration.limits, idleLimit: configuration.timing.idleLimit, logger: logger
-            ) { [weak self] call in
-                self?.handle(call)
-            }
+            server = try makeServer()
         } catch {
             releaseLock()
             throw SupervisorError(description: "The socket can't be made: \(error)")
@@ -91,8 +91,9 @@ public final class Supervisor {
         if configuration.usesUSB {
             do {
                 look(
-                    try USBFSSource(
-                        detachesKernelDrivers: configuration.detachesKernelDrivers, stateDirectory: configuration.stateDirectory), url: nil)
+                    try USBFSSource(stateDirectory: configuration.stateDirectory) { [weak self] device in await self?.takes(device) ?? false
+                    },
+                    url: nil)
             } catch {
                 logger.warning("the devices of this machine are not driven", metadata: ["error": "\(error)"])
             }
@@ -101,6 +102,25 @@ public final class Supervisor {
             do throws(CallError) { try attach(url) } catch { logger.error("\(error.message)") }
         }
         logger.info("listening", metadata: ["socket": "\(configuration.socketPath)"])
+    }
+
+    private func makeServer() throws -> VarlinkServer {
+        let handle: @SupervisorActor (ClientCall) -> Void = { [weak self] call in self?.handle(call) }
+        if let listener = configuration.listener {
+            return VarlinkServer(
+                listener: listener, limits: configuration.limits, idleLimit: configuration.timing.idleLimit, logger: logger, handle: handle)
+        }
+        return try VarlinkServer(
+            path: configuration.socketPath, limits: configuration.limits, idleLimit: configuration.timing.idleLimit, logger: logger,
+            handle: handle)
+    }
+
+    /// How it is, in one line.
+    public var summary: String {
+        let attached = devices.filter(\.isAttached)
+        let running = attached.count { $0.state == .running }
+        let clients = attached.reduce(0) { $0 + $1.streams.values.reduce(0) { $0 + $1.viewers.count } }
+        return "\(attached.count) devices, \(running) driven, \(clients) watchers"
     }
 
     /// Stops in the reverse order, and returns when no process is left (or the last one could not be ended in time).
@@ -128,6 +148,8 @@ public final class Supervisor {
         let steps = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience }
         await ending.wait(atMost: steps + .seconds(2))
     }
+
+    private func takes(_ device: USBDeviceInformation) -> Bool { policy.takes(identity.id(of: device), MatchSubject(device)) }
 
     // MARK: Drivers
 

@@ -71,8 +71,12 @@ public struct SupervisorConfiguration: Sendable {
     public var attachments: [AttachmentURL]
     /// Whether the devices of this machine are driven.
     public var usesUSB = true
-    /// Whether the kernel's own driver is taken off a device's interfaces.
+    /// Whether the kernel's own driver is taken off every device that nothing else is said of.
     public var detachesKernelDrivers = false
+    /// The administrator's file that says which devices are taken from the kernel's drivers. It need not exist.
+    public var policyPath: String?
+    /// A socket that listens already, which the supervisor serves instead of making one: who made it keeps it when the supervisor ends.
+    public var listener: Int32?
     /// The program that owns a USB/IP device's socket.
     public var portExecutable = "/usr/lib/userdriver/usbip-port"
     /// Whether a process of each driver waits for one that runs to die, to take its place at once.

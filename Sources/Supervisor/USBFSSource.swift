@@ -11,13 +11,15 @@ import Wire
 /// kernel's drivers is given back when the source ends, also what a supervisor before this one took and did not live to give back.
 final class USBFSSource: DeviceSource {
     private let host: LibUSBHost
-    private let detachesKernelDrivers: Bool
+    private let takes: @Sendable (USBDeviceInformation) async -> Bool
     private let taken: Mutex<TakenInterfaces>
 
-    /// - Parameter stateDirectory: where it is kept what was taken.
-    init(detachesKernelDrivers: Bool, stateDirectory: String) throws(USBError) {
+    /// - Parameters:
+    ///   - stateDirectory: where it is kept what was taken.
+    ///   - takes: whether a device may be taken from the kernel's driver.
+    init(stateDirectory: String, takes: @escaping @Sendable (USBDeviceInformation) async -> Bool) throws(USBError) {
         host = try LibUSBHost()
-        self.detachesKernelDrivers = detachesKernelDrivers
+        self.takes = takes
         taken = Mutex(TakenInterfaces(path: stateDirectory + "/taken.json"))
     }
 
@@ -49,7 +51,7 @@ final class USBFSSource: DeviceSource {
     private func giveBack(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
         for one in taken.withLock({ $0.entries }) {
             do throws(DeviceOpenFailure) {
-                try Self.giveBack(one)
+                try Self.connect(one)
             } catch {
                 if case .refused = error { await report(.remark("The kernel's driver does not get \(one.path) back: \(error)")) }
             }
@@ -57,12 +59,27 @@ final class USBFSSource: DeviceSource {
         }
     }
 
-    private static func giveBack(_ one: TakenInterfaces.Entry) throws(DeviceOpenFailure) {
-        let opened = try open(
+    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) {
+        // Every interface, whoever took it.
+        var interfaces: UInt32 = 0
+        for interface in DescriptorSet(parsing: device.descriptors).configurations.first?.interfaces ?? [] where interface.number < 32 {
+            interfaces |= 1 << UInt32(interface.number)
+        }
+        try Self.connect(device, interfaces)
+        if let problem = taken.withLock({ $0.forget(path: device.path) }) { throw .refused(problem) }
+    }
+
+    private static func connect(_ one: TakenInterfaces.Entry) throws(DeviceOpenFailure) {
+        try connect(
             USBDeviceInformation(
                 path: one.path, speed: .unknown, descriptors: one.deviceDescriptor, busNumber: one.busNumber, deviceNumber: one.deviceNumber
-            ))
-        for interface in UInt32(0)..<32 where one.interfaces & (1 << interface) != 0 {
+            ), one.interfaces)
+    }
+
+    /// Lets the kernel look for drivers of the interfaces again.
+    private static func connect(_ device: USBDeviceInformation, _ interfaces: UInt32) throws(DeviceOpenFailure) {
+        let opened = try open(device)
+        for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
             let result = clinux_usbfs_connect(opened.descriptor, interface)
             // A driver of several interfaces took this one when it got the first.
             guard result < 0, result != -EBUSY else { continue }
@@ -71,9 +88,12 @@ final class USBFSSource: DeviceSource {
     }
 
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
+        let mayTake = await takes(device)
+        // The kernel's driver of a device that was just plugged in may still be on its way; it is not to lose a race.
+        if !mayTake { await UdevQueue.settle() }
         if grant.resets { try Self.reset(device) }
         let stream = try Self.open(device)
-        let bound = try mayTake(grant.interfaces, of: device, stream.descriptor)
+        let bound = try toTake(grant.interfaces, of: device, stream.descriptor, mayTake: mayTake)
         let duplicate = clinux_duplicate(stream.descriptor)
         guard duplicate >= 0 else { throw .refused("dup: \(String(cString: strerror(-duplicate)))") }
         // Each interface is claimed by the file that it is for, in the moment in which its driver loses it.
@@ -145,16 +165,16 @@ final class USBFSSource: DeviceSource {
 
     /// What is to be taken from the kernel's drivers, where that is wanted. It is written down before it is done: whoever comes after a supervisor
     /// that died in between gives back what needs no giving back.
-    private func mayTake(
-        _ interfaces: UInt32, of device: USBDeviceInformation, _ descriptor: Int32
+    private func toTake(
+        _ interfaces: UInt32, of device: USBDeviceInformation, _ descriptor: Int32, mayTake: Bool
     ) throws(DeviceOpenFailure) -> [Bound] {
         let bound = (UInt32(0)..<32).filter { interfaces & (1 << $0) != 0 }.compactMap { interface in
             Self.driver(of: interface, descriptor).map { Bound(interface: interface, driver: $0) }
         }
         guard let first = bound.first else { return [] }
-        guard detachesKernelDrivers else {
-            throw .refused(
-                "the kernel's driver \(first.driver) has interface \(first.interface) of \(device.path); start userdriverd with --detach-kernel-drivers to take it off"
+        guard mayTake else {
+            throw .leftToKernel(
+                "The kernel's driver \(first.driver) has interface \(first.interface) of \(device.path). `userdriver take` gives the device to UserDriver; userdriverd --detach-kernel-drivers takes all."
             )
         }
         let mask = bound.reduce(UInt32(0)) { $0 | 1 << $1.interface }

@@ -10,7 +10,8 @@ import Wire
 final class VarlinkServer {
     private static let acceptsPerTurn = 16
 
-    private let path: String
+    /// The socket file that was made here and goes at the end, `nil` where somebody else made it.
+    private let path: String?
     private let limits: SupervisorConfiguration.Limits
     private let idleLimit: Duration
     private let logger: Logger
@@ -21,18 +22,27 @@ final class VarlinkServer {
     private let pause = ReactorTimer()
 
     /// Binds at `path`, where an old socket file is replaced: the caller holds the lock of the runtime folder.
-    init(
+    convenience init(
         path: String, limits: SupervisorConfiguration.Limits, idleLimit: Duration, logger: Logger,
         handle: @escaping @SupervisorActor (ClientCall) -> Void
     ) throws {
         var status = stat()
         if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
-        listener = try VarlinkSocket.listen(path: path)
+        let listener = try VarlinkSocket.listen(path: path)
         guard chmod(path, 0o660) == 0 else {
             let number = errno
             close(listener)
             throw SystemFailure(operation: "chmod(\(path))", errno: number)
         }
+        self.init(listener: listener, path: path, limits: limits, idleLimit: idleLimit, logger: logger, handle: handle)
+    }
+
+    /// Serves a socket that listens already, and owns the descriptor, which must not block. The file stays without `path`.
+    init(
+        listener: Int32, path: String? = nil, limits: SupervisorConfiguration.Limits, idleLimit: Duration, logger: Logger,
+        handle: @escaping @SupervisorActor (ClientCall) -> Void
+    ) {
+        self.listener = listener
         self.path = path
         self.limits = limits
         self.idleLimit = idleLimit
@@ -47,7 +57,7 @@ final class VarlinkServer {
         unlisten()
         close(listener)
         listener = -1
-        unlink(path)
+        if let path { unlink(path) }
         for connection in connections.values { connection.close() }
     }
 

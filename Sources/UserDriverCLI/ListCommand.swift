@@ -50,7 +50,7 @@ enum StateWords {
         case .running: .init(state.rawValue, .green)
         case .starting, .backoff: .init(state.rawValue, .yellow)
         case .failed: .init(state.rawValue, .red)
-        case .absent, .unsupported: .init(state.rawValue, .faint)
+        case .absent, .unsupported, .kernel: .init(state.rawValue, .faint)
         }
     }
 }

@@ -36,7 +36,10 @@ struct UserDriverCommand: ParsableCommand {
                 ]),
             CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, ControlsCommand.self]),
             CommandGroup(
-                name: "Devices and drivers", subcommands: [DriverCommand.self, RestartCommand.self, AttachCommand.self, DetachCommand.self]),
+                name: "Devices and drivers",
+                subcommands: [
+                    DriverCommand.self, TakeCommand.self, ReleaseCommand.self, RestartCommand.self, AttachCommand.self, DetachCommand.self,
+                ]),
             CommandGroup(name: "Trying it", subcommands: [UpCommand.self, EmulateCommand.self]),
         ])
 }

@@ -66,6 +66,10 @@ public struct UserDriverClient: Sendable {
     public func reloadDrivers() async throws(ClientError) -> [DriverStatus] {
         try Self.decode([DriverStatus].self, try await call("ReloadDrivers")["drivers"], of: "ReloadDrivers")
     }
+    /// Takes the device from the kernel's own driver, now and whenever it is plugged in.
+    public func take(_ selector: String? = nil) async throws(ClientError) { _ = try await call("Take", ["device": selector]) }
+    /// Gives the device back to the kernel's own driver, now and whenever it is plugged in.
+    public func release(_ selector: String? = nil) async throws(ClientError) { _ = try await call("Release", ["device": selector]) }
 
     /// What drivers died of, oldest first.
     public func crashes(_ selector: String? = nil) async throws(ClientError) -> [CrashReport] {

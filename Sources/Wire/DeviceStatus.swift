@@ -4,6 +4,8 @@
 public struct DeviceStatus: Codable, Hashable, Sendable {
     public enum State: String, Codable, Sendable {
         case absent, starting, running, backoff, failed, unsupported
+        /// It is left to the kernel's own driver.
+        case kernel
     }
     public struct Stream: Codable, Hashable, Sendable {
         public var format: String

@@ -19,7 +19,7 @@ public struct InterfaceDescription: Sendable {
 
             type Device (
               id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
-              state: (absent, starting, running, backoff, failed, unsupported), pid: int, restarts: int, streams: []Stream,
+              state: (absent, starting, running, backoff, failed, unsupported, kernel), pid: int, restarts: int, streams: []Stream,
               reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string), signer: ?string
             )
 
@@ -80,6 +80,10 @@ public struct InterfaceDescription: Sendable {
             # Reads the drivers and the lists of signers and of revoked keys again. Devices whose driver has changed get the new one; streams go on.
             # For root and the daemon's own user.
             method ReloadDrivers() -> (drivers: []Driver)
+
+            # Takes the device from the kernel's own driver, or gives it back to it, now and whenever it is plugged in.
+            method Take(device: ?string) -> ()
+            method Release(device: ?string) -> ()
 
             method Crashes(device: ?string) -> (crashes: []Crash)
 

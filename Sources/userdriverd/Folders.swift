@@ -11,6 +11,7 @@ enum Folders {
     static let systemRuntime = "/run/userdriver"
     static let systemState = "/var/lib/userdriver"
     static let systemPort = "/usr/lib/userdriver/usbip-port"
+    static let systemPolicy = "/etc/userdriver/userdriver.yaml"
 
     private static func variable(_ name: String) -> String? {
         guard let value = getenv(name) else { return nil }

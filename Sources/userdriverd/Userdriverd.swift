@@ -50,18 +50,37 @@ struct Userdriverd: ParsableCommand {
     @Flag(name: .customLong("no-usb"), help: "Leave the devices of this machine alone.")
     var noUSB = false
 
-    @Flag(help: "Take the kernel's own driver off a device's interfaces.")
+    @Flag(help: "Take every device from the kernel's own driver, but those that were released.")
     var detachKernelDrivers = false
 
     @Flag(name: .customLong("no-sandbox"), help: "Don't hold drivers in. For development only; every status says so.")
     var noSandbox = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Which devices are taken from the kernel's own drivers (default: /etc/userdriver/userdriver.yaml for the system's daemon).",
+            valueName: "file"))
+    var policy: String?
+
+    @Flag(name: .customLong("print-udev-rules"), help: "Print udev's rules for the drivers' devices, and exit.")
+    var printsUdevRules = false
 
     func validate() throws {
         for text in attach { _ = try AttachmentURL(text) }
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is no log level.") }
     }
 
-    func supervisorConfiguration() throws -> SupervisorConfiguration {
+    /// Where drivers are, and whom to trust.
+    func driversConfiguration(runtime: String = "", state: String = "") -> SupervisorConfiguration {
+        var configuration = SupervisorConfiguration(
+            runtimeDirectory: runtime, stateDirectory: state, driverFolders: drivers.isEmpty ? DriverPlaces.drivers : drivers)
+        configuration.allowedSigners = allowedSigners.isEmpty ? DriverPlaces.trust.allowedSigners : allowedSigners
+        configuration.revokedKeys = revokedKeys.isEmpty ? DriverPlaces.trust.revokedKeys : revokedKeys
+        configuration.allowsUnsigned = allowUnsigned
+        return configuration
+    }
+
+    func supervisorConfiguration(listener: Int32?) throws -> SupervisorConfiguration {
         let runtime = Folders.runtime(runtimeDirectory)
         let state = Folders.state(stateDirectory, runtime: runtime)
         guard runtime.utf8.count <= 92 else {
@@ -69,16 +88,14 @@ struct Userdriverd: ParsableCommand {
         }
         try Folders.make(runtime)
         try Folders.make(state)
-        var configuration = SupervisorConfiguration(
-            runtimeDirectory: runtime, stateDirectory: state, driverFolders: drivers.isEmpty ? DriverPlaces.drivers : drivers,
-            attachments: try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) })
+        var configuration = driversConfiguration(runtime: runtime, state: state)
+        configuration.attachments = try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) }
         configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
         configuration.sandboxesDrivers = !noSandbox
-        configuration.allowedSigners = allowedSigners.isEmpty ? DriverPlaces.trust.allowedSigners : allowedSigners
-        configuration.revokedKeys = revokedKeys.isEmpty ? DriverPlaces.trust.revokedKeys : revokedKeys
-        configuration.allowsUnsigned = allowUnsigned
         configuration.detachesKernelDrivers = detachKernelDrivers
+        configuration.policyPath = policy ?? (runtime == Folders.systemRuntime ? Folders.systemPolicy : nil)
+        configuration.listener = listener
         return configuration
     }
 }
@@ -97,6 +114,7 @@ enum Entry {
             _ = write(code.isSuccess ? STDOUT_FILENO : STDERR_FILENO, bytes, bytes.count)
             exit(code.isSuccess ? 0 : 2)
         }
+        if command.printsUdevRules { exit(printUdevRules(command)) }
         // A reader of the log that has gone must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
         let queue = LogQueue()
@@ -109,14 +127,28 @@ enum Entry {
 
     private static func run(_ command: Userdriverd, _ logger: Logger) async -> Int32 {
         do {
-            let supervisor = await Supervisor(configuration: try command.supervisorConfiguration(), logger: logger)
+            let manager = try ServiceManager.fromEnvironment()
+            let supervisor = await Supervisor(
+                configuration: try command.supervisorConfiguration(listener: manager.listener), logger: logger)
             var group = ServiceGroupConfiguration(
-                services: [Daemon(supervisor: supervisor)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+                services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet(logger))
             group.maximumGracefulShutdownDuration = .seconds(15)
             try await ServiceGroup(configuration: group).run()
             return 0
         } catch {
             logger.error("\(error)")
+            return 1
+        }
+    }
+
+    private static func printUdevRules(_ command: Userdriverd) -> Int32 {
+        do throws(SupervisorError) {
+            print(try UdevRules.text(for: command.driversConfiguration()), terminator: "")
+            return 0
+        } catch {
+            let bytes = Array("Error: \(error)\n".utf8)
+            _ = write(STDERR_FILENO, bytes, bytes.count)
             return 1
         }
     }

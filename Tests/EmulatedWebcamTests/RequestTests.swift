@@ -134,7 +134,7 @@ import USBEmulation
         #expect(bus.set(.autoExposureMode, 1))
         #expect(bus.get(0x86, selector: 0x04, entity: 1) == [0x0b])
         #expect(bus.set(.exposureTime, 500))
-        // Exposure time and gain are enabled: two reports of changed information.
+        // The exposure time is enabled: a report of changed information.
         #expect(bus.signal.all.contains("ready endpoint 1 IN"))
         var reports: [[UInt8]] = []
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
@@ -145,9 +145,16 @@ import USBEmulation
         #expect(
             reports == [
                 // bStatusType 1 (control), bOriginator, bEvent 0, bSelector, bAttribute 1 (info), bValue
-                [1, 1, 0, 0x04, 1, 0x0b],
-                [1, 2, 0, 0x04, 1, 0x0b],
+                [1, 1, 0, 0x04, 1, 0x0b]
             ])
+    }
+
+    /// The exposure mode drives the exposure time; a host is not told that gain depends on it, and may set it at any time.
+    @Test func gainIsNobodysToDrive() throws {
+        let bus = try TestBus()
+        #expect(bus.get(0x86, selector: 0x04, entity: 2) == [0x03])  // get, set
+        #expect(bus.set(.gain, 50))
+        #expect(bus.get(0x81, selector: 0x04, entity: 2) == [50, 0])
     }
 
     @Test func automaticExposureReportsItsChangesWhileStreaming() throws {

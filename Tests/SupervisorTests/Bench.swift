@@ -36,6 +36,7 @@ final class FakeSource: DeviceSource {
         var resets = 0
         var releases = 0
         var held: [Int32] = []
+        var givenBack: [String] = []
     }
     private let events: AsyncStream<DeviceSourceEvent>
     private let continuation: AsyncStream<DeviceSourceEvent>.Continuation
@@ -61,12 +62,15 @@ final class FakeSource: DeviceSource {
         return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1, hold: hold)
     }
     func released(_ device: USBDeviceInformation) async { state.withLock { $0.releases += 1 } }
+    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) { state.withLock { $0.givenBack.append(device.path) } }
 
     func plug(_ device: USBDeviceInformation) { continuation.yield(.arrived(device)) }
     func unplug(_ path: String) { continuation.yield(.left(path: path)) }
     func failOpening(with failure: DeviceOpenFailure?) { state.withLock { $0.failure = failure } }
     /// From now on what is opened can be taken over.
     func keepDevices() { state.withLock { $0.keeps = true } }
+    /// Paths of devices that were given back to the kernel's drivers.
+    var givenBack: [String] { state.withLock { $0.givenBack } }
     var opens: Int { state.withLock { $0.opens } }
     var takeovers: Int { state.withLock { $0.takeovers } }
     var resets: Int { state.withLock { $0.resets } }

@@ -79,7 +79,6 @@ struct ControlBank {
         if isAutomatic(.exposureTime) {
             let light = 1 + 0.24 * sin(seconds * 2 * .pi / 24)
             drive(.exposureTime, to: Int(Double(WebcamControl.normalExposure) / light / 8) * 8)
-            drive(.gain, to: WebcamControl.normalGain + (light < 0.9 ? 4 : 0))
         }
         if isAutomatic(.whiteBalance) {
             drive(.whiteBalance, to: PictureSettings.neutralTemperature + Int((sin(seconds * 2 * .pi / 40) * 2).rounded()) * 100)

@@ -89,8 +89,8 @@ enum WebcamControl: Int, CaseIterable, Hashable, Sendable {
             return Definition(entity: processing, selector: 0x02, bit: 0, fields: number(2, signed: true, -64...64, initial: 0))
         case .contrast: return Definition(entity: processing, selector: 0x03, bit: 1, fields: number(2, 0...100, initial: 50))
         case .gain:
-            return Definition(
-                entity: processing, selector: 0x04, bit: 9, fields: number(2, 0...128, initial: normalGain), automatic: .autoExposureMode)
+            // No automatic mode drives it: the exposure mode's is the exposure time alone (§4.2.2.1.2), and hosts take it for writable.
+            return Definition(entity: processing, selector: 0x04, bit: 9, fields: number(2, 0...128, initial: normalGain))
         case .powerLineFrequency:
             return Definition(
                 entity: processing, selector: 0x05, bit: 10, fields: number(1, 0...2, initial: 1), hasRange: true, hasResolution: true)

@@ -1,0 +1,108 @@
+// Which devices are taken from the kernel's own drivers: none, unless the administrator or a person says so.
+
+import Bundles
+import Glibc
+import Logging
+import Synchronization
+import USB
+import Wire
+
+/// The administrator's file, what people chose with `userdriver take` and `release`, and the option that takes everything.
+///
+/// People's choices are kept in a file of the daemon's own: it runs without rights, and /etc is the administrator's. A choice names one device
+/// and outweighs the administrator's rules, except one that leaves the device alone by its id. The administrator's file is read anew whenever
+/// it is asked for, so that an edit holds from the next time that a device is opened.
+final class TakingPolicy: Sendable {
+    /// Choices are bounded as the devices that are remembered.
+    static let maximumChoices = 256
+
+    private let takesEverything: Bool
+    private let administrators: String?
+    private let ownPath: String
+    private let logger: Logger
+    private let own: Mutex<[String: Bool]>
+    private let lastProblem = Mutex("")
+
+    /// - Parameter administrators: the path of a file that need not exist.
+    init(takesEverything: Bool, administrators: String?, stateDirectory: String, logger: Logger) {
+        self.takesEverything = takesEverything
+        self.administrators = administrators
+        ownPath = stateDirectory + "/taken.yaml"
+        self.logger = logger
+        var choices: [String: Bool] = [:]
+        do {
+            if let file = try Self.read(ownPath) {
+                for rule in file.take { if let id = rule.id { choices[id] = true } }
+                for rule in file.leave { if let id = rule.id { choices[id] = false } }
+            }
+        } catch {
+            logger.warning("the devices that were chosen can't be read, and none is taken for it", metadata: ["error": "\(error)"])
+        }
+        own = Mutex(choices)
+    }
+
+    func takes(_ id: String, _ subject: MatchSubject) -> Bool {
+        let rules = administratorsRules()
+        if rules.leave.contains(where: { $0.id == id }) { return false }
+        if let choice = own.withLock({ $0[id] }) { return choice }
+        return rules.takes(id, subject) ?? takesEverything
+    }
+
+    /// Keeps what a person chose. Throws `CallError` where the choice can't be kept, or the administrator's file forbids it.
+    func choose(_ id: String, takes: Bool) throws(CallError) {
+        if takes, let administrators, administratorsRules().leave.contains(where: { $0.id == id }) {
+            throw CallError("NotPermitted", "\(administrators) leaves \(id) to the kernel's driver by its id.")
+        }
+        let choices = try own.withLock { own throws(CallError) in
+            guard own[id] != nil || own.count < Self.maximumChoices else {
+                throw CallError("LimitReached", "\(Self.maximumChoices) devices were chosen already; \(ownPath) has the list.")
+            }
+            own[id] = takes
+            return own
+        }
+        do throws(SystemFailure) {
+            try StateFile.write(Array(Self.text(of: choices).utf8), to: ownPath)
+        } catch {
+            throw CallError("DeviceError", "The choice holds until the daemon ends, as it can't be kept: \(error)")
+        }
+    }
+
+    private static func text(of choices: [String: Bool]) -> String {
+        func list(_ taken: Bool) -> String {
+            let ids = choices.filter { $0.value == taken }.keys.sorted()
+            return ids.isEmpty ? " []\n" : "\n" + ids.map { "  - id: \(quoted($0))\n" }.joined()
+        }
+        return """
+            # Written by userdriverd: what was chosen with `userdriver take` and `userdriver release`.
+            take:\(list(true))leave:\(list(false))
+            """
+    }
+
+    /// An id holds no control characters; quotes and backslashes are YAML's to escape.
+    private static func quoted(_ id: String) -> String {
+        "\"" + id.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+    }
+
+    private func administratorsRules() -> PolicyFile {
+        guard let administrators else { return PolicyFile() }
+        do {
+            let rules = try Self.read(administrators)
+            lastProblem.withLock { $0 = "" }
+            return rules ?? PolicyFile()
+        } catch {
+            // Said once for each mistake: the file is read often.
+            let isNews = lastProblem.withLock { problem in
+                defer { problem = "\(error)" }
+                return problem != "\(error)"
+            }
+            if isNews { logger.error("the policy can't be used, and no device is taken for it", metadata: ["error": "\(error)"]) }
+            return PolicyFile()
+        }
+    }
+
+    /// `nil` where there is no file.
+    private static func read(_ path: String) throws -> PolicyFile? {
+        guard access(path, F_OK) == 0 || errno != ENOENT else { return nil }
+        return try ManifestParser.parsePolicy(try StateFile.read(path, maximumBytes: PolicyFile.maximumBytes + 1), path: path)
+    }
+}

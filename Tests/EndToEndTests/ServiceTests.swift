@@ -1,0 +1,101 @@
+// The daemon as systemd's service: a socket that was made for it, and what it says of itself.
+
+import CLinux
+import Foundation
+import Glibc
+import Spawn
+import Testing
+import UserDriverClient
+
+/// Stands in for the service manager: it listens at a socket for the daemon, and at another one to it.
+private final class Manager: Sendable {
+    let runtime: String
+    let listener: Int32
+    private let notifications: Int32
+    let notifyPath: String
+
+    init() throws {
+        runtime = try Bench.makeRuntime()
+        notifyPath = runtime + "/notify"
+        listener = clinux_unix_stream(runtime + "/io.userdriver", 1)
+        notifications = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(notifyPath.utf8)) }
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(notifications, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(listener >= 0 && bound == 0)
+    }
+
+    deinit {
+        close(listener)
+        close(notifications)
+    }
+
+    /// Starts the daemon as systemd does: the socket is descriptor 3, and LISTEN_PID its own process.
+    func start(_ arguments: String = "", watchdogMicroseconds: Int = 200_000) throws -> ChildProcess {
+        let script = "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb \(arguments)"
+        return try ChildProcess(
+            path: "/bin/bash",
+            ChildProcess.Plan(
+                arguments: ["bash", "-c", script],
+                environment: [
+                    "NOTIFY_SOCKET": notifyPath, "WATCHDOG_USEC": "\(watchdogMicroseconds)", "LISTEN_FDS": "1",
+                    "LISTEN_FDNAMES": "userdriverd.socket",
+                ], descriptors: [nil, nil, nil, listener]))
+    }
+
+    /// Reads what the daemon says until a line of it begins so.
+    func hear(_ beginning: String) async throws -> String {
+        let notifications = notifications
+        return try await offPool {
+            while true {
+                var file = pollfd(fd: notifications, events: Int16(POLLIN), revents: 0)
+                guard poll(&file, 1, 30_000) > 0 else { throw Timeout(what: "a notification", seen: beginning) }
+                var bytes = [UInt8](repeating: 0, count: 4096)
+                let count = recv(notifications, &bytes, bytes.count, 0)
+                let lines = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")
+                if let line = lines.first(where: { $0.hasPrefix(beginning) }) { return String(line) }
+            }
+        }
+    }
+}
+
+@Suite(.enabled(if: Programs.areBuilt), .timeLimit(.minutes(3))) struct ServiceTests {
+    @Test func servesTheSocketThatWasMadeForItAndSaysHowItIs() async throws {
+        let manager = try Manager()
+        let client = UserDriverClient(runtimeDirectory: RuntimeDirectory(manager.runtime))
+        // The call is made before the daemon is there, and waits in the socket.
+        async let devices = client.devices()
+        let daemon = try manager.start()
+        #expect(try await manager.hear("READY=") == "READY=1")
+        #expect(try await devices.isEmpty)
+        #expect(try await manager.hear("STATUS=") == "STATUS=0 devices, 0 driven, 0 watchers")
+        for _ in 0..<3 { _ = try await manager.hear("WATCHDOG=1") }
+        try daemon.kill(SIGTERM)
+        #expect(try await manager.hear("STOPPING=") == "STOPPING=1")
+        #expect(try await offPool { try daemon.wait(timeout: .seconds(20)) } == .exited(status: 0))
+        // The socket is the manager's: it is there for the next one.
+        #expect(access(manager.runtime + "/io.userdriver", F_OK) == 0)
+        async let again = client.devices()
+        let next = try manager.start()
+        #expect(try await again.isEmpty)
+        try next.kill(SIGTERM)
+        _ = try await offPool { try next.wait(timeout: .seconds(20)) }
+    }
+
+    @Test func aDescriptorThatIsNoListeningSocketIsRefused() async throws {
+        let runtime = try Bench.makeRuntime()
+        let file = open("/dev/zero", O_RDONLY | O_CLOEXEC)
+        defer { close(file) }
+        let daemon = try ChildProcess(
+            path: "/bin/bash",
+            ChildProcess.Plan(
+                arguments: ["bash", "-c", "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb"],
+                environment: ["LISTEN_FDS": "1"], descriptors: [nil, nil, nil, file]))
+        #expect(try await offPool { try daemon.wait(timeout: .seconds(30)) } == .exited(status: 1))
+    }
+}
