@@ -161,7 +161,7 @@ import Wire
         let file = open(bundle.manifestPath, O_WRONLY)
         #expect(ftruncate(file, 100 << 20) == 0)
         close(file)
-        #expect(bundle.refusal(trust).contains("the manifest is larger than 65536 bytes"))
+        #expect(bundle.refusal(trust).contains("the file is larger than 65536 bytes"))
     }
 
     @Test(arguments: ["{}", "{protocol: 1}", "{subclass: 1}"]) func rulesThatClaimEveryDevice(rule: String) throws {
