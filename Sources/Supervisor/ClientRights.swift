@@ -6,11 +6,11 @@ import Wire
 enum ClientRights: Hashable, Sendable {
     /// Watch, call drivers, restart them: all that concerns the devices that are there.
     case using
-    /// Also decide what the daemon drives and where it connects to.
+    /// Also decide whose drivers run and where the daemon connects to.
     case managing
 
     /// Methods of the management interface that take more than membership in the group.
-    private static let managingMethods: Set<String> = ["Attach", "Detach"]
+    private static let managingMethods: Set<String> = ["Attach", "Detach", "ReloadDrivers"]
 
     /// The rights of a user, where the daemon runs as `daemonUser`.
     static func of(user: UInt32, daemonUser: UInt32) -> ClientRights { user == 0 || user == daemonUser ? .managing : .using }

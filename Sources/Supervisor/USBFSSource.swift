@@ -171,14 +171,14 @@ final class USBFSSource: DeviceSource {
         let bound = (UInt32(0)..<32).filter { interfaces & (1 << $0) != 0 }.compactMap { interface in
             Self.driver(of: interface, descriptor).map { Bound(interface: interface, driver: $0) }
         }
-        guard let first = bound.first else { return [] }
         guard mayTake else {
+            guard let first = bound.first else { return [] }
             throw .leftToKernel(
                 "The kernel's driver \(first.driver) has interface \(first.interface) of \(device.path). `userdriver take` gives the device to UserDriver; userdriverd --detach-kernel-drivers takes all."
             )
         }
-        let mask = bound.reduce(UInt32(0)) { $0 | 1 << $1.interface }
-        if let problem = taken.withLock({ $0.add(device, interfaces: mask) }) { throw .refused(problem) }
+        // Those that no driver has yet, too: without us it would have come, and it is to have them in the end.
+        if let problem = taken.withLock({ $0.add(device, interfaces: interfaces) }) { throw .refused(problem) }
         return bound
     }
 
