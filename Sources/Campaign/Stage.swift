@@ -101,7 +101,7 @@ final class Stage: Sendable {
     private static func untilRuns(_ id: String, _ client: UserDriverClient) async throws {
         let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
-            if try await client.devices(id).first?.state == .running { return }
+            if try await client.devices().contains(where: { $0.id.hasSuffix(":" + id) && $0.state == .running }) { return }
             try await Task.sleep(for: .milliseconds(50))
         }
         throw StageError(description: "\(id) is not driven within a minute.")
