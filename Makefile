@@ -51,8 +51,8 @@ bench: build
 # The manual pages in Docs/man, from the commands' own help.
 man: build
 	$(SWIFT) build --product generate-manual
-	.build/debug/generate-manual-tool $(RELEASE)/userdriver --output-directory Docs/man --multi-page
-	.build/debug/generate-manual-tool $(RELEASE)/userdriverd --output-directory Docs/man
+	.build/debug/generate-manual $(RELEASE)/userdriver --output-directory Docs/man --multi-page
+	.build/debug/generate-manual $(RELEASE)/userdriverd --output-directory Docs/man
 	rm -f Docs/man/userdriver.help.1
 
 # With DESTDIR nothing but files is installed; whoever unpacks them runs lib/userdriver/activate. `install-files` takes what is built.
