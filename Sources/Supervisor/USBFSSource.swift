@@ -119,7 +119,8 @@ final class USBFSSource: DeviceSource {
 
     /// Before any privilege is dropped, which a reset needs.
     private static func reset(_ device: USBDeviceInformation) throws(DeviceOpenFailure) {
-        let result = clinux_usbfs_reset(try open(device).descriptor)
+        let opened = try open(device)
+        let result = withExtendedLifetime(opened) { clinux_usbfs_reset(opened.descriptor) }
         guard result < 0 else { return }
         throw result == -ENODEV
             ? .gone("it did not come back from a reset") : .refused("USBDEVFS_RESET: \(String(cString: strerror(-result)))")

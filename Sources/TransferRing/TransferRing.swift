@@ -100,7 +100,13 @@ public final class TransferRing: @unchecked Sendable {
             record.prepare(number: submitted)
             submitted += 1
             mapping.store64(RingWord.submitted, submitted)
-            try carrier.submit(record)
+            do throws(USBError) {
+                try carrier.submit(record)
+            } catch {
+                // Nobody will complete it, and so `drain` does not wait for it.
+                submitted -= 1
+                throw error
+            }
         }
     }
 

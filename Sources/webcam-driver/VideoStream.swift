@@ -112,10 +112,7 @@ final class VideoStream: Sendable {
     func start(_ ended: @escaping @Sendable (End) -> Void) {
         do throws(WorkerThread.StartFailure) {
             let started = try WorkerThread(name: "stream") { [self] in
-                progress.setStreaming(true)
-                let end = run()
-                progress.setStreaming(false)
-                ended(end)
+                ended(run())
             }
             thread.withLock { $0 = started }
         } catch {
@@ -134,14 +131,17 @@ final class VideoStream: Sendable {
     private var isStopping: Bool { stopping.withLock { $0 } }
 
     private func run() -> End {
+        progress.setStreaming(true)
+        let end: End
         do throws(USBError) {
-            let end = try circulate()
-            transfers.drain()
-            return end
+            end = try circulate()
         } catch {
-            transfers.drain()
-            return isStopping ? .stopped : .failed(error)
+            end = isStopping ? .stopped : .failed(error)
         }
+        // What is in flight still may take its time to end: that is no hang.
+        progress.setStreaming(false)
+        transfers.drain()
+        return end
     }
 
     // MARK: Where it begins

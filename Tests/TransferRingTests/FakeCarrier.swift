@@ -16,12 +16,15 @@ final class FakeCarrier: RingCarrier {
         /// The next submission ends the process.
         var diesAtSubmission = false
         var dropsSubmission = false
+        /// As many as there is memory for.
+        var mostInFlight = Int.max
     }
     let state = Mutex(State())
 
     struct Died: Error {}
 
     func submit(_ record: RingRecord) throws(USBError) {
+        guard state.withLock({ $0.inFlight.count < $0.mostInFlight }) else { throw USBError(.memoryLimit, operation: "submitting") }
         let (dies, drops) = state.withLock { state in
             let result = (state.diesAtSubmission, state.dropsSubmission)
             state.diesAtSubmission = false

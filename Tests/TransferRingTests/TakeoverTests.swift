@@ -183,6 +183,17 @@ private let layout: UInt64 = 7
         scene.ring.drain(patience: .zero)
     }
 
+    @Test func aSubmissionThatIsRefusedIsNotWaitedFor() throws {
+        let scene = try Scene()
+        scene.carrier.state.withLock { $0.mostInFlight = 2 }
+        let error = #expect(throws: USBError.self) { try scene.ring.begin(layout: layout, state: Memory()) }
+        #expect(error?.code == .memoryLimit)
+        let start = ContinuousClock.now
+        scene.ring.drain(patience: .seconds(60))
+        #expect(start.duration(to: .now) < .seconds(30), "two were cancelled and taken back, and the third never was")
+        #expect(scene.carrier.state.withLock { $0.inFlight.isEmpty })
+    }
+
     @Test func geometriesAreBounded() {
         #expect(TransferRingGeometry(transferCount: 1, packetCount: 0, packetLength: 512) == nil)
         #expect(TransferRingGeometry(transferCount: 257, packetCount: 0, packetLength: 512) == nil)
