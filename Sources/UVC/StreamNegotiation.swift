@@ -53,8 +53,25 @@ public struct StreamNegotiation: Sendable {
         declaredLength = StreamingParameters.length(uvcVersion: quirks.contains(.version10) ? 0x0100 : uvcVersion)
     }
 
+    /// How often a negotiation is begun with a device that refuses: some stumble over a request once, and take it the next time.
+    private static let attemptLimit = 3
+
     /// Probes and commits. Throws `malformedAnswer` where the device's answers leave nothing to go by, and what the transfers throw.
     public func negotiate(_ choice: StreamChoice) async throws(USBError) -> NegotiatedStream {
+        var refusals = 0
+        while true {
+            do throws(USBError) {
+                var stream = try await negotiateOnce(choice)
+                if refusals > 0 { stream.oddities.append("The device refused to negotiate \(refusals == 1 ? "once" : "twice") before.") }
+                return stream
+            } catch {
+                refusals += 1
+                guard error.code == .stall, refusals < Self.attemptLimit else { throw error }
+            }
+        }
+    }
+
+    private func negotiateOnce(_ choice: StreamChoice) async throws(USBError) -> NegotiatedStream {
         var oddities: [String] = []
         // Idle first: some devices crash when they are asked while they stream. Those with one setting only may refuse this.
         if !interface.isBulk { try await becomeIdle() }
