@@ -67,6 +67,7 @@ let package = Package(
         // USB core, its backends, the class protocols.
         library("USB"),
         library("USBIP", ["USB"]),
+        library("FlightRecorder", ["USB", "CLinux"]),
         library("TransferRing", ["USB", "Threads", "CLinux"]),
         library("LibUSBHost", ["USB", "TransferRing", "CLibUSB", "Threads", "CLinux"]),
         library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux"]),
@@ -85,12 +86,14 @@ let package = Package(
         library("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux", yaml]),
 
         // Drivers, and who looks after them.
-        library("UserDriver", ["USB", "TransferRing", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
+        library(
+            "UserDriver", ["USB", "TransferRing", "FlightRecorder", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
             "Supervisor",
             [
-                "Bundles", "USB", "TransferRing", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn", "Sandbox", "Threads",
+                "Bundles", "USB", "TransferRing", "FlightRecorder", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn",
+                "Sandbox", "Threads",
                 "CLinux", log,
             ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
@@ -98,12 +101,13 @@ let package = Package(
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
-        library("UserDriverClient", ["Wire", "FrameRing", "Threads", "CLinux"]),
+        library("UserDriverClient", ["Wire", "FrameRing", "FlightRecorder", "USB", "Threads", "CLinux"]),
         library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FrameRing", "Wire", "USB", "UVC", "Pictures", "EmulatedWebcam",
+                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
+                "EmulatedWebcam",
                 "USBEmulation", "Spawn", "Threads",
                 "CLinux", arguments,
             ]),
@@ -126,6 +130,7 @@ let package = Package(
         tests("Threads", ["CLinux"]),
         tests("USB"),
         tests("TransferRing", ["USB", "CLinux"]),
+        tests("FlightRecorder", ["USB", "CLinux"]),
         tests("UVC", ["USB"]),
         tests("Pictures"),
         tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),

@@ -1,5 +1,6 @@
 // Crash reports on disk: bounded in number and size, written and read off the supervisor's thread.
 
+import FlightRecorder
 import FoundationEssentials
 import Glibc
 import Logging
@@ -11,6 +12,7 @@ struct CrashMaterial: Sendable {
     var report: CrashReport
     var lastWords: LastWords?
     var executable: SealedExecutable?
+    var flight: FlightRecord?
 }
 
 /// Keeps the reports of drivers' deaths, one JSON file each, the newest `maximumCount` of them.
@@ -20,6 +22,10 @@ actor CrashReports {
     private let logger: Logger
     private var numbers: [Int]?
     static let maximumBytes = 64 << 10
+    /// Captures of the newest reports, each of 200 KB at most; and no more than one a second, so that a storm of deaths does not wear the disk.
+    static let maximumCaptures = 20
+    private static let captureInterval = Duration.seconds(1)
+    private var lastCapture: ContinuousClock.Instant?
 
     /// - Parameter folder: is made when the first report is written.
     init(folder: String, maximumCount: Int, logger: Logger) {
@@ -35,9 +41,13 @@ actor CrashReports {
             report.backtrace = Symboliser.backtrace(
                 of: words, executable: material.executable?.descriptor, executableName: report.driver)
         }
+        let transfers = material.flight?.transfers ?? []
+        report.descriptors = material.flight.map { Data($0.descriptors).base64EncodedString() }
+        report.lastTransfers = material.flight?.lines(transfers)
         do {
             var known = try known()
             report.number = (known.last ?? 0) + 1
+            report.captured = try capture(material.flight, transfers, number: report.number)
             var bytes = try JSON.encode(report, pretty: true)
             while bytes.count > Self.maximumBytes, !report.lastWords.isEmpty {
                 report.lastWords.removeFirst()
@@ -45,8 +55,11 @@ actor CrashReports {
             }
             try write(bytes, number: report.number)
             known.append(report.number)
+            if known.count > Self.maximumCaptures { unlink(capturePath(of: known[known.count - 1 - Self.maximumCaptures])) }
             while known.count > maximumCount {
-                unlink(path(of: known.removeFirst()))
+                let oldest = known.removeFirst()
+                unlink(path(of: oldest))
+                unlink(capturePath(of: oldest))
             }
             numbers = known
         } catch {
@@ -66,6 +79,23 @@ actor CrashReports {
             return []
         }
     }
+
+    /// Writes the transfers beside the report, and says how many; `nil` where there are none, or one was written just now.
+    private func capture(_ flight: FlightRecord?, _ transfers: [RecordedTransfer], number: Int) throws -> Int? {
+        guard let flight, !transfers.isEmpty else { return nil }
+        if let lastCapture, lastCapture.duration(to: .now) < Self.captureInterval { return nil }
+        lastCapture = .now
+        try StateFile.write(flight.capture(transfers), to: capturePath(of: number))
+        return transfers.count
+    }
+
+    /// A report's capture, opened for reading; the caller closes it. `nil` where there is none.
+    func capture(of number: Int) -> Int32? {
+        let file = open(capturePath(of: number), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        return file < 0 ? nil : file
+    }
+
+    private func capturePath(of number: Int) -> String { "\(folder)/crash-\(number).pcapng" }
 
     private func path(of number: Int) -> String { "\(folder)/crash-\(number).json" }
 

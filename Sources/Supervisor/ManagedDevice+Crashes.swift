@@ -16,7 +16,7 @@ extension ManagedDevice {
             report: CrashReport(
                 number: 0, time: Timestamp.now(), deviceID: id, driver: bundle?.manifest.executable ?? "", pid: dead.processID,
                 generation: generation, cause: obituary.cause, signal: signal, exitStatus: status, lastWords: obituary.lastLines,
-                backtrace: [], decision: ""),
-            lastWords: obituary.lastWords, executable: dead.executable)
+                backtrace: [], decision: "", driverVersion: bundle?.manifest.version.description),
+            lastWords: obituary.lastWords, executable: dead.executable, flight: flightRecord)
     }
 }

@@ -1,6 +1,7 @@
 // A device that is or was attached: its driver's life, from one incarnation to the next.
 
 import Bundles
+import FlightRecorder
 import Logging
 import Spawn
 import USB
@@ -50,6 +51,8 @@ final class ManagedDevice {
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
     var carried: [String: CarriedRing] = [:]
+    /// What its drivers note their transfers in.
+    var recorder: RecorderMemory?
     /// A driver has taken up what is held: there is something to take over.
     var isHoldDriven = false
     private var ladder = RecoveryLadder()
@@ -351,6 +354,8 @@ final class ManagedDevice {
             descriptors.append(descriptor)
             streamInterfaces = interfaces
         }
+        let recorder = recorderForDriver()
+        if let recorder { descriptors.append(recorder.descriptor) }
         let start: DriverStart
         do {
             start = DriverStart(
@@ -358,7 +363,7 @@ final class ManagedDevice {
                 usbipDeviceID: device.usbipDeviceID, streamInterfaces: streamInterfaces, generation: generation,
                 configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: step == .reset ? nil : record.value,
                 streams: openStreams(), interruption: interruption,
-                takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil)
+                takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil, hasRecorder: recorder != nil)
         } catch {
             incarnation.kill("its device can't be described: \(error)")
             return

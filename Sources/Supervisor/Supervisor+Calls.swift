@@ -1,6 +1,7 @@
 // What clients ask: the management interface here, the class interfaces of the driver.
 
 import Bundles
+import FlightRecorder
 import Glibc
 import USB
 import Wire
@@ -74,6 +75,20 @@ extension Supervisor {
                     call.fail(error)
                 }
             }
+        case "CrashCapture":
+            guard case .int(let number) = call.call.parameters["number"] else {
+                throw CallError("InvalidParameter", "number is missing.")
+            }
+            let crashes = crashes
+            Task { @SupervisorActor in
+                guard let file = await crashes.capture(of: Int(number)) else {
+                    return call.fail(CallError("InvalidParameter", "There is no capture of a crash with the number \(number)."))
+                }
+                call.reply(VarlinkReply(.object([:])), descriptors: [file])
+                close(file)
+            }
+        case "Capture":
+            try capture(try device(for: call), for: call)
         case "Attach":
             try attach(try url(of: call))
             call.succeed()
@@ -83,6 +98,24 @@ extension Supervisor {
         default:
             call.reply(VarlinkService.methodNotFound(call.call.method))
         }
+    }
+
+    private func capture(_ device: ManagedDevice, for call: ClientCall) throws(CallError) {
+        guard let recorder = device.recorder else {
+            throw CallError("DeviceUnavailable", "\(device.name) has not been driven yet: there are no transfers.")
+        }
+        let descriptor: Int32
+        do throws(USBError) {
+            descriptor = try recorder.readOnlyDescriptor()
+        } catch {
+            throw CallError("DeviceError", "The flight recorder can't be handed out: \(error)")
+        }
+        defer { close(descriptor) }
+        call.reply(
+            VarlinkReply([
+                "id": .string(device.id), "busNumber": .int(Int64(device.information.busNumber)),
+                "deviceNumber": .int(Int64(device.information.deviceNumber)), "descriptors": device.inspection["descriptors"] ?? .null,
+            ]), descriptors: [descriptor])
     }
 
     /// A method of a class interface: the driver's to answer, without the parameter `device`.

@@ -14,6 +14,13 @@ public protocol RingCarrier: AnyObject, Sendable {
     func cancelAll(_ mapping: TransferRingMapping)
 }
 
+/// Who sees a ring's transfers go and come back: a flight recorder. Called on the ring's thread.
+public protocol TransferWitness: AnyObject, Sendable {
+    func submitted(_ number: UInt64, length: Int)
+    /// Before it is handled; once, also where it is taken again.
+    func completed(_ transfer: TransferRing.Transfer)
+}
+
 /// What a carrier has seen.
 public enum CarrierEvent: Hashable, Sendable {
     case timedOut

@@ -14,6 +14,9 @@ public final class TransferRing: @unchecked Sendable {
     // Sendable: used by one thread, but for `cancel`, which is made for any.
     public let mapping: TransferRingMapping
     private let carrier: any RingCarrier
+    private let witness: (any TransferWitness)?
+    /// The witness has been told of the completion of transfers below this number.
+    private var witnessed: UInt64 = 0
     private let packets: UnsafeMutableBufferPointer<IsochronousPacket>
     /// The number of the transfer that is handled next.
     public private(set) var next: UInt64 = 0
@@ -45,9 +48,11 @@ public final class TransferRing: @unchecked Sendable {
         public let startFrame: UInt32?
     }
 
-    public init(mapping: TransferRingMapping, carrier: any RingCarrier) {
+    /// - Parameter witness: is told of every transfer; `nil` for nobody.
+    public init(mapping: TransferRingMapping, carrier: any RingCarrier, witness: (any TransferWitness)? = nil) {
         self.mapping = mapping
         self.carrier = carrier
+        self.witness = witness
         packets = .allocate(capacity: max(1, mapping.geometry.packetCount))
     }
 
@@ -107,6 +112,7 @@ public final class TransferRing: @unchecked Sendable {
                 submitted -= 1
                 throw error
             }
+            witness?.submitted(record.number, length: mapping.geometry.transferLength)
         }
     }
 
@@ -117,7 +123,7 @@ public final class TransferRing: @unchecked Sendable {
         let deadline = clinux_monotonic_ns() + timeout.nanoseconds
         while true {
             let record = RingRecord(mapping, index: mapping.index(of: next))
-            if record.hasCompleted { return transfer(record) }
+            if record.hasCompleted { return shown(transfer(record)) }
             let now = clinux_monotonic_ns()
             guard now < deadline else { return nil }
             switch try carrier.wait(mapping, timeout: .nanoseconds(Int64(deadline - now))) {
@@ -128,6 +134,14 @@ public final class TransferRing: @unchecked Sendable {
                 if index != record.index, record.isUncertain { try skip() }
             }
         }
+    }
+
+    private func shown(_ transfer: Transfer) -> Transfer {
+        if transfer.number >= witnessed {
+            witnessed = transfer.number + 1
+            witness?.completed(transfer)
+        }
+        return transfer
     }
 
     private func transfer(_ record: RingRecord) -> Transfer {

@@ -1,6 +1,4 @@
-// A transfer's outcome as the number that USB/IP carries.
-
-public import USB
+// A transfer's outcome as the number that Linux, USB/IP and captures have for it.
 
 extension TransferStatus {
     /// 0, or a negated Linux errno: the reverse of `init(linux:)`.

@@ -56,8 +56,8 @@ public enum DriverProcess {
         }
         let driver: D
         do {
-            let device = try HandedDevice.open(start, descriptors: descriptors)
-            link.carriers.withLock { $0 = device }
+            let (device, recorder) = try HandedDevice.open(start, descriptors: descriptors)
+            link.way.withLock { $0 = (device, recorder) }
             driver = try await D.start(
                 DriverContext(
                     deviceID: start.deviceID, device: device, generation: start.generation, configuration: start.configuration,

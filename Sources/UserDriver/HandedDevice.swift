@@ -1,5 +1,6 @@
 // Makes a device handle of the descriptor that the supervisor handed over.
 
+import FlightRecorder
 import Glibc
 import LibUSBHost
 import TransferRing
@@ -9,7 +10,18 @@ import Wire
 
 enum HandedDevice {
     /// The handle owns the descriptors from here on. The driver above can't tell one transport from the other.
-    static func open(_ start: DriverStart, descriptors: [Int32]) throws -> any USBDeviceHandle & RingCarrierSource {
+    static func open(_ start: DriverStart, descriptors: [Int32]) throws -> (
+        device: any USBDeviceHandle & RingCarrierSource, recorder: FlightRecorder?
+    ) {
+        guard start.hasRecorder, let memory = descriptors.last else {
+            return (try transport(start, descriptors: descriptors), nil)
+        }
+        defer { close(memory) }
+        let recorder = try FlightRecorder(descriptor: memory, generation: start.generation)
+        return (RecordedDevice(try transport(start, descriptors: descriptors.dropLast()), recorder: recorder), recorder)
+    }
+
+    private static func transport(_ start: DriverStart, descriptors: [Int32]) throws -> any USBDeviceHandle & RingCarrierSource {
         let information = try start.device.decoded(as: USBDeviceInformation.self)
         guard let control = descriptors.first else { throw CallError("ContractBroken", "The device came without a descriptor.") }
         switch start.transport {

@@ -1,5 +1,6 @@
 // The driver's way to its supervisor: records, logs, rings.
 
+import FlightRecorder
 public import FrameRing
 import Glibc
 import Synchronization
@@ -23,8 +24,8 @@ public final class SupervisorLink: Sendable {
     private let channel: Channel
     private let generation: UInt32
     private let pending = Mutex(Pending())
-    /// Who carries the transfers of rings; set before the driver starts.
-    let carriers = Mutex<(any RingCarrierSource)?>(nil)
+    /// Who carries the transfers of rings, and who notes them; set before the driver starts.
+    let way = Mutex<(carriers: any RingCarrierSource, recorder: FlightRecorder?)?>(nil)
 
     init(channel: Channel, generation: UInt32) {
         self.channel = channel
@@ -85,12 +86,14 @@ public final class SupervisorLink: Sendable {
         guard
             let geometry = TransferRingGeometry(
                 transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength),
-            let source = carriers.withLock({ $0 })
+            let way = way.withLock({ $0 })
         else { throw CallError("ContractBroken", "The supervisor's transfer ring does not fit.") }
         let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: grant.number)
-        let carrier = try source.carrier(
-            endpoint: EndpointAddress(rawValue: grant.endpoint), type: geometry.type, wake: descriptors.count > 1 ? descriptors[1] : nil)
-        return TransferRing(mapping: mapping, carrier: carrier)
+        let endpoint = EndpointAddress(rawValue: grant.endpoint)
+        let carrier = try way.carriers.carrier(
+            endpoint: endpoint, type: geometry.type, wake: descriptors.count > 1 ? descriptors[1] : nil)
+        return TransferRing(
+            mapping: mapping, carrier: carrier, witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
     }
 
     private func ask(_ message: (UInt64) -> MessageFromDriver) async throws -> Grant {

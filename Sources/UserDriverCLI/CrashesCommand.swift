@@ -56,33 +56,50 @@ struct CrashesListCommand: AsyncParsableCommand {
 
 struct CrashesShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show one death in full: last words and backtrace.",
+        commandName: "show", abstract: "Show one death in full: last words, backtrace, last transfers.",
         discussion: """
             Example:
               userdriver crashes show 3
+              userdriver crashes show 3 --capture crash.pcapng    (for Wireshark)
             """)
 
     @Argument(help: ArgumentHelp("The death's number in `userdriver crashes`. Left out: the last one.", valueName: "number"))
     var number: Int?
     @OptionGroup var daemon: DaemonOptions
+    @Option(
+        help: ArgumentHelp("Write the last transfers before it to a pcapng file; with - to standard output.", valueName: "file"),
+        completion: .file())
+    var capture: String?
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let client = daemon.client
-        try show(try await client.crashes())
+        let crash = try choose(try await client.crashes())
+        if let capture {
+            let bytes = try await client.crashCapture(crash.number)
+            let writer = try FrameWriter(path: capture)
+            try writer.put(bytes)
+            try writer.close()
+            if capture == "-" { return }
+        }
+        try show(crash)
     }
 
-    private func show(_ crashes: [CrashReport]) throws {
+    private func choose(_ crashes: [CrashReport]) throws -> CrashReport {
         guard let crash = number.map({ number in crashes.first { $0.number == number } }) ?? crashes.last else {
             throw CommandFailure(number.map { "No crash has the number \($0)." } ?? "No driver has died.")
         }
+        return crash
+    }
+
+    private func show(_ crash: CrashReport) throws {
         if output.json { return try output.printJSON(crash) }
         for line in Self.lines(crash) { try Terminal.print(line) }
     }
 
     static func lines(_ crash: CrashReport) -> [String] {
         var lines = [
-            "Crash \(crash.number): \(crash.driver) (process \(crash.pid), incarnation \(crash.generation))",
+            "Crash \(crash.number): \(crash.driver)\(crash.driverVersion.map { " \($0)" } ?? "") (process \(crash.pid), incarnation \(crash.generation))",
             "  device    \(crash.deviceID)",
             "  time      \(crash.time)",
             "  cause     \(crash.cause)",
@@ -92,6 +109,13 @@ struct CrashesShowCommand: AsyncParsableCommand {
         lines += crash.lastWords.map { "  \($0)" }
         lines.append(crash.backtrace.isEmpty ? "There is no backtrace." : "Backtrace, innermost first:")
         lines += crash.backtrace.enumerated().map { "  #\($0)  \($1)" }
+        if let transfers = crash.lastTransfers, !transfers.isEmpty {
+            lines.append("The device's last transfers:")
+            lines += transfers.map { "  \($0)" }
+        }
+        if let captured = crash.captured {
+            lines.append("\(captured) transfers for Wireshark: userdriver crashes show \(crash.number) --capture crash.pcapng")
+        }
         return lines
     }
 }

@@ -26,7 +26,7 @@ final class FrameWriter {
         if path == "-" {
             guard !Terminal.isTerminal(STDOUT_FILENO) else {
                 throw CommandFailure(
-                    "Frames are no text: pipe standard output into a program, or write a file with -o FILE.", status: ExitStatus.usage)
+                    "It is no text: pipe standard output into a program, or write a file with -o FILE.", status: ExitStatus.usage)
             }
             descriptor = STDOUT_FILENO
         } else {
@@ -50,7 +50,7 @@ final class FrameWriter {
         try put(try Film.planes(bytes, of: stream))
     }
 
-    private func put(_ bytes: [UInt8]) throws {
+    func put(_ bytes: [UInt8]) throws {
         let failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: descriptor) }
         guard failed == 0 else { throw OutputError(number: failed, what: path == "-" ? "the output" : path) }
     }

@@ -32,7 +32,7 @@ struct UserDriverCommand: ParsableCommand {
                 name: "What is there",
                 subcommands: [
                     ListCommand.self, StatusCommand.self, InspectCommand.self, StackCommand.self, DoctorCommand.self,
-                    CrashesCommand.self,
+                    CrashesCommand.self, CaptureCommand.self,
                 ]),
             CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, ControlsCommand.self]),
             CommandGroup(

@@ -108,6 +108,21 @@ final class DaemonConnection: Sendable {
         return try Self.result(reply)
     }
 
+    /// The same for a reply that comes with one descriptor, which is the caller's to close; `nil` where none came.
+    func callForDescriptor(
+        _ method: String, _ parameters: JSONValue, deadline: UInt64
+    ) throws(ClientError) -> (reply: JSONValue, descriptor: Int32?) {
+        try send(method, parameters)
+        let (reply, descriptors) = try receive(deadline: deadline)
+        for descriptor in descriptors.dropFirst() { close(descriptor) }
+        do throws(ClientError) {
+            return (try Self.result(reply), descriptors.first)
+        } catch {
+            if let first = descriptors.first { close(first) }
+            throw error
+        }
+    }
+
     static func result(_ reply: VarlinkReply) throws(ClientError) -> JSONValue {
         if let error = reply.error { throw ClientError.remote(name: error, message: reply.parameters["message"]?.stringValue) }
         return reply.parameters

@@ -3,7 +3,7 @@
 /// From the supervisor to a driver.
 public enum MessageToDriver: Codable, Hashable, Sendable {
     /// Here is your device. Descriptor 0 attached: the device (see `DriverStart.transport`); descriptor 1, over usbfs, where the device has
-    /// streaming interfaces: the open file of those.
+    /// streaming interfaces: the open file of those. The last one, where `DriverStart.hasRecorder` is set: the device's flight recorder, writable.
     case start(DriverStart)
     /// The answer to `openRing`. Descriptor 0 attached: the ring's memfd, writable.
     case ring(RingGrant)
@@ -75,6 +75,8 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public var interruption: Interruption?
     /// The device was never let go since the predecessor died: its settings are as they were and its streams' transfers still in flight.
     public var takeover: Takeover?
+    /// The last descriptor is the memory of a flight recorder.
+    public var hasRecorder: Bool
 
     /// How a stream is taken over.
     public enum Takeover: String, Codable, Sendable {
@@ -93,7 +95,7 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public init(
         deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, streamInterfaces: UInt32 = 0, generation: UInt32,
         configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue], interruption: Interruption? = nil,
-        takeover: Takeover? = nil
+        takeover: Takeover? = nil, hasRecorder: Bool = false
     ) {
         self.deviceID = deviceID
         self.transport = transport
@@ -106,6 +108,7 @@ public struct DriverStart: Codable, Hashable, Sendable {
         self.streams = streams
         self.interruption = interruption
         self.takeover = takeover
+        self.hasRecorder = hasRecorder
     }
 }
 

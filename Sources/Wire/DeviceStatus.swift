@@ -105,10 +105,17 @@ public struct CrashReport: Codable, Hashable, Sendable {
     public var backtrace: [String]
     /// What the supervisor did: `"restarted at once"`, `"restart in 400 ms"`, `"circuit opened"`.
     public var decision: String
+    public var driverVersion: String?
+    /// The device descriptor, then every configuration, base64.
+    public var descriptors: String?
+    /// The device's last transfers, a line each, the oldest first.
+    public var lastTransfers: [String]?
+    /// How many transfers the capture beside the report has; `nil` where there is none.
+    public var captured: Int?
 
     public init(
         number: Int, time: String, deviceID: String, driver: String, pid: Int32, generation: UInt32, cause: String, signal: Int32,
-        exitStatus: Int32, lastWords: [String], backtrace: [String], decision: String
+        exitStatus: Int32, lastWords: [String], backtrace: [String], decision: String, driverVersion: String? = nil
     ) {
         self.number = number
         self.time = time
@@ -122,5 +129,6 @@ public struct CrashReport: Codable, Hashable, Sendable {
         self.lastWords = lastWords
         self.backtrace = backtrace
         self.decision = decision
+        self.driverVersion = driverVersion
     }
 }

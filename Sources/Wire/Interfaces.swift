@@ -31,7 +31,8 @@ public struct InterfaceDescription: Sendable {
 
             type Crash (
               number: int, time: string, deviceID: string, driver: string, pid: int, generation: int, cause: string, signal: int,
-              exitStatus: int, lastWords: []string, backtrace: []string, decision: string
+              exitStatus: int, lastWords: []string, backtrace: []string, decision: string, driverVersion: ?string, descriptors: ?string,
+              lastTransfers: ?[]string, captured: ?int
             )
 
             # The daemon itself: effective user and groups decide which nodes it may open.
@@ -85,7 +86,14 @@ public struct InterfaceDescription: Sendable {
             method Take(device: ?string) -> ()
             method Release(device: ?string) -> ()
 
+            # What drivers died of. `descriptors` are the device's, base64; `captured` says how many transfers CrashCapture has.
             method Crashes(device: ?string) -> (crashes: []Crash)
+
+            # The last transfers before a death as a pcapng file, whose descriptor comes with the reply, to be read.
+            method CrashCapture(number: int) -> ()
+
+            # The device's flight recorder, whose descriptor comes with the reply, to be mapped read-only; and what a capture needs to know.
+            method Capture(device: ?string) -> (id: string, busNumber: int, deviceNumber: int, descriptors: string)
 
             # A device on another machine: usbip://HOST[:PORT]/BUSID. It is looked for until it is detached.
             method Attach(url: string) -> ()

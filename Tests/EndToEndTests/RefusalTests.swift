@@ -17,6 +17,7 @@ extension EndToEndTests {
             ["list"], ["status"], ["snap", "-o", "-", "--type", "ppm"], ["stream", "--frames", "1"], ["controls"],
             ["controls", "get", "gain"],
             ["restart"], ["crashes"], ["inspect"], ["stack"], ["attach", "usbip://127.0.0.1:1/1-1"], ["detach", "usbip://127.0.0.1:1/1-1"],
+            ["capture", "-o", "/nonexistent/usb.pcapng"], ["crashes", "show", "1"],
         ]
 
         private func refused(
@@ -49,7 +50,7 @@ extension EndToEndTests {
                 for verb in [
                     ["status", name], ["snap", name, "-o", "-", "--type", "ppm"], ["stream", name, "--frames", "1"], ["restart", name],
                     ["crashes", name], ["stack", name], ["controls", "list", "-d", name], ["controls", "set", "gain", "1", "-d", name],
-                    ["inspect", name],
+                    ["inspect", name], ["capture", name, "-o", "/nonexistent/usb.pcapng"],
                 ] { try await refused(verb, 3, saying: [name], runtime: runtime) }
             }
             for verb in [
@@ -57,6 +58,7 @@ extension EndToEndTests {
                 ["stream", "--size", "big"],
                 ["stream", "--stats", "xml"], ["snap"], ["snap", "-o", "photo.xyz"], ["attach"], ["attach", "banana"],
                 ["attach", "usbip://"],
+                ["capture"], ["capture", "-o", "usb.pcapng", "--transfers", "0"],
                 ["attach", "usbip://127.0.0.1:99999/1-1"], ["controls", "set"], ["emulate", "toaster"],
                 ["emulate", "webcam", "--fault", "boredom"], ["up", "--emulate", "toaster"], ["up", "--attach", "banana"],
             ] { try await refused(verb, 2, saying: ["Usage"], runtime: runtime) }

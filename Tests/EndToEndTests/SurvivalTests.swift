@@ -98,6 +98,30 @@ extension EndToEndTests {
             let shown = try await bench.userdriver("crashes", "show", "1")
             #expect(shown.status == .exited(status: 0))
             #expect(shown.text.contains("SIGSEGV"))
+            #expect(shown.text.contains("isochronous endpoint 2 IN"), "\(shown.text)")
+            #expect(crash.driverVersion != nil && crash.descriptors?.isEmpty == false)
+            let captured = try #require(crash.captured)
+            let capture = try await bench.userdriver("crashes", "show", "1", "--capture", "-")
+            #expect(capture.status == .exited(status: 0))
+            // A section header, little endian; a transfer is two packets of 96 bytes at least.
+            #expect(capture.output.prefix(4).elementsEqual([0x0a, 0x0d, 0x0d, 0x0a]))
+            #expect(capture.output.count > captured * 96)
+            let none = try await bench.userdriver("crashes", "show", "2", "--capture", "-")
+            #expect(none.status == .exited(status: 1) && none.errors.contains("No crash has the number 2"))
+            try await bench.stop()
+        }
+
+        @Test func `a live capture goes on when the driver is replaced`() async throws {
+            let bench = try await Bench.start()
+            let file = bench.runtime + "/usb.pcapng"
+            let capture = try bench.startUserdriver("capture", "-o", file, "--transfers", "700")
+            let (facts, _) = try await stream(bench, endingDriverWith: SIGKILL, times: 1)
+            #expect(facts.frames == 300 && facts.torn == 0)
+            let ended = try await capture.finish(timeout: .seconds(60))
+            #expect(ended.status == .exited(status: 0), "\(ended.errors)")
+            #expect(ended.errors.contains("700 transfers"), "\(ended.errors)")
+            let bytes = try #require(FileManager.default.contents(atPath: file))
+            #expect(bytes.prefix(4).elementsEqual([0x0a, 0x0d, 0x0d, 0x0a]) && bytes.count > 700 * 96)
             try await bench.stop()
         }
 

@@ -139,7 +139,7 @@ struct TestDriver {
     }
 
     mutating func begin(_ start: DriverStart, _ descriptors: [Int32]) throws {
-        guard descriptors.count == 1 else { exit(97) }
+        guard descriptors.count == (start.hasRecorder ? 2 : 1) else { exit(97) }
         generation = start.generation
         switch behaviour {
         case .failsToStart:

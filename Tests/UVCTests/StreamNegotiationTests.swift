@@ -269,6 +269,29 @@ import UVC
         }
     }
 
+    @Test(arguments: [1, 2]) func aCameraThatStumblesIsAskedAgain(refusals: Int) async throws {
+        let left = Mutex(refusals)
+        let held = HeldParameters()
+        let device = FakeDevice { setup, data throws(USBError) in
+            if setup.request == 0x01, setup.value == 0x0100 {
+                held.set(StreamingParameters(bytes: data) ?? StreamingParameters())
+                return []
+            }
+            let refuses =
+                setup.request == 0x81
+                && left.withLock { left in
+                    left -= 1
+                    return left >= 0
+                }
+            if refuses { throw USBError.stalled }
+            return held.value.encoded(length: Int(setup.length))
+        }
+        let stream = try await negotiate(device, quirks: [.noProbeDefaults, .noProbeMinMax])
+        #expect(stream.choice.description == "mjpeg 640×480 at 30 fps")
+        #expect(stream.oddities.contains { $0.contains(refusals == 1 ? "once" : "twice") })
+        #expect(device.sent(VideoSelector.commit).count == 1)
+    }
+
     @Test func aDeviceThatIsGoneEndsItAtOnce() async throws {
         let device = FakeDevice { _, _ throws(USBError) in throw USBError(.noDevice, operation: "control") }
         await #expect { try await negotiate(device) } throws: { ($0 as? USBError)?.code == .noDevice }

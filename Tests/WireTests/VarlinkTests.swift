@@ -188,7 +188,7 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
         for method in InterfaceDescription.management.methods {
             #expect(service.reply(to: VarlinkCall(method: "io.userdriver." + method)) == nil)
         }
-        #expect(InterfaceDescription.management.methods.count == 13)
+        #expect(InterfaceDescription.management.methods.count == 15)
         #expect(InterfaceDescription.camera.methods == InterfaceDescription.camera.idempotentMethods)
     }
 }

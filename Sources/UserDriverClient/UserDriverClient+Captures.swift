@@ -1,0 +1,72 @@
+// A device's transfers as they go over the wire, and those before a driver's death.
+
+import CLinux
+public import FlightRecorder
+import FoundationEssentials
+import Glibc
+import USB
+import Wire
+
+/// A device's flight recorder, and what a capture file needs to know of the device.
+public struct DeviceCapture: Sendable {
+    public let deviceID: String
+    public let busNumber: UInt32
+    public let deviceNumber: UInt32
+    /// The device descriptor, then every configuration.
+    public let descriptors: [UInt8]
+    public let reader: RecorderReader
+}
+
+extension UserDriverClient {
+    /// The last transfers before a driver's death, as a pcapng file. Throws `invalidParameter` where there is no capture of that number.
+    public func crashCapture(_ number: Int) async throws(ClientError) -> [UInt8] {
+        let (_, descriptor) = try await callForDescriptor("CrashCapture", ["number": .int(Int64(number))])
+        guard let descriptor else { throw Self.malformed("CrashCapture") }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count < Self.largestCapture {
+            let count = read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system("Reading the capture", errno) }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+        }
+        return bytes
+    }
+
+    /// No capture has more bytes.
+    private static var largestCapture: Int { 16 << 20 }
+
+    /// The device's transfers from now on: `DeviceCapture.reader` has the newest ones, whatever becomes of the driver.
+    public func capture(_ selector: String? = nil) async throws(ClientError) -> DeviceCapture {
+        let (reply, descriptor) = try await callForDescriptor("Capture", selector.map { ["device": .string($0)] } ?? [:])
+        guard let descriptor else { throw Self.malformed("Capture") }
+        defer { close(descriptor) }
+        guard let id = reply["id"]?.stringValue, let text = reply["descriptors"]?.stringValue, let descriptors = Data(base64Encoded: text),
+            let bus = reply["busNumber"]?.intValue, let device = reply["deviceNumber"]?.intValue
+        else { throw Self.malformed("Capture") }
+        let reader: RecorderReader
+        do throws(USBError) {
+            reader = try RecorderReader(descriptor: descriptor)
+        } catch {
+            throw Self.malformed("Capture")
+        }
+        return DeviceCapture(
+            deviceID: id, busNumber: UInt32(clamping: bus), deviceNumber: UInt32(clamping: device), descriptors: Array(descriptors),
+            reader: reader)
+    }
+
+    private func callForDescriptor(
+        _ method: String, _ parameters: [String: JSONValue]
+    ) async throws(ClientError) -> (reply: JSONValue, descriptor: Int32?) {
+        let (directory, timeout) = (runtimeDirectory, callTimeout)
+        return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
+            let connection = try DaemonConnection(directory)
+            cancellation.enter(connection)
+            return try connection.callForDescriptor(
+                "\(InterfaceDescription.management.name).\(method)", .object(parameters),
+                deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
+        }
+    }
+}
