@@ -1,0 +1,58 @@
+// Other processes, as /proc tells of them.
+
+import Glibc
+
+enum Processes {
+    /// Other drivers of the same parent: those that wait.
+    static func siblings(of process: Int32) -> [Int32] {
+        guard let parent = parent(of: process) else { return [] }
+        return children(of: parent).filter { $0 != process && name(of: $0) == name(of: process) }
+    }
+
+    static func children(of process: Int32) -> [Int32] {
+        guard let list = text("/proc/\(process)/task/\(process)/children") else { return [] }
+        // Children are listed by the thread that made them.
+        var all = list
+        if let directory = opendir("/proc/\(process)/task") {
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+                if Int32(name) != nil, name != "\(process)" { all += text("/proc/\(process)/task/\(name)/children") ?? "" }
+            }
+            closedir(directory)
+        }
+        return all.split(separator: " ").compactMap { Int32($0) }
+    }
+
+    static func name(of process: Int32) -> String { text("/proc/\(process)/comm")?.filter { $0 != "\n" } ?? "" }
+
+    private static func parent(of process: Int32) -> Int32? {
+        text("/proc/\(process)/status")?.split(separator: "\n").first { $0.hasPrefix("PPid:") }
+            .flatMap { Int32(String($0.dropFirst(5).filter(\.isNumber))) }
+    }
+
+    /// Kibibytes of memory that is nobody else's, and the number of open descriptors.
+    static func footprint(of process: Int32) -> (privateKiB: Int, descriptors: Int) {
+        let lines = text("/proc/\(process)/smaps_rollup")?.split(separator: "\n") ?? []
+        let kibibytes = lines.filter { $0.hasPrefix("Private_") }.compactMap { Int(String($0.filter(\.isNumber))) }.reduce(0, +)
+        var descriptors = 0
+        if let directory = opendir("/proc/\(process)/fd") {
+            while readdir(directory) != nil { descriptors += 1 }
+            closedir(directory)
+        }
+        return (kibibytes, max(0, descriptors - 2))
+    }
+
+    static func text(_ path: String) -> String? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(file, &chunk, chunk.count)
+            guard count > 0 else { break }
+            bytes += chunk[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
