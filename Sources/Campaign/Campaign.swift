@@ -79,10 +79,9 @@ actor Campaign {
     }
 
     private func sample() {
-        let (privateKiB, descriptors) = Processes.footprint(of: stage.daemon)
         outcome.samples.append(
             DaemonSample(
-                faults: done, seconds: seconds, privateKiB: privateKiB, descriptors: descriptors,
+                faults: done, seconds: seconds, footprint: Processes.footprint(of: stage.daemon),
                 children: Processes.children(of: stage.daemon).count))
     }
 

@@ -30,16 +30,26 @@ enum Processes {
             .flatMap { Int32(String($0.dropFirst(5).filter(\.isNumber))) }
     }
 
-    /// Kibibytes of memory that is nobody else's, and the number of open descriptors.
-    static func footprint(of process: Int32) -> (privateKiB: Int, descriptors: Int) {
-        let lines = text("/proc/\(process)/smaps_rollup")?.split(separator: "\n") ?? []
-        let kibibytes = lines.filter { $0.hasPrefix("Private_") }.compactMap { Int(String($0.filter(\.isNumber))) }.reduce(0, +)
+    struct Footprint: Sendable {
+        /// Memory that it has written to and that is nobody else's: what it really costs.
+        var writtenKiB = 0
+        /// Besides these, pages of files that nobody else has mapped just now, which the kernel can drop: its own code, for the most part.
+        var privateKiB = 0
         var descriptors = 0
+    }
+
+    static func footprint(of process: Int32) -> Footprint {
+        let lines = text("/proc/\(process)/smaps_rollup")?.split(separator: "\n") ?? []
+        func kibibytes(_ prefix: String) -> Int {
+            lines.filter { $0.hasPrefix(prefix) }.compactMap { Int(String($0.filter(\.isNumber))) }.reduce(0, +)
+        }
+        var result = Footprint(writtenKiB: kibibytes("Private_Dirty:"), privateKiB: kibibytes("Private_"))
         if let directory = opendir("/proc/\(process)/fd") {
-            while readdir(directory) != nil { descriptors += 1 }
+            while readdir(directory) != nil { result.descriptors += 1 }
             closedir(directory)
         }
-        return (kibibytes, max(0, descriptors - 2))
+        result.descriptors = max(0, result.descriptors - 2)
+        return result
     }
 
     static func text(_ path: String) -> String? {

@@ -58,9 +58,11 @@ struct Report {
         lines.append(
             "\(outcome.frames) frames over all clients: \(outcome.missing) missing, \(outcome.torn) torn, \(outcome.doubled) doubled; \(outcome.damaged) marked as damaged, \(outcome.altered) altered by a fault, and caught."
         )
-        lines.append("userdriverd\(outcome.supervisorLives ? ", never restarted" : " ENDED"): KiB private, descriptors, child processes")
+        lines.append(
+            "userdriverd\(outcome.supervisorLives ? ", never restarted" : " ENDED"): KiB written to, KiB private in all, descriptors, child processes"
+        )
         lines += Self.thinned(outcome.samples, to: 11).map {
-            "  after \("\($0.faults)".padded(to: 8)) \("\($0.privateKiB)".padded(to: 8)) \("\($0.descriptors)".padded(to: 6)) \($0.children)"
+            "  after \("\($0.faults)".padded(to: 8)) \("\($0.footprint.writtenKiB)".padded(to: 8)) \("\($0.footprint.privateKiB)".padded(to: 8)) \("\($0.footprint.descriptors)".padded(to: 6)) \($0.children)"
         }
         lines += outcome.ended.map { "A client was cut off: \($0)" }
         lines += outcome.stuck.map { "Stuck: \($0)" }
@@ -108,8 +110,10 @@ struct Report {
             "supervisor": .array(
                 outcome.samples.map {
                     [
-                        "faults": .int(Int64($0.faults)), "seconds": .double($0.seconds), "privateKiB": .int(Int64($0.privateKiB)),
-                        "descriptors": .int(Int64($0.descriptors)), "children": .int(Int64($0.children)),
+                        "faults": .int(Int64($0.faults)), "seconds": .double($0.seconds),
+                        "writtenKiB": .int(Int64($0.footprint.writtenKiB)),
+                        "privateKiB": .int(Int64($0.footprint.privateKiB)), "descriptors": .int(Int64($0.footprint.descriptors)),
+                        "children": .int(Int64($0.children)),
                     ]
                 }),
             "all": Self.json(outcome.all),

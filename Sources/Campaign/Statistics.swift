@@ -37,8 +37,7 @@ struct DaemonSample: Sendable {
     /// How many faults were behind it.
     var faults: Int
     var seconds: Double
-    var privateKiB: Int
-    var descriptors: Int
+    var footprint: Processes.Footprint
     var children: Int
 }
 
