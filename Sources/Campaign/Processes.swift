@@ -31,7 +31,7 @@ enum Processes {
     }
 
     struct Footprint: Sendable {
-        /// Memory that it has written to and that is nobody else's: what it really costs.
+        /// Memory that it has written to and that is no file's: what it really costs.
         var writtenKiB = 0
         /// Besides these, pages of files that nobody else has mapped just now, which the kernel can drop: its own code, for the most part.
         var privateKiB = 0
@@ -43,7 +43,7 @@ enum Processes {
         func kibibytes(_ prefix: String) -> Int {
             lines.filter { $0.hasPrefix(prefix) }.compactMap { Int(String($0.filter(\.isNumber))) }.reduce(0, +)
         }
-        var result = Footprint(writtenKiB: kibibytes("Private_Dirty:"), privateKiB: kibibytes("Private_"))
+        var result = Footprint(writtenKiB: kibibytes("Anonymous:"), privateKiB: kibibytes("Private_"))
         if let directory = opendir("/proc/\(process)/fd") {
             while readdir(directory) != nil { result.descriptors += 1 }
             closedir(directory)
