@@ -19,6 +19,14 @@ struct FaultOutcome: Sendable {
     var altered: UInt64
     /// From the fault to the first frame of another incarnation, in the hands of the last client. `nil` where the driver lived on.
     var recoveryMicroseconds: UInt64?
+    /// What an earlier fault did after its own end, before this one.
+    var late: LateDeath?
+}
+
+/// A death between two faults, counted for the last one that altered something.
+struct LateDeath: Sendable {
+    var kind: FaultKind
+    var missing: UInt64
 }
 
 /// A camera and the faults that are done to its drivers. What chance decides comes from a stream of numbers of its own, so that the same seed
@@ -26,8 +34,6 @@ struct FaultOutcome: Sendable {
 struct CameraRun {
     /// How long a camera may take to deliver again before it counts as stuck: longer than every step of the ladder, back-off included.
     static let patience: UInt64 = 120_000_000_000
-    /// Frames in which an altered driver may show what it makes of that.
-    static let framesAfterwards: UInt64 = 5
 
     let stage: Stage
     let camera: Int
@@ -35,6 +41,9 @@ struct CameraRun {
     /// The longest pause before a fault, in microseconds.
     let pause: UInt64
     private var random: SplitMix
+    /// What was last done to the driver's memory, and what was seen when the last fault was over.
+    private var lastAlteration: FaultKind?
+    private var last: [Viewer.Tally] = []
 
     init(stage: Stage, camera: Int, kinds: [FaultKind], seed: UInt64, pause: UInt64) {
         self.stage = stage
@@ -55,23 +64,44 @@ struct CameraRun {
         var details = SplitMix(state: random.next())
         try await Task.sleep(for: .microseconds(Int64(wait)))
         let before = viewers.map(\.now)
+        var late: LateDeath?
+        if let lastAlteration, let first = last.first, first.generation != before[0].generation {
+            late = LateDeath(kind: lastAlteration, missing: zip(last, before).map { $1.missing - $0.missing }.max() ?? 0)
+        }
         let time = try await inject(kind, &details)
-        if kind.ends {
-            let generations = before.map(\.generation)
-            try await each { viewer, index in { $0.generation != generations[index] } }
-        } else {
-            // Whatever a flipped bit does shows in the next frames, or later: then it counts for the fault that comes then.
-            let arrived = before.map { $0.arrived + Self.framesAfterwards }
-            try await each { viewer, index in { $0.arrived >= arrived[index] } }
+        if kind.alters { lastAlteration = kind }
+        let generations = before.map(\.generation)
+        switch kind.sequel {
+        case .death:
+            try await each { viewer, index in { $0.hasRecovered(from: generations[index]) } }
+        case .frames(let count):
+            // Whatever a flipped bit does shows in the next frames, or later.
+            let arrived = before.map { $0.arrived + count }
+            try await each { viewer, index in
+                { tally in
+                    tally.generation == generations[index]
+                        ? tally.arrived >= arrived[index] : tally.hasRecovered(from: generations[index])
+                }
+            }
         }
         let after = viewers.map(\.now)
+        last = after
         let restarts = zip(before, after).map { $1.generation &- $0.generation }.max() ?? 0
         let recovered = restarts > 0 ? after.map(\.firstOfGeneration).max() : nil
+        if restarts == 0, kind.leavesDriverSpoilt { try await replaceDriver(generations) }
         return FaultOutcome(
             kind: kind, camera: camera, time: time, restarts: restarts,
             missing: zip(before, after).map { $1.missing - $0.missing }.max() ?? 0,
             altered: zip(before, after).map { $1.altered - $0.altered }.reduce(0, +),
-            recoveryMicroseconds: recovered.map { ($0 - min($0, time)) / 1000 })
+            recoveryMicroseconds: recovered.map { ($0 - min($0, time)) / 1000 }, late: late)
+    }
+
+    /// Ends a driver that lives on and is of no use any more; not counted.
+    private mutating func replaceDriver(_ generations: [UInt32]) async throws {
+        var random = SplitMix(state: 0)
+        _ = try await inject(.kill, &random)
+        try await each { viewer, index in { $0.hasRecovered(from: generations[index]) } }
+        last = viewers.map(\.now)
     }
 
     /// Does it to the driver that runs; when that was.

@@ -2,6 +2,8 @@
 
 import CLinux
 import Glibc
+import UserDriverClient
+import Wire
 
 actor Campaign {
     struct Plan: Sendable {
@@ -10,6 +12,8 @@ actor Campaign {
         var seed: UInt64
         /// The longest pause before a fault.
         var pause: Duration
+        /// Whether somebody sets controls of each camera all along.
+        var setsControls: Bool
         /// Faults between two looks at the supervisor.
         var sampleEvery: Int
     }
@@ -42,8 +46,16 @@ actor Campaign {
         }
         defer { clock.cancel() }
         for run in runs { try await run.begin() }
+        try await checkPermission()
         start = clinux_monotonic_ns()
         sample()
+        let (cameras, client) = (stage.cameras, stage.client)
+        let loads =
+            !plan.setsControls
+            ? []
+            : cameras.enumerated().map { index, name in
+                Task { await ControlLoad.run(client.camera(name), seed: plan.seed &+ UInt64(index)) }
+            }
         await withTaskGroup(of: Void.self) { group in
             for (index, run) in runs.enumerated() {
                 // Shared out evenly; the first cameras take what is left over.
@@ -51,9 +63,23 @@ actor Campaign {
                 group.addTask { await self.work(run, share) }
             }
         }
+        for load in loads { load.cancel() }
+        for load in loads { outcome.controls.add(await load.value) }
         try log?.flush()
         await tell(progress)
         return finish()
+    }
+
+    /// Drivers are not dumpable: only root, or who has CAP_SYS_PTRACE, gets at their memory and threads.
+    private func checkPermission() async throws {
+        let wanting = plan.kinds.filter { $0.traces || $0.alters }
+        guard !wanting.isEmpty else { return }
+        let process = try await stage.client.device(stage.cameras[0]).pid
+        guard let why = Tracing.obstacle(process) ?? ProcessMemory.obstacle(process) else { return }
+        throw StageError(
+            description:
+                "\(wanting.map(\.rawValue).joined(separator: ", ")) need to trace the drivers, which is not permitted here (\(why)). "
+                + "Run the campaign as root, or name other faults with --kinds.")
     }
 
     private func work(_ run: CameraRun, _ share: Int) async {

@@ -16,6 +16,7 @@ struct CampaignCommand: AsyncParsableCommand {
     @Option(help: "Emulated cameras; faults are shared out over them, and done to all side by side.") var cameras = 8
     @Option(help: "Clients that watch each camera.") var clients = 2
     @Option(help: "Kinds of faults, separated by commas; all of them where none is named: \(FaultKind.names).") var kinds: String?
+    @Flag(help: "Somebody sets controls of each camera all along, ten times a second.") var controls = false
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
     @Option(help: "Format and size of the streams.") var size = "160x120"
     @Option(help: "Format of the streams.") var format = "yuy2"
@@ -30,9 +31,9 @@ struct CampaignCommand: AsyncParsableCommand {
         guard faults > 0, 1...32 ~= cameras, 1...16 ~= clients, 0...60_000 ~= pause, sample ?? 1 > 0 else {
             throw ValidationError("A campaign has at least one fault, 1 to 32 cameras, 1 to 16 clients each, and pauses of up to a minute.")
         }
-        // The daemon serves 64, and the campaign itself asks for the drivers' processes.
-        guard cameras * clients <= 48 else {
-            throw ValidationError("The daemon has room for 48 clients of a campaign: fewer cameras or clients.")
+        // It serves 64: those who watch, and for each camera one who asks for its driver and one who sets controls.
+        guard cameras * (clients + (controls ? 2 : 1)) <= 62 else {
+            throw ValidationError("The daemon has no room for that many clients: fewer cameras, or fewer clients of each.")
         }
         _ = try chosenKinds()
         _ = try dimensions()
@@ -59,11 +60,18 @@ struct CampaignCommand: AsyncParsableCommand {
         let stage = try await Stage(
             bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: width, height: height)
         let plan = Campaign.Plan(
-            faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), sampleEvery: sample ?? max(1, faults / 50))
-        let campaign = try Campaign(stage: stage, plan: plan, logPath: log)
+            faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), setsControls: controls,
+            sampleEvery: sample ?? max(1, faults / 50))
         let total = faults
-        let outcome = try await campaign.run { done, seconds in
-            if isatty(2) == 1 { complain("\r\u{1b}[K" + Self.progress(done, total, seconds), end: "") }
+        let outcome: CampaignOutcome
+        do {
+            outcome = try await Campaign(stage: stage, plan: plan, logPath: log).run { done, seconds in
+                if isatty(2) == 1 { complain("\r\u{1b}[K" + Self.progress(done, total, seconds), end: "") }
+            }
+        } catch {
+            _ = try stage.end()
+            complain("\(error)")
+            throw ExitCode(1)
         }
         if isatty(2) == 1 { complain("") }
         let leftovers = try stage.end()

@@ -1,10 +1,7 @@
-// What is done to a driver, and how.
-
-import CLinux
-import Glibc
+// What is done to a driver.
 
 /// A fault. Raw values are what people type.
-enum FaultKind: String, CaseIterable, Codable, Sendable {
+enum FaultKind: String, CaseIterable, Sendable {
     /// Ends at once.
     case kill
     /// Crashes, with last words.
@@ -12,41 +9,58 @@ enum FaultKind: String, CaseIterable, Codable, Sendable {
     case abort
     /// An end that looks wanted.
     case term
+    /// The same without a signal: exit status 0.
+    case exit
     /// Stands still: a hang.
     case stop
+    /// A thread goes round in a loop for ever, as soon as it comes out of what it waits for.
+    case loop
     /// A bit of its writable memory flips; what that does is anybody's guess.
     case flip
     /// The same in the memory that it shares with its successor: frames, transfers, checkpoints.
     case ring
+    /// The same in its code.
+    case code
+    /// The same in a register of one of its threads.
+    case registers
     /// The process that waits to take its place is killed, and then it is.
     case standby
 
     static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 
-    /// Whether the driver certainly ends by it.
-    var ends: Bool {
+    /// What is awaited after it.
+    enum Sequel: Sendable {
+        /// The driver certainly ends by it: frames of the next.
+        case death
+        /// Another incarnation, or that many frames from it or the same one.
+        case frames(UInt64)
+    }
+
+    var sequel: Sequel {
         switch self {
-        case .kill, .segv, .abort, .stop, .standby: true
-        case .term, .flip, .ring: false
+        case .kill, .segv, .abort, .exit, .stop, .standby: .death
+        case .term, .flip, .ring, .code, .registers: .frames(5)
+        // What hangs is noticed after half a second in a stream's thread and after two seconds in the channel's.
+        case .loop: .frames(90)
         }
     }
 
     /// Whether it may change frames' bytes without anything going wrong.
-    var alters: Bool { self == .flip || self == .ring }
-
-    /// False where the process is gone already. `inUse`: processes that drive devices.
-    func inject(into process: Int32, inUse: Set<Int32>, random: inout SplitMix) -> Bool {
+    var alters: Bool {
         switch self {
-        case .kill: return Glibc.kill(process, SIGKILL) == 0
-        case .segv: return Glibc.kill(process, SIGSEGV) == 0
-        case .abort: return Glibc.kill(process, SIGABRT) == 0
-        case .term: return Glibc.kill(process, SIGTERM) == 0
-        case .stop: return Glibc.kill(process, SIGSTOP) == 0
-        case .flip: return ProcessMemory(process)?.flip(shared: false, random: &random) ?? false
-        case .ring: return ProcessMemory(process)?.flip(shared: true, random: &random) ?? false
-        case .standby:
-            for other in Processes.siblings(of: process) where !inUse.contains(other) { _ = Glibc.kill(other, SIGKILL) }
-            return Glibc.kill(process, SIGKILL) == 0
+        case .flip, .ring, .code, .registers: true
+        case .kill, .segv, .abort, .term, .exit, .stop, .loop, .standby: false
+        }
+    }
+
+    /// Whether a driver that lives on is not fit for the next fault: a processor goes round in it.
+    var leavesDriverSpoilt: Bool { self == .loop }
+
+    /// Whether it is done by tracing the driver.
+    var traces: Bool {
+        switch self {
+        case .exit, .loop, .code, .registers: true
+        case .kill, .segv, .abort, .term, .stop, .flip, .ring, .standby: false
         }
     }
 }

@@ -9,20 +9,25 @@ enum Processes {
         return children(of: parent).filter { $0 != process && name(of: $0) == name(of: process) }
     }
 
-    static func children(of process: Int32) -> [Int32] {
-        guard let list = text("/proc/\(process)/task/\(process)/children") else { return [] }
-        // Children are listed by the thread that made them.
-        var all = list
-        if let directory = opendir("/proc/\(process)/task") {
-            while let entry = readdir(directory) {
-                let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-                if Int32(name) != nil, name != "\(process)" { all += text("/proc/\(process)/task/\(name)/children") ?? "" }
-            }
-            closedir(directory)
+    static func threads(of process: Int32) -> [Int32] {
+        guard let directory = opendir("/proc/\(process)/task") else { return [] }
+        defer { closedir(directory) }
+        var found: [Int32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if let thread = Int32(name) { found.append(thread) }
         }
-        return all.split(separator: " ").compactMap { Int32($0) }
+        return found
     }
 
+    /// Children are listed by the thread that made them.
+    static func children(of process: Int32) -> [Int32] {
+        threads(of: process).flatMap { thread in
+            (text("/proc/\(process)/task/\(thread)/children") ?? "").split(separator: " ").compactMap { Int32($0) }
+        }
+    }
+
+    /// Of a process or a thread.
     static func name(of process: Int32) -> String { text("/proc/\(process)/comm")?.filter { $0 != "\n" } ?? "" }
 
     private static func parent(of process: Int32) -> Int32? {

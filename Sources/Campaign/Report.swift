@@ -10,7 +10,7 @@ struct Report {
 
     var hasFailed: Bool {
         outcome.torn > 0 || outcome.doubled > 0 || !outcome.ended.isEmpty || outcome.stuckCount > 0 || !leftovers.isEmpty
-            || !outcome.supervisorLives
+            || outcome.controls.hung > 0 || !outcome.supervisorLives
     }
 
     /// Kinds in their order, as far as there were faults of them, and all together.
@@ -36,7 +36,7 @@ struct Report {
         let missing = [0.5, 0.99, 1].map { number(kind.missing.percentile($0)) }
         let recovery = [0.5, 0.99, 1].map { milliseconds(kind.recovery.percentile($0)) }
         return
-            ([name.padded(to: 10)] + ([number(kind.faults), number(kind.deaths)] + missing + recovery).map { $0.padded(to: 8) }
+            ([name.padded(to: 10)] + ([number(kind.faults), number(kind.deaths + kind.late)] + missing + recovery).map { $0.padded(to: 8) }
             + [number(kind.altered)]).joined(separator: " ")
     }
 
@@ -63,6 +63,13 @@ struct Report {
         )
         lines += Self.thinned(outcome.samples, to: 11).map {
             "  after \("\($0.faults)".padded(to: 8)) \("\($0.footprint.writtenKiB)".padded(to: 8)) \("\($0.footprint.privateKiB)".padded(to: 8)) \("\($0.footprint.descriptors)".padded(to: 6)) \($0.children)"
+        }
+        let controls = outcome.controls
+        if controls.calls > 0 {
+            let failed = controls.failed.sorted { $0.key < $1.key }.map { ", \($0.value) \($0.key)" }.joined()
+            lines.append(
+                "Controls were set \(controls.calls) times: \(controls.succeeded) done\(failed); \(controls.hung) hung, \(controls.wrong) with another value."
+            )
         }
         lines += outcome.ended.map { "A client was cut off: \($0)" }
         lines += outcome.stuck.map { "Stuck: \($0)" }
@@ -95,7 +102,8 @@ struct Report {
     private static func json(_ kind: KindStatistics) -> JSONValue {
         [
             "faults": .int(Int64(kind.faults)), "deaths": .int(Int64(kind.deaths)), "costly": .int(Int64(kind.costly)),
-            "altered": .int(Int64(kind.altered)), "missing": json(kind.missing), "recoveryMicroseconds": json(kind.recovery),
+            "altered": .int(Int64(kind.altered)), "late": .int(Int64(kind.late)), "missing": json(kind.missing),
+            "recoveryMicroseconds": json(kind.recovery),
         ]
     }
 
@@ -116,6 +124,11 @@ struct Report {
                         "children": .int(Int64($0.children)),
                     ]
                 }),
+            "controls": [
+                "calls": .int(Int64(outcome.controls.calls)), "succeeded": .int(Int64(outcome.controls.succeeded)),
+                "failed": .object(outcome.controls.failed.mapValues { .int(Int64($0)) }), "hung": .int(Int64(outcome.controls.hung)),
+                "wrong": .int(Int64(outcome.controls.wrong)),
+            ],
             "all": Self.json(outcome.all),
             "kinds": .object(
                 Dictionary(uniqueKeysWithValues: outcome.kinds.map { ($0.key.rawValue, Self.json($0.value)) })),

@@ -8,6 +8,8 @@ struct KindStatistics: Sendable {
     /// Faults that cost a frame.
     var costly: UInt64 = 0
     var altered: UInt64 = 0
+    /// Deaths that came after the fault was over, before the next one.
+    var late: UInt64 = 0
     /// Frames missed at a death, and microseconds to the next frame.
     var missing = Histogram()
     var recovery = Histogram()
@@ -26,6 +28,7 @@ struct KindStatistics: Sendable {
         faults += other.faults
         deaths += other.deaths
         costly += other.costly
+        late += other.late
         altered += other.altered
         missing.add(other.missing)
         recovery.add(other.recovery)
@@ -59,6 +62,7 @@ struct CampaignOutcome: Sendable {
     var seconds = 0.0
     var samples: [DaemonSample] = []
     var supervisorLives = true
+    var controls = ControlTally()
 
     static let stuckLimit = 20
     static let courseLength = 100

@@ -23,8 +23,14 @@ final class Viewer: Sendable {
         /// The newest frame's incarnation, and when its first frame was there.
         var generation: UInt32 = 0
         var firstOfGeneration: UInt64 = 0
+        /// When the newest frame's exposure began, on the same clock.
+        var captured: UInt64 = 0
         /// The client's handle was closed, or it threw.
         var ended: String?
+
+        /// Whether another incarnation than that one delivers, and has come to what the camera sees now: what its predecessor had left in the queue, and
+        /// what was lost behind that, has been counted.
+        func hasRecovered(from generation: UInt32) -> Bool { self.generation != generation && captured >= firstOfGeneration }
 
         /// Everything that came, whatever it was like.
         var arrived: UInt64 { frames + torn + altered + damaged }
@@ -162,6 +168,7 @@ final class Viewer: Sendable {
                 state.tally.missing += last.framesMissing(before: stamp)
             }
             state.previous = stamp
+            state.tally.captured = stamp.captureTime
         case .torn, .none:
             if frame.isDamaged {
                 state.tally.damaged += 1

@@ -11,5 +11,6 @@
 #include "signals.h"
 #include "sockets.h"
 #include "tcp.h"
+#include "trace.h"
 #include "usbfs.h"
 #include "wait.h"
