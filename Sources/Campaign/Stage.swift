@@ -19,7 +19,6 @@ final class Stage: Sendable {
     let cameras: [String]
     private let folder: String
     private let children: [ChildProcess]
-    private let watching: [Task<Void, Never>]
 
     init(bin: String, cameras count: Int, clients: Int, emulate: [String], format: String, width: Int, height: Int) async throws {
         var template = Array("/tmp/userdriver-campaign-XXXXXX".utf8CString)
@@ -48,27 +47,24 @@ final class Stage: Sendable {
         self.daemon = daemon.processID
         let request = CameraRequest(format: format, width: width, height: height)
         var viewers: [[Viewer]] = []
-        var watching: [Task<Void, Never>] = []
         for id in ids {
             try await Self.untilRuns(id, client)
             let group = (0..<clients).map { _ in Viewer() }
-            for viewer in group {
-                let camera = client.camera(id)
-                watching.append(Task { await viewer.watch(camera, request) })
-            }
+            for viewer in group { try viewer.start(client.camera(id), request) }
             viewers.append(group)
         }
         self.viewers = viewers
-        self.watching = watching
     }
 
     /// Ends everything; processes that did not end by themselves.
-    func end() async throws -> [String] {
-        let drivers = ProcessMemory.children(of: daemon)
-        for task in watching { task.cancel() }
-        for task in watching { await task.value }
+    func end() throws -> [String] {
+        let drivers = Processes.children(of: daemon)
+        for viewer in viewers.flatMap({ $0 }) { viewer.stop() }
         for child in children.reversed() { _ = try child.tearDown([TeardownStep(signal: SIGTERM, patience: .seconds(10))]) }
-        let left = drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(ProcessMemory.name(of: $0))" }
+        // What ends with its parent takes a moment.
+        let deadline = ContinuousClock.now + .seconds(5)
+        while ContinuousClock.now < deadline, drivers.contains(where: { kill($0, 0) == 0 }) { usleep(10_000) }
+        let left = drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }
         try FileManager.default.removeItem(atPath: folder)
         return left
     }

@@ -300,7 +300,7 @@ public final class Supervisor {
                     device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
-                reportCrash: { material in Task { await crashes.add(material) } },
+                reportCrash: { crashes.take($0) },
                 absence: { [weak self] subject in self?.catalog.absence(of: subject) ?? "" }, chance: chance))
     }
 
