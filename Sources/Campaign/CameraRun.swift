@@ -26,8 +26,9 @@ struct FaultOutcome: Sendable {
 struct CameraRun {
     /// How long a camera may take to deliver again before it counts as stuck: longer than every step of the ladder, back-off included.
     static let patience: UInt64 = 120_000_000_000
-    /// Frames in which an altered driver may show what it makes of that.
-    static let framesAfterwards: UInt64 = 5
+    /// Frames in which an altered driver may show what it makes of that; and in which a successor, which has what was in flight to hand first, shows
+    /// what came too late for that.
+    static let framesAfterwards: UInt64 = 6
 
     let stage: Stage
     let camera: Int
@@ -59,11 +60,10 @@ struct CameraRun {
         if kind.ends {
             let generations = before.map(\.generation)
             try await each { viewer, index in { $0.generation != generations[index] } }
-        } else {
-            // Whatever a flipped bit does shows in the next frames, or later: then it counts for the fault that comes then.
-            let arrived = before.map { $0.arrived + Self.framesAfterwards }
-            try await each { viewer, index in { $0.arrived >= arrived[index] } }
         }
+        // Whatever a flipped bit does shows in the next frames, or later: then it counts for the fault that comes then.
+        let arrived = viewers.map { $0.now.arrived + Self.framesAfterwards }
+        try await each { viewer, index in { $0.arrived >= arrived[index] } }
         let after = viewers.map(\.now)
         let restarts = zip(before, after).map { $1.generation &- $0.generation }.max() ?? 0
         let recovered = restarts > 0 ? after.map(\.firstOfGeneration).max() : nil

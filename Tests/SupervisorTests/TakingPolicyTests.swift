@@ -135,7 +135,7 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct TakeAndReleaseTests {
+@Suite(.timeLimit(.minutes(10))) struct TakeAndReleaseTests {
     @Test func aDeviceThatIsLeftToTheKernelIsTakenAndReleased() async throws {
         let bench = try await Bench()
         bench.source.failOpening(with: .leftToKernel("uvcvideo has it"))
