@@ -7,7 +7,14 @@ import Glibc
 @main
 struct CampaignCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "campaign",
+        commandName: "campaign", abstract: "Faults by the thousand, and many cameras for a long time.",
+        subcommands: [FaultsCommand.self, SoakCommand.self, ScaleCommand.self], defaultSubcommand: FaultsCommand.self)
+}
+
+/// `campaign faults`
+struct FaultsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "faults",
         abstract: "Injects faults into the drivers of emulated cameras while clients watch, and reports what each fault cost.",
         discussion: "Everything is started anew in a folder of its own, and ended afterwards. The same seed chooses the same faults.")
 
@@ -20,7 +27,7 @@ struct CampaignCommand: AsyncParsableCommand {
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
     @Option(help: "Format and size of the streams.") var size = "160x120"
     @Option(help: "Format of the streams.") var format = "yuy2"
-    @Option(help: "The longest pause before a fault, in milliseconds; chance decides how long each is.") var pause = 200
+    @Option(help: "The longest pause before a fault, in milliseconds; chance decides how long each is.") var pause = 40
     @Option(help: "Faults between two looks at the supervisor's memory; a fiftieth of all unless given.") var sample: Int?
     @Option(help: "Where the summary goes, as JSON; nowhere unless given.") var report: String?
     @Option(help: "Where a line of JSON for each fault goes; nowhere unless given.") var log: String?
@@ -28,11 +35,11 @@ struct CampaignCommand: AsyncParsableCommand {
         FileManager.default.currentDirectoryPath + "/.build/release"
 
     func validate() throws {
-        guard faults > 0, 1...32 ~= cameras, 1...16 ~= clients, 0...60_000 ~= pause, sample ?? 1 > 0 else {
-            throw ValidationError("A campaign has at least one fault, 1 to 32 cameras, 1 to 16 clients each, and pauses of up to a minute.")
+        guard faults > 0, 1...64 ~= cameras, 1...16 ~= clients, 0...60_000 ~= pause, sample ?? 1 > 0 else {
+            throw ValidationError("A campaign has at least one fault, 1 to 64 cameras, 1 to 16 clients each, and pauses of up to a minute.")
         }
-        // It serves 64: those who watch, and for each camera one who asks for its driver and one who sets controls.
-        guard cameras * (clients + (controls ? 2 : 1)) <= 62 else {
+        // It serves 256: those who watch, and for each camera one who asks for its driver and one who sets controls.
+        guard cameras * (clients + (controls ? 2 : 1)) <= 250 else {
             throw ValidationError("The daemon has no room for that many clients: fewer cameras, or fewer clients of each.")
         }
         _ = try chosenKinds()

@@ -57,6 +57,15 @@ enum Processes {
         return result
     }
 
+    /// Processor time so far, in clock ticks.
+    static func ticks(of process: Int32) -> UInt64 {
+        // The name, in brackets, may hold anything; after it the fields are numbers (proc_pid_stat(5): utime is the 14th).
+        guard let line = text("/proc/\(process)/stat"), let end = line.lastIndex(of: ")") else { return 0 }
+        let fields = line[end...].split(separator: " ")
+        guard fields.count > 13 else { return 0 }
+        return (UInt64(fields[12]) ?? 0) + (UInt64(fields[13]) ?? 0)
+    }
+
     static func text(_ path: String) -> String? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }

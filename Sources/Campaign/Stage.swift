@@ -17,6 +17,8 @@ final class Stage: Sendable {
     /// One a camera, in the order of `cameras`.
     let viewers: [[Viewer]]
     let cameras: [String]
+    /// The processes that are the cameras.
+    let emulators: [Int32]
     private let folder: String
     private let children: [ChildProcess]
 
@@ -42,6 +44,7 @@ final class Stage: Sendable {
         try await client.waitUntilRunning(timeout: .seconds(30))
         let ids = (0..<count).map { "CAM\($0)" }
         self.cameras = ids
+        self.emulators = children.dropLast().map(\.processID)
         self.folder = folder
         self.children = children
         self.daemon = daemon.processID
@@ -54,6 +57,21 @@ final class Stage: Sendable {
             viewers.append(group)
         }
         self.viewers = viewers
+    }
+
+    /// Of all clients.
+    var total: (frames: UInt64, missing: UInt64, torn: UInt64) {
+        viewers.flatMap { $0 }.map(\.now).reduce((0, 0, 0)) { ($0.0 + $1.frames, $0.1 + $1.missing, $0.2 + $1.torn) }
+    }
+
+    /// Returns once each client has frames.
+    func untilAllWatch() async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            if viewers.allSatisfy({ $0.allSatisfy { $0.now.frames > 10 } }) { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw StageError(description: "Not every client has frames within a minute.")
     }
 
     /// Ends everything; processes that did not end by themselves.

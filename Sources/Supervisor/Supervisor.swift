@@ -65,12 +65,14 @@ public final class Supervisor {
         testSources = sources
         sandboxes = DriverSandboxes(configuration)
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
-        standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger)
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
         policy = TakingPolicy(
             takesEverything: configuration.detachesKernelDrivers, administrators: configuration.policyPath,
             stateDirectory: configuration.stateDirectory, logger: logger)
+        standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger) { [policy] in
+            configuration.keepsStandby && policy.keepsStandby
+        }
         service = VarlinkService(
             vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "",
             interfaces: [.management] + InterfaceDescription.classInterfaces)
