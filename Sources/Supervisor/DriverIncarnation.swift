@@ -49,6 +49,8 @@ final class DriverIncarnation {
     }
 
     /// Messages taken in one go, so that a driver that floods its channel leaves time for others.
+    /// Longer than from one heartbeat to the next.
+    private static let streamStart = Duration.seconds(1)
     private static let messagesPerTurn = 64
     private static let outputPerTurn = 16 << 10
 
@@ -73,6 +75,7 @@ final class DriverIncarnation {
     /// The limit for starting, and then for the next heartbeat.
     private let patience = ReactorTimer()
     private let ticker = ReactorTimer()
+    private var streamExpectedUntil: UInt64 = 0
     private let teardownTimer = ReactorTimer()
     /// Whether it was given a recovery record.
     private(set) var hasRecord = false
@@ -307,7 +310,7 @@ final class DriverIncarnation {
         let limit = settings.watchdog.heartbeatLimit
         let deadline = clinux_monotonic_ns() + limit.nanoseconds
         patience.set(after: limit) { [weak self] in self?.heartbeatMissed(deadline) }
-        watchProgress()
+        if !ticker.isSet { tick() }
     }
 
     private func heartbeatMissed(_ deadline: UInt64) {
@@ -322,18 +325,21 @@ final class DriverIncarnation {
         }
     }
 
-    /// Looks at the counters, and goes on looking while it streams.
+    /// Looks at the counters, and goes on looking while it streams. A stream that was asked for may begin a moment later: the time until the next
+    /// heartbeat, which looks again, is looked through as well.
     func watchProgress() {
-        guard case .running = phase, !ticker.isSet else { return }
-        tick()
+        guard case .running = phase else { return }
+        streamExpectedUntil = clinux_monotonic_ns() + Self.streamStart.nanoseconds
+        if !ticker.isSet { tick() }
     }
 
     private func tick() {
         guard case .running = phase else { return }
         let counters = progress.counters
-        if let hang = watchdog.look(counters, now: clinux_monotonic_ns()) {
+        let now = clinux_monotonic_ns()
+        if let hang = watchdog.look(counters, now: now) {
             self.hang(hang)
-        } else if counters.isStreaming {
+        } else if counters.isStreaming || now < streamExpectedUntil {
             ticker.set(after: settings.watchdog.tick) { [weak self] in self?.tick() }
         }
     }
