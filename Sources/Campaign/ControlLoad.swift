@@ -28,7 +28,7 @@ enum ControlLoad {
         var random = SplitMix(state: ~seed)
         var tally = ControlTally()
         while !Task.isCancelled {
-            let value = Int(random.next() % 100)
+            let value = Int(random.next() % 64)
             do throws(ClientError) {
                 let control = try await camera.setControl("brightness", to: value)
                 tally.succeeded += 1
