@@ -48,7 +48,8 @@ struct CameraRun {
     init(stage: Stage, camera: Int, kinds: [FaultKind], seed: UInt64, pause: UInt64) {
         self.stage = stage
         self.camera = camera
-        self.kinds = kinds
+        // Hangs come a fourth as often: each takes half a second, and some a processor for as long.
+        self.kinds = kinds.flatMap { Array(repeating: $0, count: $0.hangs ? 1 : 4) }
         self.pause = pause
         random = SplitMix(state: seed &+ UInt64(camera))
     }

@@ -8,7 +8,7 @@ import Glibc
 struct CampaignCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "campaign", abstract: "Faults by the thousand, and many cameras for a long time.",
-        subcommands: [FaultsCommand.self, SoakCommand.self, ScaleCommand.self], defaultSubcommand: FaultsCommand.self)
+        subcommands: [FaultsCommand.self, SoakCommand.self, ScaleCommand.self, PlotCommand.self], defaultSubcommand: FaultsCommand.self)
 }
 
 /// `campaign faults`
@@ -23,9 +23,10 @@ struct FaultsCommand: AsyncParsableCommand {
     @Option(help: "Emulated cameras; faults are shared out over them, and done to all side by side.") var cameras = 8
     @Option(help: "Clients that watch each camera.") var clients = 2
     @Option(help: "Kinds of faults, separated by commas; all of them where none is named: \(FaultKind.names).") var kinds: String?
-    @Flag(help: "Somebody sets controls of each camera all along, ten times a second.") var controls = false
+    @Flag(help: "Somebody sets controls of each camera all along, twice a second.") var controls = false
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
-    @Option(help: "Format and size of the streams.") var size = "160x120"
+    @Flag(help: "Cameras are plugged into this machine's kernel with vhci_hcd and reached over usbfs; as root.") var usbfs = false
+    @Option(help: "Size of the streams.") var size = "160x120"
     @Option(help: "Format of the streams.") var format = "yuy2"
     @Option(help: "The longest pause before a fault, in milliseconds; chance decides how long each is.") var pause = 40
     @Option(help: "Faults between two looks at the supervisor's memory; a fiftieth of all unless given.") var sample: Int?
@@ -65,7 +66,8 @@ struct FaultsCommand: AsyncParsableCommand {
     func run() async throws {
         let (width, height) = try dimensions()
         let stage = try await Stage(
-            bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: width, height: height)
+            bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: width, height: height,
+            usbfs: usbfs)
         let plan = Campaign.Plan(
             faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), setsControls: controls,
             sampleEvery: sample ?? max(1, faults / 50))

@@ -23,7 +23,7 @@ struct ControlTally: Sendable {
 }
 
 enum ControlLoad {
-    /// Sets a control of a camera ten times a second, until the task is cancelled.
+    /// Sets a control of a camera twice a second, until the task is cancelled.
     static func run(_ camera: Camera, seed: UInt64) async -> ControlTally {
         var random = SplitMix(state: ~seed)
         var tally = ControlTally()
@@ -40,7 +40,7 @@ enum ControlLoad {
                 if error.code == .timedOut { tally.hung += 1 }
             }
             tally.calls += 1
-            do { try await Task.sleep(for: .milliseconds(100)) } catch { break }
+            do { try await Task.sleep(for: .milliseconds(500)) } catch { break }
         }
         return tally
     }

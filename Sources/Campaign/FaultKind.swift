@@ -53,6 +53,9 @@ enum FaultKind: String, CaseIterable, Sendable {
         }
     }
 
+    /// Whether the driver lives and does nothing: noticed by its silence.
+    var hangs: Bool { self == .stop || self == .loop }
+
     /// Whether a driver that lives on is not fit for the next fault: a processor goes round in it.
     var leavesDriverSpoilt: Bool { self == .loop }
 

@@ -22,7 +22,10 @@ final class Stage: Sendable {
     private let folder: String
     private let children: [ChildProcess]
 
-    init(bin: String, cameras count: Int, clients: Int, emulate: [String], format: String, width: Int, height: Int) async throws {
+    /// - Parameter usbfs: the cameras are plugged into this machine's kernel (vhci_hcd, by `usbip`), and reached over usbfs as real ones are.
+    init(
+        bin: String, cameras count: Int, clients: Int, emulate: [String], format: String, width: Int, height: Int, usbfs: Bool = false
+    ) async throws {
         var template = Array("/tmp/userdriver-campaign-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw StageError(description: "There is no temporary folder.") }
         let folder = String(cString: made)
@@ -35,9 +38,10 @@ final class Stage: Sendable {
                     "\(bin)/userdriver", ["emulate", "webcam", "--port", "0", "--serial", "CAM\(number)"] + emulate, output: output))
             urls.append(try await Self.firstLine(of: output))
         }
-        let attachments = urls.flatMap { ["--attach", $0] }
+        if usbfs { for url in urls { try Self.plugIn(url, output: folder + "/usbip") } }
+        let devices = usbfs ? ["--detach-kernel-drivers"] : ["--no-usb"] + urls.flatMap { ["--attach", $0] }
         let daemon = try Self.start(
-            "\(bin)/userdriverd", ["--runtime-dir", folder, "--state-dir", folder + "/state", "--no-usb"] + attachments,
+            "\(bin)/userdriverd", ["--runtime-dir", folder, "--state-dir", folder + "/state"] + devices,
             output: folder + "/daemon")
         children.append(daemon)
         client = UserDriverClient(runtimeDirectory: RuntimeDirectory(folder))
@@ -85,6 +89,23 @@ final class Stage: Sendable {
         let left = drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }
         try FileManager.default.removeItem(atPath: folder)
         return left
+    }
+
+    /// Plugs the device at `usbip://HOST:PORT/BUS-ID` into the kernel.
+    private static func plugIn(_ url: String, output: String) throws {
+        let parts = url.split(separator: "/")
+        let address = parts.count == 3 ? parts[1].split(separator: ":") : []
+        guard address.count == 2 else { throw StageError(description: "\(url) is no address of an emulated camera.") }
+        let places: [String] = ["/usr/sbin/usbip", "/usr/bin/usbip"]
+        guard let path = places.first(where: { access($0, X_OK) == 0 }) else {
+            throw StageError(description: "usbip is missing: `apt install usbip`.")
+        }
+        let child = try start(
+            path, ["--tcp-port", String(address[1]), "attach", "-r", String(address[0]), "-b", String(parts[2])], output: output)
+        guard try child.wait(timeout: .seconds(30)) == .exited(status: 0) else {
+            let said = String(decoding: FileManager.default.contents(atPath: output) ?? Data(), as: UTF8.self)
+            throw StageError(description: "\(url) can't be plugged in, which needs root and the module vhci_hcd: \(said)")
+        }
     }
 
     private static func start(_ path: String, _ arguments: [String], output: String) throws -> ChildProcess {

@@ -135,6 +135,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
             slowUntil = nil
         }
         guard let request = VideoRequest(setup) else { return .stall }
+        if let phase = Self.phase(of: request), let answer = fault(at: phase, setup) { return answer }
         do throws(RequestError) {
             let bytes =
                 switch request.interface {
@@ -166,19 +167,8 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     private func streamingRequest(_ request: VideoRequest, data: [UInt8], now: UInt64) throws(RequestError) -> [UInt8] {
         switch request.selector {
         case 0x01:
-            if request.kind == .setCurrent, faultRun.strikes(.stallProbe) {
-                log?("Fault: the probe control is refused.")
-                throw .notReady
-            }
-            let bytes = try negotiation.probe(request, data: data)
-            guard request.kind == .getCurrent, faultRun.has(.garbageProbe) else { return bytes }
-            log?("Fault: noise in place of the probe control.")
-            return bytes.map { _ in UInt8(truncatingIfNeeded: noise.next() >> 24) }
+            return try negotiation.probe(request, data: data)
         case 0x02:
-            if request.kind == .setCurrent, faultRun.strikes(.stallCommit) {
-                log?("Fault: the commit control is refused.")
-                throw .notReady
-            }
             let bytes = try negotiation.commit(request, data: data, isStreaming: streamingSetting > 0)
             if request.kind == .setCurrent, options.variant == .bulk { startStreaming(now: now) }
             return bytes
@@ -194,6 +184,56 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
             }
         default: throw .invalidControl
         }
+    }
+
+    // MARK: Faults of requests
+
+    private static func phase(of request: VideoRequest) -> FaultPlan.Phase? {
+        guard request.interface == WebcamInterface.streaming else { return .open }
+        switch (request.selector, request.kind) {
+        case (0x01, .setCurrent), (0x01, .getCurrent): return .probe
+        case (0x02, .setCurrent), (0x02, .getCurrent): return .commit
+        default: return nil
+        }
+    }
+
+    public func standard(_ setup: ControlSetup, now: UInt64) -> ControlAnswer? {
+        switch (setup.request, setup.requestType & 0x1f) {
+        case (StandardRequest.getDescriptor, 0): return fault(at: .enumerate, setup)
+        case (StandardRequest.setConfiguration, 0): return fault(at: .configure, setup)
+        case (StandardRequest.setInterface, 1) where setup.index == UInt16(WebcamInterface.streaming):
+            if setup.value > 0 { return fault(at: .start, setup) }
+            return streamingSetting > 0 ? fault(at: .stop, setup) : nil
+        case (StandardRequest.clearFeature, 2) where setup.index == UInt16(WebcamInterface.streamingEndpoint.rawValue):
+            return bulk?.hasSent == true ? fault(at: .stop, setup) : nil
+        default: return nil
+        }
+    }
+
+    /// What is answered in place of a request's answer; `nil` where nothing goes wrong.
+    private func fault(at phase: FaultPlan.Phase, _ setup: ControlSetup) -> ControlAnswer? {
+        guard let kind = faultRun.strikes(phase, isRead: setup.requestType & 0x80 != 0) else { return nil }
+        log?("Fault: \(kind.rawValue) at \(phase.rawValue).")
+        switch kind {
+        case .garbage: return .data((0..<setup.length).map { _ in UInt8(truncatingIfNeeded: noise.next() >> 24) })
+        case .silence:
+            isSilent = true
+            return .silence
+        case .disconnect, .replug:
+            pullCable(again: kind == .replug)
+            return .silence
+        case .stall, .errorBit, .lostEnd, .truncate, .garbagePayload, .noFrameID, .slowControl:
+            requestError = .notReady
+            return .stall
+        }
+    }
+
+    /// `again`: it is plugged in a second later.
+    private func pullCable(again: Bool) {
+        guard let signal else { return }
+        isSilent = true
+        signal.unplug()
+        if again { Replug.plug(signal, after: 1_000_000_000) }
     }
 
     private func reportChanges() {
@@ -247,10 +287,8 @@ extension EmulatedWebcam: VideoStreamOwner {
             isSilent = true
             return nil
         }
-        if faults.contains(.disconnect) || faults.contains(.replug), let signal {
-            isSilent = true
-            signal.unplug()
-            if faults.contains(.replug) { Replug.plug(signal, after: 1_000_000_000) }
+        if signal != nil, faults.contains(.disconnect) || faults.contains(.replug) {
+            pullCable(again: faults.contains(.replug))
             return nil
         }
         return faults

@@ -22,6 +22,9 @@ actor CrashReports {
     private let maximumCount: Int
     private let logger: Logger
     private var numbers: [Int]?
+    /// The newest that could not be written, as on a full disk: they live as long as this process.
+    private var unwritten: [CrashReport] = []
+    private static let maximumUnwritten = 16
     static let maximumBytes = 64 << 10
     /// Captures of the newest reports, each of 200 KB at most; and no more than one a second, so that a storm of deaths does not wear the disk.
     static let maximumCaptures = 20
@@ -60,8 +63,8 @@ actor CrashReports {
         report.lastTransfers = material.flight?.lines(transfers)
         do {
             var known = try known()
-            report.number = (known.last ?? 0) + 1
-            report.captured = try capture(material.flight, transfers, number: report.number)
+            report.number = nextNumber
+            report.captured = capture(material.flight, transfers, number: report.number)
             var bytes = try JSON.encode(report, pretty: true)
             while bytes.count > Self.maximumBytes, !report.lastWords.isEmpty {
                 report.lastWords.removeFirst()
@@ -78,29 +81,39 @@ actor CrashReports {
             numbers = known
         } catch {
             logger.error("a crash report can't be written", metadata: ["folder": "\(folder)", "error": "\(error)"])
+            report.number = nextNumber
+            report.captured = nil
+            unwritten.append(report)
+            if unwritten.count > Self.maximumUnwritten { unwritten.removeFirst() }
         }
     }
+
+    private var nextNumber: Int { max(numbers?.last ?? 0, unwritten.last?.number ?? 0) + 1 }
 
     /// Reports, oldest first, of one device or all.
     func reports(of deviceID: String?) -> [CrashReport] {
+        var reports = unwritten
         do {
-            return try known().compactMap { number in
-                guard let report = read(number) else { return nil }
-                return deviceID == nil || report.deviceID == deviceID ? report : nil
-            }
+            reports += try known().compactMap { read($0) }
+            reports.sort { $0.number < $1.number }
         } catch {
             logger.error("crash reports can't be read", metadata: ["folder": "\(folder)", "error": "\(error)"])
-            return []
         }
+        return reports.filter { deviceID == nil || $0.deviceID == deviceID }
     }
 
-    /// Writes the transfers beside the report, and says how many; `nil` where there are none, or one was written just now.
-    private func capture(_ flight: FlightRecord?, _ transfers: [RecordedTransfer], number: Int) throws -> Int? {
+    /// Writes the transfers beside the report, and says how many; `nil` where there are none, one was written just now, or it can't be.
+    private func capture(_ flight: FlightRecord?, _ transfers: [RecordedTransfer], number: Int) -> Int? {
         guard let flight, !transfers.isEmpty else { return nil }
         if let lastCapture, lastCapture.duration(to: .now) < Self.captureInterval { return nil }
         lastCapture = .now
-        try StateFile.write(flight.capture(transfers), to: capturePath(of: number))
-        return transfers.count
+        do {
+            try StateFile.write(flight.capture(transfers), to: capturePath(of: number))
+            return transfers.count
+        } catch {
+            logger.error("a crash's transfers can't be written", metadata: ["folder": "\(folder)", "error": "\(error)"])
+            return nil
+        }
     }
 
     /// A report's capture, opened for reading; the caller closes it. `nil` where there is none.

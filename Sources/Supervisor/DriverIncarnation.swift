@@ -122,7 +122,8 @@ final class DriverIncarnation {
         if let calls = child.forbiddenCalls {
             callsToken = Reactor.shared.watch(calls.descriptor, for: .readable) { [weak self] in self?.callWasStopped($0) }
         }
-        patience.set(after: settings.watchdog.startLimit) { [weak self] in self?.startTookTooLong() }
+        let limit = settings.watchdog.startLimit
+        patience.set(after: limit) { [weak self] in self?.startTookTooLong(limit) }
     }
 
     // MARK: What it is told
@@ -134,7 +135,8 @@ final class DriverIncarnation {
         wasGivenDevice = true
         born = .now
         hasRecord = start.record != nil
-        patience.set(after: settings.watchdog.startLimit) { [weak self] in self?.startTookTooLong() }
+        let limit = start.takeover == nil ? settings.watchdog.startLimit : settings.watchdog.takeoverLimit
+        patience.set(after: limit) { [weak self] in self?.startTookTooLong(limit) }
         return send(.start(start), descriptors: descriptors)
     }
 
@@ -298,10 +300,10 @@ final class DriverIncarnation {
 
     // MARK: Whether it hangs
 
-    private func startTookTooLong() {
+    private func startTookTooLong(_ limit: Duration) {
         receive(limit: Self.messagesPerTurn)
         switch phase {
-        case .awaitingHello, .starting: hang(.notReady(settings.watchdog.startLimit))
+        case .awaitingHello, .starting: hang(.notReady(limit))
         case .ready, .running, .stopping, .killed: break
         }
     }

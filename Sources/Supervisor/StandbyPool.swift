@@ -31,6 +31,9 @@ final class StandbyPool {
         self.logger = logger
     }
 
+    /// Of those that wait.
+    var processIDs: [Int32] { waiting.values.map(\.processID) }
+
     /// A process of this driver, whose events go to `report` from now on: the one that waits, or a new one.
     func process(
         of bundle: DriverBundle, executable: SealedExecutable, report: @escaping @SupervisorActor (DriverIncarnation.Event) -> Void

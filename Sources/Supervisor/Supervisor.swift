@@ -32,7 +32,7 @@ public final class Supervisor {
     private var reading: Task<Void, Never>?
     let crashes: CrashReports
     private let portProgram: PortProgram
-    private let standbys: StandbyPool
+    let standbys: StandbyPool
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
     let service: VarlinkService

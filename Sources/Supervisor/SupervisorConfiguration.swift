@@ -27,6 +27,8 @@ public struct SupervisorConfiguration: Sendable {
     public struct Timing: Sendable {
         /// How long a driver may take to say hello, and again to take up its device.
         public var startLimit = Duration.seconds(10)
+        /// How long it may take to take over a device that streams.
+        public var takeoverLimit = Duration.seconds(2)
         /// How long a client waits for an answer, whatever happens to the driver meanwhile.
         public var callLimit = Duration.seconds(12)
         /// How long a client may hold a connection and have nothing answered on it.
@@ -105,6 +107,7 @@ public struct SupervisorConfiguration: Sendable {
     var watchdog: Watchdog.Configuration {
         var result = Watchdog.Configuration()
         result.startLimit = timing.startLimit
+        result.takeoverLimit = timing.takeoverLimit
         result.turnLimit = timing.streamTurnLimit
         result.frameLimit = timing.frameLimit
         result.firstFrameLimit = timing.firstFrameLimit

@@ -16,6 +16,8 @@ struct Watchdog: Sendable {
     struct Configuration: Sendable {
         /// From being spawned to `hello`, and from being given the device to `started`.
         var startLimit = Duration.seconds(10)
+        /// The latter where it takes over a device that streams, which is a matter of milliseconds.
+        var takeoverLimit = Duration.seconds(2)
         /// While streaming: how long the stream's thread may take for one turn.
         var turnLimit = Duration.milliseconds(500)
         /// How long a device may deliver without a frame coming of it. Slow cameras are given four times their frame interval.

@@ -58,6 +58,8 @@ public protocol EmulatedDevice: AnyObject, Sendable {
 
     /// A request that the engine does not answer itself: the engine answers descriptors, addresses, configuration, interface and halt requests.
     func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer
+    /// A request that the engine is about to answer itself. `nil` lets it; anything else is the answer, and nothing changes.
+    func standard(_ setup: ControlSetup, now: UInt64) -> ControlAnswer?
     /// SET_INTERFACE was accepted (also called with 0 for every interface on SET_CONFIGURATION).
     func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64)
     /// CLEAR_FEATURE(ENDPOINT_HALT).
@@ -76,6 +78,7 @@ public protocol EmulatedDevice: AnyObject, Sendable {
 extension EmulatedDevice {
     public func attached(now: UInt64, signal: any EmulationSignal) {}
     public func detached() {}
+    public func standard(_ setup: ControlSetup, now: UInt64) -> ControlAnswer? { nil }
     public func haltCleared(endpoint: EndpointAddress, now: UInt64) {}
     public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
     public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer { .stall }

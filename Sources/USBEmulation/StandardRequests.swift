@@ -36,6 +36,7 @@ extension StandardRequests {
             return .accepted
         }
         guard setup.requestType & 0x60 == 0 else { return device.control(setup, data: data, now: clinux_monotonic_ns()) }
+        if let answer = device.standard(setup, now: clinux_monotonic_ns()) { return answer }
         switch setup.request {
         case StandardRequest.getDescriptor: return descriptor(setup)
         case StandardRequest.setAddress, setExitLatency, setIsochronousDelay: return .accepted

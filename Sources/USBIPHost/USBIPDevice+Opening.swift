@@ -70,7 +70,7 @@ extension USBIPDevice {
         return information
     }
 
-    /// Sets the first configuration unless one is set. A device that refuses to say is given it, and one that refuses that too (a server that
+    /// Sets the first configuration unless one is set. A device that refuses to say is given it, and one that refuses that twice (a server that
     /// configures its devices itself) is taken as it is.
     private static func configure(_ channel: URBChannel, _ first: ConfigurationDescriptor?) async throws(USBError) {
         do throws(USBError) {
@@ -82,12 +82,15 @@ extension USBIPDevice {
             guard error.code == .stall || error.code == .timedOut else { throw error }
         }
         guard let first else { return }
-        do throws(USBError) {
-            _ = try await channel.control(
-                ControlSetup(requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(first.value), index: 0, length: 0),
-                sending: [], timeout: standardTimeout)
-        } catch {
-            guard error.code == .stall || error.code == .timedOut else { throw error }
+        let setup = ControlSetup(requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(first.value), index: 0, length: 0)
+        for _ in 1...2 {
+            do throws(USBError) {
+                _ = try await channel.control(setup, sending: [], timeout: standardTimeout)
+                return
+            } catch {
+                if error.code == .timedOut { return }
+                guard error.code == .stall else { throw error }
+            }
         }
     }
 }

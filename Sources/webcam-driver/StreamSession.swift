@@ -55,7 +55,27 @@ actor StreamSession {
             }
         case .closed:
             isWanted = true
-            try await begin(request, resumes: resumes, counters: VideoStream.Counters())
+            do {
+                try await begin(request, resumes: resumes, counters: VideoStream.Counters())
+            } catch let error as USBError {
+                await giveUpIfMute(after: error)
+                throw error
+            }
+        }
+    }
+
+    /// Ends this process where its device is gone, or answers nothing any more: whoever watches waits for the next one, which opens the device anew, or
+    /// resets it.
+    private func giveUpIfMute(after error: USBError) async {
+        switch error.code {
+        case .noDevice, .connection: context.supervisor.fail("The device is gone: \(error)")
+        case .timedOut:
+            do throws(USBError) {
+                try await confirmAnswering()
+            } catch {
+                context.supervisor.fail("The device answers nothing any more: \(error)")
+            }
+        default: break
         }
     }
 
@@ -71,9 +91,7 @@ actor StreamSession {
         for oddity in agreed.oddities { context.supervisor.log("notice", oddity) }
         let writer = try await frameRing(agreed)
         let shape = shape(agreed)
-        if let setting = agreed.alternateSetting {
-            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
-        }
+        if let setting = agreed.alternateSetting { try await select(setting) }
         let transfers = try await context.supervisor.openTransfers(
             name: name,
             fresh: TransferRequest.Fresh(
@@ -84,6 +102,17 @@ actor StreamSession {
             return
         }
         await run(agreed, transfers: transfers, writer: writer, origin: .fresh(resumes), counters: counters)
+    }
+
+    /// A device that refuses its bandwidth once, as some refuse a negotiation, is told again.
+    private func select(_ setting: StreamingAlternateSetting) async throws(USBError) {
+        do throws(USBError) {
+            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
+        } catch {
+            guard error.code == .stall else { throw error }
+            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
+            context.supervisor.log("notice", "The device refused alternate setting \(setting.number) once.")
+        }
     }
 
     /// Goes on with the stream that the predecessor had on, without a word to the device.
@@ -211,6 +240,7 @@ actor StreamSession {
             try await quiet(agreed)
         } catch {
             context.supervisor.log("warning", "The stream could not be stopped cleanly: \(error)")
+            await giveUpIfMute(after: error)
         }
         attempts = 0
         await requestChanged(nil, [])

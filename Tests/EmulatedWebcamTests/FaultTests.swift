@@ -18,7 +18,8 @@ import USBEmulation
     }
 
     @Test func textBecomesAPlanAndBack() throws {
-        let text = "stall@probe,error-bit@100,lost-eof@50:every,truncate@30:again,no-fid,slow-control,garbage-payload@7,stall@120"
+        let text =
+            "stall@probe,silence@start,replug@commit:every,error-bit@100,lost-eof@50:every,truncate@30:again,no-fid,slow-control,garbage-payload@7,stall@120"
         #expect(try FaultPlan(parsing: text).description == text)
         #expect(try FaultPlan(parsing: "").description == "")
         #expect(try FaultPlan(parsing: " no-fid , silence@3 ").description == "no-fid,silence@3")
@@ -26,11 +27,12 @@ import USBEmulation
 
     @Test(arguments: [
         "explode", "error-bit", "error-bit@", "error-bit@x", "error-bit@-1", "error-bit@5:often", "lost-eof@0:every", "no-fid@5", ",",
-        "no-fid:again", "a@b@c",
+        "no-fid:again", "no-fid:every", "a@b@c", "garbage", "garbage@start", "garbage@3", "error-bit@probe", "stall@probe:again", "stall",
+        "stall@nowhere",
     ])
     func badTextIsAnErrorThatListsWhatExists(text: String) {
         #expect { try FaultPlan(parsing: text) } throws: { error in
-            "\(error)".contains("error-bit@N") && "\(error)".contains("slow-control") && "\(error)".contains("garbage-probe")
+            "\(error)".contains("error-bit@N") && "\(error)".contains("slow-control") && "\(error)".contains("garbage@PHASE")
         }
     }
 
@@ -128,10 +130,31 @@ import USBEmulation
     }
 
     @Test func probeAnswersAreNoise() throws {
-        let bus = try bus("garbage-probe")
-        let first = bus.get(0x81, selector: 0x01, interface: 1)
+        let bus = try bus("garbage@probe:every")
+        let first = bus.get(0x81, selector: 0x01, interface: 1, length: 34)
         #expect(first?.count == 34)
-        #expect(first != bus.get(0x81, selector: 0x01, interface: 1))
+        #expect(first != bus.get(0x81, selector: 0x01, interface: 1, length: 34))
+    }
+
+    @Test func eachPhaseHasItsRequest() throws {
+        func standard(_ type: UInt8, _ request: UInt8, _ value: UInt16, _ index: UInt16) -> ControlSetup {
+            ControlSetup(requestType: type, request: request, value: value, index: index, length: 0)
+        }
+        let bus = try bus("stall@enumerate,silence@configure,stall@start,stall@stop,stall@open")
+        func isStalled(_ setup: ControlSetup) -> Bool {
+            if case .stall = bus.webcam.standard(setup, now: bus.now) { true } else { false }
+        }
+        let (descriptor, start, stop) = (standard(0x80, 6, 0x0200, 0), standard(0x01, 11, 1, 1), standard(0x01, 11, 0, 1))
+        #expect(isStalled(descriptor) && !isStalled(descriptor))
+        // Nothing is stopped before it was started, and the control interface's settings are no phase.
+        #expect(!isStalled(stop) && !isStalled(standard(0x01, 11, 0, 0)))
+        #expect(isStalled(start) && !isStalled(start))
+        bus.start()
+        #expect(isStalled(stop) && !isStalled(stop))
+        #expect(bus.get(0x81, selector: 0x02, entity: 2) == nil)
+        #expect(bus.get(0x81, selector: 0x02, entity: 2) != nil)
+        guard case .silence = bus.webcam.standard(standard(0x00, 9, 1, 0), now: bus.now) else { Issue.record("it answers"); return }
+        #expect(bus.get(0x81, selector: 0x02, entity: 2) == nil)
     }
 
     @Test func aSlowCameraTakesItsTime() throws {

@@ -90,7 +90,7 @@ extension EndToEndTests {
         }
 
         @Test func `noise in place of the negotiation's answers is repaired`() async throws {
-            let bench = try await bench("garbage-probe")
+            let bench = try await bench("garbage@probe:every")
             let (facts, _) = try await stream(bench, frames: 15)
             #expect(facts.restarts == 0)
             #expect(try await bench.client.crashes().isEmpty)

@@ -207,6 +207,7 @@ struct TestDriver {
         case (_, "crash"): deliberateCrash()
         case (_, "crash-first") where generation == 1: abort()
         case (_, "exit"): exit(3)
+        case (_, let way) where way.hasPrefix("die:") && generation == 1: Death.die(String(way.dropFirst(4)), channel)
         case (_, "never"): break
         case (_, "no-object"): try reply([1, 2])
         case (_, "busy"): try refuse("InvalidParameter", "No such control.")

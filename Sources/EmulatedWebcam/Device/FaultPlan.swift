@@ -1,39 +1,65 @@
 // Faults on demand: what is to go wrong, and at which frame.
 
-/// A list of faults, by text such as `error-bit@100,lost-eof@50:every,no-fid`.
+/// A list of faults, by text such as `error-bit@100,lost-eof@50:every,stall@commit,no-fid`.
 public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     /// What can go wrong.
     enum Kind: String, CaseIterable, Hashable, Sendable {
-        case stall, errorBit = "error-bit", lostEnd = "lost-eof", truncate, disconnect, replug, silence
+        case stall, silence, disconnect, replug, garbage
+        case errorBit = "error-bit", lostEnd = "lost-eof", truncate
         case garbagePayload = "garbage-payload"
-        case stallProbe = "stall@probe", stallCommit = "stall@commit", garbageProbe = "garbage-probe", noFrameID = "no-fid"
-        case slowControl = "slow-control"
+        case noFrameID = "no-fid", slowControl = "slow-control"
 
-        /// Whether it happens at a frame; the others are the camera's nature, or happen at a request.
-        var needsFrame: Bool {
+        /// Whether it can happen at a frame.
+        var hasFrame: Bool {
             switch self {
-            case .stall, .errorBit, .lostEnd, .truncate, .disconnect, .replug, .silence, .garbagePayload: true
-            case .stallProbe, .stallCommit, .garbageProbe, .noFrameID, .slowControl: false
+            case .stall, .silence, .disconnect, .replug, .errorBit, .lostEnd, .truncate, .garbagePayload: true
+            case .garbage, .noFrameID, .slowControl: false
             }
         }
 
+        /// Whether it can happen at a request of this phase. What neither has a frame nor a phase is the camera's nature.
+        func happens(at phase: Phase) -> Bool {
+            switch self {
+            case .stall, .silence, .disconnect, .replug: true
+            // Where the camera says something.
+            case .garbage: phase == .enumerate || phase == .open || phase == .probe
+            case .errorBit, .lostEnd, .truncate, .garbagePayload, .noFrameID, .slowControl: false
+            }
+        }
+
+        var hasPhase: Bool { Phase.allCases.contains { happens(at: $0) } }
+
         var explanation: String {
             switch self {
-            case .stall: "the streaming endpoint halts (isochronous: falls silent) until it is cleared (set up anew)"
+            case .stall:
+                "the request is refused; at a frame: the endpoint halts (isochronous: falls silent) until it is cleared (set up anew)"
+            case .silence: "no endpoint answers any more, until a reset or the next connection"
+            case .disconnect: "the cable is pulled"
+            case .replug: "the cable is pulled, and plugged in again a second later"
+            case .garbage: "the answer is noise"
             case .errorBit: "a payload says that it is damaged"
             case .lostEnd: "the frame's end is not marked"
             case .truncate: "half of the frame is missing, its end is marked"
-            case .disconnect: "the cable is pulled"
-            case .replug: "the cable is pulled, and plugged in again a second later"
-            case .silence: "no endpoint answers any more, until a reset or the next connection"
             case .garbagePayload: "the frame's payloads, headers included, are noise"
-            case .stallProbe: "setting the probe control is refused, once"
-            case .stallCommit: "setting the commit control is refused, once"
-            case .garbageProbe: "the answers to a probe are noise"
             case .noFrameID: "the frame identifier never toggles"
             case .slowControl: "each control request takes 300 ms"
             }
         }
+    }
+
+    /// What a host does with a camera, in its order.
+    enum Phase: String, CaseIterable, Hashable, Sendable {
+        /// Reads a descriptor.
+        case enumerate
+        /// Sets the configuration.
+        case configure
+        /// A request to the control interface: the first one is the driver's, when it gets the device.
+        case open
+        case probe, commit
+        /// Selects an alternate setting that has bandwidth.
+        case start
+        /// Selects alternate setting 0; of a bulk camera, clears the endpoint's halt.
+        case stop
     }
 
     enum Repeat: String, Hashable, Sendable {
@@ -48,6 +74,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     struct Fault: Hashable, Sendable {
         var kind: Kind
         var frame: UInt64?
+        var phase: Phase?
         var repetition: Repeat = .once
     }
 
@@ -61,7 +88,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         public let description: String
     }
 
-    /// Faults separated by commas: `NAME@FRAME[:every|:again]`, or `NAME[:every]` for those that no frame belongs to.
+    /// Faults separated by commas: `NAME@FRAME[:every|:again]`, `NAME@PHASE[:every]`, or `NAME` for those that are the camera's nature.
     public init(parsing text: String) throws(ParseError) {
         for item in text.split(separator: ",", omittingEmptySubsequences: false) {
             let word = item.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed().map(String.init).joined()
@@ -82,16 +109,25 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             }
             repetition = known
         }
-        let name = String(parts[0])
-        if let kind = Kind(rawValue: name), !kind.needsFrame {
-            guard repetition != .again else { throw refusal("\"\(name)\" belongs to no frame, so it can't happen :again.") }
-            return Fault(kind: kind, frame: nil, repetition: repetition)
+        let halves = parts[0].split(separator: "@", omittingEmptySubsequences: false)
+        guard halves.count <= 2, let kind = Kind(rawValue: String(halves[0])) else { throw refusal("There is no fault \"\(parts[0])\".") }
+        guard halves.count == 2 else {
+            guard !kind.hasFrame, !kind.hasPhase else {
+                throw refusal(
+                    "\"\(word)\" needs a \(kind.hasFrame ? "frame number, as in \(kind.rawValue)@100" : "phase, as in \(kind.rawValue)@probe")."
+                )
+            }
+            guard repetition == .once else { throw refusal("\"\(kind.rawValue)\" is always so: it does not repeat.") }
+            return Fault(kind: kind, frame: nil, repetition: .once)
         }
-        let halves = name.split(separator: "@", omittingEmptySubsequences: false)
-        guard let kind = Kind(rawValue: String(halves[0])) else { throw refusal("There is no fault \"\(name)\".") }
-        guard kind.needsFrame else { throw refusal("\"\(kind.rawValue)\" belongs to no frame.") }
-        guard halves.count == 2, let frame = UInt64(halves[1]), frame < 1 << 48 else {
-            throw refusal("\"\(word)\" needs a frame number, as in \(kind.rawValue)@100.")
+        if let phase = Phase(rawValue: String(halves[1])) {
+            guard kind.happens(at: phase) else { throw refusal("\"\(kind.rawValue)\" does not happen at \(phase.rawValue).") }
+            guard repetition != .again else { throw refusal("\"\(parts[0])\" belongs to no frame, so it can't happen :again.") }
+            return Fault(kind: kind, phase: phase, repetition: repetition)
+        }
+        guard kind.hasFrame else { throw refusal("\"\(kind.rawValue)\" belongs to no frame.") }
+        guard let frame = UInt64(halves[1]), frame < 1 << 48 else {
+            throw refusal("\"\(word)\" needs a frame number\(kind.hasPhase ? " or a phase" : ""), as in \(kind.rawValue)@100.")
         }
         guard repetition != .every || frame > 0 else { throw refusal("\"\(word)\" would happen at every multiple of 0.") }
         return Fault(kind: kind, frame: frame, repetition: repetition)
@@ -104,17 +140,19 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     /// What exists, one fault a line.
     public static var documentation: String {
         let lines = Kind.allCases.map { kind in
-            let name = kind.needsFrame ? kind.rawValue + "@N" : kind.rawValue
+            let name = kind.rawValue + (kind.hasFrame && kind.hasPhase ? "@N|PHASE" : kind.hasFrame ? "@N" : kind.hasPhase ? "@PHASE" : "")
             return "  " + name + String(repeating: " ", count: max(1, 20 - name.count)) + kind.explanation
         }
         return lines.joined(separator: "\n")
             + "\nN is a frame's number. It happens once; with :every at all multiples of N, with :again at frame N of each stream."
+            + "\nPHASE is \(Phase.allCases.map(\.rawValue).joined(separator: ", ")). It happens once; with :every each time."
     }
 
     /// The text that makes this plan.
     public var description: String {
         faults.map { fault in
-            fault.kind.rawValue + (fault.frame.map { "@\($0)" } ?? "") + (fault.repetition == .once ? "" : ":\(fault.repetition.rawValue)")
+            fault.kind.rawValue + (fault.frame.map { "@\($0)" } ?? fault.phase.map { "@\($0.rawValue)" } ?? "")
+                + (fault.repetition == .once ? "" : ":\(fault.repetition.rawValue)")
         }.joined(separator: ",")
     }
 }
@@ -129,13 +167,15 @@ struct FaultRun {
     /// Whether a lasting fault is in the plan.
     func has(_ kind: FaultPlan.Kind) -> Bool { plan.faults.contains { $0.kind == kind } }
 
-    /// Whether a fault that belongs to a request happens now; uses it up.
-    mutating func strikes(_ kind: FaultPlan.Kind) -> Bool {
-        for (index, fault) in plan.faults.enumerated() where fault.kind == kind && !spent.contains(index) {
+    /// The fault that happens at a request of this phase, if one does; uses it up. Noise is what only an answer can be; a negotiation's other
+    /// faults happen when it is set.
+    mutating func strikes(_ phase: FaultPlan.Phase, isRead: Bool) -> FaultPlan.Kind? {
+        for (index, fault) in plan.faults.enumerated() where fault.phase == phase && !spent.contains(index) {
+            guard fault.kind == .garbage ? isRead : !(isRead && (phase == .probe || phase == .commit)) else { continue }
             if fault.repetition == .once { spent.insert(index) }
-            return true
+            return fault.kind
         }
-        return false
+        return nil
     }
 
     /// The faults of the frames from `first` to `last`: of those that nobody fetched, only what would still matter (an unplugging, a silence).
