@@ -121,7 +121,8 @@ let package = Package(
         executable("benchmarks", ["USB", "UVC", "Spawn", "Sandbox", "CBenchmarks"], path: "Sources/Benchmarks"),
 
         // Faults by the thousand.
-        executable("campaign", ["UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
+        executable(
+            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable(

@@ -223,6 +223,13 @@ package struct ManifestParser {
         return text
     }
 
+    /// YAML's words for it: on and off, yes and no, true and false.
+    func flag(_ node: Node?, _ place: String) throws(BundleError) -> Bool? {
+        guard let node else { return nil }
+        guard let value = node.bool else { throw failure("\(place) is on or off") }
+        return value
+    }
+
     private func byte(_ node: Node?, _ place: String) throws(BundleError) -> UInt8? {
         guard let node else { return nil }
         guard let value = node.int, let byte = UInt8(exactly: value) else { throw failure("\(place) is no number from 0 to 255") }

@@ -1,4 +1,4 @@
-// A file that says which devices are taken from the kernel's own drivers: the rules of manifests, and ids.
+// The administrator's file: which devices are taken from the kernel's own drivers (the rules of manifests, and ids), and what is kept ready.
 
 import Yams
 
@@ -18,10 +18,13 @@ package struct PolicyFile: Hashable, Sendable {
     package static let maximumBytes = ManifestParser.maximumBytes
     package var take: [Rule] = []
     package var leave: [Rule] = []
+    /// Whether a process of each driver waits to replace one that dies.
+    package var keepsStandby = true
 
-    package init(take: [Rule] = [], leave: [Rule] = []) {
+    package init(take: [Rule] = [], leave: [Rule] = [], keepsStandby: Bool = true) {
         self.take = take
         self.leave = leave
+        self.keepsStandby = keepsStandby
     }
 
     /// `nil` where no rule is about the device. The most specific rule counts; of equals, the one that leaves the device alone.
@@ -36,13 +39,16 @@ package struct PolicyFile: Hashable, Sendable {
 }
 
 extension ManifestParser {
-    /// Parses a policy: `take` and `leave`, each a list of rules as in a manifest's `match`, which may also name an `id`.
+    /// Parses a policy: `take` and `leave`, each a list of rules as in a manifest's `match`, which may also name an `id`; and
+    /// `standby`, on or off.
     package static func parsePolicy(_ bytes: [UInt8], path: String) throws(BundleError) -> PolicyFile {
         var parser = ManifestParser(path: path)
         guard let root = try parser.root(bytes) else { return PolicyFile() }
         // A file with nothing but comments.
         if root.null != nil { return PolicyFile() }
-        let members = try parser.mapping(root, "the policy", allowed: ["take", "leave"])
-        return PolicyFile(take: try parser.policyRules(members["take"], "take"), leave: try parser.policyRules(members["leave"], "leave"))
+        let members = try parser.mapping(root, "the policy", allowed: ["take", "leave", "standby"])
+        return PolicyFile(
+            take: try parser.policyRules(members["take"], "take"), leave: try parser.policyRules(members["leave"], "leave"),
+            keepsStandby: try parser.flag(members["standby"], "standby") ?? true)
     }
 }

@@ -1,136 +1,105 @@
-// The campaign itself: one fault after the other, each awaited until its camera delivers again.
+// The campaign itself: cameras side by side, each with its own share of the faults, and what they cost added up.
 
 import CLinux
 import Glibc
-import UserDriverClient
-import Wire
 
-/// What became of one fault.
-struct FaultOutcome: Codable, Sendable {
-    var kind: FaultKind
-    var camera: Int
-    /// Incarnations that came after it until frames came again; 0 where the driver lived on.
-    var restarts: UInt32
-    /// Of the clients of that camera, the one that missed most.
-    var missing: UInt64
-    /// Frames whose bytes the fault itself altered: the stamps caught them.
-    var altered: UInt64
-    /// From the fault to the first frame of another incarnation, in a client's hands. `nil` where the driver lived on.
-    var recoveryMilliseconds: Double?
-}
-
-struct CampaignOutcome: Sendable {
-    var faults: [FaultOutcome] = []
-    var frames: UInt64 = 0
-    var missing: UInt64 = 0
-    var torn: UInt64 = 0
-    var doubled: UInt64 = 0
-    /// Clients whose handle was closed, and why.
-    var ended: [String] = []
-    /// Cameras that did not deliver again.
-    var stuck: [String] = []
-    var seconds = 0.0
-    var daemonBefore = (privateKiB: 0, descriptors: 0)
-    var daemonAfter = (privateKiB: 0, descriptors: 0)
-    var supervisorLives = true
-}
-
-struct Campaign {
-    /// How long a camera may take to deliver again before it counts as stuck: longer than every step of the ladder, back-off included.
-    static let patience = Duration.seconds(120)
-
-    let stage: Stage
-    let kinds: [FaultKind]
-    private var random: SplitMix
-
-    init(stage: Stage, kinds: [FaultKind], seed: UInt64) {
-        self.stage = stage
-        self.kinds = kinds
-        random = SplitMix(state: seed)
+actor Campaign {
+    struct Plan: Sendable {
+        var faults: Int
+        var kinds: [FaultKind]
+        var seed: UInt64
+        /// The longest pause before a fault.
+        var pause: Duration
+        /// Faults between two looks at the supervisor.
+        var sampleEvery: Int
     }
 
-    mutating func run(faults: Int, progress: (Int, String) -> Void) async throws -> CampaignOutcome {
-        var outcome = CampaignOutcome()
-        for camera in stage.viewers.indices { try await frames(30, of: camera) }
-        outcome.daemonBefore = ProcessMemory.footprint(of: stage.daemon)
-        let start = clinux_monotonic_ns()
-        for number in 0..<faults {
-            // All that chance decides of a fault, before anything depends on how fast the machine is.
-            let kind = kinds[Int(random.next() % UInt64(kinds.count))]
-            let camera = Int(random.next() % UInt64(stage.cameras.count))
-            let wait = Int64(random.next() % 200_000)
+    private let stage: Stage
+    private let plan: Plan
+    private var log: FaultLog?
+    private var outcome = CampaignOutcome()
+    private var done = 0
+    private var start: UInt64 = 0
+
+    init(stage: Stage, plan: Plan, logPath: String?) throws {
+        self.stage = stage
+        self.plan = plan
+        log = try logPath.map { try FaultLog(path: $0) }
+    }
+
+    func run(progress: @escaping @Sendable (_ done: Int, _ seconds: Double) -> Void) async throws -> CampaignOutcome {
+        let (stage, plan) = (stage, plan)
+        let pause = UInt64(plan.pause.components.seconds) * 1_000_000 + UInt64(plan.pause.components.attoseconds / 1_000_000_000_000)
+        let runs = stage.cameras.indices.map {
+            CameraRun(stage: stage, camera: $0, kinds: plan.kinds, seed: plan.seed, pause: pause)
+        }
+        let clock = Task { [weak self] in
+            while !Task.isCancelled {
+                try await Task.sleep(for: .seconds(1))
+                for viewer in stage.viewers.flatMap({ $0 }) { viewer.expire() }
+                if let self { await self.tell(progress) }
+            }
+        }
+        defer { clock.cancel() }
+        for run in runs { try await run.begin() }
+        start = clinux_monotonic_ns()
+        sample()
+        await withTaskGroup(of: Void.self) { group in
+            for (index, run) in runs.enumerated() {
+                // Shared out evenly; the first cameras take what is left over.
+                let share = plan.faults / runs.count + (index < plan.faults % runs.count ? 1 : 0)
+                group.addTask { await self.work(run, share) }
+            }
+        }
+        try log?.flush()
+        await tell(progress)
+        return finish()
+    }
+
+    private func work(_ run: CameraRun, _ share: Int) async {
+        var run = run
+        for number in 0..<share {
             do {
-                let one = try await inject(kind, into: camera, after: .microseconds(wait))
-                outcome.faults.append(one)
-                progress(number + 1, "\(kind.rawValue): \(one.missing) missing")
-            } catch let error as StageError {
-                outcome.stuck.append("fault \(number), \(kind.rawValue): \(error.description)")
+                let one = try await run.next()
+                try note(one)
+            } catch {
+                outcome.addStuck("camera \(run.camera), fault \(number): \(error)")
                 if kill(stage.daemon, 0) != 0 { break }
             }
         }
-        outcome.seconds = Double(clinux_monotonic_ns() - start) / 1e9
-        outcome.daemonAfter = ProcessMemory.footprint(of: stage.daemon)
+    }
+
+    private var seconds: Double { start == 0 ? 0 : Double(clinux_monotonic_ns() - start) / 1e9 }
+
+    private func note(_ one: FaultOutcome) throws {
+        done += 1
+        outcome.add(one, number: done, of: plan.faults)
+        try log?.add(one, seconds: Double(one.time - min(one.time, start)) / 1e9)
+        if done % plan.sampleEvery == 0 { sample() }
+    }
+
+    private func sample() {
+        outcome.samples.append(
+            DaemonSample(
+                faults: done, seconds: seconds, footprint: Processes.footprint(of: stage.daemon),
+                children: Processes.children(of: stage.daemon).count))
+    }
+
+    private func tell(_ progress: @Sendable (Int, Double) -> Void) async { progress(done, seconds) }
+
+    private func finish() -> CampaignOutcome {
+        outcome.seconds = seconds
+        if outcome.samples.last?.faults != done { sample() }
         outcome.supervisorLives = kill(stage.daemon, 0) == 0
-        let altered = outcome.faults.reduce(0) { $0 + $1.altered }
         for tally in stage.viewers.flatMap({ $0 }).map(\.now) {
             outcome.frames += tally.frames
             outcome.missing += tally.missing
             outcome.torn += tally.torn
             outcome.doubled += tally.doubled
+            outcome.altered += tally.altered
+            outcome.damaged += tally.damaged
             if let why = tally.ended { outcome.ended.append(why) }
         }
-        outcome.torn -= min(outcome.torn, altered)
         return outcome
-    }
-
-    private mutating func inject(_ kind: FaultKind, into camera: Int, after wait: Duration) async throws -> FaultOutcome {
-        try await Task.sleep(for: wait)
-        let viewers = stage.viewers[camera]
-        let before = viewers.map(\.now)
-        let device = try await stage.client.device(stage.cameras[camera])
-        let time = clinux_monotonic_ns()
-        let wasInjected = device.pid > 0 && kind.inject(into: device.pid, random: &random)
-        if wasInjected, kind.ends { try await anotherGeneration(than: before.map(\.generation), of: camera) }
-        // Whatever a flipped bit does shows in the next frames, or later: then it counts for the fault that comes then.
-        try await frames(5, of: camera)
-        let after = viewers.map(\.now)
-        let restarts = zip(before, after).map { $1.generation &- $0.generation }.max() ?? 0
-        let recovered = restarts > 0 ? after.map(\.firstOfGeneration).max() : nil
-        return FaultOutcome(
-            kind: kind, camera: camera, restarts: restarts, missing: zip(before, after).map { $1.missing - $0.missing }.max() ?? 0,
-            altered: kind.alters ? zip(before, after).map { $1.torn - $0.torn }.reduce(0, +) : 0,
-            recoveryMilliseconds: recovered.map { Double($0 - min($0, time)) / 1e6 })
-    }
-
-    private func anotherGeneration(than before: [UInt32], of camera: Int) async throws {
-        for (viewer, generation) in zip(stage.viewers[camera], before) {
-            try await wait(viewer, camera) { $0.generation != generation }
-        }
-    }
-
-    private func frames(_ count: UInt64, of camera: Int) async throws {
-        for viewer in stage.viewers[camera] {
-            let now = viewer.now
-            try await wait(viewer, camera) { $0.frames + $0.torn >= now.frames + now.torn + count }
-        }
-    }
-
-    private func wait(_ viewer: Viewer, _ camera: Int, until condition: @escaping @Sendable (Viewer.Tally) -> Bool) async throws {
-        let name = stage.cameras[camera]
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                if condition(viewer.now) { return }
-                for await _ in viewer.arrivals {
-                    if condition(viewer.now) { return }
-                    if let why = viewer.now.ended { throw StageError(description: "a client of \(name) was cut off: \(why)") }
-                }
-            }
-            group.addTask {
-                try await Task.sleep(for: Self.patience)
-                throw StageError(description: "\(name) does not deliver")
-            }
-            try await group.next()
-            group.cancelAll()
-        }
     }
 }

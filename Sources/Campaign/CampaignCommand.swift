@@ -7,25 +7,39 @@ import Glibc
 @main
 struct CampaignCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "campaign",
+        commandName: "campaign", abstract: "Faults by the thousand, and many cameras for a long time.",
+        subcommands: [FaultsCommand.self, SoakCommand.self, ScaleCommand.self], defaultSubcommand: FaultsCommand.self)
+}
+
+/// `campaign faults`
+struct FaultsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "faults",
         abstract: "Injects faults into the drivers of emulated cameras while clients watch, and reports what each fault cost.",
         discussion: "Everything is started anew in a folder of its own, and ended afterwards. The same seed chooses the same faults.")
 
     @Option(help: "How many faults.") var faults = 300
     @Option(help: "Where the random numbers begin.") var seed: UInt64 = 1
-    @Option(help: "Emulated cameras.") var cameras = 1
+    @Option(help: "Emulated cameras; faults are shared out over them, and done to all side by side.") var cameras = 8
     @Option(help: "Clients that watch each camera.") var clients = 2
     @Option(help: "Kinds of faults, separated by commas; all of them where none is named: \(FaultKind.names).") var kinds: String?
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
     @Option(help: "Format and size of the streams.") var size = "160x120"
     @Option(help: "Format of the streams.") var format = "yuy2"
-    @Option(help: "Where the report goes, as JSON; nowhere unless given.") var report: String?
+    @Option(help: "The longest pause before a fault, in milliseconds; chance decides how long each is.") var pause = 40
+    @Option(help: "Faults between two looks at the supervisor's memory; a fiftieth of all unless given.") var sample: Int?
+    @Option(help: "Where the summary goes, as JSON; nowhere unless given.") var report: String?
+    @Option(help: "Where a line of JSON for each fault goes; nowhere unless given.") var log: String?
     @Option(help: "The folder of userdriver, userdriverd and webcam.driver.") var bin =
         FileManager.default.currentDirectoryPath + "/.build/release"
 
     func validate() throws {
-        guard faults > 0, 1...64 ~= cameras, 1...16 ~= clients else {
-            throw ValidationError("A campaign has at least one fault, 1 to 64 cameras, and 1 to 16 clients each.")
+        guard faults > 0, 1...64 ~= cameras, 1...16 ~= clients, 0...60_000 ~= pause, sample ?? 1 > 0 else {
+            throw ValidationError("A campaign has at least one fault, 1 to 64 cameras, 1 to 16 clients each, and pauses of up to a minute.")
+        }
+        // The daemon serves 256, and the campaign itself asks for the drivers' processes.
+        guard cameras * clients <= 240 else {
+            throw ValidationError("The daemon has room for 240 clients of a campaign: fewer cameras or clients.")
         }
         _ = try chosenKinds()
         _ = try dimensions()
@@ -51,16 +65,28 @@ struct CampaignCommand: AsyncParsableCommand {
         let (width, height) = try dimensions()
         let stage = try await Stage(
             bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: width, height: height)
-        var campaign = Campaign(stage: stage, kinds: try chosenKinds(), seed: seed)
-        let outcome = try await campaign.run(faults: faults) { done, text in
-            if isatty(2) == 1 { complain("\r\u{1b}[K\(done)/\(faults) \(text)", end: "") }
+        let plan = Campaign.Plan(
+            faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), sampleEvery: sample ?? max(1, faults / 50))
+        let campaign = try Campaign(stage: stage, plan: plan, logPath: log)
+        let total = faults
+        let outcome = try await campaign.run { done, seconds in
+            if isatty(2) == 1 { complain("\r\u{1b}[K" + Self.progress(done, total, seconds), end: "") }
         }
         if isatty(2) == 1 { complain("") }
-        let leftovers = try await stage.end()
-        let summary = Report(outcome: outcome, seed: seed, leftovers: leftovers)
+        let leftovers = try stage.end()
+        let summary = Report(outcome: outcome, plan: plan, cameras: cameras, leftovers: leftovers)
         print(summary.text)
         if let report { try summary.json.write(toFile: report, atomically: true, encoding: .utf8) }
         throw ExitCode(summary.hasFailed ? 1 : 0)
+    }
+
+    /// `"1200/100000 faults, 27.3 a second, 1:00:20 to go"`
+    private static func progress(_ done: Int, _ total: Int, _ seconds: Double) -> String {
+        guard done > 0, seconds > 0 else { return "\(done)/\(total) faults" }
+        let left = Int(Double(total - done) * seconds / Double(done))
+        let minutes = String(100 + left / 60 % 60).dropFirst()
+        let rest = String(100 + left % 60).dropFirst()
+        return "\(done)/\(total) faults, \(Report.rate(UInt64(done), seconds)) a second, \(left / 3600):\(minutes):\(rest) to go"
     }
 }
 

@@ -4,70 +4,121 @@ import Wire
 
 struct Report {
     let outcome: CampaignOutcome
-    let seed: UInt64
+    let plan: Campaign.Plan
+    let cameras: Int
     let leftovers: [String]
 
     var hasFailed: Bool {
-        outcome.torn > 0 || outcome.doubled > 0 || !outcome.ended.isEmpty || !outcome.stuck.isEmpty || !leftovers.isEmpty
+        outcome.torn > 0 || outcome.doubled > 0 || !outcome.ended.isEmpty || outcome.stuckCount > 0 || !leftovers.isEmpty
             || !outcome.supervisorLives
     }
 
-    private static func percentile<T: Comparable>(_ values: [T], _ share: Double) -> T? {
-        guard !values.isEmpty else { return nil }
-        let sorted = values.sorted()
-        return sorted[min(sorted.count - 1, Int((Double(sorted.count) * share).rounded(.up)) - 1)]
+    /// Kinds in their order, as far as there were faults of them, and all together.
+    var rows: [(name: String, statistics: KindStatistics)] {
+        FaultKind.allCases.compactMap { kind in outcome.kinds[kind].map { (kind.rawValue, $0) } } + [("all", outcome.all)]
     }
 
-    private static func line(_ name: String, _ faults: [FaultOutcome]) -> String {
-        let deaths = faults.filter { $0.restarts > 0 }
-        let missing = deaths.map(\.missing)
-        let recovery = deaths.compactMap(\.recoveryMilliseconds)
-        func text(_ value: UInt64?) -> String { value.map { "\($0)" } ?? "–" }
-        func time(_ value: Double?) -> String { value.map { "\(Int($0.rounded()))" } ?? "–" }
-        return [
-            name.padded(to: 10), "\(faults.count)".padded(to: 8), "\(deaths.count)".padded(to: 8),
-            text(percentile(missing, 0.5)).padded(to: 8),
-            text(percentile(missing, 0.99)).padded(to: 8), text(missing.max()).padded(to: 8), time(percentile(recovery, 0.5)).padded(to: 8),
-            time(percentile(recovery, 0.99)).padded(to: 8), time(recovery.max()),
-        ].joined(separator: " ")
+    /// Shares of all deaths, as in the tables.
+    static let shares: [(name: String, share: Double)] = [
+        ("50", 0.5), ("90", 0.9), ("99", 0.99), ("99.9", 0.999), ("99.99", 0.9999), ("most", 1),
+    ]
+
+    static func milliseconds(_ microseconds: UInt64?) -> String {
+        guard let microseconds else { return "–" }
+        if microseconds >= 99_950 { return "\((microseconds + 500) / 1000)" }
+        let tenths = (microseconds + 50) / 100
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    static func number(_ value: UInt64?) -> String { value.map { "\($0)" } ?? "–" }
+
+    private static func line(_ name: String, _ kind: KindStatistics) -> String {
+        let missing = [0.5, 0.99, 1].map { number(kind.missing.percentile($0)) }
+        let recovery = [0.5, 0.99, 1].map { milliseconds(kind.recovery.percentile($0)) }
+        return
+            ([name.padded(to: 10)] + ([number(kind.faults), number(kind.deaths)] + missing + recovery).map { $0.padded(to: 8) }
+            + [number(kind.altered)]).joined(separator: " ")
     }
 
     var text: String {
-        var lines = ["fault      faults   deaths   missing: median, p99, most    ms to the next frame: median, p99, most"]
-        for kind in FaultKind.allCases {
-            let faults = outcome.faults.filter { $0.kind == kind }
-            if !faults.isEmpty { lines.append(Self.line(kind.rawValue, faults)) }
+        var lines = ["fault      faults   deaths   missing: median, p99, most    ms to the next frame: median, p99, most  altered"]
+        lines += rows.map { Self.line($0.name, $0.statistics) }
+        let all = outcome.all
+        lines.append("")
+        lines.append("of all deaths, %    " + Self.shares.map { $0.name.padded(to: 8) }.joined(separator: " "))
+        lines.append(
+            "missing             " + Self.shares.map { Self.number(all.missing.percentile($0.share)).padded(to: 8) }.joined(separator: " "))
+        lines.append(
+            "ms to the next frame"
+                + Self.shares.map { Self.milliseconds(all.recovery.percentile($0.share)).padded(to: 8) }.joined(separator: " "))
+        lines.append("")
+        lines.append(
+            "\(all.faults) faults in \(Int(outcome.seconds)) s on \(cameras) cameras, \(Self.rate(all.faults, outcome.seconds)) a second; \(all.faults - all.costly) cost no frame."
+        )
+        lines.append(
+            "\(outcome.frames) frames over all clients: \(outcome.missing) missing, \(outcome.torn) torn, \(outcome.doubled) doubled; \(outcome.damaged) marked as damaged, \(outcome.altered) altered by a fault, and caught."
+        )
+        lines.append(
+            "userdriverd\(outcome.supervisorLives ? ", never restarted" : " ENDED"): KiB written to, KiB private in all, descriptors, child processes"
+        )
+        lines += Self.thinned(outcome.samples, to: 11).map {
+            "  after \("\($0.faults)".padded(to: 8)) \("\($0.footprint.writtenKiB)".padded(to: 8)) \("\($0.footprint.privateKiB)".padded(to: 8)) \("\($0.footprint.descriptors)".padded(to: 6)) \($0.children)"
         }
-        lines.append(Self.line("all", outcome.faults))
-        let free = outcome.faults.count { $0.missing == 0 }
-        lines.append("\(free) of \(outcome.faults.count) faults cost no frame.")
-        lines.append(
-            "\(outcome.frames) frames in \(Int(outcome.seconds)) s over all clients: \(outcome.missing) missing, \(outcome.torn) torn, \(outcome.doubled) doubled; \(outcome.faults.reduce(0) { $0 + $1.altered }) altered by a fault, and caught."
-        )
-        lines.append(
-            "userdriverd: \(outcome.daemonBefore.privateKiB) → \(outcome.daemonAfter.privateKiB) KiB private, \(outcome.daemonBefore.descriptors) → \(outcome.daemonAfter.descriptors) descriptors\(outcome.supervisorLives ? "" : "; it ENDED")."
-        )
         lines += outcome.ended.map { "A client was cut off: \($0)" }
         lines += outcome.stuck.map { "Stuck: \($0)" }
+        if outcome.stuckCount > outcome.stuck.count { lines.append("Stuck \(outcome.stuckCount) times in all.") }
         lines += leftovers.map { "Left behind: process \($0)" }
-        lines.append("Seed \(seed).")
+        lines.append("Seed \(plan.seed).")
         return lines.joined(separator: "\n")
+    }
+
+    static func rate(_ faults: UInt64, _ seconds: Double) -> String {
+        guard seconds > 0 else { return "–" }
+        let tenths = Int((Double(faults) / seconds * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    /// The first, the last, and some between.
+    static func thinned<T>(_ values: [T], to count: Int) -> [T] {
+        guard values.count > count else { return values }
+        return (0..<count).map { values[$0 * (values.count - 1) / (count - 1)] }
+    }
+
+    // MARK: JSON
+
+    private static func json(_ histogram: Histogram) -> JSONValue {
+        var members: [String: JSONValue] = ["count": .int(Int64(histogram.count))]
+        for (name, share) in shares { members[name] = histogram.percentile(share).map { .int(Int64(clamping: $0)) } ?? .null }
+        return .object(members)
+    }
+
+    private static func json(_ kind: KindStatistics) -> JSONValue {
+        [
+            "faults": .int(Int64(kind.faults)), "deaths": .int(Int64(kind.deaths)), "costly": .int(Int64(kind.costly)),
+            "altered": .int(Int64(kind.altered)), "missing": json(kind.missing), "recoveryMicroseconds": json(kind.recovery),
+        ]
     }
 
     var json: String {
         let value: JSONValue = [
-            "seed": .int(Int64(bitPattern: seed)), "seconds": .double(outcome.seconds), "frames": .int(Int64(outcome.frames)),
-            "missing": .int(Int64(outcome.missing)), "torn": .int(Int64(outcome.torn)), "doubled": .int(Int64(outcome.doubled)),
-            "stuck": .array(outcome.stuck.map { .string($0) }), "ended": .array(outcome.ended.map { .string($0) }),
-            "leftBehind": .array(leftovers.map { .string($0) }), "supervisorLives": .bool(outcome.supervisorLives),
-            "faults": .array(
-                outcome.faults.map { fault in
+            "seed": .int(Int64(bitPattern: plan.seed)), "cameras": .int(Int64(cameras)), "seconds": .double(outcome.seconds),
+            "frames": .int(Int64(outcome.frames)), "missing": .int(Int64(outcome.missing)), "torn": .int(Int64(outcome.torn)),
+            "doubled": .int(Int64(outcome.doubled)), "altered": .int(Int64(outcome.altered)), "damaged": .int(Int64(outcome.damaged)),
+            "stuck": .array(outcome.stuck.map { .string($0) }), "stuckCount": .int(Int64(outcome.stuckCount)),
+            "ended": .array(outcome.ended.map { .string($0) }), "leftBehind": .array(leftovers.map { .string($0) }),
+            "supervisorLives": .bool(outcome.supervisorLives), "supervisorRestarts": .int(0),
+            "supervisor": .array(
+                outcome.samples.map {
                     [
-                        "kind": .string(fault.kind.rawValue), "camera": .int(Int64(fault.camera)), "restarts": .int(Int64(fault.restarts)),
-                        "missing": .int(Int64(fault.missing)), "altered": .int(Int64(fault.altered)),
-                        "recoveryMilliseconds": fault.recoveryMilliseconds.map { .double($0) } ?? .null,
+                        "faults": .int(Int64($0.faults)), "seconds": .double($0.seconds),
+                        "writtenKiB": .int(Int64($0.footprint.writtenKiB)),
+                        "privateKiB": .int(Int64($0.footprint.privateKiB)), "descriptors": .int(Int64($0.footprint.descriptors)),
+                        "children": .int(Int64($0.children)),
                     ]
                 }),
+            "all": Self.json(outcome.all),
+            "kinds": .object(
+                Dictionary(uniqueKeysWithValues: outcome.kinds.map { ($0.key.rawValue, Self.json($0.value)) })),
         ]
         do {
             return String(decoding: try JSON.encode(value), as: UTF8.self) + "\n"
@@ -78,5 +129,5 @@ struct Report {
 }
 
 extension String {
-    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }

@@ -17,9 +17,10 @@ final class Stage: Sendable {
     /// One a camera, in the order of `cameras`.
     let viewers: [[Viewer]]
     let cameras: [String]
+    /// The processes that are the cameras.
+    let emulators: [Int32]
     private let folder: String
     private let children: [ChildProcess]
-    private let watching: [Task<Void, Never>]
 
     init(bin: String, cameras count: Int, clients: Int, emulate: [String], format: String, width: Int, height: Int) async throws {
         var template = Array("/tmp/userdriver-campaign-XXXXXX".utf8CString)
@@ -43,32 +44,45 @@ final class Stage: Sendable {
         try await client.waitUntilRunning(timeout: .seconds(30))
         let ids = (0..<count).map { "CAM\($0)" }
         self.cameras = ids
+        self.emulators = children.dropLast().map(\.processID)
         self.folder = folder
         self.children = children
         self.daemon = daemon.processID
         let request = CameraRequest(format: format, width: width, height: height)
         var viewers: [[Viewer]] = []
-        var watching: [Task<Void, Never>] = []
         for id in ids {
             try await Self.untilRuns(id, client)
             let group = (0..<clients).map { _ in Viewer() }
-            for viewer in group {
-                let camera = client.camera(id)
-                watching.append(Task { await viewer.watch(camera, request) })
-            }
+            for viewer in group { try viewer.start(client.camera(id), request) }
             viewers.append(group)
         }
         self.viewers = viewers
-        self.watching = watching
+    }
+
+    /// Of all clients.
+    var total: (frames: UInt64, missing: UInt64, torn: UInt64) {
+        viewers.flatMap { $0 }.map(\.now).reduce((0, 0, 0)) { ($0.0 + $1.frames, $0.1 + $1.missing, $0.2 + $1.torn) }
+    }
+
+    /// Returns once each client has frames.
+    func untilAllWatch() async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            if viewers.allSatisfy({ $0.allSatisfy { $0.now.frames > 10 } }) { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw StageError(description: "Not every client has frames within a minute.")
     }
 
     /// Ends everything; processes that did not end by themselves.
-    func end() async throws -> [String] {
-        let drivers = ProcessMemory.children(of: daemon)
-        for task in watching { task.cancel() }
-        for task in watching { await task.value }
+    func end() throws -> [String] {
+        let drivers = Processes.children(of: daemon)
+        for viewer in viewers.flatMap({ $0 }) { viewer.stop() }
         for child in children.reversed() { _ = try child.tearDown([TeardownStep(signal: SIGTERM, patience: .seconds(10))]) }
-        let left = drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(ProcessMemory.name(of: $0))" }
+        // What ends with its parent takes a moment.
+        let deadline = ContinuousClock.now + .seconds(5)
+        while ContinuousClock.now < deadline, drivers.contains(where: { kill($0, 0) == 0 }) { usleep(10_000) }
+        let left = drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }
         try FileManager.default.removeItem(atPath: folder)
         return left
     }

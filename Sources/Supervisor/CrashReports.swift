@@ -5,6 +5,7 @@ import FoundationEssentials
 import Glibc
 import Logging
 import Spawn
+import Synchronization
 import Wire
 
 /// What is known of a driver's death before addresses have names.
@@ -26,12 +27,25 @@ actor CrashReports {
     static let maximumCaptures = 20
     private static let captureInterval = Duration.seconds(1)
     private var lastCapture: ContinuousClock.Instant?
+    /// Reports that wait to be written. Beyond these many they come without transfers, of which each holds 100 KB: deaths may come faster than a disk.
+    private static let maximumBacklog = 16
+    private let backlog = Atomic<Int>(0)
 
     /// - Parameter folder: is made when the first report is written.
     init(folder: String, maximumCount: Int, logger: Logger) {
         self.folder = folder
         self.maximumCount = maximumCount
         self.logger = logger
+    }
+
+    /// Writes a report when there is time. Returns at once.
+    nonisolated func take(_ material: CrashMaterial) {
+        var material = material
+        if backlog.wrappingAdd(1, ordering: .relaxed).newValue > Self.maximumBacklog { material.flight = nil }
+        Task { [material] in
+            await add(material)
+            backlog.wrappingSubtract(1, ordering: .relaxed)
+        }
     }
 
     /// Gives names to addresses and writes the report. A report that can't be written is logged: a full disk must not stop a restart.

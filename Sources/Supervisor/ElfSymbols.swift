@@ -23,6 +23,8 @@ struct ElfSymbols: ~Copyable {
     static let maximumTableBytes = 64 << 20
     static let maximumNameBytes = 2048
     private static let symbolSize = 24
+    /// Whole symbols.
+    private static let pieceBytes = symbolSize * 2048
     private let descriptor: Int32
     private let sections: [Section]
 
@@ -58,20 +60,14 @@ struct ElfSymbols: ~Copyable {
             Int(table.link) < sections.count, table.size <= UInt64(Self.maximumTableBytes)
         else { return [:] }
         let strings = sections[Int(table.link)]
-        guard let bytes = Self.read(descriptor, at: table.offset, count: Int(table.size)) else { return [:] }
         var best: [UInt64: (value: UInt64, name: UInt32)] = [:]
-        bytes.withUnsafeBytes { bytes in
-            for start in stride(from: 0, to: bytes.count - bytes.count % Self.symbolSize, by: Self.symbolSize) {
-                let info = bytes[start + 4]
-                // STT_FUNC, defined in a section.
-                guard info & 0xf == 2, bytes.loadUnaligned(fromByteOffset: start + 6, as: UInt16.self) != 0 else { continue }
-                let value = bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self)
-                let size = bytes.loadUnaligned(fromByteOffset: start + 16, as: UInt64.self)
-                for address in addresses where address >= value && address - value < max(size, 1) {
-                    if let other = best[address], other.value >= value { continue }
-                    best[address] = (value, bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self))
-                }
-            }
+        let end = table.offset.addingReportingOverflow(table.size)
+        guard !end.overflow else { return [:] }
+        // Piece by piece: a table has megabytes, and a storm of crashes should not cost that much memory each time.
+        for start in stride(from: table.offset, to: end.partialValue, by: Self.pieceBytes) {
+            let count = min(Self.pieceBytes, Int(end.partialValue - start))
+            guard let bytes = Self.read(descriptor, at: start, count: count) else { return [:] }
+            Self.find(addresses, in: bytes, &best)
         }
         var result: [UInt64: Match] = [:]
         for (address, symbol) in best {
@@ -83,6 +79,23 @@ struct ElfSymbols: ~Copyable {
             if !text.isEmpty { result[address] = Match(name: text, offset: address - symbol.value) }
         }
         return result
+    }
+
+    /// Looks for the innermost function around each address among the symbols of a piece of a table.
+    private static func find(_ addresses: [UInt64], in bytes: [UInt8], _ best: inout [UInt64: (value: UInt64, name: UInt32)]) {
+        bytes.withUnsafeBytes { bytes in
+            for start in stride(from: 0, to: bytes.count - bytes.count % symbolSize, by: symbolSize) {
+                let info = bytes[start + 4]
+                // STT_FUNC, defined in a section.
+                guard info & 0xf == 2, bytes.loadUnaligned(fromByteOffset: start + 6, as: UInt16.self) != 0 else { continue }
+                let value = bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self)
+                let size = bytes.loadUnaligned(fromByteOffset: start + 16, as: UInt64.self)
+                for address in addresses where address >= value && address - value < max(size, 1) {
+                    if let other = best[address], other.value >= value { continue }
+                    best[address] = (value, bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self))
+                }
+            }
+        }
     }
 
     private static func sections(of file: Int32) -> [Section]? {

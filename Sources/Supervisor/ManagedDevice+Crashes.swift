@@ -19,4 +19,10 @@ extension ManagedDevice {
                 backtrace: [], decision: "", driverVersion: bundle?.manifest.version.description),
             lastWords: obituary.lastWords, executable: dead.executable, flight: flightRecord)
     }
+
+    func write(_ material: CrashMaterial, decision: String) {
+        var material = material
+        material.report.decision = decision
+        surroundings.reportCrash(material)
+    }
 }

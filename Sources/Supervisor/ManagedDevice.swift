@@ -283,8 +283,11 @@ final class ManagedDevice {
                     device = try await source.open(information, grant)
                 }
                 guard let self, attempt == self.attempt else {
-                    device.hold?.end()
-                    await source.released(information)
+                    // What was kept is the next attempt's by now, unless it was let go.
+                    if kept == nil || self?.hold !== kept {
+                        device.hold?.end()
+                        await source.released(information)
+                    }
                     return
                 }
                 self.isHeld = true
@@ -449,8 +452,10 @@ final class ManagedDevice {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
-            // A driver that gave up by itself could do nothing with the device as it is.
-            step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil && obituary.reason == nil)
+            // A driver that gave up by itself could do nothing with the device as it is; one that never had it has changed nothing about it.
+            if dead.wasGivenDevice {
+                step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil && obituary.reason == nil)
+            }
             decide(progress: obituary.madeProgress, lifetime: obituary.lifetime, cause: obituary.cause, material: material(obituary, dead))
         }
     }
@@ -463,7 +468,9 @@ final class ManagedDevice {
         if !progress { trouble = .died(cause) }
         if let failed = choice.died(cause, configuration: timing.probation, now: .now) {
             surroundings.standbys.retire(failed)
+            let next = step
             forgetDeaths()
+            step = next
             announce("fallback", "\(name): \(choice.remark ?? "")")
         }
         let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
@@ -488,11 +495,5 @@ final class ManagedDevice {
             if let material { write(material, decision: "circuit opened") }
             deviceHasFailed(why)
         }
-    }
-
-    private func write(_ material: CrashMaterial, decision: String) {
-        var material = material
-        material.report.decision = decision
-        surroundings.reportCrash(material)
     }
 }

@@ -10,7 +10,7 @@ import Spawn
 final class StandbyPool {
     private let settings: DriverIncarnation.Settings
     private let sandboxes: DriverSandboxes
-    private let isUsed: Bool
+    private let isUsed: @SupervisorActor () -> Bool
     private let logger: Logger
     /// By the path of the bundle.
     private var waiting: [String: DriverIncarnation] = [:]
@@ -19,12 +19,15 @@ final class StandbyPool {
     private var isOver = false
     private var onEnd: (() -> Void)?
 
-    init(_ configuration: SupervisorConfiguration, sandboxes: DriverSandboxes, logger: Logger) {
+    /// - Parameter isUsed: whether a process is to wait; asked whenever one could.
+    init(
+        _ configuration: SupervisorConfiguration, sandboxes: DriverSandboxes, logger: Logger, isUsed: @escaping @SupervisorActor () -> Bool
+    ) {
         self.sandboxes = sandboxes
         settings = DriverIncarnation.Settings(
             watchdog: configuration.watchdog, stopPatience: configuration.timing.stopPatience, teardown: configuration.timing.teardown,
             hangTeardown: configuration.timing.hangTeardown)
-        isUsed = configuration.keepsStandby
+        self.isUsed = isUsed
         self.logger = logger
     }
 
@@ -53,7 +56,7 @@ final class StandbyPool {
     /// Has a process ready for when one that runs dies.
     func prepare(_ bundle: DriverBundle) {
         let path = bundle.path
-        guard isUsed, !isOver, waiting[path] == nil else { return }
+        guard !isOver, waiting[path] == nil, isUsed() else { return }
         Task { @SupervisorActor [weak self] in
             do {
                 let executable = try await Task.detached { try bundle.executable() }.value

@@ -66,13 +66,15 @@ public final class Supervisor {
         testSources = sources
         sandboxes = DriverSandboxes(configuration)
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
-        standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger)
         keeper = configuration.store.map { StoreKeeper(store: $0, inherited: configuration.inherited, logger: logger) }
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
         policy = TakingPolicy(
             takesEverything: configuration.detachesKernelDrivers, administrators: configuration.policyPath,
             stateDirectory: configuration.stateDirectory, logger: logger)
+        standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger) { [policy] in
+            configuration.keepsStandby && policy.keepsStandby
+        }
         service = VarlinkService(
             vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "",
             interfaces: [.management] + InterfaceDescription.classInterfaces)
@@ -308,7 +310,7 @@ public final class Supervisor {
                     device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
-                reportCrash: { material in Task { await crashes.add(material) } },
+                reportCrash: { crashes.take($0) },
                 absence: { [weak self] subject in self?.catalog.absence(of: subject) ?? "" }, chance: chance))
     }
 

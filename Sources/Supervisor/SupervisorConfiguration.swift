@@ -7,16 +7,16 @@ public import Spawn
 public struct SupervisorConfiguration: Sendable {
     /// Bounds on what clients and devices can make it hold.
     public struct Limits: Sendable {
-        public var clients = 64
+        public var clients = 256
         /// Of these, how many one user may be who is neither root nor the daemon's.
-        public var clientsPerUser = 32
+        public var clientsPerUser = 64
         /// Bytes of a client's message.
         public var messageBytes = 48 << 10
         /// Bytes that may wait for a client that doesn't read, before it is cut off.
         public var backlogBytes = 1 << 20
         public var callsPerDevice = 64
         public var streamsPerDevice = 8
-        public var attachments = 32
+        public var attachments = 64
         /// Devices that are remembered, absent ones included.
         public var devices = 256
         public var crashReports = 100

@@ -41,6 +41,9 @@ final class TakingPolicy: Sendable {
         own = Mutex(choices)
     }
 
+    /// Whether a process of each driver waits to replace one that dies.
+    var keepsStandby: Bool { administratorsRules().keepsStandby }
+
     func takes(_ id: String, _ subject: MatchSubject) -> Bool {
         let rules = administratorsRules()
         if rules.leave.contains(where: { $0.id == id }) { return false }

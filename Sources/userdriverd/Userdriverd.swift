@@ -56,6 +56,9 @@ struct Userdriverd: ParsableCommand {
     @Flag(name: .customLong("no-sandbox"), help: "Don't hold drivers in. For development only; every status says so.")
     var noSandbox = false
 
+    @Flag(name: .customLong("no-standby"), help: "Keep no process waiting to replace one that dies: less memory, slower replacement.")
+    var noStandby = false
+
     @Option(
         help: ArgumentHelp(
             "Which devices are taken from the kernel's own drivers (default: /etc/userdriver/userdriver.yaml for the system's daemon).",
@@ -107,6 +110,7 @@ struct Userdriverd: ParsableCommand {
         configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
         configuration.sandboxesDrivers = !noSandbox
+        configuration.keepsStandby = !noStandby
         configuration.detachesKernelDrivers = detachKernelDrivers
         configuration.policyPath = policy ?? (runtime == Folders.systemRuntime ? Folders.systemPolicy : nil)
         configuration.listener = manager.listener

@@ -72,6 +72,15 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
+        @Test func `without a standby one process does, and the stream goes on all the same`() async throws {
+            let bench = try await Bench.start(daemon: ["--no-standby"])
+            let daemon = try #require(await bench.daemonProcess).child.processID
+            let (facts, _) = try await stream(bench, endingDriverWith: SIGKILL, times: 2)
+            #expect(facts.frames == 300 && facts.restarts == 2 && facts.torn == 0)
+            #expect(Self.children(of: daemon).count { Self.name(of: $0) == "webcam-driver" } == 1)
+            try await bench.stop()
+        }
+
         private static func name(of process: Int32) -> String {
             FileManager.default.contents(atPath: "/proc/\(process)/comm").map { String(decoding: $0, as: UTF8.self) }?
                 .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""

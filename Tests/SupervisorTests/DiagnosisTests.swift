@@ -7,7 +7,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.timeLimit(.minutes(2))) struct DiagnosisTests {
+@Suite(.timeLimit(.minutes(10))) struct DiagnosisTests {
     private func diagnose(_ bench: Bench, _ parameters: JSONValue = [:]) async throws -> Diagnosis {
         try await bench.client().call("io.userdriver.Diagnose", parameters).decoded(as: Diagnosis.self)
     }

@@ -40,6 +40,8 @@ final class EscapeBench: Sendable {
     init(adjust: @escaping (inout SupervisorConfiguration) -> Void = { _ in }) async throws {
         bench = try await Bench {
             $0.timing.restartsToOpenCircuit = 1_000_000
+            // A machine that a flood keeps busy answers late.
+            $0.timing.callLimit = .seconds(120)
             do {
                 try Bench.makeBundle(
                     in: $0.driverFolders[0], id: "hostile", behaviour: "hostile", of: "hostile-driver", deviceClass: 0x03)

@@ -7,7 +7,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.serialized, .timeLimit(.minutes(3)), EscapeScope()) struct EscapeTests {
+@Suite(.serialized, .timeLimit(.minutes(15)), EscapeScope()) struct EscapeTests {
     private func attempt(_ name: String, _ expected: Outcome) async throws {
         try await #require(EscapeBench.shared).attempt(name, expected)
     }

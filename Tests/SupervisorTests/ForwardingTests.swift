@@ -6,7 +6,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.timeLimit(.minutes(2))) struct ForwardingTests {
+@Suite(.timeLimit(.minutes(10))) struct ForwardingTests {
     private let camera = "io.userdriver.camera.GetControl"
 
     @Test func passesParametersOnWithoutTheDevice() async throws {

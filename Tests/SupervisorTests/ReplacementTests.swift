@@ -8,7 +8,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.timeLimit(.minutes(2))) struct ReplacementTests {
+@Suite(.timeLimit(.minutes(10))) struct ReplacementTests {
     private func reload(_ bench: Bench) async throws -> [DriverStatus] {
         try await bench.client().call("io.userdriver.ReloadDrivers")["drivers"]?.decoded(as: [DriverStatus].self) ?? []
     }

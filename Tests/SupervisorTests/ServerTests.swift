@@ -8,7 +8,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.timeLimit(.minutes(2))) struct ServerTests {
+@Suite(.timeLimit(.minutes(10))) struct ServerTests {
     private static let nonsense: [String: String] = [
         "nothing": "\0", "no method": "{}\0", "null": "null\0", "a method that is a number": "{\"method\":1}\0",
         "half an object": "{\"method\":\"a.b\"\0", "control characters": "\u{1}\u{2}\u{3}\0",

@@ -6,7 +6,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.timeLimit(.minutes(2))) struct StreamTests {
+@Suite(.timeLimit(.minutes(10))) struct StreamTests {
     /// Opens a stream: the first reply's parameters and the inode of the ring.
     private func watch(_ bench: Bench, _ request: JSONValue = [:]) async throws -> (client: TestClient, reply: JSONValue, ring: UInt) {
         let client = try bench.client()

@@ -6,7 +6,7 @@ import Wire
 
 @testable import Supervisor
 
-@Suite(.timeLimit(.minutes(2))) struct SupervisionTests {
+@Suite(.timeLimit(.minutes(10))) struct SupervisionTests {
     @Test func drivesADeviceFromPlugToUnplug() async throws {
         let bench = try await Bench(extra: "settings: {flavour: vanilla}")
         #expect(try await bench.status().isEmpty)

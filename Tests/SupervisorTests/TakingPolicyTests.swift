@@ -44,6 +44,7 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
 
     @Test(arguments: [
         "take": "a word", "- a": "a list", "take: [": "broken", "take: yes": "no list", "take: [{}]": "a rule for everything",
+        "standby: perhaps": "neither on nor off", "standby: [on]": "a list of one",
         "give: []": "a member nobody knows",
         "take: [{name: x}]": "a rule's member nobody knows",
         "take: [{subclass: 1}]": "a subclass alone",
@@ -110,6 +111,15 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
         #expect(!policy.takes("a", subject()))
     }
 
+    @Test func aStandbyIsKeptUnlessTheAdministratorSaysOtherwise() throws {
+        let policy = policy()
+        #expect(policy.keepsStandby)
+        try write("standby: off\n")
+        #expect(!policy.keepsStandby)
+        try write("standby: on\ntake: []\n")
+        #expect(policy.keepsStandby)
+    }
+
     @Test func aBrokenFileOfChoicesTakesNothing() throws {
         try StateFile.write(Array("take: [{id: a}".utf8), to: folder.path + "/taken.yaml")
         #expect(!policy().takes("a", subject()))
@@ -125,7 +135,7 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct TakeAndReleaseTests {
+@Suite(.timeLimit(.minutes(10))) struct TakeAndReleaseTests {
     @Test func aDeviceThatIsLeftToTheKernelIsTakenAndReleased() async throws {
         let bench = try await Bench()
         bench.source.failOpening(with: .leftToKernel("uvcvideo has it"))
