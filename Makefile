@@ -74,7 +74,7 @@ install-files:
 	install -D -m 644 Systemd/userdriver.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/userdriver.conf
 	install -D -m 644 Systemd/userdriver.yaml $(DESTDIR)$(PREFIX)/share/userdriver/userdriver.yaml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in userdriverd.service userdriverd.socket; do \
+	for unit in userdriverd.service userdriverd.socket userdriver-give-back.service; do \
 		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:' Systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	[ -n "$(DESTDIR)" ] || $(PREFIX)/lib/userdriver/activate
 

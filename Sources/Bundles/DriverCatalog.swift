@@ -1,6 +1,7 @@
 // The drivers that are installed, and those that are there and may not run.
 
 import Glibc
+package import Spawn
 import Trust
 package import Wire
 
@@ -15,7 +16,7 @@ package struct DriverCatalog: Sendable {
     /// Reads every `NAME.driver` in the folders; a folder that is itself one is taken as such. Of two with the same id the first counts.
     ///
     /// Drivers that have not changed since `earlier` are the same objects as there.
-    package init(folders: [String], trust: DriverTrust, earlier: DriverCatalog? = nil) {
+    package init(folders: [String], trust: DriverTrust, earlier: DriverCatalog? = nil, sealed: [[UInt8]: SealedExecutable] = [:]) {
         for folder in folders {
             for path in Self.bundlePaths(in: folder, problems: &problems) {
                 guard bundles.count < Self.maximumBundles else {
@@ -23,7 +24,7 @@ package struct DriverCatalog: Sendable {
                     return
                 }
                 do throws(BundleError) {
-                    let bundle = try DriverBundle(path: path, trust: trust)
+                    let bundle = try DriverBundle(path: path, trust: trust, sealed: sealed)
                     if let other = bundles.first(where: { $0.manifest.id == bundle.manifest.id }) {
                         if other.path != path {
                             problems.append(

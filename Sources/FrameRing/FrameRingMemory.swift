@@ -33,6 +33,13 @@ public final class FrameRingMemory: Sendable {
         self.descriptor = descriptor
     }
 
+    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where that is no memfd of the geometry's size, sealed.
+    public init(adopting descriptor: Int32, geometry: FrameRingGeometry) throws(FrameRingError) {
+        _ = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
+        self.geometry = geometry
+        self.descriptor = descriptor
+    }
+
     deinit { close(descriptor) }
 
     /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller closes it.

@@ -45,6 +45,20 @@ public final class SealedExecutable: Sendable {
         self.path = path
     }
 
+    /// Takes over memory that an earlier process sealed, and the descriptor in any case; `nil` where anybody could still change it.
+    public init?(adopting descriptor: Int32, path: String) {
+        self.descriptor = descriptor
+        self.path = path
+        var status = stat()
+        let seals = clinux_seals(descriptor)
+        let wanted = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
+        guard fstat(descriptor, &status) == 0, seals >= 0, seals & wanted == wanted, 0...Self.maximumByteCount ~= Int(status.st_size) else {
+            byteCount = 0
+            return nil
+        }
+        byteCount = Int(status.st_size)
+    }
+
     deinit { close(descriptor) }
 
     private static func copy(_ file: Int32, to memory: Int32, path: String) throws(SpawnError) -> Int {

@@ -1,5 +1,6 @@
 // What keeps a device as it is while its drivers come and go: claims, alternate settings, transfers in flight.
 
+import CLinux
 import Glibc
 
 /// Held by the supervisor, who makes no transfer on it. Letting go of it ends the streams on the wire.
@@ -12,6 +13,8 @@ final class DeviceHold: Sendable {
     }
 
     let keeper: Keeper
+    /// The service manager has a duplicate, too.
+    @SupervisorActor var isKept = false
 
     init(_ keeper: Keeper) { self.keeper = keeper }
 
@@ -27,7 +30,20 @@ final class DeviceHold: Sendable {
     }
 
     /// Lets go. A driver that has a duplicate of the file still keeps it as long as it lives.
-    @SupervisorActor func end() {
-        if case .port(let port) = keeper { port.end() }
+    /// - Returns: what has to end before the device is free, for a file of which the service manager has a duplicate: that is closed some time.
+    @SupervisorActor @discardableResult func end() -> Task<Void, Never>? {
+        switch keeper {
+        case .port(let port): port.end()
+        case .file(let descriptor, let interfaces):
+            guard isKept else { return nil }
+            // A claim ends with a request to the device, which takes its time.
+            return Task.detached { [self] in
+                for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
+                    // Fails where the device has gone, or a driver gave the interface up: free it is in any case.
+                    withExtendedLifetime(self) { _ = clinux_usbfs_release(descriptor, interface) }
+                }
+            }
+        }
+        return nil
     }
 }

@@ -19,10 +19,16 @@ protocol DeviceSource: AnyObject, Sendable {
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)?
     /// Lets the kernel's own drivers have the device, from which no driver of ours is reading any more.
     func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure)
+    /// Whether an open file that an earlier supervisor left is this source's, and the device's that is meant.
+    nonisolated func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool
+    /// Whether the device was taken from the kernel's drivers, as far as that is remembered.
+    nonisolated func hasTaken(_ device: USBDeviceInformation) -> Bool
 }
 
 extension DeviceSource {
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)? { nil }
+    nonisolated func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool { false }
+    nonisolated func hasTaken(_ device: USBDeviceInformation) -> Bool { false }
     /// Where the kernel has no driver there is nothing to give back.
     func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) {}
 }

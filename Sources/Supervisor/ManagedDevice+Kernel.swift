@@ -19,7 +19,9 @@ extension ManagedDevice {
         leaveToKernel("It was released. " + Self.leftToKernel)
         onEnd.append { [weak self, source, information] in
             self?.releaseDevice()
+            let leaving = self?.succession.leaving
             Task { @SupervisorActor in
+                await leaving?.value
                 do throws(DeviceOpenFailure) {
                     try await source.giveBack(information)
                     then(nil)

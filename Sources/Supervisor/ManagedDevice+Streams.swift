@@ -111,8 +111,8 @@ extension ManagedDevice {
         closeIfUnwatched(stream)
     }
 
-    private func closeIfUnwatched(_ stream: ManagedStream) {
-        guard stream.watchers.isEmpty, streams[stream.name] === stream else { return }
+    func closeIfUnwatched(_ stream: ManagedStream) {
+        guard stream.watchers.isEmpty, streams[stream.name] === stream, !isLeftToSuccessor else { return }
         streams[stream.name] = nil
         // A driver that was asked to open it may be about to.
         let wasAsked = tickets.contains { if case .open(let other, _) = $0.purpose { other === stream } else { false } }
@@ -120,6 +120,7 @@ extension ManagedDevice {
             submit(CallTicket(.close(stream.name), method: StreamCall.close, parameters: ["name": .string(stream.name)]))
         }
         stream.close()
+        save()
     }
 
     /// The driver has answered `openStream`. No watcher: the stream was carried over from an incarnation before.
@@ -160,6 +161,7 @@ extension ManagedDevice {
         }
         stream.watchers = []
         stream.close()
+        save()
     }
 
     // MARK: What the driver does with its rings

@@ -24,6 +24,8 @@ extension ManagedDevice {
         var sandboxes: DriverSandboxes
         var logger: Logger
         var standbys: StandbyPool
+        /// Where streams go that outlive the supervisor.
+        var keeper: StoreKeeper?
         /// Tells whoever listens what happened: event, message.
         var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
         var reportCrash: (CrashMaterial) -> Void

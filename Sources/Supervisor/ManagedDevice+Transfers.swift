@@ -87,7 +87,7 @@ extension ManagedDevice {
     func dropHold() {
         carried = [:]
         isHoldDriven = false
-        hold?.end()
-        hold = nil
+        endHold()
+        save()
     }
 }

@@ -29,11 +29,11 @@ final class ManagedDevice {
     private(set) var reason: String?
     /// What last went wrong with it: for whoever looks for the layer that is at fault.
     var trouble: Trouble?
-    private(set) var restarts = 0
-    private(set) var generation: UInt32 = 0
+    var restarts = 0
+    var generation: UInt32 = 0
     private(set) var facts: DriverFacts?
     private(set) var incarnation: DriverIncarnation?
-    private(set) var interruption: DriverStart.Interruption?
+    var interruption: DriverStart.Interruption?
 
     var streams: [String: ManagedStream] = [:]
     var tickets: [CallTicket] = []
@@ -42,12 +42,13 @@ final class ManagedDevice {
     var afterwards = Afterwards.policy
     private var policy: RestartPolicy
     private var choice: DriverChoice
-    private var record = RecoveryRecord()
-    private var isPresent = false
+    var record = RecoveryRecord()
+    var isPresent = false
     private var isRemoved = false
     /// Changes with every start, so that what was begun for an earlier one is told apart.
     var attempt = 0
     private var opened: OpenedDevice?
+    var succession = Succession()
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
     var carried: [String: CarriedRing] = [:]
@@ -57,9 +58,9 @@ final class ManagedDevice {
     var isHoldDriven = false
     private var ladder = RecoveryLadder()
     /// What the next start begins with.
-    private var step = RecoveryStep.openAnew
+    var step = RecoveryStep.openAnew
     /// The source has given the device out and not been told that it is free again.
-    private var isHeld = false
+    var isHeld = false
     /// A death whose report waits for whether the device is still there.
     private var undecided: CrashMaterial?
     /// The restart that is under way was counted; it was none if the device turns out to be gone.
@@ -270,7 +271,9 @@ final class ManagedDevice {
         if kept == nil { dropHold() }
         let wasHeld = isHeld
         isHeld = false
+        let leaving = succession.leaving
         Task { @SupervisorActor [weak self] in
+            await leaving?.value
             do throws(DeviceOpenFailure) {
                 let device: OpenedDevice
                 if let kept {
@@ -313,6 +316,7 @@ final class ManagedDevice {
             isCounted = true
         }
         logger.debug("driver process", metadata: ["pid": "\(incarnation?.processID ?? 0)", "generation": "\(generation)"])
+        save()
         giveDevice()
     }
 
@@ -409,6 +413,7 @@ final class ManagedDevice {
                 logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(text)", metadata: ["driver": "\(bundle?.manifest.id ?? "")"])
             case .hello, .failed: break
             }
+            save(after: message)
         }
     }
 

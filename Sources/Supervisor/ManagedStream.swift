@@ -69,6 +69,15 @@ final class ManagedStream {
         }
     }
 
+    /// The stream as an earlier supervisor had it on.
+    func resume(_ memory: FrameRingMemory, _ stored: StoredDevice.Frames, writer: UInt32) {
+        ring = memory
+        description = stored.description
+        request = stored.request
+        isOpen = true
+        self.writer = writer
+    }
+
     /// Nobody watches: the ring's memory is given back.
     func close() {
         ring = nil

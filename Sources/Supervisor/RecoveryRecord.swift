@@ -10,6 +10,8 @@ struct RecoveryRecord: Sendable {
     private(set) var value: JSONValue?
     private(set) var strikes = 0
 
+    init(_ value: JSONValue? = nil) { self.value = value }
+
     /// False when the record is too large to be kept; the one before stays.
     mutating func replace(_ value: JSONValue) -> Bool {
         do {

@@ -33,6 +33,7 @@ public final class Supervisor {
     let crashes: CrashReports
     private let portProgram: PortProgram
     let standbys: StandbyPool
+    private let keeper: StoreKeeper?
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
     let service: VarlinkService
@@ -65,6 +66,7 @@ public final class Supervisor {
         testSources = sources
         sandboxes = DriverSandboxes(configuration)
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
+        keeper = configuration.store.map { StoreKeeper(store: $0, inherited: configuration.inherited, logger: logger) }
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
         policy = TakingPolicy(
@@ -87,19 +89,18 @@ public final class Supervisor {
             releaseLock()
             throw SupervisorError(description: "The socket can't be made: \(error)")
         }
-        catalog = Self.readCatalog(configuration, logger, earlier: nil)
+        catalog = Self.readCatalog(configuration, logger, earlier: nil, sealed: keeper?.inheritedExecutables ?? [:])
         readIdentities()
         for source in testSources { look(source, url: nil) }
         if configuration.usesUSB {
-            do {
-                look(
-                    try USBFSSource(stateDirectory: configuration.stateDirectory) { [weak self] device in await self?.takes(device) ?? false
-                    },
-                    url: nil)
-            } catch {
-                logger.warning("the devices of this machine are not driven", metadata: ["error": "\(error)"])
-            }
+            look(
+                USBFSSource(stateDirectory: configuration.stateDirectory, givesBack: keeper == nil) { [weak self] device in
+                    await self?.takes(device) ?? false
+                },
+                url: nil)
         }
+        // Before anything that takes time: the transfers in flight last a tenth of a second.
+        resume()
         for url in configuration.attachments {
             do throws(CallError) { try attach(url) } catch { logger.error("\(error.message)") }
         }
@@ -131,6 +132,7 @@ public final class Supervisor {
         isStopping = true
         for listener in listeners { listener.cancel() }
         listeners = []
+        keeper?.freeze()
         server?.stop()
         server = nil
         await endDrivers()
@@ -143,12 +145,17 @@ public final class Supervisor {
     }
 
     private func endDrivers() async {
-        let ending = Ending(devices.count + 1)
-        standbys.end { ending.one() }
-        for device in devices { device.remove("The supervisor has ended.") { ending.one() } }
         // A process that not even SIGKILL ends (it hangs in the kernel) is left to its fate.
-        let steps = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience }
-        await ending.wait(atMost: steps + .seconds(2))
+        let limit = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience } + .seconds(2)
+        let (left, others) = (devices.filter(\.isLeftToSuccessor), devices.filter { !$0.isLeftToSuccessor })
+        let ending = Ending(others.count + 1)
+        standbys.end { ending.one() }
+        for device in others { device.remove("The supervisor has ended.") { ending.one() } }
+        await ending.wait(atMost: limit)
+        // What streams goes on until there is nothing else to wait for.
+        let last = Ending(left.count)
+        for device in left { device.leaveToSuccessor { last.one() } }
+        await last.wait(atMost: limit)
     }
 
     private func takes(_ device: USBDeviceInformation) -> Bool { policy.takes(identity.id(of: device), MatchSubject(device)) }
@@ -180,14 +187,14 @@ public final class Supervisor {
     }
 
     private nonisolated static func readCatalog(
-        _ configuration: SupervisorConfiguration, _ logger: Logger, earlier: DriverCatalog?
+        _ configuration: SupervisorConfiguration, _ logger: Logger, earlier: DriverCatalog?, sealed: [[UInt8]: SealedExecutable] = [:]
     ) -> DriverCatalog {
         let trust = DriverTrust(
             reading: TrustFiles(allowedSigners: configuration.allowedSigners, revokedKeys: configuration.revokedKeys),
             allowsUnsigned: configuration.allowsUnsigned)
         for problem in trust.problems { logger.warning("who is trusted is not wholly known", metadata: ["reason": "\(problem)"]) }
         if trust.allowsUnsigned { logger.warning("unsigned drivers are allowed: this is for development only") }
-        let catalog = DriverCatalog(folders: configuration.driverFolders, trust: trust, earlier: earlier)
+        let catalog = DriverCatalog(folders: configuration.driverFolders, trust: trust, earlier: earlier, sealed: sealed)
         for problem in catalog.problems { logger.warning("a driver is not used", metadata: ["reason": "\(problem)"]) }
         for bundle in catalog.bundles {
             logger.info(
@@ -256,7 +263,10 @@ public final class Supervisor {
     }
 
     private func arrived(_ information: USBDeviceInformation, from source: any DeviceSource) {
-        devices.first { $0.path == information.path && $0.isAttached }?.left("Another device is plugged in there.")
+        if let known = devices.first(where: { $0.path == information.path && $0.isAttached }) {
+            if known.isResumed(as: information) { return }
+            known.left("Another device is plugged in there.")
+        }
         let present = devices.filter(\.isAttached)
         if let twinID = identity.arrived(information, among: present.map(\.information)) {
             writeIdentities()
@@ -295,13 +305,36 @@ public final class Supervisor {
         return ManagedDevice(
             id: id, information: information, source: source, bundle: bundle,
             surroundings: ManagedDevice.Surroundings(
-                configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys,
+                configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, keeper: keeper,
                 announce: { [weak self] device, event, message in
                     device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
                 reportCrash: { crashes.take($0) },
                 absence: { [weak self] subject in self?.catalog.absence(of: subject) ?? "" }, chance: chance))
+    }
+
+    // MARK: What an earlier supervisor left
+
+    private func resume() {
+        guard let keeper else { return configuration.inherited.forEach { StoreKeeper.discard($0.descriptor) } }
+        for inherited in keeper.takeInherited() {
+            let information = inherited.stored.information
+            let source = origins.first { $0.source.recognises(inherited.file, as: information) }?.source
+            let bundle = catalog.driver(for: MatchSubject(information))
+            guard let source, let bundle, bundle.manifest.id == inherited.stored.driver,
+                bundle.manifest.grant(for: MatchSubject(information)).streaming == inherited.stored.interfaces,
+                takes(information) || !source.hasTaken(information)
+            else {
+                logger.notice("a device's streams begin anew: it is another one, or another's now", metadata: ["bus": "\(information.path)"])
+                keeper.discard(inherited)
+                continue
+            }
+            let device = make(identity.id(of: information), information, source, bundle)
+            devices.append(device)
+            device.resume(inherited, keeper)
+        }
+        keeper.removeUnused()
     }
 
     // MARK: What is kept
@@ -358,7 +391,7 @@ private final class Ending {
 
     func one() {
         left -= 1
-        if left == 0 { finish() }
+        if left <= 0 { finish() }
     }
 
     func wait(atMost time: Duration) async {

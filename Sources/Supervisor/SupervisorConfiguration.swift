@@ -52,6 +52,8 @@ public struct SupervisorConfiguration: Sendable {
         /// How often an attached device that isn't there is looked for, at first and at most.
         public var firstLook = Duration.milliseconds(200)
         public var longestLook = Duration.seconds(2)
+        /// How long a stream that outlived a supervisor waits for those who watched it.
+        public var watchersReturn = Duration.seconds(10)
         /// How long a device may be held by somebody else (by the connection of a driver that has just died, mostly).
         public var busyPatience = Duration.seconds(5)
         public init() {}
@@ -79,6 +81,11 @@ public struct SupervisorConfiguration: Sendable {
     public var policyPath: String?
     /// A socket that listens already, which the supervisor serves instead of making one: who made it keeps it when the supervisor ends.
     public var listener: Int32?
+    /// Where streams are kept that outlive the supervisor. With it nothing is given back to the kernel's drivers when the supervisor ends: the next one
+    /// goes on, or `DeviceReturn` gives back.
+    public var store: (any DescriptorStore)?
+    /// What an earlier supervisor left there. The supervisor owns the descriptors.
+    public var inherited: [StoredDescriptor] = []
     /// The program that owns a USB/IP device's socket.
     public var portExecutable = "/usr/lib/userdriver/usbip-port"
     /// Whether a process of each driver waits for one that runs to die, to take its place at once.

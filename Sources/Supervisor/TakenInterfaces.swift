@@ -14,11 +14,19 @@ struct TakenInterfaces {
         var deviceDescriptor: [UInt8]
         /// Bit n: interface n had a driver of the kernel.
         var interfaces: UInt32
+
+        /// As much of the device as is written down: enough to open it and to see that it is the same.
+        var device: USBDeviceInformation {
+            USBDeviceInformation(
+                path: path, speed: .unknown, descriptors: deviceDescriptor, busNumber: busNumber, deviceNumber: deviceNumber)
+        }
     }
 
     private static let mostBytes = 256 << 10
 
     let path: String
+
+    static func path(in stateDirectory: String) -> String { stateDirectory + "/taken.json" }
     private(set) var entries: [Entry] = []
 
     init(path: String) { self.path = path }
@@ -50,6 +58,13 @@ struct TakenInterfaces {
         entry.interfaces |= interfaces
         entries.append(entry)
         return write()
+    }
+
+    func has(_ device: USBDeviceInformation) -> Bool {
+        entries.contains {
+            $0.path == device.path && $0.busNumber == device.busNumber && $0.deviceNumber == device.deviceNumber
+                && $0.deviceDescriptor.elementsEqual(device.descriptors.prefix(18))
+        }
     }
 
     /// The device has left, or has its drivers back.

@@ -10,23 +10,29 @@ import Wire
 /// Hotplug through libusb; a driver gets a usbfs descriptor that can claim its own interfaces and nothing else. What was taken from the
 /// kernel's drivers is given back when the source ends, also what a supervisor before this one took and did not live to give back.
 final class USBFSSource: DeviceSource {
-    private let host: LibUSBHost
     private let takes: @Sendable (USBDeviceInformation) async -> Bool
     private let taken: Mutex<TakenInterfaces>
+    private let takenProblem: String?
+    private let givesBack: Bool
 
     /// - Parameters:
     ///   - stateDirectory: where it is kept what was taken.
+    ///   - givesBack: whether what was taken is given back when the source ends. Otherwise it is the next supervisor's, or `giveBackAll`'s.
     ///   - takes: whether a device may be taken from the kernel's driver.
-    init(stateDirectory: String, takes: @escaping @Sendable (USBDeviceInformation) async -> Bool) throws(USBError) {
-        host = try LibUSBHost()
+    init(stateDirectory: String, givesBack: Bool, takes: @escaping @Sendable (USBDeviceInformation) async -> Bool) {
         self.takes = takes
-        taken = Mutex(TakenInterfaces(path: stateDirectory + "/taken.json"))
+        self.givesBack = givesBack
+        var taken = TakenInterfaces(path: TakenInterfaces.path(in: stateDirectory))
+        takenProblem = taken.read()
+        self.taken = Mutex(taken)
     }
 
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
-        if let problem = taken.withLock({ $0.read() }) { await report(.remark(problem)) }
+        if let takenProblem { await report(.remark(takenProblem)) }
+        let host: LibUSBHost
         let events: AsyncStream<USBHotplugEvent>
         do {
+            host = try LibUSBHost()
             events = try host.hotplugEvents()
         } catch {
             await report(.remark("Devices of this machine are not found: \(error)"))
@@ -44,7 +50,7 @@ final class USBFSSource: DeviceSource {
         } onCancel: {
             host.close()
         }
-        await giveBack(report)
+        if givesBack { await giveBack(report) }
     }
 
     /// Lets the kernel's drivers have their devices again. The drivers that were started here have ended by now.
@@ -69,12 +75,7 @@ final class USBFSSource: DeviceSource {
         if let problem = taken.withLock({ $0.forget(path: device.path) }) { throw .refused(problem) }
     }
 
-    private static func connect(_ one: TakenInterfaces.Entry) throws(DeviceOpenFailure) {
-        try connect(
-            USBDeviceInformation(
-                path: one.path, speed: .unknown, descriptors: one.deviceDescriptor, busNumber: one.busNumber, deviceNumber: one.deviceNumber
-            ), one.interfaces)
-    }
+    static func connect(_ one: TakenInterfaces.Entry) throws(DeviceOpenFailure) { try connect(one.device, one.interfaces) }
 
     /// Lets the kernel look for drivers of the interfaces again.
     private static func connect(_ device: USBDeviceInformation, _ interfaces: UInt32) throws(DeviceOpenFailure) {
@@ -89,8 +90,12 @@ final class USBFSSource: DeviceSource {
 
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
         let mayTake = await takes(device)
-        // The kernel's driver of a device that was just plugged in may still be on its way; it is not to lose a race.
-        if !mayTake { await UdevQueue.settle() }
+        if !mayTake {
+            // What was taken under another policy is not ours to have any more.
+            if hasTaken(device) { try await giveBack(device) }
+            // The kernel's driver of a device that was just plugged in may still be on its way; it is not to lose a race.
+            await UdevQueue.settle()
+        }
         if grant.resets { try Self.reset(device) }
         let stream = try Self.open(device)
         let bound = try toTake(grant.interfaces, of: device, stream.descriptor, mayTake: mayTake)
@@ -128,13 +133,23 @@ final class USBFSSource: DeviceSource {
 
     func released(_ device: USBDeviceInformation) async {}
 
+    func hasTaken(_ device: USBDeviceInformation) -> Bool { taken.withLock { $0.has(device) } }
+
+    func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool {
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else { return false }
+        // A file whose device was unplugged can't be read any more.
+        var bytes = [UInt8](repeating: 0, count: 18)
+        return pread(file, &bytes, bytes.count, 0) == bytes.count && bytes.elementsEqual(device.descriptors.prefix(18))
+    }
+
     func node(of device: USBDeviceInformation) -> (path: String, problem: String?)? {
         let path = LibUSBHost.node(of: device)
         let isAccessible = faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0
         return (path, isAccessible ? nil : String(cString: strerror(errno)))
     }
 
-    private static func open(_ device: USBDeviceInformation, held: DeviceHold? = nil) throws(DeviceOpenFailure) -> OpenedDevice {
+    static func open(_ device: USBDeviceInformation, held: DeviceHold? = nil) throws(DeviceOpenFailure) -> OpenedDevice {
         let opened: OpenedDevice
         do {
             opened = OpenedDevice(descriptor: try LibUSBHost.openDescriptor(of: device), transport: .usbfs, hold: held)

@@ -22,6 +22,17 @@ public final class TransferRingMemory: Sendable {
         self.descriptor = descriptor
     }
 
+    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where that is no memfd of the geometry's size, sealed.
+    public init(adopting descriptor: Int32, geometry: TransferRingGeometry) throws(USBError) {
+        var status = stat()
+        let seals = F_SEAL_SHRINK | F_SEAL_GROW
+        guard geometry.isSound, fstat(descriptor, &status) == 0, status.st_size == off_t(geometry.byteCount),
+            clinux_seals(descriptor) >= 0, clinux_seals(descriptor) & seals == seals
+        else { throw USBError(.invalidArgument, operation: "transfer-ring", detail: "the memory is not of the ring's size, or not sealed") }
+        self.geometry = geometry
+        self.descriptor = descriptor
+    }
+
     deinit { close(descriptor) }
 }
 

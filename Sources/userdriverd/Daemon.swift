@@ -11,7 +11,7 @@ struct Daemon: Service {
 
     func run() async throws {
         try await supervisor.start()
-        if let problem = manager.notify("READY=1") {
+        if let problem = manager.notifier?.send("READY=1") {
             logger.warning("the service manager can't be told", metadata: ["error": "\(problem)"])
         }
         let reports = Task { await manager.report(supervisor) }
@@ -20,7 +20,7 @@ struct Daemon: Service {
         } catch {
             // Cancelled instead of asked: it is stopped all the same.
         }
-        manager.notify("STOPPING=1")
+        manager.notifier?.send("STOPPING=1")
         await supervisor.stop()
         reports.cancel()
     }

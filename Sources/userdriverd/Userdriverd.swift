@@ -68,6 +68,16 @@ struct Userdriverd: ParsableCommand {
     @Flag(name: .customLong("print-udev-rules"), help: "Print udev's rules for the drivers' devices, and exit.")
     var printsUdevRules = false
 
+    @Flag(
+        name: .customLong("keep-streams"),
+        help: ArgumentHelp(
+            "Have streams outlive the daemon, in systemd's descriptor store (FileDescriptorStoreMax=). Nothing is given back to the kernel's drivers when it ends: that is for the next daemon, or for --give-back."
+        ))
+    var keepsStreams = false
+
+    @Flag(name: .customLong("give-back"), help: "Give the kernel's drivers what daemons took and none goes on with, and exit.")
+    var givesBack = false
+
     func validate() throws {
         for text in attach { _ = try AttachmentURL(text) }
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is no log level.") }
@@ -83,9 +93,13 @@ struct Userdriverd: ParsableCommand {
         return configuration
     }
 
-    func supervisorConfiguration(listener: Int32?) throws -> SupervisorConfiguration {
+    private var folders: (runtime: String, state: String) {
         let runtime = Folders.runtime(runtimeDirectory)
-        let state = Folders.state(stateDirectory, runtime: runtime)
+        return (runtime, Folders.state(stateDirectory, runtime: runtime))
+    }
+
+    func supervisorConfiguration(_ manager: ServiceManager) throws -> SupervisorConfiguration {
+        let (runtime, state) = folders
         guard runtime.utf8.count <= 92 else {
             throw StartError(description: "The runtime folder \(runtime) is too long for a socket's address.")
         }
@@ -99,8 +113,18 @@ struct Userdriverd: ParsableCommand {
         configuration.keepsStandby = !noStandby
         configuration.detachesKernelDrivers = detachKernelDrivers
         configuration.policyPath = policy ?? (runtime == Folders.systemRuntime ? Folders.systemPolicy : nil)
-        configuration.listener = listener
+        configuration.listener = manager.listener
+        configuration.store = keepsStreams ? manager.notifier : nil
+        configuration.inherited = manager.stored
         return configuration
+    }
+
+    /// 1 where something is not given back.
+    func giveBack() -> Int32 {
+        let problems = DeviceReturn.run(runtimeDirectory: folders.runtime, stateDirectory: folders.state)
+        let bytes = Array(problems.map { "Error: \($0)\n" }.joined().utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
+        return problems.isEmpty ? 0 : 1
     }
 }
 
@@ -119,6 +143,7 @@ enum Entry {
             exit(code.isSuccess ? 0 : 2)
         }
         if command.printsUdevRules { exit(printUdevRules(command)) }
+        if command.givesBack { exit(command.giveBack()) }
         // A reader of the log that has gone must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
         let queue = LogQueue()
@@ -131,9 +156,13 @@ enum Entry {
 
     private static func run(_ command: Userdriverd, _ logger: Logger) async -> Int32 {
         do {
-            let manager = try ServiceManager.fromEnvironment()
+            let manager = ServiceManager.fromEnvironment()
+            for one in manager.unexpected { logger.warning("the service manager handed over what is not expected", metadata: ["what": "\(one)"]) }
+            if command.keepsStreams, manager.notifier == nil {
+                logger.warning("streams end with the daemon: there is no service manager to keep them")
+            }
             let supervisor = await Supervisor(
-                configuration: try command.supervisorConfiguration(listener: manager.listener), logger: logger)
+                configuration: try command.supervisorConfiguration(manager), logger: logger)
             var group = ServiceGroupConfiguration(
                 services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: quiet(logger))

@@ -36,16 +36,18 @@ private final class Manager: Sendable {
     }
 
     /// Starts the daemon as systemd does: the socket is descriptor 3, and LISTEN_PID its own process.
-    func start(_ arguments: String = "", watchdogMicroseconds: Int = 200_000) throws -> ChildProcess {
+    func start(
+        _ arguments: String = "", watchdogMicroseconds: Int = 200_000, stored: [(name: String, descriptor: Int32)] = []
+    ) throws -> ChildProcess {
         let script = "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb \(arguments)"
         return try ChildProcess(
             path: "/bin/bash",
             ChildProcess.Plan(
                 arguments: ["bash", "-c", script],
                 environment: [
-                    "NOTIFY_SOCKET": notifyPath, "WATCHDOG_USEC": "\(watchdogMicroseconds)", "LISTEN_FDS": "1",
-                    "LISTEN_FDNAMES": "userdriverd.socket",
-                ], descriptors: [nil, nil, nil, listener]))
+                    "NOTIFY_SOCKET": notifyPath, "WATCHDOG_USEC": "\(watchdogMicroseconds)", "LISTEN_FDS": "\(1 + stored.count)",
+                    "LISTEN_FDNAMES": (["userdriverd.socket"] + stored.map(\.name)).joined(separator: ":"),
+                ], descriptors: [nil, nil, nil, listener] + stored.map(\.descriptor)))
     }
 
     /// Reads what the daemon says until a line of it begins so.
@@ -87,7 +89,32 @@ private final class Manager: Sendable {
         _ = try await offPool { try next.wait(timeout: .seconds(20)) }
     }
 
-    @Test func aDescriptorThatIsNoListeningSocketIsRefused() async throws {
+    /// What a store holds that makes no sense, and what never was in it: closed, and let go where the manager has it still.
+    @Test func whatItIsHandedAndCanNotUseIsClosed() async throws {
+        let manager = try Manager()
+        let file = open("/dev/zero", O_RDONLY | O_CLOEXEC)
+        let memory = clinux_memfd("memory", 0)
+        defer {
+            close(file)
+            close(memory)
+        }
+        let names = ["device-0-state", "device-0-1", "device-9-1", "driver-" + String(repeating: "ab", count: 32), "stranger", ""]
+        let daemon = try manager.start(
+            "--keep-streams", stored: names.enumerated().map { ($1, $0 % 2 == 0 ? memory : file) })
+        var removed: Set<String> = []
+        for _ in 0..<4 { removed.insert(try await manager.hear("FDNAME=")) }
+        #expect(removed == Set(names.prefix(4).map { "FDNAME=" + $0 }))
+        _ = try await manager.hear("READY=")
+        #expect(try await UserDriverClient(runtimeDirectory: RuntimeDirectory(manager.runtime)).devices().isEmpty)
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(daemon.processID)/fd").compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(daemon.processID)/fd/\($0)")
+        }
+        #expect(!open.contains { $0.contains("memfd:memory") || $0 == "/dev/zero" }, "\(open)")
+        try daemon.kill(SIGTERM)
+        #expect(try await offPool { try daemon.wait(timeout: .seconds(20)) } == .exited(status: 0))
+    }
+
+    @Test func aDescriptorThatIsNoListeningSocketIsNotServed() async throws {
         let runtime = try Bench.makeRuntime()
         let file = open("/dev/zero", O_RDONLY | O_CLOEXEC)
         defer { close(file) }
@@ -96,6 +123,10 @@ private final class Manager: Sendable {
             ChildProcess.Plan(
                 arguments: ["bash", "-c", "LISTEN_PID=$$ exec \(Programs.folder)/userdriverd --runtime-dir \(runtime) --no-usb"],
                 environment: ["LISTEN_FDS": "1"], descriptors: [nil, nil, nil, file]))
-        #expect(try await offPool { try daemon.wait(timeout: .seconds(30)) } == .exited(status: 1))
+        while access(runtime + "/io.userdriver", F_OK) != 0 { try await Task.sleep(for: .milliseconds(10)) }
+        // It has made a socket of its own.
+        #expect(try await UserDriverClient(runtimeDirectory: RuntimeDirectory(runtime)).devices().isEmpty)
+        try daemon.kill(SIGTERM)
+        #expect(try await offPool { try daemon.wait(timeout: .seconds(30)) } == .exited(status: 0))
     }
 }

@@ -37,6 +37,7 @@ final class FakeSource: DeviceSource {
         var releases = 0
         var held: [Int32] = []
         var givenBack: [String] = []
+        var isForgetful = false
     }
     private let events: AsyncStream<DeviceSourceEvent>
     private let continuation: AsyncStream<DeviceSourceEvent>.Continuation
@@ -63,6 +64,10 @@ final class FakeSource: DeviceSource {
     }
     func released(_ device: USBDeviceInformation) async { state.withLock { $0.releases += 1 } }
     func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) { state.withLock { $0.givenBack.append(device.path) } }
+
+    func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool { state.withLock { !$0.isForgetful } }
+    /// What an earlier supervisor left is not known.
+    func disown() { state.withLock { $0.isForgetful = true } }
 
     func plug(_ device: USBDeviceInformation) { continuation.yield(.arrived(device)) }
     func unplug(_ path: String) { continuation.yield(.left(path: path)) }
@@ -138,8 +143,8 @@ final class TestClient: Sendable {
 
 /// A running supervisor.
 final class Bench: Sendable {
-    let folder = TemporaryFolder()
-    let source = FakeSource()
+    let folder: TemporaryFolder
+    let source: FakeSource
     let supervisor: Supervisor
     let configuration: SupervisorConfiguration
 
@@ -188,8 +193,11 @@ final class Bench: Sendable {
     }
 
     init(
-        _ behaviour: String = "good", extra: String = "", adjust: (inout SupervisorConfiguration) -> Void = { _ in }
+        _ behaviour: String = "good", extra: String = "", in folder: TemporaryFolder = TemporaryFolder(),
+        source: FakeSource = FakeSource(), adjust: (inout SupervisorConfiguration) -> Void = { _ in }
     ) async throws {
+        self.folder = folder
+        self.source = source
         mkdir(folder.path + "/state", 0o700)
         mkdir(folder.path + "/drivers", 0o700)
         try Self.makeBundle(in: folder.path + "/drivers", behaviour: behaviour, extra: extra)

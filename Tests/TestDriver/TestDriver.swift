@@ -42,6 +42,7 @@ struct TestDriver {
     /// The call that waits for a ring, by the ring's request.
     var opening: [UInt64: UInt64] = [:]
     var streaming = false
+    var takesOver = false
     var turnsStopped = false
     var framesStopped = false
 
@@ -139,8 +140,10 @@ struct TestDriver {
     }
 
     mutating func begin(_ start: DriverStart, _ descriptors: [Int32]) throws {
-        guard descriptors.count == (start.hasRecorder ? 2 : 1) else { exit(97) }
+        // A streaming interface's file comes in between where the device is held.
+        guard (start.hasRecorder ? 2...3 : 1...2) ~= descriptors.count else { exit(97) }
         generation = start.generation
+        takesOver = start.takeover != nil
         switch behaviour {
         case .failsToStart:
             try channel.send(MessageFromDriver.failed(reason: "the device is not to my taste"))
@@ -170,6 +173,12 @@ struct TestDriver {
     }
 
     mutating func open(_ name: String, _ request: JSONValue, call: UInt64) throws {
+        if request["transfers"] != nil {
+            let fresh = TransferRequest.Fresh(transferCount: 4, packetCount: 8, packetLength: 64, endpoint: 0x81, interval: 1)
+            try channel.send(
+                MessageFromDriver.openTransfers(TransferRequest(request: nextRequest, name: name, fresh: takesOver ? nil : fresh)))
+            nextRequest += 1
+        }
         let number = nextRequest
         nextRequest += 1
         opening[number] = call

@@ -1,0 +1,135 @@
+// A device's streams beyond the supervisor's own death: what is kept of them, and how they are gone on with.
+
+import Bundles
+import CLinux
+import FrameRing
+import Spawn
+import TransferRing
+import USB
+import Wire
+
+extension ManagedDevice {
+    /// What has to do with the supervisor before this one and the one after it.
+    struct Succession {
+        /// What of the device lies in the descriptor store.
+        var keepsakes: Keepsakes?
+        /// An earlier supervisor left it streaming, and no source has told of it yet.
+        var isResumed = false
+        /// Claims that are being given up.
+        var leaving: Task<Void, Never>?
+        /// The store does not take what is held: it is not asked again before that is something else.
+        var isRefused = false
+        let watchersTimer = ReactorTimer()
+    }
+
+    /// Whether the next supervisor finds its streams in the descriptor store.
+    var isKept: Bool { succession.keepsakes != nil }
+    var isLeftToSuccessor: Bool { isKept && surroundings.keeper?.isFrozen == true }
+
+    /// Brings the descriptor store up to date. Costs little where nothing has changed.
+    func save() {
+        guard let keeper = surroundings.keeper, !keeper.isFrozen else { return }
+        guard let keepsakes = succession.keepsakes ?? (isWorthKeeping && !succession.isRefused ? Keepsakes(keeper) : nil) else { return }
+        succession.keepsakes = keepsakes
+        guard let device = stored(keepsakes), keepsakes.commit(device) else {
+            keepsakes.clear()
+            succession.keepsakes = nil
+            succession.isRefused = isWorthKeeping
+            return
+        }
+        if let bundle, let executable = incarnation?.executable {
+            keeper.use(executable, digest: bundle.contents.executable, slot: keepsakes.slot)
+        }
+    }
+
+    func save(after message: MessageFromDriver) {
+        switch message {
+        case .started, .record, .openRing, .openTransfers, .ringChanged, .ringClosed, .reply: save()
+        case .hello, .failed, .heartbeat, .event, .log: break
+        }
+    }
+
+    /// A stream is on whose transfers go on without a driver.
+    private var isWorthKeeping: Bool {
+        guard case .file? = hold?.keeper, isHoldDriven, isAttached, bundle != nil else { return false }
+        return streams.values.contains { $0.isOpen && $0.ring != nil && carried[$0.name] != nil }
+    }
+
+    private func stored(_ keepsakes: Keepsakes) -> StoredDevice? {
+        guard isWorthKeeping, let hold, case .file(let descriptor, let interfaces) = hold.keeper, let bundle,
+            let file = keepsakes.number(of: hold, descriptor)
+        else { return nil }
+        hold.isKept = true
+        var frames: [StoredDevice.Frames] = []
+        var transfers: [StoredDevice.Transfers] = []
+        for stream in streams.values.sorted(by: { $0.name < $1.name }) where stream.isOpen {
+            guard let ring = stream.ring, let carried = carried[stream.name],
+                let memory = keepsakes.number(of: ring, ring.descriptor),
+                let transferMemory = keepsakes.number(of: carried.memory, carried.memory.descriptor)
+            else { continue }
+            frames.append(
+                StoredDevice.Frames(
+                    name: stream.name, request: stream.request ?? .object([:]), description: stream.description, geometry: ring.geometry,
+                    memory: memory))
+            transfers.append(StoredDevice.Transfers(grant: carried.grant, memory: transferMemory))
+        }
+        guard !transfers.isEmpty else { return nil }
+        return StoredDevice(
+            information: information, driver: bundle.manifest.id, driverVersion: bundle.manifest.version.description, file: file,
+            interfaces: interfaces, generation: generation, restarts: restarts, record: record.value, frames: frames, transfers: transfers)
+    }
+
+    /// Goes on with what an earlier supervisor left: the device was never let go.
+    func resume(_ inherited: InheritedDevice, _ keeper: StoreKeeper) {
+        let stored = inherited.stored
+        succession.keepsakes = Keepsakes(keeper, inherited)
+        hold = inherited.hold
+        for (ring, memory) in inherited.transfers {
+            let wake = clinux_eventfd()
+            guard wake >= 0 else { continue }
+            carried[ring.grant.name] = CarriedRing(memory: memory, wake: wake, grant: ring.grant)
+        }
+        for (frames, memory) in inherited.frames {
+            let stream = ManagedStream(name: frames.name)
+            stream.resume(memory, frames, writer: stored.generation)
+            streams[frames.name] = stream
+        }
+        succession.isResumed = true
+        (generation, restarts, record) = (stored.generation, stored.restarts, RecoveryRecord(stored.record))
+        (isPresent, isHeld, isHoldDriven) = (true, true, true)
+        (step, interruption) = (.takeOver, .driverRestarted)
+        announce("attached", "\(name): its streams go on under this supervisor.")
+        startWhenFree()
+        succession.watchersTimer.set(after: timing.watchersReturn) { [weak self] in
+            guard let self else { return }
+            for stream in self.streams.values { self.closeIfUnwatched(stream) }
+        }
+    }
+
+    /// Whether this is the device that streams go on of; then it has arrived by that.
+    func isResumed(as found: USBDeviceInformation) -> Bool {
+        guard succession.isResumed else { return false }
+        succession.isResumed = false
+        return found.busNumber == information.busNumber && found.deviceNumber == information.deviceNumber
+            && found.descriptors == information.descriptors
+    }
+
+    /// Ends the process and leaves everything else as it is. `then` is called when no process is left.
+    func leaveToSuccessor(then: @escaping @SupervisorActor () -> Void) {
+        attempt += 1
+        restartTimer.lift()
+        succession.watchersTimer.lift()
+        afterwards = .stayDown
+        onEnd.append(then)
+        incarnation?.kill("the next supervisor goes on with its streams")
+        noteEnd()
+    }
+
+    /// Ends what is in flight and the claims, now, whoever has a duplicate of the file. What needs the device waits for `succession.leaving`.
+    func endHold() {
+        guard let hold else { return }
+        self.hold = nil
+        succession.isRefused = false
+        if surroundings.keeper?.isFrozen != true, let task = hold.end() { succession.leaving = task }
+    }
+}

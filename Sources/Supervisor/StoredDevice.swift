@@ -1,0 +1,91 @@
+// What the next supervisor has to know of a device to go on with its streams.
+
+import FrameRing
+import TransferRing
+import USB
+import Wire
+
+/// A device as its state memory describes it, in JSON. Everything in it is looked at before it is used: `isSound`, and what is compared with the
+/// descriptors themselves.
+struct StoredDevice: Codable, Hashable, Sendable {
+    struct Frames: Codable, Hashable, Sendable {
+        var name: String
+        /// What the stream was opened with.
+        var request: JSONValue
+        /// What the driver said of its frames.
+        var description: JSONValue
+        var geometry: FrameRingGeometry
+        /// The ring's memory: the number of its name in the store.
+        var memory: UInt64
+    }
+    struct Transfers: Codable, Hashable, Sendable {
+        var grant: TransferGrant
+        var memory: UInt64
+    }
+
+    /// Another number is another layout, which nobody guesses at.
+    static let currentLayout = 1
+
+    var layout = Self.currentLayout
+    var information: USBDeviceInformation
+    /// The driver's id and version. Another version goes on as well as it can; another driver does not.
+    var driver: String
+    var driverVersion: String
+    /// The streaming interfaces' open file, and which they are (bit n: interface n).
+    var file: UInt64
+    var interfaces: UInt32
+    var generation: UInt32
+    var restarts: Int
+    var record: JSONValue?
+    var frames: [Frames]
+    var transfers: [Transfers]
+
+    /// `nil` for what is not JSON of this layout, or not sound.
+    init?(parsing bytes: [UInt8]) {
+        do {
+            self = try JSON.decode(StoredDevice.self, from: bytes)
+        } catch {
+            return nil
+        }
+        guard isSound else { return nil }
+    }
+
+    init(
+        information: USBDeviceInformation, driver: String, driverVersion: String, file: UInt64, interfaces: UInt32,
+        generation: UInt32, restarts: Int, record: JSONValue?, frames: [Frames], transfers: [Transfers]
+    ) {
+        self.information = information
+        self.driver = driver
+        self.driverVersion = driverVersion
+        self.file = file
+        self.interfaces = interfaces
+        self.generation = generation
+        self.restarts = restarts
+        self.record = record
+        self.frames = frames
+        self.transfers = transfers
+    }
+
+    /// Numbers within bounds, names that are told apart, transfers of streams that are there.
+    var isSound: Bool {
+        let names = Set(frames.map(\.name))
+        let memories = [file] + frames.map(\.memory) + transfers.map(\.memory)
+        return layout == Self.currentLayout && information.descriptors.count >= 18
+            && restarts >= 0 && generation < .max && frames.count <= 64 && names.count == frames.count
+            && frames.allSatisfy {
+                1...64 ~= $0.name.utf8.count
+                    && FrameRingGeometry(capacity: $0.geometry.capacity, slotCount: $0.geometry.slotCount) != nil
+            }
+            && Set(transfers.map(\.grant.name)).count == transfers.count && transfers.allSatisfy { names.contains($0.grant.name) }
+            && Set(transfers.map(\.grant.number)).count == transfers.count
+            && transfers.allSatisfy { 0..<TransferRingMapping.maximumRings ~= $0.grant.number && $0.grant.geometry != nil }
+            && Set(memories).count == memories.count && !transfers.isEmpty
+    }
+}
+
+extension TransferGrant {
+    /// `nil` where its numbers are out of bounds.
+    var geometry: TransferRingGeometry? {
+        TransferRingGeometry(transferCount: transferCount, packetCount: packetCount, packetLength: packetLength)
+    }
+}

@@ -1,0 +1,43 @@
+// What the daemon tells systemd, and what it has it keep: datagrams to $NOTIFY_SOCKET, without its library.
+
+import CLinux
+import Glibc
+import Supervisor
+
+/// The socket at which the service manager listens: sd_notify(3).
+struct Notifier: DescriptorStore {
+    /// A leading `@` stands for an abstract address.
+    let address: String
+
+    /// Sends assignments, one a line: `READY=1`, with a descriptor where one belongs to them. Never waits. What went wrong, if anything.
+    @discardableResult
+    func send(_ state: String, descriptor: Int32? = nil) -> String? {
+        var socketAddress = sockaddr_un()
+        socketAddress.sun_family = sa_family_t(AF_UNIX)
+        let path = Array(address.utf8)
+        let capacity = MemoryLayout.size(ofValue: socketAddress.sun_path)
+        guard path.count < capacity, path.first == UInt8(ascii: "/") || path.first == UInt8(ascii: "@") else {
+            return "$NOTIFY_SOCKET is no address of a Unix socket"
+        }
+        withUnsafeMutableBytes(of: &socketAddress.sun_path) { bytes in
+            for (index, byte) in path.enumerated() { bytes[index] = byte }
+            if path[0] == UInt8(ascii: "@") { bytes[0] = 0 }
+        }
+        let file = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard file >= 0 else { return "socket: \(String(cString: strerror(errno)))" }
+        defer { close(file) }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
+        let connected = withUnsafePointer(to: &socketAddress) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(file, $0, length) }
+        }
+        guard connected == 0 else { return "connect(\(address)): \(String(cString: strerror(errno)))" }
+        let bytes = Array(state.utf8)
+        let descriptors = descriptor.map { [$0] } ?? []
+        let sent = clinux_send(file, bytes, UInt(bytes.count), descriptors, Int32(descriptors.count), 0)
+        return sent == bytes.count ? nil : "sendmsg(\(address)): \(String(cString: strerror(Int32(sent < 0 ? -sent : Int(EMSGSIZE)))))"
+    }
+
+    // A file whose device is unplugged hangs up, and systemd lets go of it by itself.
+    func keep(_ descriptor: Int32, as name: String) -> String? { send("FDSTORE=1\nFDNAME=\(name)", descriptor: descriptor) }
+    func remove(_ name: String) -> String? { send("FDSTOREREMOVE=1\nFDNAME=\(name)") }
+}

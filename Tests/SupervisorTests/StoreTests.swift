@@ -1,0 +1,293 @@
+// What outlives a supervisor: how it is written down, what is believed of it, and that streams go on with it.
+
+import CLinux
+import FrameRing
+import Glibc
+import Testing
+import USB
+import Wire
+
+@testable import Supervisor
+
+@Suite("Names in the store") struct StoreNameTests {
+    @Test func areReadToTheLetter() {
+        for text in ["device-0-state", "device-63-1", "device-7-18446744073709551614"] { #expect(StoreName(text)?.description == text) }
+        for text in [
+            "", "device", "device--", "device-0-", "device--state", "device-64-state", "device--1-1", "device-00-state", "device-0-01",
+            "device-0-+1", "device-0-18446744073709551615", "device-0-state-x", "Device-0-state", "device-0-\u{661}", "userdriverd.socket",
+        ] { #expect(StoreName(text) == nil, "\(text)") }
+        #expect(Supervisor.isStoreName("driver-" + String(repeating: "0a", count: 32)))
+        #expect(!Supervisor.isStoreName("driver-" + String(repeating: "0a", count: 31)))
+        #expect(!Supervisor.isStoreName("driver-"))
+    }
+}
+
+@Suite("A state that outlives its process") struct StateMemoryTests {
+    private func read(_ memory: StateMemory) -> [UInt8]? {
+        var contents: [UInt8] = []
+        return StateMemory(adopting: clinux_duplicate(memory.descriptor), contents: &contents).map { _ in contents }
+    }
+
+    @Test func holdsWhatWasWrittenLast() throws {
+        let memory = try StateMemory()
+        #expect(read(memory) == nil)
+        for text in ["one", "two", "", "four"] {
+            #expect(memory.write(Array(text.utf8)))
+            #expect(read(memory) == Array(text.utf8))
+        }
+        #expect(!memory.write([UInt8](repeating: 1, count: StateMemory.capacity + 1)))
+        #expect(read(memory) == Array("four".utf8))
+        #expect(memory.write([UInt8](repeating: 1, count: StateMemory.capacity)))
+        #expect(read(memory)?.count == StateMemory.capacity)
+    }
+
+    @Test func anotherProcessGoesOnWritingIt() throws {
+        let memory = try StateMemory()
+        #expect(memory.write([1]) && memory.write([2]))
+        var contents: [UInt8] = []
+        let second = try #require(StateMemory(adopting: clinux_duplicate(memory.descriptor), contents: &contents))
+        #expect(contents == [2])
+        #expect(second.write([3]))
+        #expect(read(memory) == [3])
+    }
+
+    /// Whatever byte of the newer place was not written yet, the older one counts.
+    @Test func aHalfWrittenStateIsTheOneBefore() throws {
+        let memory = try StateMemory()
+        #expect(memory.write(Array("older".utf8)) && memory.write(Array("newer".utf8)))
+        for offset in 0..<37 {
+            var byte: UInt8 = 0
+            #expect(pread(memory.descriptor, &byte, 1, off_t(offset)) == 1)
+            var other = byte ^ 0xff
+            #expect(pwrite(memory.descriptor, &other, 1, off_t(offset)) == 1)
+            #expect(read(memory) == Array("older".utf8), "byte \(offset)")
+            #expect(pwrite(memory.descriptor, &byte, 1, off_t(offset)) == 1)
+        }
+        #expect(read(memory) == Array("newer".utf8))
+    }
+
+    @Test func whatIsNoSuchMemoryIsRefused() throws {
+        var contents: [UInt8] = []
+        let unsealed = clinux_memfd("unsealed", 0)
+        #expect(ftruncate(unsealed, off_t(StateMemory.byteCount)) == 0)
+        for descriptor in [unsealed, open("/dev/zero", O_RDONLY | O_CLOEXEC), clinux_memfd("small", 0), -1] {
+            #expect(StateMemory(adopting: descriptor, contents: &contents) == nil)
+        }
+        // Both places full of the same byte.
+        let memory = try StateMemory()
+        for byte in [UInt8(0), 1, 0xff] {
+            let bytes = [UInt8](repeating: byte, count: StateMemory.byteCount)
+            #expect(pwrite(memory.descriptor, bytes, bytes.count, 0) == bytes.count)
+            #expect(read(memory) == nil)
+        }
+    }
+}
+
+@Suite("What is written down of a device") struct StoredDeviceTests {
+    static let device = StoredDevice(
+        information: makeDevice(), driver: "io.userdriver.webcam", driverVersion: "1.0", file: 1, interfaces: 2, generation: 7, restarts: 6,
+        record: ["format": "yuy2"],
+        frames: [
+            .init(
+                name: "video", request: ["format": "yuy2"], description: ["width": 160],
+                geometry: FrameRingGeometry(capacity: 38_400, slotCount: 4)!, memory: 2)
+        ],
+        transfers: [
+            .init(
+                grant: TransferGrant(
+                    request: 0, name: "video", number: 0, transferCount: 4, packetCount: 32, packetLength: 1024, endpoint: 0x81), memory: 3)
+        ])
+
+    @Test func isReadAsItWasWritten() throws {
+        #expect(StoredDevice(parsing: try JSON.encode(Self.device)) == Self.device)
+    }
+
+    @Test func whatMakesNoSenseIsNotBelieved() throws {
+        let changes: [(inout StoredDevice) -> Void] = [
+            { $0.layout = 2 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 }, { $0.generation = .max },
+            { $0.frames[0].name = "" }, { $0.frames[0].name = String(repeating: "x", count: 65) }, { $0.frames[0].geometry.slotCount = 1 },
+            { $0.frames[0].geometry.capacity = .max }, { $0.frames[0].geometry.capacity = -1 }, { $0.frames += $0.frames }, { $0.frames = [] },
+            { $0.transfers = [] }, { $0.transfers += $0.transfers }, { $0.transfers[0].memory = 2 }, { $0.transfers[0].memory = 1 },
+            { $0.transfers[0].grant.number = 16 }, { $0.transfers[0].grant.number = -1 }, { $0.transfers[0].grant.transferCount = 1 << 40 },
+            { $0.transfers[0].grant.packetCount = -1 }, { $0.transfers[0].grant.packetLength = .max },
+            { $0.transfers[0].grant.name = "other" },
+        ]
+        for (index, change) in changes.enumerated() {
+            var device = Self.device
+            change(&device)
+            #expect(StoredDevice(parsing: try JSON.encode(device)) == nil, "change \(index)")
+        }
+    }
+
+    @Test func noCutOrFlippedByteBringsItDown() throws {
+        let bytes = try JSON.encode(Self.device)
+        for count in 0..<bytes.count { #expect(StoredDevice(parsing: Array(bytes.prefix(count))) == nil) }
+        for index in bytes.indices {
+            for bit in 0..<8 {
+                var altered = bytes
+                altered[index] ^= 1 << UInt8(bit)
+                if let device = StoredDevice(parsing: altered) { #expect(device.isSound) }
+            }
+        }
+    }
+}
+
+@Suite("Streams that outlive the supervisor", .timeLimit(.minutes(2))) struct SuccessionTests {
+    private let store = FakeStore()
+    private let folder = TemporaryFolder()
+
+    private func bench(_ source: FakeSource = FakeSource(), inherits: Bool = false, returnLimit: Duration = .seconds(10)) async throws -> Bench {
+        source.keepDevices()
+        let store = store
+        return try await Bench("good", in: folder, source: source) { configuration in
+            configuration.store = store
+            configuration.timing.watchersReturn = returnLimit
+            if inherits { configuration.inherited = store.handOver() }
+        }
+    }
+
+    private func watch(_ bench: Bench, _ request: JSONValue) async throws -> (client: TestClient, reply: JSONValue, ring: UInt) {
+        let client = try bench.client()
+        try await client.send("io.userdriver.Watch", ["request": request], more: true)
+        let (reply, descriptors) = try #require(try await client.receive())
+        if let error = reply.error { throw CallError(error, reply.parameters["message"]?.stringValue ?? "") }
+        defer { for descriptor in descriptors { close(descriptor) } }
+        return (client, reply.parameters, descriptors.first.map(inode) ?? 0)
+    }
+
+    private func wait(until condition: () async throws -> Bool) async throws {
+        for _ in 0..<2000 {
+            if try await condition() { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        Issue.record("it did not come to pass: \(store.names)")
+    }
+
+    private var devices: [String] { store.names.filter { $0.hasPrefix("device-") } }
+
+    @Test func areTakenOverByTheNextOne() async throws {
+        let first = try await bench()
+        try await first.drive()
+        #expect(store.names.isEmpty)
+        let (client, _, ring) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        #expect(devices == ["device-0-1", "device-0-2", "device-0-3", "device-0-state"])
+        _ = try await first.client().call("io.userdriver.camera.GetControl", ["name": "record"])
+        let pid = try #require(try await first.status().first?.pid)
+        let began = ContinuousClock.now
+        await first.stop()
+        // No driver is left, and everything that goes on without one is.
+        #expect(!exists(pid))
+        #expect(devices.count == 4)
+        // Those who watch are told nothing but that the connection is over.
+        while let (reply, descriptors) = try await client.receive() {
+            for descriptor in descriptors { close(descriptor) }
+            #expect(reply.parameters["event"] != "ended")
+        }
+        let stopped = ContinuousClock.now
+        let source = FakeSource()
+        let second = try await bench(source, inherits: true)
+        let again = try await watch(second, ["transfers": true])
+        print("stopped in \(began.duration(to: stopped)), the stream is on again after \(stopped.duration(to: .now)) more")
+        #expect(again.ring == ring)
+        #expect(again.reply["generation"] == 2)
+        #expect(source.opens == 0)
+        #expect(source.takeovers == 1)
+        let state = try #require(try await second.status().first)
+        #expect(state.id == "1234:5678:S1")
+        #expect(state.restarts == 1)
+        // The source tells of it by and by: it is the same one.
+        let listener = try await second.listener()
+        source.plug(makeDevice())
+        source.plug(makeDevice(path: "1-2", serial: "S2"))
+        _ = try await listener.event("running")
+        #expect(try await second.status().map(\.restarts) == [1, 0])
+        #expect(try await second.status().first?.streams.first?.clients == 1)
+        // And a third supervisor gets it from the second.
+        await second.stop()
+        let third = try await bench(inherits: true)
+        let last = try await watch(third, ["transfers": true])
+        #expect(last.ring == ring)
+        #expect(last.reply["generation"] == 3)
+        last.client.socket.shutdown()
+        try await wait { store.names.isEmpty }
+        await third.stop()
+    }
+
+    @Test func areClosedWhenNobodyComesBack() async throws {
+        let first = try await bench()
+        try await first.drive()
+        let (client, _, _) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        await first.stop()
+        client.socket.shutdown()
+        let second = try await bench(inherits: true, returnLimit: .milliseconds(200))
+        try await wait { store.names.isEmpty }
+        #expect(try await second.status().first?.streams.isEmpty == true)
+        await second.stop()
+    }
+
+    @Test func ofADeviceThatHasGoneAreLetGo() async throws {
+        let first = try await bench()
+        try await first.drive()
+        let (client, _, _) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        await first.stop()
+        client.socket.shutdown()
+        let source = FakeSource()
+        source.disown()
+        let second = try await bench(source, inherits: true)
+        #expect(store.names.isEmpty)
+        #expect(try await second.status().isEmpty)
+        await second.stop()
+    }
+
+    @Test func unpluggingEmptiesTheStore() async throws {
+        let first = try await bench()
+        try await first.drive()
+        let (client, _, _) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        first.source.unplug("1-1")
+        try await wait { store.names.isEmpty }
+        client.socket.shutdown()
+        await first.stop()
+    }
+
+    /// Names that are right, descriptors that are not.
+    @Test func whatWasPutUnderTheirNamesIsNotBelieved() async throws {
+        let rings = FakeStore()
+        let state = try StateMemory()
+        #expect(state.write(try JSON.encode(StoredDeviceTests.device)))
+        let small = clinux_memfd("small", 0)
+        defer { close(small) }
+        for (slot, descriptors) in [[small], [state.descriptor], [state.descriptor, small], [state.descriptor, small, small, small]].enumerated() {
+            for (number, descriptor) in descriptors.enumerated() {
+                _ = rings.keep(descriptor, as: number == 0 ? "device-\(slot)-state" : "device-\(slot)-\(number)")
+            }
+        }
+        _ = rings.keep(small, as: "device-5-9")
+        _ = rings.keep(small, as: "driver-" + String(repeating: "00", count: 32))
+        let source = FakeSource()
+        let bench = try await Bench("good", in: folder, source: source) { configuration in
+            configuration.store = rings
+            configuration.inherited = rings.handOver() + [StoredDescriptor(name: "something else", descriptor: clinux_duplicate(small))]
+        }
+        #expect(rings.names.isEmpty)
+        try await bench.drive()
+        #expect(source.opens == 1)
+        await bench.stop()
+    }
+
+    @Test func aFullStoreCostsTheStreamItsAfterlifeOnly() async throws {
+        let full = FakeStore(limit: 2)
+        let source = FakeSource()
+        source.keepDevices()
+        let bench = try await Bench("good", in: folder, source: source) { $0.store = full }
+        try await bench.drive()
+        let (client, reply, _) = try await watch(bench, ["transfers": true])
+        #expect(reply["event"] == "opened")
+        #expect(full.names.isEmpty)
+        client.socket.shutdown()
+        await bench.stop()
+    }
+}
