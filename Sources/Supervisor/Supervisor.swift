@@ -326,7 +326,8 @@ public final class Supervisor {
                 bundle.manifest.grant(for: MatchSubject(information)).streaming == inherited.stored.interfaces,
                 takes(information) || !source.hasTaken(information)
             else {
-                logger.notice("a device's streams begin anew: it is another one, or another's now", metadata: ["bus": "\(information.path)"])
+                logger.notice(
+                    "a device's streams begin anew: it is another one, or another's now", metadata: ["bus": "\(information.path)"])
                 keeper.discard(inherited)
                 continue
             }

@@ -60,7 +60,8 @@ struct ServiceManager: Sendable {
             } else if listener == nil, Self.listens(descriptor) {
                 listener = descriptor
             } else {
-                unexpected.append("descriptor \(descriptor) (\(name.prefix(100))): neither a listening Unix stream socket nor one of the store's names")
+                unexpected.append(
+                    "descriptor \(descriptor) (\(name.prefix(100))): neither a listening Unix stream socket nor one of the store's names")
                 close(descriptor)
             }
         }

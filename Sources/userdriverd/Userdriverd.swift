@@ -157,7 +157,9 @@ enum Entry {
     private static func run(_ command: Userdriverd, _ logger: Logger) async -> Int32 {
         do {
             let manager = ServiceManager.fromEnvironment()
-            for one in manager.unexpected { logger.warning("the service manager handed over what is not expected", metadata: ["what": "\(one)"]) }
+            for one in manager.unexpected {
+                logger.warning("the service manager handed over what is not expected", metadata: ["what": "\(one)"])
+            }
             if command.keepsStreams, manager.notifier == nil {
                 logger.warning("streams end with the daemon: there is no service manager to keep them")
             }

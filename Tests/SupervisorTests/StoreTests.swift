@@ -106,7 +106,8 @@ import Wire
         let changes: [(inout StoredDevice) -> Void] = [
             { $0.layout = 2 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 }, { $0.generation = .max },
             { $0.frames[0].name = "" }, { $0.frames[0].name = String(repeating: "x", count: 65) }, { $0.frames[0].geometry.slotCount = 1 },
-            { $0.frames[0].geometry.capacity = .max }, { $0.frames[0].geometry.capacity = -1 }, { $0.frames += $0.frames }, { $0.frames = [] },
+            { $0.frames[0].geometry.capacity = .max }, { $0.frames[0].geometry.capacity = -1 }, { $0.frames += $0.frames },
+            { $0.frames = [] },
             { $0.transfers = [] }, { $0.transfers += $0.transfers }, { $0.transfers[0].memory = 2 }, { $0.transfers[0].memory = 1 },
             { $0.transfers[0].grant.number = 16 }, { $0.transfers[0].grant.number = -1 }, { $0.transfers[0].grant.transferCount = 1 << 40 },
             { $0.transfers[0].grant.packetCount = -1 }, { $0.transfers[0].grant.packetLength = .max },
@@ -136,7 +137,9 @@ import Wire
     private let store = FakeStore()
     private let folder = TemporaryFolder()
 
-    private func bench(_ source: FakeSource = FakeSource(), inherits: Bool = false, returnLimit: Duration = .seconds(10)) async throws -> Bench {
+    private func bench(
+        _ source: FakeSource = FakeSource(), inherits: Bool = false, returnLimit: Duration = .seconds(10)
+    ) async throws -> Bench {
         source.keepDevices()
         let store = store
         return try await Bench("good", in: folder, source: source) { configuration in
@@ -260,7 +263,8 @@ import Wire
         #expect(state.write(try JSON.encode(StoredDeviceTests.device)))
         let small = clinux_memfd("small", 0)
         defer { close(small) }
-        for (slot, descriptors) in [[small], [state.descriptor], [state.descriptor, small], [state.descriptor, small, small, small]].enumerated() {
+        let attempts = [[small], [state.descriptor], [state.descriptor, small], [state.descriptor, small, small, small]]
+        for (slot, descriptors) in attempts.enumerated() {
             for (number, descriptor) in descriptors.enumerated() {
                 _ = rings.keep(descriptor, as: number == 0 ? "device-\(slot)-state" : "device-\(slot)-\(number)")
             }

@@ -19,6 +19,9 @@ import Wire
         #expect(device.restarts == 0)
         #expect(device.warnings == ["unsigned"])
         #expect(exists(device.pid))
+        // Where memory runs out the driver goes, and not the supervisor.
+        let score = try StateFile.read("/proc/\(device.pid)/oom_score_adj", maximumBytes: 16)
+        #expect(String(decoding: score, as: UTF8.self) == "500\n")
         let listener = try await bench.listener()
         bench.source.unplug("1-1")
         _ = try await listener.event("absent")
