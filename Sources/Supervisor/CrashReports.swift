@@ -33,6 +33,8 @@ actor CrashReports {
     /// Reports that wait to be written. Beyond these many they come without transfers, of which each holds 100 KB: deaths may come faster than a disk.
     private static let maximumBacklog = 16
     private let backlog = Atomic<Int>(0)
+    /// The write that was asked for last. Each waits for the one before it: deaths are numbered in their order.
+    private let newest = Mutex<Task<Void, Never>?>(nil)
 
     /// - Parameter folder: is made when the first report is written.
     init(folder: String, maximumCount: Int, logger: Logger) {
@@ -45,9 +47,12 @@ actor CrashReports {
     nonisolated func take(_ material: CrashMaterial) {
         var material = material
         if backlog.wrappingAdd(1, ordering: .relaxed).newValue > Self.maximumBacklog { material.flight = nil }
-        Task { [material] in
-            await add(material)
-            backlog.wrappingSubtract(1, ordering: .relaxed)
+        newest.withLock { [material] newest in
+            newest = Task { [previous = newest] in
+                await previous?.value
+                await add(material)
+                backlog.wrappingSubtract(1, ordering: .relaxed)
+            }
         }
     }
 
@@ -90,8 +95,9 @@ actor CrashReports {
 
     private var nextNumber: Int { max(numbers?.last ?? 0, unwritten.last?.number ?? 0) + 1 }
 
-    /// Reports, oldest first, of one device or all.
-    func reports(of deviceID: String?) -> [CrashReport] {
+    /// Reports, oldest first, of one device or all: those that are being written too.
+    func reports(of deviceID: String?) async -> [CrashReport] {
+        await newest.withLock { $0 }?.value
         var reports = unwritten
         do {
             reports += try known().compactMap { read($0) }

@@ -9,9 +9,14 @@ struct Notifier: DescriptorStore {
     /// A leading `@` stands for an abstract address.
     let address: String
 
-    /// Sends assignments, one a line: `READY=1`, with a descriptor where one belongs to them. Never waits. What went wrong, if anything.
+    /// How long a manager that has not read what it was told before is waited for: its queue is short, and descriptors come in bursts.
+    private static let patience = Duration.milliseconds(100)
+
+    /// Sends assignments, one a line: `READY=1`, with a descriptor where one belongs to them. What went wrong, if anything.
+    ///
+    /// - Parameter isUrgent: what is said again soon need not be waited for; the rest is, for 100 ms at most.
     @discardableResult
-    func send(_ state: String, descriptor: Int32? = nil) -> String? {
+    func send(_ state: String, descriptor: Int32? = nil, isUrgent: Bool = true) -> String? {
         var socketAddress = sockaddr_un()
         socketAddress.sun_family = sa_family_t(AF_UNIX)
         let path = Array(address.utf8)
@@ -31,6 +36,10 @@ struct Notifier: DescriptorStore {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(file, $0, length) }
         }
         guard connected == 0 else { return "connect(\(address)): \(String(cString: strerror(errno)))" }
+        if isUrgent {
+            var queue = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
+            poll(&queue, 1, Int32(Self.patience / .milliseconds(1)))
+        }
         let bytes = Array(state.utf8)
         let descriptors = descriptor.map { [$0] } ?? []
         let sent = clinux_send(file, bytes, UInt(bytes.count), descriptors, Int32(descriptors.count), 0)

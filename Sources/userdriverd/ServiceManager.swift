@@ -91,8 +91,7 @@ struct ServiceManager: Sendable {
         while !Task.isCancelled {
             let status = supervisor.summary
             let news = status == said ? "" : "\nSTATUS=\(status)"
-            said = status
-            notifier.send("WATCHDOG=1" + news)
+            if notifier.send("WATCHDOG=1" + news, isUrgent: false) == nil { said = status }
             do { try await Task.sleep(for: interval) } catch { return }
         }
     }

@@ -4,6 +4,7 @@ import CLinux
 import Foundation
 import Glibc
 import Spawn
+import Synchronization
 import Testing
 import UserDriverClient
 
@@ -13,6 +14,7 @@ private final class Manager: Sendable {
     let listener: Int32
     private let notifications: Int32
     let notifyPath: String
+    private let said = Said()
 
     init() throws {
         runtime = try Bench.makeRuntime()
@@ -28,11 +30,13 @@ private final class Manager: Sendable {
             }
         }
         try #require(listener >= 0 && bound == 0)
+        said.read(notifications)
     }
 
     deinit {
         close(listener)
-        close(notifications)
+        // Its reader ends, and closes it.
+        shutdown(notifications, Int32(SHUT_RDWR))
     }
 
     /// Starts the daemon as systemd does: the socket is descriptor 3, and LISTEN_PID its own process.
@@ -50,19 +54,46 @@ private final class Manager: Sendable {
                 ], descriptors: [nil, nil, nil, listener] + stored.map(\.descriptor)))
     }
 
-    /// Reads what the daemon says until a line of it begins so.
+    /// Waits until the daemon says a line that begins so, after the one that was heard last.
     func hear(_ beginning: String) async throws -> String {
-        let notifications = notifications
+        let said = said
         return try await offPool {
-            while true {
-                var file = pollfd(fd: notifications, events: Int16(POLLIN), revents: 0)
-                guard poll(&file, 1, 30_000) > 0 else { throw Timeout(what: "a notification", seen: beginning) }
-                var bytes = [UInt8](repeating: 0, count: 4096)
-                let count = recv(notifications, &bytes, bytes.count, 0)
-                let lines = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")
-                if let line = lines.first(where: { $0.hasPrefix(beginning) }) { return String(line) }
+            let deadline = ContinuousClock.now + .seconds(30)
+            while let line = said.next(before: deadline) {
+                if line.hasPrefix(beginning) { return line }
             }
+            throw Timeout(what: "a notification", seen: beginning)
         }
+    }
+}
+
+/// Lines that were said, in their order: read as they come, since the queue of a datagram socket is ten long and the daemon waits for nobody.
+private final class Said: Sendable {
+    private let lines = Mutex<[String]>([])
+    private let added = DispatchSemaphore(value: 0)
+
+    /// Reads until the other end of `notifications` is shut down.
+    func read(_ notifications: Int32) {
+        Thread.detachNewThread { [self] in
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            while true {
+                let count = recv(notifications, &bytes, bytes.count, 0)
+                if count < 0 && errno == EINTR { continue }
+                guard count > 0 else { break }
+                for line in String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n") {
+                    lines.withLock { $0.append(String(line)) }
+                    added.signal()
+                }
+            }
+            close(notifications)
+        }
+    }
+
+    /// The next one; nil where none comes in time.
+    func next(before deadline: ContinuousClock.Instant) -> String? {
+        let left = ContinuousClock.now.duration(to: deadline) / .milliseconds(1)
+        guard added.wait(timeout: .now() + .milliseconds(max(0, Int(left)))) == .success else { return nil }
+        return lines.withLock { $0.removeFirst() }
     }
 }
 
