@@ -1,6 +1,7 @@
 // One transfer's record in the ring: what was asked for, what it is in, how it ended.
 
 import CLinux
+import Glibc
 import USB
 
 /// A view of a record. Who may write to it is told by its phase: the driver while it is idle or has completed, whoever carries the transfers
@@ -60,6 +61,12 @@ public struct RingRecord {
         mapping.store32(offset + RecordWord.hasStartFrame, startFrame == nil ? 0 : 1)
         mapping.store64(offset + RecordWord.completedAt, time)
         mapping.store32(offset + RecordWord.phase, RecordPhase.completed)
+    }
+
+    /// The transfer is over, with nothing in it.
+    func fail() {
+        for packet in 0..<mapping.geometry.packetCount { setPacket(packet, actualLength: 0, status: -EIO) }
+        complete(status: -EIO, actualLength: 0, at: clinux_monotonic_ns())
     }
 
     var status: TransferStatus { TransferStatus(linux: Int32(bitPattern: mapping.word32(offset + RecordWord.status))) }

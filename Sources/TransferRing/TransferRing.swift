@@ -59,6 +59,10 @@ public final class TransferRing: @unchecked Sendable {
     deinit { packets.deallocate() }
 
     private var count: UInt64 { UInt64(mapping.geometry.transferCount) }
+    /// Where the kernel has no memory for more, these many in flight will do. All of them, unless set before the ring begins.
+    public var sufficientCount = Int.max
+    /// How many there was memory for.
+    private var affordableCount = UInt64.max
 
     // MARK: Beginning
 
@@ -100,7 +104,7 @@ public final class TransferRing: @unchecked Sendable {
     public func refill() throws(USBError) { try fill() }
 
     private func fill() throws(USBError) {
-        while submitted < next + count {
+        while submitted < next + min(count, affordableCount) {
             let record = RingRecord(mapping, index: mapping.index(of: submitted))
             record.prepare(number: submitted)
             submitted += 1
@@ -110,7 +114,10 @@ public final class TransferRing: @unchecked Sendable {
             } catch {
                 // Nobody will complete it, and so `drain` does not wait for it.
                 submitted -= 1
-                throw error
+                guard error.code == .memoryLimit, submitted - next >= sufficientCount else { throw error }
+                mapping.store64(RingWord.submitted, submitted)
+                affordableCount = submitted - next
+                return
             }
             witness?.submitted(record.number, length: mapping.geometry.transferLength)
         }
@@ -125,15 +132,24 @@ public final class TransferRing: @unchecked Sendable {
             let record = RingRecord(mapping, index: mapping.index(of: next))
             if record.hasCompleted { return shown(transfer(record)) }
             let now = clinux_monotonic_ns()
-            guard now < deadline else { return nil }
+            guard now < deadline else { return overtaken(record) }
             switch try carrier.wait(mapping, timeout: .nanoseconds(Int64(deadline - now))) {
-            case .timedOut: return nil
+            case .timedOut: return overtaken(record)
             case .progress: break
             case .completed(let index):
                 // Transfers complete in order. One that a predecessor may have submitted, and that a later one overtakes, never was.
                 if index != record.index, record.isUncertain { try skip() }
             }
         }
+    }
+
+    /// Transfers complete in order. One that a later one has overtaken has a record that something wrote into: it is over, as a fault, and nothing is
+    /// known of what it carried. `nil` where none is.
+    private func overtaken(_ record: RingRecord) -> Transfer? {
+        let isLast = !(next..<submitted).dropFirst().contains { RingRecord(mapping, index: mapping.index(of: $0)).hasCompleted }
+        if isLast { return nil }
+        if !record.hasCompleted { record.fail() }
+        return shown(transfer(record))
     }
 
     private func shown(_ transfer: Transfer) -> Transfer {

@@ -177,8 +177,8 @@ actor StreamSession {
         }
     }
 
-    /// A quarter of a second at 30 fps for those who lag, within reason for large frames.
-    private static func slotCount(_ capacity: Int) -> Int { min(16, max(4, (64 << 20) / max(capacity, 1))) }
+    /// Half a second at 30 fps for those who lag, and all that a successor finds at once after a hang; within reason for large frames.
+    private static func slotCount(_ capacity: Int) -> Int { min(32, max(4, (64 << 20) / max(capacity, 1))) }
 
     /// The stream's thread is at its end.
     private func ended(_ stream: VideoStream, _ end: VideoStream.End) async {

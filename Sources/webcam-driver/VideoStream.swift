@@ -30,24 +30,39 @@ final class VideoStream: Sendable {
         var packetCount: Int
         var transferCount: Int
 
-        /// The time that the queue covers, and so the time that this process may be away without losing anything.
-        static let cover: UInt64 = 128_000_000
+        /// With fewer in flight no stream begins, nor goes on.
+        var leastTransferCount: Int
+
+        /// Nanoseconds that the queue covers, and so the time that this process may be away without losing anything: a hang is noticed after half a
+        /// second. EHCI's schedule has room for a second.
+        static let cover: UInt64 = 768_000_000
+        /// The same for what needs so much memory that `memory` would not do.
+        static let leastCover: UInt64 = 128_000_000
         /// Bytes of all transfers: usbfs gives all drivers together 16 MiB, where nobody has raised it.
-        static let memory = 8 << 20
+        static let memory = 4 << 20
+        static let mostMemory = 8 << 20
 
         static func isochronous(bytesPerInterval: Int, packetInterval: UInt64) -> Shape {
             let interval = max(packetInterval, 1)
             let packets = Int(min(32, max(1, 4_000_000 / interval)))
-            let transfers = Int((cover + UInt64(packets) * interval - 1) / (UInt64(packets) * interval))
-            let most = max(8, memory / max(1, packets * bytesPerInterval))
+            /// As many as cover that time within so many bytes; eight at least.
+            func transfers(_ cover: UInt64, within bytes: Int) -> Int {
+                let duration = UInt64(packets) * interval
+                return max(8, min(Int((cover + duration - 1) / duration), bytes / max(1, packets * bytesPerInterval)))
+            }
+            let least = transfers(leastCover, within: mostMemory)
             return Shape(
-                type: .isochronous, packetLength: bytesPerInterval, packetCount: packets, transferCount: min(64, most, max(8, transfers)))
+                type: .isochronous, packetLength: bytesPerInterval, packetCount: packets,
+                transferCount: min(TransferRingGeometry.maximumTransferCount, max(least, transfers(cover, within: memory))),
+                leastTransferCount: least)
         }
 
         static func bulk(maxPacketSize: Int, maxPayloadSize: Int) -> Shape {
             let packet = max(maxPacketSize, 1)
             let wanted = min(max(maxPayloadSize, 16 << 10), 64 << 10)
-            return Shape(type: .bulk, packetLength: (wanted + packet - 1) / packet * packet, packetCount: 1, transferCount: 16)
+            return Shape(
+                type: .bulk, packetLength: (wanted + packet - 1) / packet * packet, packetCount: 1, transferCount: 16,
+                leastTransferCount: 16)
         }
     }
 
@@ -81,6 +96,9 @@ final class VideoStream: Sendable {
     private let writer: FrameRingWriter
     private let frameInterval: UInt64
     private let silenceLimit: UInt64
+    /// Nanoseconds without any transfer: isochronous ones come back by the bus's clock, whether the device sends something or not. Whoever carries them
+    /// has lost them.
+    private static let busSilenceLimit: UInt64 = 1_000_000_000
     private let origin: Origin
     private let progress: Progress
     let counters: Mutex<Counters>
@@ -97,6 +115,7 @@ final class VideoStream: Sendable {
         frameInterval: UInt64, origin: Origin, counters: Counters, progress: Progress
     ) {
         self.transfers = transfers
+        transfers.sufficientCount = shape.leastTransferCount
         self.shape = shape
         self.continuity = continuity
         self.settings = settings
@@ -204,15 +223,20 @@ final class VideoStream: Sendable {
         var assembler = PayloadAssembler(settings: settings, state: memory.assembly)
         var continuity = continuity
         continuity?.memory = memory.continuity
+        var lastTransfer = clinux_monotonic_ns()
         while true {
             let transfer = try transfers.take(timeout: .milliseconds(100))
             progress.turn()
             let now = clinux_monotonic_ns()
             if isStopping { return .stopped }
             guard let transfer else {
+                if shape.packetCount > 0, now > lastTransfer + Self.busSilenceLimit {
+                    return .silent(.nanoseconds(Int64(now - lastTransfer)))
+                }
                 if now > memory.lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - memory.lastDelivery))) }
                 continue
             }
+            lastTransfer = now
             switch transfer.status {
             case .stall: return .stalled
             case .disconnected: throw USBError(.noDevice, operation: "streaming")

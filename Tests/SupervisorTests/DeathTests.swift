@@ -25,8 +25,9 @@ struct Death: Sendable, CustomTestStringConvertible {
         Death("exit", "exit 0"), Death("error", "SIGILL", "SIGTRAP", "SIGABRT"), Death("index", "SIGILL", "SIGTRAP", "SIGABRT"),
         Death("overflow", "SIGILL", "SIGTRAP", "SIGABRT"), Death("nil", "SIGILL", "SIGTRAP", "SIGABRT"),
         Death("stack", "SIGSEGV", "SIGBUS"),
-        Death("memory", "SIG"), Death("loop", "by the supervisor: no progress for"),
-        Death("deadlock", "by the supervisor: no progress for"),
+        // A supervisor that hardly runs itself goes by heartbeats: a look that comes late judges no progress.
+        Death("memory", "SIG"), Death("loop", "by the supervisor: no progress for", "by the supervisor: no heartbeat for"),
+        Death("deadlock", "by the supervisor: no progress for", "by the supervisor: no heartbeat for"),
         Death("closes-channel", "by the supervisor: it closed its channel", "by the supervisor: no progress for"),
         Death("garbage", "by the supervisor: it broke the channel's contract"),
     ])

@@ -84,6 +84,25 @@ private let layout: UInt64 = 7
         #expect(scene.carrier.state.withLock { $0.submissions } == Array(0..<104))
     }
 
+    @Test func aRecordThatLostItsPhaseIsAFaultAndTheRestGoesOn() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        scene.complete()
+        scene.complete()
+        // A flipped bit: what has completed does not say so any more.
+        RingRecord(scene.mapping, index: 0).markInFlight()
+        let lost = try #require(try scene.ring.take(timeout: .milliseconds(1)))
+        #expect(lost.number == 0)
+        #expect(lost.status == .fault(EIO))
+        #expect(lost.actualLength == 0)
+        try scene.ring.commit(layout: layout, state: memory)
+        #expect(try handle(scene, &memory))
+        #expect(memory.sum == 2)
+        try scene.ring.commit(layout: layout, state: memory)
+        #expect(try scene.ring.take(timeout: .zero) == nil)
+    }
+
     @Test func whatTheDeadProcessHandledAndDidNotPutInFlightAgainIs() throws {
         let scene = try Scene()
         var memory = Memory()
@@ -192,6 +211,29 @@ private let layout: UInt64 = 7
         scene.ring.drain(patience: .seconds(60))
         #expect(start.duration(to: .now) < .seconds(30), "two were cancelled and taken back, and the third never was")
         #expect(scene.carrier.state.withLock { $0.inFlight.isEmpty })
+    }
+
+    @Test func withLessMemoryThanItWantsItGoesRoundWithFewer() throws {
+        let scene = try Scene(transferCount: 8)
+        scene.carrier.state.withLock { $0.mostInFlight = 3 }
+        scene.ring.sufficientCount = 3
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        for round in 1...20 {
+            scene.complete()
+            #expect(try handle(scene, &memory))
+            #expect(memory.handled == UInt64(round))
+            try scene.ring.commit(layout: layout, state: memory)
+            #expect(scene.carrier.state.withLock { $0.inFlight.count } == 3)
+        }
+        // The next process asks for all of them again, and goes on with as many as it gets.
+        scene.carrier.state.withLock { $0.mostInFlight = 5 }
+        try scene.succeed()
+        scene.ring.sufficientCount = 3
+        memory = try #require(scene.ring.resume(layout: layout, as: Memory.self))
+        try scene.ring.refill()
+        #expect(scene.carrier.state.withLock { $0.inFlight.count } == 5)
+        #expect(scene.carrier.state.withLock { $0.submissions } == Array(0..<25))
     }
 
     @Test func geometriesAreBounded() {
