@@ -43,7 +43,7 @@ extension EndToEndTests {
         }
 
         /// The camera needs 300 ms to start, so a driver that started it again would miss some ten frames each time. A machine that is too busy to
-        /// run the successor within the queue's 128 ms misses some all the same.
+        /// run the successor within the queue's time misses some all the same.
         @Test(arguments: [[], ["--bulk"]]) func `a stream goes on through three deaths of its driver`(variant: [String]) async throws {
             let bench = try await Bench.start(emulate: variant)
             let (facts, said) = try await stream(bench, endingDriverWith: SIGKILL, times: 3)
