@@ -19,6 +19,8 @@ struct FaultOutcome: Sendable {
     var altered: UInt64
     /// From the fault to the first frame of another incarnation, in the hands of the last client. `nil` where the driver lived on.
     var recoveryMicroseconds: UInt64?
+    /// From the fault until the next process was given the device, streams and transfers: the supervisor's share. `nil` where there was more than one death.
+    var handoverMicroseconds: UInt64?
     /// What an earlier fault did after its own end, before this one.
     var late: LateDeath?
 }
@@ -90,11 +92,13 @@ struct CameraRun {
         let restarts = zip(before, after).map { $1.generation &- $0.generation }.max() ?? 0
         let recovered = restarts > 0 ? after.map(\.firstOfGeneration).max() : nil
         if restarts == 0, kind.leavesDriverSpoilt { try await replaceDriver(generations) }
+        let since = restarts == 1 ? try await stage.client.device(name).drivenSince : nil
         return FaultOutcome(
             kind: kind, camera: camera, time: time, restarts: restarts,
             missing: zip(before, after).map { $1.missing - $0.missing }.max() ?? 0,
             altered: zip(before, after).map { $1.altered - $0.altered }.reduce(0, +),
-            recoveryMicroseconds: recovered.map { ($0 - min($0, time)) / 1000 }, late: late)
+            recoveryMicroseconds: recovered.map { ($0 - min($0, time)) / 1000 },
+            handoverMicroseconds: since.map { ($0 - min($0, time)) / 1000 }, late: late)
     }
 
     /// Ends a driver that lives on and is of no use any more; not counted.

@@ -34,14 +34,17 @@ struct Report {
 
     private static func line(_ name: String, _ kind: KindStatistics) -> String {
         let missing = [0.5, 0.99, 1].map { number(kind.missing.percentile($0)) }
-        let recovery = [0.5, 0.99, 1].map { milliseconds(kind.recovery.percentile($0)) }
+        let times = [kind.handover, kind.recovery].flatMap { times in [0.5, 0.99, 1].map { milliseconds(times.percentile($0)) } }
         return
-            ([name.padded(to: 10)] + ([number(kind.faults), number(kind.deaths + kind.late)] + missing + recovery).map { $0.padded(to: 8) }
+            ([name.padded(to: 10)] + ([number(kind.faults), number(kind.deaths + kind.late)] + missing + times).map { $0.padded(to: 8) }
             + [number(kind.altered)]).joined(separator: " ")
     }
 
     var text: String {
-        var lines = ["fault      faults   deaths   missing: median, p99, most    ms to the next frame: median, p99, most  altered"]
+        var lines = [
+            "                             frames missed              ms to the next process     ms to the next frame",
+            "fault      faults   deaths   median   p99      most     median   p99      most     median   p99      most     altered",
+        ]
         lines += rows.map { Self.line($0.name, $0.statistics) }
         let all = outcome.all
         lines.append("")
@@ -103,7 +106,7 @@ struct Report {
         [
             "faults": .int(Int64(kind.faults)), "deaths": .int(Int64(kind.deaths)), "costly": .int(Int64(kind.costly)),
             "altered": .int(Int64(kind.altered)), "late": .int(Int64(kind.late)), "missing": json(kind.missing),
-            "recoveryMicroseconds": json(kind.recovery),
+            "handoverMicroseconds": json(kind.handover), "recoveryMicroseconds": json(kind.recovery),
         ]
     }
 

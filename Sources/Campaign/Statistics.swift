@@ -10,8 +10,9 @@ struct KindStatistics: Sendable {
     var altered: UInt64 = 0
     /// Deaths that came after the fault was over, before the next one.
     var late: UInt64 = 0
-    /// Frames missed at a death, and microseconds to the next frame.
+    /// Frames missed at a death; microseconds until the next process had the device, and to the next frame.
     var missing = Histogram()
+    var handover = Histogram()
     var recovery = Histogram()
 
     mutating func add(_ outcome: FaultOutcome) {
@@ -21,6 +22,7 @@ struct KindStatistics: Sendable {
         guard outcome.restarts > 0 else { return }
         deaths += 1
         missing.add(outcome.missing)
+        if let time = outcome.handoverMicroseconds { handover.add(time) }
         if let time = outcome.recoveryMicroseconds { recovery.add(time) }
     }
 
@@ -31,6 +33,7 @@ struct KindStatistics: Sendable {
         late += other.late
         altered += other.altered
         missing.add(other.missing)
+        handover.add(other.handover)
         recovery.add(other.recovery)
     }
 }

@@ -33,7 +33,8 @@ extension ManagedDevice {
             id: id, bus: path, vendorId: DeviceIdentity.hex(information.vendorID), productId: DeviceIdentity.hex(information.productID),
             name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
             streams: streams.values.filter(\.isOpen).sorted { $0.name < $1.name }.map(Self.status), reason: reason,
-            warnings: warnings, sandbox: bundle.map { _ in surroundings.sandboxes.status }, signer: bundle?.verdict.signer?.name)
+            warnings: warnings, sandbox: bundle.map { _ in surroundings.sandboxes.status }, signer: bundle?.verdict.signer?.name,
+            drivenSince: drivenSince)
     }
 
     /// The description's members that are called like the status's are taken over; what isn't there is empty.

@@ -1,6 +1,7 @@
 // A device that is or was attached: its driver's life, from one incarnation to the next.
 
 import Bundles
+import CLinux
 import FlightRecorder
 import Logging
 import Spawn
@@ -65,8 +66,8 @@ final class ManagedDevice {
     private var undecided: CrashMaterial?
     /// The restart that is under way was counted; it was none if the device turns out to be gone.
     private var isCounted = false
-    /// When the driver before ended, until the next one has the device.
-    private var died: ContinuousClock.Instant?
+    /// When the running driver was given the device: nanoseconds of CLOCK_MONOTONIC.
+    private(set) var drivenSince: UInt64?
     let restartTimer = ReactorTimer()
     var onEnd: [() -> Void] = []
 
@@ -375,11 +376,11 @@ final class ManagedDevice {
             incarnation.kill("its device can't be described: \(error)")
             return
         }
-        if let died {
-            logger.debug("the next driver has the device", metadata: ["after": "\(died.duration(to: .now))"])
-            self.died = nil
+        guard incarnation.start(start, descriptors: descriptors) else {
+            incarnation.kill("its device's descriptors are too large for a message")
+            return
         }
-        if !incarnation.start(start, descriptors: descriptors) { incarnation.kill("its device's descriptors are too large for a message") }
+        drivenSince = clinux_monotonic_ns()
     }
 
     func releaseDevice() {
@@ -433,7 +434,7 @@ final class ManagedDevice {
     private func ended(_ obituary: DriverIncarnation.Obituary) {
         guard let dead = incarnation else { return }
         incarnation = nil
-        died = .now
+        drivenSince = nil
         attempt += 1
         let what = afterwards
         let usedRecord = dead.hasRecord

@@ -61,11 +61,13 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var sandbox: Sandbox?
     /// Who signed its driver, by the name in the list of signers.
     public var signer: String?
+    /// When the process was given the device: nanoseconds of CLOCK_MONOTONIC; absent where none has it.
+    public var drivenSince: UInt64?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,
         pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = [], sandbox: Sandbox? = nil,
-        signer: String? = nil
+        signer: String? = nil, drivenSince: UInt64? = nil
     ) {
         self.id = id
         self.bus = bus
@@ -82,6 +84,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         self.warnings = warnings
         self.sandbox = sandbox
         self.signer = signer
+        self.drivenSince = drivenSince
     }
 }
 

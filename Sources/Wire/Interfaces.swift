@@ -17,10 +17,12 @@ public struct InterfaceDescription: Sendable {
 
             type Stream (format: string, width: int, height: int, fps: float, frames: int, lost: int, clients: int)
 
+            # `drivenSince` is when the process was given the device, in nanoseconds of CLOCK_MONOTONIC.
             type Device (
               id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
               state: (absent, starting, running, backoff, failed, unsupported, kernel), pid: int, restarts: int, streams: []Stream,
-              reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string), signer: ?string
+              reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string), signer: ?string,
+              drivenSince: ?int
             )
 
             # A driver on disk. `signer` and `key` (a fingerprint) say who vouches for it, `reason` why it is refused or what it goes without.
@@ -39,14 +41,14 @@ public struct InterfaceDescription: Sendable {
             type Daemon (version: string, pid: int, user: int, groups: []int, usesUSB: bool, detachesKernelDrivers: bool)
 
             # A bundle that was found; `problem` says why it is not used.
-            type Driver (path: string, id: string, version: string, verdict: string, problem: ?string)
+            type FoundDriver (path: string, id: string, version: string, verdict: string, problem: ?string)
 
             type Attachment (url: string, problem: ?string)
 
             # `node` is the usbfs node, `nodeProblem` why the daemon can't open it, `interfaces` what the driver claims, `rings` the bytes of
             # shared memory, `trouble` what last went wrong with the device, until it delivers again.
             type DeviceDiagnosis (
-              status: Device, node: ?string, nodeProblem: ?string, interfaces: []int, driver: ?Driver,
+              status: Device, node: ?string, nodeProblem: ?string, interfaces: []int, driver: ?FoundDriver,
               rings: [](stream: string, bytes: int), trouble: ?string
             )
 
@@ -57,7 +59,7 @@ public struct InterfaceDescription: Sendable {
             method Status(device: ?string) -> (devices: []Device)
 
             # What only the daemon knows of the layers below and above its devices, or one of them: `userdriver stack` and `userdriver doctor`.
-            method Diagnose(device: ?string) -> (daemon: Daemon, drivers: []Driver, attachments: []Attachment, devices: []DeviceDiagnosis)
+            method Diagnose(device: ?string) -> (daemon: Daemon, drivers: []FoundDriver, attachments: []Attachment, devices: []DeviceDiagnosis)
 
             # The device descriptor and configurations, base64, and what the host knows of it.
             method Inspect(device: ?string) -> (id: string, bus: string, speed: int, descriptors: string, manufacturer: ?string, product: ?string, serialNumber: ?string)

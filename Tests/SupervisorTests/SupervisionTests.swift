@@ -1,5 +1,6 @@
 // A real supervisor, real processes: drivers that behave and drivers that do not.
 
+import CLinux
 import Glibc
 import Testing
 import Wire
@@ -36,10 +37,14 @@ import Wire
         try await bench.drive()
         let first = try #require(try await bench.status().first)
         let listener = try await bench.listener()
+        let death = clinux_monotonic_ns()
+        #expect(try #require(first.drivenSince) < death)
         kill(first.pid, SIGKILL)
         _ = try await listener.event("running")
         let second = try #require(try await bench.status().first)
         #expect(second.pid != first.pid)
+        let since = try #require(second.drivenSince)
+        #expect(since > death && since < clinux_monotonic_ns())
         #expect(second.restarts == 1)
         #expect(second.state == .running)
         let crashes = try await bench.client().call("io.userdriver.Crashes")["crashes"]?.decoded(as: [CrashReport].self)

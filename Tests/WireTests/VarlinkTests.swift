@@ -172,6 +172,8 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
             let call = VarlinkCall(method: "org.varlink.service.GetInterfaceDescription", parameters: ["interface": .string(name)])
             let text = service.reply(to: call)?.parameters["description"]?.stringValue
             #expect(text?.contains("interface \(name)\n") == true)
+            let types = text?.split(separator: "\n").filter { $0.hasPrefix("type ") }.map { $0.split(separator: " ")[1] } ?? []
+            #expect(Set(types).count == types.count)
         }
     }
 
