@@ -290,6 +290,8 @@ import Wire
         try await bench.drive()
         let (client, reply, _) = try await watch(bench, ["transfers": true])
         #expect(reply["event"] == "opened")
+        // The client hears of it before the store does: an answer comes after both.
+        _ = try await bench.status()
         #expect(full.names.isEmpty)
         client.socket.shutdown()
         await bench.stop()
