@@ -247,6 +247,11 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         return isochronous.packet(time: time, into: buffer)
     }
 
+    public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool {
+        guard !isSilent, endpoint == WebcamInterface.streamingEndpoint, let isochronous else { return true }
+        return isochronous.isReady(until: time)
+    }
+
     public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer {
         if isSilent { return .later(at: nil) }
         switch endpoint {

@@ -116,7 +116,12 @@ extension BusEngine {
             var time = transfer.start
             if lateness == .hold {
                 time = queue.heldTime ?? time
-                queue.heldTime = time + UInt64(command.packetCount) * queue.period
+                let end = time + UInt64(command.packetCount) * queue.period
+                guard !isIn || device.isReady(endpoint: queue.address, until: end) else {
+                    queue.wake = .whenReady
+                    return
+                }
+                queue.heldTime = end
             }
             queue.reply.reserve(URBHeader.byteCount + command.length + descriptors.count)
             var dataEnd = URBHeader.byteCount

@@ -69,6 +69,9 @@ public protocol EmulatedDevice: AnyObject, Sendable {
     /// had asked for in time are skipped (and with them what the device sent), unless the engine holds the bus back.
     /// Returns the number of bytes, 0 for a zero-length packet.
     func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+    /// Whether it has what it sends in isochronous slots before `time`. Where not, an engine that holds the bus back waits for
+    /// `EmulationSignal.ready`; any other does not ask.
+    func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool
     /// Bulk or interrupt IN: as much as there is, at most `buffer.count`, a multiple of the packet size unless it ends the transfer.
     func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer
     /// Bulk or interrupt OUT.
@@ -81,6 +84,7 @@ extension EmulatedDevice {
     public func standard(_ setup: ControlSetup, now: UInt64) -> ControlAnswer? { nil }
     public func haltCleared(endpoint: EndpointAddress, now: UInt64) {}
     public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
+    public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool { true }
     public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer { .stall }
     public func dataOut(endpoint: EndpointAddress, now: UInt64, data: UnsafeRawBufferPointer) -> TransferStatus { .stall }
 }

@@ -79,9 +79,8 @@ final class EndpointQueue {
     func due() -> UInt64? {
         guard let first = transfers.first else { return nil }
         if isHalted { return 0 }
-        if type == .isochronous { return first.end }
         switch wake {
-        case .now: return notBefore
+        case .now: return type == .isochronous ? first.end : notBefore
         case .at(let time): return max(time, notBefore)
         case .whenReady: return nil
         }

@@ -27,7 +27,8 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "What becomes of isochronous slots that nobody had asked for in time: drop, as on a bus, or hold.", valueName: "what"))
+            "Where this machine is late, with a frame or in asking for an isochronous slot: drop, as on a bus, or hold the bus back.",
+            valueName: "what"))
     var late = Lateness.drop
 
     @Flag(help: "Leave the standard Huffman tables out of JPEGs, as many cameras do.")

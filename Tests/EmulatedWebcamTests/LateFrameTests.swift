@@ -59,6 +59,29 @@ private final class SlowCamera: VideoStreamOwner {
         stream.stop()
     }
 
+    @Test func aBusThatWaitsGetsPastAFrameThatCannotBeMade() {
+        let failures = Monitored(0)
+        let camera = SlowCamera()
+        let parameters = camera.parameters
+        let pipeline = FramePipeline(
+            capacity: 64, drawsAhead: true, log: nil, ready: { failures.change { $0 += 1 } },
+            prepare: { () throws(PictureError) in
+                _ = try Picture(png: [])
+                return try FrameMaker(parameters, options: EmulatedWebcamOptions(), file: nil, scenes: SceneStore(), stream: 1)
+            })
+        let stream = IsochronousStream(
+            parameters, packetSize: 3072, first: 0, wallClockOffset: 0, pipeline: pipeline, owner: camera)
+        for number in UInt64(0)..<3 {
+            let end = stream.begin(of: number + 1)
+            if !stream.isReady(until: end) {
+                let _: Void? = failures.wait { $0 > number ? () : nil }
+            }
+            #expect(stream.isReady(until: end))
+            #expect(camera.packets(stream, of: number).allSatisfy { $0.data.isEmpty })
+        }
+        stream.stop()
+    }
+
     @Test func stoppingDoesNotWaitForAFrameInTheMaking() {
         let camera = SlowCamera()
         let stream = IsochronousStream(

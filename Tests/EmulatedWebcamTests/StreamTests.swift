@@ -133,6 +133,29 @@ import UVC
         }
         #expect(TestBus.frames(packets).prefix(5).map { wholeNumber($0) } == [0, 1, 2, 3, 4])
     }
+
+    /// Time is virtual here, so drawing is always late: a bus that waits gets each frame all the same, and one that asks for two at once, too.
+    @Test(.timeLimit(.minutes(10)), arguments: [UInt64(1), 2]) func noFrameIsLostOnABusThatWaits(step: UInt64) throws {
+        let bus = try TestBus {
+            $0.startupMilliseconds = 0
+            $0.drawsAhead = true
+        }
+        bus.start()
+        let start = bus.now
+        var packets: [Packet] = []
+        var drawn = 0
+        for number in stride(from: step, through: 8, by: Int(step)) {
+            let end = start + number * 33_333_300
+            if !bus.webcam.isReady(endpoint: WebcamInterface.streamingEndpoint, until: end) {
+                drawn = Int(number)
+                bus.signal.wait(for: "ready endpoint 2 IN", times: drawn)
+            }
+            #expect(bus.webcam.isReady(endpoint: WebcamInterface.streamingEndpoint, until: end))
+            packets += bus.packets(for: end - bus.now)
+        }
+        #expect(drawn > 0)
+        #expect(TestBus.frames(packets).map { wholeNumber($0) } == (0..<8).map { $0 })
+    }
 }
 
 @Suite struct BulkStreamTests {

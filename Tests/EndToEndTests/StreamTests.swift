@@ -19,7 +19,7 @@ extension EndToEndTests {
             #expect(result.status == .exited(status: 0), "\(result.errors)")
             let facts = try result.lastLine(as: StreamFacts.self)
             #expect(facts.frames == 300)
-            #expect(facts.lost == 0)
+            #expect(facts.lost == 0, "\(facts)")
             #expect(facts.torn == 0)
             #expect(facts.restarts == 0)
             #expect(abs(facts.fps - 30) < 0.9, "a rate within 3 % of 30, not \(facts.fps)")

@@ -13,6 +13,8 @@ final class FramePipeline: Sendable {
         var jobs: [FrameJob] = []
         var inMaking: UInt64?
         var ready: [UInt64: PreparedFrame] = [:]
+        /// Numbers below this are not asked for again: the last of them could not be made.
+        var failedBelow: UInt64 = 0
         var isEnding = false
         /// How long the last frame took.
         var drawingTime: UInt64 = 0
@@ -26,7 +28,7 @@ final class FramePipeline: Sendable {
     private static let frameCount = 4
 
     /// `prepare` makes the frame maker: on the drawing thread, because painting a landscape takes its time. It logs its own failure.
-    /// `ready` is called from the drawing thread after each frame.
+    /// `ready` is called from the drawing thread after each frame, also one that could not be made.
     init(
         capacity: Int, drawsAhead: Bool, log: (@Sendable (String) -> Void)?, ready: @escaping @Sendable () -> Void,
         prepare: @escaping @Sendable () throws(PictureError) -> FrameMaker
@@ -61,7 +63,7 @@ final class FramePipeline: Sendable {
                     // The first one had the scene to paint; it says nothing about the next.
                     if work.job.number > 0 { state.withLock { $0.drawingTime = clinux_monotonic_ns() - start } }
                     Self.put(work.frame, number: work.job.number, isMade: isMade, state)
-                    if isMade { ready() }
+                    ready()
                 }
             }
         } catch {
@@ -84,7 +86,12 @@ final class FramePipeline: Sendable {
     private static func put(_ frame: PreparedFrame, number: UInt64, isMade: Bool, _ state: Monitored<State>) {
         state.change { state in
             state.inMaking = nil
-            if isMade { state.ready[number] = frame } else { state.free.append(frame) }
+            if isMade {
+                state.ready[number] = frame
+            } else {
+                state.free.append(frame)
+                state.failedBelow = max(state.failedBelow, number + 1)
+            }
         }
     }
 
@@ -92,6 +99,9 @@ final class FramePipeline: Sendable {
     func knows(_ number: UInt64) -> Bool {
         state.withLock { $0.ready[number] != nil || $0.inMaking == number || $0.jobs.contains { $0.number == number } }
     }
+
+    /// Whether a frame is ready, or could not be made.
+    func isSettled(_ number: UInt64) -> Bool { state.withLock { $0.ready[number] != nil || number < $0.failedBelow } }
 
     /// Whether a frame with this number or a later one is asked for, in the making or ready.
     func knows(atLeast number: UInt64) -> Bool {

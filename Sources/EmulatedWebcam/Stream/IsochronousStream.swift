@@ -27,6 +27,8 @@ final class IsochronousStream: VideoStream {
     /// Times of a frame in which none was sent because none was drawn: they do not toggle the frame identifier.
     private var skipped: UInt64 = 0
     private(set) var isStalled = false
+    /// A fault has ended it.
+    private var hasEnded = false
 
     init(
         _ parameters: StreamParameters, packetSize: Int, first: UInt64, wallClockOffset: UInt64, pipeline: FramePipeline,
@@ -56,11 +58,23 @@ final class IsochronousStream: VideoStream {
         return payload(current, slot: slot - current.firstSlot, time: time, into: buffer)
     }
 
+    /// Whether the frames that begin before a time are drawn. Asking has the camera wait for each of them from now on, however long they take.
+    func isReady(until time: UInt64) -> Bool {
+        waitsForFrames = true
+        guard !isStalled, !hasEnded, let last = number(at: time - 1) else { return true }
+        // Those of a transfer that is longer than two frames do not fit into the pipeline.
+        let next = max(sending.map { $0.number + 1 } ?? 0, last > 0 ? last - 1 : 0)
+        guard next <= last else { return true }
+        for number in next...last { request(number) }
+        return (next...last).allSatisfy { pipeline.isSettled($0) }
+    }
+
     /// Moves on to a frame. False when the camera has nothing more to send.
     private func begin(_ number: UInt64) -> Bool {
         if let last = sending, last.frame == nil, !last.isSkipped { skipped += 1 }
         guard let faults = takeFaults(number) else {
             sending = nil
+            hasEnded = true
             return false
         }
         if faults.contains(.stall) {
