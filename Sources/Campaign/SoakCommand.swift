@@ -21,11 +21,12 @@ struct SoakOptions: ParsableArguments {
         guard size.split(separator: "x").compactMap({ Int($0) }).count == 2 else { throw ValidationError("A size is WIDTHxHEIGHT.") }
     }
 
+    /// The cameras' bus waits for a machine that is late: then the rate falls, and what is missing was lost by us.
     func stage(cameras: Int) async throws -> Stage {
         let parts = size.split(separator: "x").compactMap { Int($0) }
         return try await Stage(
-            bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: parts[0], height: parts[1]
-        )
+            bin: bin, cameras: cameras, clients: clients, emulate: ["--late", "hold"] + (bulk ? ["--bulk"] : []), format: format,
+            width: parts[0], height: parts[1])
     }
 }
 
@@ -108,7 +109,9 @@ struct Soak: Codable, Sendable {
     var leftBehind: [String]
     var groups: [Group]
 
-    var hasFailed: Bool { torn > 0 || !ended.isEmpty || !leftBehind.isEmpty || restarts > 0 }
+    /// Frames a second, of each client.
+    var rate: Double { Double(frames) / seconds / Double(cameras * clients) }
+    var hasFailed: Bool { missing > 0 || torn > 0 || !ended.isEmpty || !leftBehind.isEmpty || restarts > 0 }
 
     static func run(_ options: SoakOptions, cameras: Int, seconds: Int, progress: (Int, String) -> Void) async throws -> Soak {
         let stage = try await options.stage(cameras: cameras)
@@ -145,7 +148,7 @@ struct Soak: Codable, Sendable {
     var text: String {
         func column(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
         var lines = [
-            "\(cameras) cameras, \(stream), \(clients) clients each, \(Int(seconds.rounded())) s: \(frames) frames, \(missing) missing, \(torn) torn, \(restarts) restarts.",
+            "\(cameras) cameras, \(stream), \(clients) clients each, \(Int(seconds.rounded())) s: \(frames) frames (\((rate * 100).rounded() / 100) a second for each), \(missing) missing, \(torn) torn, \(restarts) restarts.",
             "process        number   CPU %   each   KiB written: start, middle, end      each   descriptors: start, end",
         ]
         for group in groups {
