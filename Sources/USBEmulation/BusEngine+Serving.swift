@@ -114,15 +114,13 @@ extension BusEngine {
             let descriptors = transfer.descriptors
             let isIn = queue.address.direction == .in
             var time = transfer.start
-            if lateness == .hold {
-                time = queue.heldTime ?? time
-                let end = time + UInt64(command.packetCount) * queue.period
-                guard !isIn || device.isReady(endpoint: queue.address, until: end) else {
-                    queue.wake = .whenReady
-                    return
-                }
-                queue.heldTime = end
+            if lateness == .hold { time = queue.heldTime ?? time }
+            let end = time + UInt64(command.packetCount) * queue.period
+            guard !isIn || device.isReady(endpoint: queue.address, until: end) else {
+                queue.wake = .whenReady
+                return
             }
+            if lateness == .hold { queue.heldTime = end }
             queue.reply.reserve(URBHeader.byteCount + command.length + descriptors.count)
             var dataEnd = URBHeader.byteCount
             var total = 0

@@ -27,7 +27,7 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where this machine is late, with a frame or in asking for an isochronous slot: drop, as on a bus, or hold the bus back.",
+            "What becomes of isochronous slots that nobody had asked for in time: drop, as on a bus, or hold.",
             valueName: "what"))
     var late = Lateness.drop
 

@@ -30,7 +30,7 @@ final class Bench: Sendable {
         self.daemon = Daemon(daemon)
     }
 
-    /// A camera whose bus waits for a machine that is late, as no camera does: what is lost then, we lost.
+    /// A camera whose bus waits for a host that is late, as none does: what is lost then, we lost.
     static func startEmulator(_ options: [String] = [], port: Int = 0) async throws -> (Running, String) {
         let emulator = try Programs.start("userdriver", ["emulate", "webcam", "--late", "hold", "--port", "\(port)"] + options)
         let text = try await emulator.waitForOutput { $0.contains("\n") }
