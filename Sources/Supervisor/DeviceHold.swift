@@ -13,8 +13,6 @@ final class DeviceHold: Sendable {
     }
 
     let keeper: Keeper
-    /// The service manager has a duplicate, too.
-    @SupervisorActor var isKept = false
 
     init(_ keeper: Keeper) { self.keeper = keeper }
 
@@ -29,14 +27,13 @@ final class DeviceHold: Sendable {
         }
     }
 
-    /// Lets go. A driver that has a duplicate of the file still keeps it as long as it lives.
-    /// - Returns: what has to end before the device is free, for a file of which the service manager has a duplicate: that is closed some time.
+    /// Lets go: the claims end, whoever has a duplicate of the file.
+    /// - Returns: what has to end before the device is free. It is not waited for here: a claim ends with a request to the device, which may be
+    ///   mute, and closing the file would not end it where the service manager has a duplicate.
     @SupervisorActor @discardableResult func end() -> Task<Void, Never>? {
         switch keeper {
         case .port(let port): port.end()
         case .file(let descriptor, let interfaces):
-            guard isKept else { return nil }
-            // A claim ends with a request to the device, which takes its time.
             return Task.detached { [self] in
                 for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
                     // Fails where the device has gone, or a driver gave the interface up: free it is in any case.

@@ -59,7 +59,6 @@ extension ManagedDevice {
         guard isWorthKeeping, let hold, case .file(let descriptor, let interfaces) = hold.keeper, let bundle,
             let file = keepsakes.number(of: hold, descriptor)
         else { return nil }
-        hold.isKept = true
         var frames: [StoredDevice.Frames] = []
         var transfers: [StoredDevice.Transfers] = []
         for stream in streams.values.sorted(by: { $0.name < $1.name }) where stream.isOpen {

@@ -117,7 +117,6 @@ final class StoreKeeper {
             let stored = StoredDevice(parsing: contents), let file = take(stored.file)
         else { return nil }
         let hold = DeviceHold(.file(file, interfaces: stored.interfaces))
-        hold.isKept = true
         var frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)] = []
         var transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)] = []
         for stream in stored.frames {

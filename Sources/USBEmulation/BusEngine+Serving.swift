@@ -103,6 +103,22 @@ extension BusEngine {
         }
     }
 
+    /// A device in software is late where the machine is, and is waited for; but not for as long as makes a host think that its bus is dead.
+    private static let patience: UInt64 = 400_000_000
+
+    private func isReady(_ queue: EndpointQueue, until time: UInt64) -> Bool {
+        if device.isReady(endpoint: queue.address, until: time) {
+            queue.waitingSince = nil
+            return true
+        }
+        let now = clinux_monotonic_ns()
+        let end = (queue.waitingSince ?? now) + Self.patience
+        queue.waitingSince = end - Self.patience
+        guard now < end else { return true }
+        queue.wake = .at(end)
+        return false
+    }
+
     private func serveIsochronous(_ queue: EndpointQueue) throws(USBIPError) {
         while goesOn, let transfer = queue.transfers.first {
             if queue.isHalted {
@@ -114,13 +130,12 @@ extension BusEngine {
             let descriptors = transfer.descriptors
             let isIn = queue.address.direction == .in
             var time = transfer.start
-            if lateness == .hold { time = queue.heldTime ?? time }
-            let end = time + UInt64(command.packetCount) * queue.period
-            guard !isIn || device.isReady(endpoint: queue.address, until: end) else {
-                queue.wake = .whenReady
-                return
+            if lateness == .hold {
+                time = queue.heldTime ?? time
+                let end = time + UInt64(command.packetCount) * queue.period
+                guard !isIn || isReady(queue, until: end) else { return }
+                queue.heldTime = end
             }
-            if lateness == .hold { queue.heldTime = end }
             queue.reply.reserve(URBHeader.byteCount + command.length + descriptors.count)
             var dataEnd = URBHeader.byteCount
             var total = 0

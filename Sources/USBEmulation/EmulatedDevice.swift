@@ -69,8 +69,8 @@ public protocol EmulatedDevice: AnyObject, Sendable {
     /// had asked for in time are skipped (and with them what the device sent), unless the engine holds the bus back.
     /// Returns the number of bytes, 0 for a zero-length packet.
     func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
-    /// Whether it has what it sends in isochronous slots before `time`. Where not, the engine waits for `EmulationSignal.ready`: a device in
-    /// software is late, and no device misses its own slots.
+    /// Whether it has what it sends in isochronous slots before `time`. Where not, an engine that holds the bus back waits for
+    /// `EmulationSignal.ready` for a while, and then goes on; any other does not ask.
     func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool
     /// Bulk or interrupt IN: as much as there is, at most `buffer.count`, a multiple of the packet size unless it ends the transfer.
     func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer

@@ -15,7 +15,8 @@ public final class EmulationServer: Sendable {
     public enum Lateness: Sendable {
         /// They are lost, as on a real bus: the device sees time jump.
         case drop
-        /// The bus waits: the device's time goes on where it stopped, and falls behind the clock. For judging correctness only.
+        /// The bus waits, for the host and for a device that is not ready: its time goes on where it stopped, and falls behind the clock.
+        /// For judging correctness only.
         case hold
     }
 

@@ -55,6 +55,8 @@ final class EndpointQueue {
     var slotsEnd: UInt64 = 0
     /// Where the held-back bus stands.
     var heldTime: UInt64?
+    /// Since when the device was not ready for its next slots.
+    var waitingSince: UInt64?
 
     init(_ descriptor: EndpointDescriptor, interface: UInt8, speed: USBSpeed) {
         address = descriptor.address

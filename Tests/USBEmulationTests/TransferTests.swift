@@ -1,6 +1,7 @@
 // Transfers on the wire: slots, packing, unlinks, and endpoints that go away.
 
 import CLinux
+import Synchronization
 import Testing
 import USB
 import USBEmulation
@@ -77,6 +78,44 @@ import USBIP
         let second = try times(client, transfers: 1)
         // Packet 6 of the first eight is empty; the second eight begin with packet 8, one microframe after packet 7.
         #expect(second[0] - first[0] == 8 * 125_000)
+    }
+
+    /// Reads the isochronous transfer that `times` would have submitted; the first packet's bus time.
+    private func firstTime(_ client: RawClient, of sequence: UInt32) throws -> UInt64 {
+        let (reply, data, packets) = try client.reply(isIn: true)
+        #expect(reply.sequence == sequence)
+        let length = Int(try #require(packets.first { $0.actualLength > 0 }).actualLength)
+        return try #require(data[..<length].withUnsafeBytes { LoopbackPacket($0, room: 1024) }).time
+    }
+
+    @Test func aDeviceThatIsLateKeepsItsSlotsOnAHeldBus() throws {
+        let device = LateDevice()
+        let server = EmulationServer(devices: [("1-1", device)], port: 0, lateness: .hold)
+        let client = try RawClient(port: try server.start())
+        defer { server.stop() }
+        #expect(try client.importDevice("1-1") == .ok)
+        _ = try client.control(0, StandardRequest.setConfiguration, value: 1)
+        _ = try client.control(1, StandardRequest.setInterface, value: 1, index: 1)
+        let sequence = try client.submit(0x83, length: 8 * 1024, packets: [Int](repeating: 1024, count: 8))
+        // The device's next interrupts take at least 2 ms: the slots are long over, and have not been answered.
+        for _ in 0..<3 {
+            let interrupt = try client.submit(0x82, length: 8)
+            #expect(try client.reply(isIn: true).0.sequence == interrupt)
+        }
+        let late = clinux_monotonic_ns()
+        device.becomeReady()
+        #expect(try firstTime(client, of: sequence) < late - 1_000_000)
+    }
+
+    @Test func aDeviceThatIsNeverReadyDoesNotStopTheBus() throws {
+        let server = EmulationServer(devices: [("1-1", LateDevice())], port: 0, lateness: .hold)
+        let client = try RawClient(port: try server.start())
+        defer { server.stop() }
+        #expect(try client.importDevice("1-1") == .ok)
+        _ = try client.control(0, StandardRequest.setConfiguration, value: 1)
+        _ = try client.control(1, StandardRequest.setInterface, value: 1, index: 1)
+        let sequences = try (0..<20).map { _ in try client.submit(0x83, length: 8 * 1024, packets: [Int](repeating: 1024, count: 8)) }
+        for sequence in sequences { _ = try firstTime(client, of: sequence) }
     }
 
     @Test func setInterfaceEndsWhatIsLeftAsShutDown() throws {
@@ -171,5 +210,36 @@ import USBIP
         for (number, packet) in packets.enumerated() {
             #expect(Int(packet.actualLength) == LoopbackPacket.count(number: UInt32(number), room: 3072))
         }
+    }
+}
+
+/// A loopback device that has nothing for its isochronous slots until it is told.
+private final class LateDevice: EmulatedDevice {
+    private let loopback = LoopbackDevice()
+    private let isLate = Mutex(true)
+    private let signal = Mutex<(any EmulationSignal)?>(nil)
+
+    var descriptors: EmulatedDescriptors { loopback.descriptors }
+
+    func attached(now: UInt64, signal: any EmulationSignal) {
+        self.signal.withLock { $0 = signal }
+        loopback.attached(now: now, signal: signal)
+    }
+    func detached() { loopback.detached() }
+    func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer { loopback.control(setup, data: data, now: now) }
+    func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {
+        loopback.alternateSettingChanged(interface: interface, to: alternateSetting, now: now)
+    }
+    func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer {
+        loopback.dataIn(endpoint: endpoint, now: now, into: buffer)
+    }
+    func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        loopback.isochronousIn(endpoint: endpoint, time: time, into: buffer)
+    }
+    func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool { !isLate.withLock { $0 } }
+
+    func becomeReady() {
+        isLate.withLock { $0 = false }
+        signal.withLock { $0 }?.ready(endpoint: LoopbackDevice.isochronousIn)
     }
 }
