@@ -21,11 +21,12 @@ struct SoakOptions: ParsableArguments {
         guard size.split(separator: "x").compactMap({ Int($0) }).count == 2 else { throw ValidationError("A size is WIDTHxHEIGHT.") }
     }
 
+    /// The cameras' bus waits for a machine that is late: then the rate falls, and what is missing was lost by us.
     func stage(cameras: Int) async throws -> Stage {
         let parts = size.split(separator: "x").compactMap { Int($0) }
         return try await Stage(
-            bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: parts[0], height: parts[1]
-        )
+            bin: bin, cameras: cameras, clients: clients, emulate: ["--late", "hold"] + (bulk ? ["--bulk"] : []), format: format,
+            width: parts[0], height: parts[1])
     }
 }
 

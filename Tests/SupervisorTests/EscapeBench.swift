@@ -34,7 +34,7 @@ final class EscapeBench: Sendable {
     /// Where nobody may ever come: a TCP, a UDP and an abstract Unix socket of this process.
     private let traps: [Int32]
     private let ports: [UInt16]
-    private let abstractName = "userdriver-test-\(getpid())"
+    private let abstractName = "userdriver-test-\(getpid())-\(UInt64.random(in: .min ... .max))"
     private var scratch: String { bench.folder.path + "/scratch" }
 
     init(adjust: @escaping (inout SupervisorConfiguration) -> Void = { _ in }) async throws {

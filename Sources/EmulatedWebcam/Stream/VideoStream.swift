@@ -45,7 +45,7 @@ class VideoStream {
 
     /// Asks for a frame, once.
     func request(_ number: UInt64) {
-        guard !pipeline.knows(number) else { return }
+        guard !pipeline.knows(number), !pipeline.isSettled(number) else { return }
         let time = begin(of: number)
         pipeline.request(
             FrameJob(
