@@ -72,18 +72,12 @@ struct FaultsCommand: AsyncParsableCommand {
             faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), setsControls: controls,
             sampleEvery: sample ?? max(1, faults / 50))
         let total = faults
-        let outcome: CampaignOutcome
-        do {
-            outcome = try await Campaign(stage: stage, plan: plan, logPath: log).run { done, seconds in
+        let (outcome, leftovers) = try await stage.ending {
+            try await Campaign(stage: stage, plan: plan, logPath: log).run { done, seconds in
                 if isatty(2) == 1 { complain("\r\u{1b}[K" + Self.progress(done, total, seconds), end: "") }
             }
-        } catch {
-            _ = try stage.end()
-            complain("\(error)")
-            throw ExitCode(1)
         }
         if isatty(2) == 1 { complain("") }
-        let leftovers = try stage.end()
         let summary = Report(outcome: outcome, plan: plan, cameras: cameras, leftovers: leftovers)
         print(summary.text)
         if let report { try summary.json.write(toFile: report, atomically: true, encoding: .utf8) }

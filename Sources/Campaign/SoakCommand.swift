@@ -75,12 +75,20 @@ struct ScaleCommand: AsyncParsableCommand {
 
     func run() async throws {
         var soaks: [Soak] = []
+        var failure: StageError?
         for number in numbers {
-            let soak = try await Soak.run(options, cameras: number, seconds: seconds) { _, _ in }
-            print(soak.text)
-            soaks.append(soak)
+            do {
+                let soak = try await Soak.run(options, cameras: number, seconds: seconds) { _, _ in }
+                print(soak.text)
+                soaks.append(soak)
+            } catch let error as StageError {
+                complain("\(number) cameras: \(error)")
+                failure = error
+                break
+            }
         }
         if let report { try String(decoding: JSON.encode(soaks), as: UTF8.self).write(toFile: report, atomically: true, encoding: .utf8) }
+        if failure != nil { throw ExitCode(1) }
     }
 }
 
@@ -115,29 +123,33 @@ struct Soak: Codable, Sendable {
 
     static func run(_ options: SoakOptions, cameras: Int, seconds: Int, progress: (Int, String) -> Void) async throws -> Soak {
         let stage = try await options.stage(cameras: cameras)
-        try await stage.untilAllWatch()
-        let before = Census(stage)
-        let first = stage.total
-        let start = clinux_monotonic_ns()
-        var middle = before
-        for second in 1...seconds {
-            try await Task.sleep(for: .seconds(1))
-            if second == seconds / 2 { middle = Census(stage) }
-            let now = stage.total
-            progress(second, "\(now.frames - first.frames) frames, \(now.missing - first.missing) missing")
+        let (measured, left) = try await stage.ending {
+            try await stage.untilAllWatch()
+            var censuses = [Census(stage)]
+            let first = stage.total
+            let start = clinux_monotonic_ns()
+            for second in 1...seconds {
+                try await Task.sleep(for: .seconds(1))
+                if second == (seconds + 1) / 2 { censuses.append(Census(stage)) }
+                let now = stage.total
+                progress(second, "\(now.frames - first.frames) frames, \(now.missing - first.missing) missing")
+            }
+            censuses.append(Census(stage))
+            let elapsed = Double(clinux_monotonic_ns() - start) / 1e9
+            let last = stage.total
+            let restarts = try await stage.client.devices().reduce(0) { $0 + $1.restarts }
+            return (
+                censuses, elapsed, restarts, frames: last.frames - first.frames, missing: last.missing - first.missing, torn: last.torn
+            )
         }
-        let after = Census(stage)
-        let elapsed = Double(clinux_monotonic_ns() - start) / 1e9
-        let last = stage.total
-        let restarts = try await stage.client.devices().reduce(0) { $0 + $1.restarts }
-        let left = try stage.end()
+        let (censuses, elapsed, restarts, frames, missing, torn) = measured
         return Soak(
             cameras: cameras, clients: options.clients, stream: "\(options.format) \(options.size)\(options.bulk ? ", bulk" : "")",
-            seconds: elapsed, frames: last.frames - first.frames, missing: last.missing - first.missing, torn: last.torn,
+            seconds: elapsed, frames: frames, missing: missing, torn: torn,
             restarts: restarts,
             ended: stage.viewers.flatMap { $0 }.compactMap(\.now.ended), leftBehind: left,
             groups: Census.names.map { name in
-                let all = [before, middle, after].map { $0.groups[name] ?? .init() }
+                let all = censuses.map { $0.groups[name] ?? .init() }
                 return Group(
                     name: name, processes: all[2].processes,
                     cpuPercent: Double(all[2].ticks - all[0].ticks) / Double(sysconf(Int32(_SC_CLK_TCK))) / elapsed * 100,

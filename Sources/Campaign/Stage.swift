@@ -10,7 +10,7 @@ struct StageError: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Started by `init`, ended by `end`.
+/// Started by `init`, ended by `ending`.
 final class Stage: Sendable {
     let client: UserDriverClient
     let daemon: Int32
@@ -30,37 +30,41 @@ final class Stage: Sendable {
         guard let made = mkdtemp(&template) else { throw StageError(description: "There is no temporary folder.") }
         let folder = String(cString: made)
         var children: [ChildProcess] = []
-        var urls: [String] = []
-        for number in 0..<count {
-            let output = "\(folder)/camera-\(number)"
-            children.append(
-                try Self.start(
-                    "\(bin)/userdriver", ["emulate", "webcam", "--port", "0", "--serial", "CAM\(number)"] + emulate, output: output))
-            urls.append(try await Self.firstLine(of: output))
-        }
-        if usbfs { for url in urls { try Self.plugIn(url, output: folder + "/usbip") } }
-        let devices = usbfs ? ["--detach-kernel-drivers"] : ["--no-usb"] + urls.flatMap { ["--attach", $0] }
-        let daemon = try Self.start(
-            "\(bin)/userdriverd", ["--runtime-dir", folder, "--state-dir", folder + "/state"] + devices,
-            output: folder + "/daemon")
-        children.append(daemon)
-        client = UserDriverClient(runtimeDirectory: RuntimeDirectory(folder))
-        try await client.waitUntilRunning(timeout: .seconds(30))
-        let ids = (0..<count).map { "CAM\($0)" }
-        self.cameras = ids
-        self.emulators = children.dropLast().map(\.processID)
-        self.folder = folder
-        self.children = children
-        self.daemon = daemon.processID
-        let request = CameraRequest(format: format, width: width, height: height)
         var viewers: [[Viewer]] = []
-        for id in ids {
-            try await Self.untilRuns(id, client)
-            let group = (0..<clients).map { _ in Viewer() }
-            for viewer in group { try viewer.start(client.camera(id), request) }
-            viewers.append(group)
+        do {
+            var urls: [String] = []
+            for number in 0..<count {
+                let output = "\(folder)/camera-\(number)"
+                children.append(
+                    try Self.start(
+                        "\(bin)/userdriver", ["emulate", "webcam", "--port", "0", "--serial", "CAM\(number)"] + emulate, output: output))
+                urls.append(try await Self.firstLine(of: output))
+            }
+            if usbfs { for url in urls { try Self.plugIn(url, output: folder + "/usbip") } }
+            let devices = usbfs ? ["--detach-kernel-drivers"] : ["--no-usb"] + urls.flatMap { ["--attach", $0] }
+            let daemon = try Self.start(
+                "\(bin)/userdriverd", ["--runtime-dir", folder, "--state-dir", folder + "/state"] + devices,
+                output: folder + "/daemon")
+            children.append(daemon)
+            client = UserDriverClient(runtimeDirectory: RuntimeDirectory(folder))
+            try await client.waitUntilRunning(timeout: .seconds(30))
+            let ids = (0..<count).map { "CAM\($0)" }
+            self.cameras = ids
+            self.emulators = children.dropLast().map(\.processID)
+            self.folder = folder
+            self.children = children
+            self.daemon = daemon.processID
+            let request = CameraRequest(format: format, width: width, height: height)
+            for id in ids {
+                try await Self.untilRuns(id, client)
+                viewers.append((0..<clients).map { _ in Viewer() })
+                for viewer in viewers[viewers.count - 1] { try viewer.start(client.camera(id), request) }
+            }
+            self.viewers = viewers
+        } catch {
+            try Self.end(viewers, children, folder)
+            throw error
         }
-        self.viewers = viewers
     }
 
     /// Of all clients.
@@ -75,20 +79,37 @@ final class Stage: Sendable {
             if viewers.allSatisfy({ $0.allSatisfy { $0.now.frames > 10 } }) { return }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw StageError(description: "Not every client has frames within a minute.")
+        let all = viewers.flatMap { $0 }
+        let ends = Set(all.compactMap(\.now.ended)).sorted().joined(separator: " ")
+        throw StageError(
+            description: "Of \(all.count) clients \(all.count { $0.now.frames > 10 }) have more than ten frames within a minute. \(ends)")
     }
 
-    /// Ends everything; processes that did not end by themselves.
-    func end() throws -> [String] {
+    /// What `body` comes to. Everything is ended after it, also when it throws; with it come the processes that did not end by themselves.
+    func ending<Result>(after body: () async throws -> Result) async throws -> (Result, leftBehind: [String]) {
+        let result: Result
+        do {
+            result = try await body()
+        } catch {
+            _ = try end()
+            throw error
+        }
+        return (result, try end())
+    }
+
+    private func end() throws -> [String] {
         let drivers = Processes.children(of: daemon)
-        for viewer in viewers.flatMap({ $0 }) { viewer.stop() }
-        for child in children.reversed() { _ = try child.tearDown([TeardownStep(signal: SIGTERM, patience: .seconds(10))]) }
+        try Self.end(viewers, children, folder)
         // What ends with its parent takes a moment.
         let deadline = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < deadline, drivers.contains(where: { kill($0, 0) == 0 }) { usleep(10_000) }
-        let left = drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }
+        return drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }
+    }
+
+    private static func end(_ viewers: [[Viewer]], _ children: [ChildProcess], _ folder: String) throws {
+        for viewer in viewers.flatMap({ $0 }) { viewer.stop() }
+        for child in children.reversed() { _ = try child.tearDown([TeardownStep(signal: SIGTERM, patience: .seconds(10))]) }
         try FileManager.default.removeItem(atPath: folder)
-        return left
     }
 
     /// Plugs the device at `usbip://HOST:PORT/BUS-ID` into the kernel.

@@ -16,7 +16,7 @@ public struct SlotContinuity: Sendable {
         public init() {}
     }
     public var memory = Memory()
-    /// Transfers that must have followed one another before a hole is believed.
+    /// Transfers that must have followed one another before a hole is believed; from then on every hole is, also one after the other.
     public static let trustedAfter: UInt32 = 4
 
     /// - Parameter interval: `bInterval` of the endpoint, 1…16: packets come every `2^(bInterval − 1)` frames or microframes.
@@ -41,8 +41,8 @@ public struct SlotContinuity: Sendable {
             memory.matches = min(memory.matches, Self.trustedAfter) + 1
             return false
         }
-        let isBelieved = memory.matches >= Self.trustedAfter
+        if memory.matches >= Self.trustedAfter { return true }
         memory.matches = 0
-        return isBelieved
+        return false
     }
 }

@@ -119,12 +119,18 @@ import UVC
         #expect(try Picture(jpeg: MotionJPEG.withHuffmanTables(frame)) == Picture(jpeg: complete))
     }
 
-    @Test(.timeLimit(.minutes(10))) func aThreadDrawsEachFrameBeforeItIsDue() throws {
+    /// A stream whose frames a thread draws, without a start-up.
+    private func drawingAhead() throws -> TestBus {
         let bus = try TestBus {
             $0.startupMilliseconds = 0
             $0.drawsAhead = true
         }
         bus.start()
+        return bus
+    }
+
+    @Test(.timeLimit(.minutes(10))) func aThreadDrawsEachFrameBeforeItIsDue() throws {
+        let bus = try drawingAhead()
         let start = bus.now
         var packets: [Packet] = []
         for number in 0..<5 {
@@ -136,11 +142,7 @@ import UVC
 
     /// Time is virtual here, so drawing is always late: a bus that waits gets each frame all the same, and one that asks for two at once, too.
     @Test(.timeLimit(.minutes(10)), arguments: [UInt64(1), 2]) func noFrameIsLostOnABusThatWaits(step: UInt64) throws {
-        let bus = try TestBus {
-            $0.startupMilliseconds = 0
-            $0.drawsAhead = true
-        }
-        bus.start()
+        let bus = try drawingAhead()
         let start = bus.now
         var packets: [Packet] = []
         var drawn = 0

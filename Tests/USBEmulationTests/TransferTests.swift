@@ -88,7 +88,7 @@ import USBIP
         return try #require(data[..<length].withUnsafeBytes { LoopbackPacket($0, room: 1024) }).time
     }
 
-    @Test func aDeviceThatIsLateKeepsItsSlotsOnAHeldBus() throws {
+    @Test(.timeLimit(.minutes(10))) func aDeviceThatIsLateKeepsItsSlotsOnAHeldBus() throws {
         let device = LateDevice()
         let server = EmulationServer(devices: [("1-1", device)], port: 0, lateness: .hold)
         let client = try RawClient(port: try server.start())
@@ -107,7 +107,7 @@ import USBIP
         #expect(try firstTime(client, of: sequence) < late - 1_000_000)
     }
 
-    @Test func aDeviceThatIsNeverReadyDoesNotStopTheBus() throws {
+    @Test(.timeLimit(.minutes(10))) func aDeviceThatIsNeverReadyDoesNotStopTheBus() throws {
         let server = EmulationServer(devices: [("1-1", LateDevice())], port: 0, lateness: .hold)
         let client = try RawClient(port: try server.start())
         defer { server.stop() }

@@ -18,6 +18,10 @@ import USB
         #expect(holes([0, 32, 64, 96, 128, 161, 193, 225]) == [5])
     }
 
+    @Test func `holes one after the other are holes`() {
+        #expect(holes([0, 32, 64, 96, 128, 200, 300, 400, 432, 500]) == [5, 6, 7, 9])
+    }
+
     @Test func `numbers that never follow one another are not believed`() {
         #expect(holes((0..<100).map { $0 * 7 }) == [])
     }
