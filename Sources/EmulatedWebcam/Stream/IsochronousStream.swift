@@ -58,9 +58,8 @@ final class IsochronousStream: VideoStream {
         return payload(current, slot: slot - current.firstSlot, time: time, into: buffer)
     }
 
-    /// Whether the frames that begin before a time are drawn. Asking has the camera wait for each of them from now on, however long they take.
+    /// Whether the frames that begin before a time are drawn; they are asked for where they are not.
     func isReady(until time: UInt64) -> Bool {
-        waitsForFrames = true
         guard !isStalled, !hasEnded, let last = number(at: time - 1) else { return true }
         // Those of a transfer that is longer than two frames do not fit into the pipeline.
         let next = max(sending.map { $0.number + 1 } ?? 0, last > 0 ? last - 1 : 0)

@@ -53,14 +53,12 @@ class VideoStream {
     }
 
     /// Whether frames take longer to draw than they last: then every second one is made, or every third, and the others are lost.
-    var isDrawingSlow: Bool { !waitsForFrames && pipeline.drawingTime > interval }
-    /// The bus waits for each frame: none is lost, whatever it takes.
-    var waitsForFrames = false
+    var isDrawingSlow: Bool { pipeline.drawingTime > interval }
 
     /// Asks for the frame that can be ready when it is due, while frame `current` is sent.
     func requestNext(after current: UInt64) {
         guard !pipeline.knows(atLeast: current + 1) else { return }
-        request(current + 1 + (waitsForFrames ? 0 : pipeline.drawingTime / interval))
+        request(current + 1 + pipeline.drawingTime / interval)
     }
 
     /// The faults of a frame that is now begun, and of those that were missed before it.
