@@ -72,13 +72,13 @@ struct FaultsCommand: AsyncParsableCommand {
             faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), setsControls: controls,
             sampleEvery: sample ?? max(1, faults / 50))
         let total = faults
-        let (outcome, leftovers) = try await stage.ending {
+        let (outcome, end) = try await stage.ending {
             try await Campaign(stage: stage, plan: plan, logPath: log).run { done, seconds in
                 if isatty(2) == 1 { complain("\r\u{1b}[K" + Self.progress(done, total, seconds), end: "") }
             }
         }
         if isatty(2) == 1 { complain("") }
-        let summary = Report(outcome: outcome, plan: plan, cameras: cameras, leftovers: leftovers)
+        let summary = Report(outcome: outcome, plan: plan, cameras: cameras, end: end)
         print(summary.text)
         if let report { try summary.json.write(toFile: report, atomically: true, encoding: .utf8) }
         throw ExitCode(summary.hasFailed ? 1 : 0)

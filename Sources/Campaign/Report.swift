@@ -6,10 +6,10 @@ struct Report {
     let outcome: CampaignOutcome
     let plan: Campaign.Plan
     let cameras: Int
-    let leftovers: [String]
+    let end: StageEnd
 
     var hasFailed: Bool {
-        outcome.torn > 0 || outcome.doubled > 0 || !outcome.ended.isEmpty || outcome.stuckCount > 0 || !leftovers.isEmpty
+        outcome.torn > 0 || outcome.doubled > 0 || !outcome.ended.isEmpty || outcome.stuckCount > 0 || !end.leftBehind.isEmpty
             || outcome.controls.hung > 0 || !outcome.supervisorLives
     }
 
@@ -61,6 +61,7 @@ struct Report {
         lines.append(
             "\(outcome.frames) frames over all clients: \(outcome.missing) missing, \(outcome.torn) torn, \(outcome.doubled) doubled; \(outcome.damaged) marked as damaged, \(outcome.altered) altered by a fault, and caught."
         )
+        lines.append(end.cameras.text)
         lines.append(
             "userdriverd\(outcome.supervisorLives ? ", never restarted" : " ENDED"): KiB written to, KiB private in all, descriptors, child processes"
         )
@@ -77,7 +78,7 @@ struct Report {
         lines += outcome.ended.map { "A client was cut off: \($0)" }
         lines += outcome.stuck.map { "Stuck: \($0)" }
         if outcome.stuckCount > outcome.stuck.count { lines.append("Stuck \(outcome.stuckCount) times in all.") }
-        lines += leftovers.map { "Left behind: process \($0)" }
+        lines += end.leftBehind.map { "Left behind: process \($0)" }
         lines.append("Seed \(plan.seed).")
         return lines.joined(separator: "\n")
     }
@@ -115,8 +116,10 @@ struct Report {
             "seed": .int(Int64(bitPattern: plan.seed)), "cameras": .int(Int64(cameras)), "seconds": .double(outcome.seconds),
             "frames": .int(Int64(outcome.frames)), "missing": .int(Int64(outcome.missing)), "torn": .int(Int64(outcome.torn)),
             "doubled": .int(Int64(outcome.doubled)), "altered": .int(Int64(outcome.altered)), "damaged": .int(Int64(outcome.damaged)),
+            "sent": .int(Int64(end.cameras.sent)), "undrawn": .int(Int64(end.cameras.undrawn)),
+            "unfetched": .int(Int64(end.cameras.unfetched)),
             "stuck": .array(outcome.stuck.map { .string($0) }), "stuckCount": .int(Int64(outcome.stuckCount)),
-            "ended": .array(outcome.ended.map { .string($0) }), "leftBehind": .array(leftovers.map { .string($0) }),
+            "ended": .array(outcome.ended.map { .string($0) }), "leftBehind": .array(end.leftBehind.map { .string($0) }),
             "supervisorLives": .bool(outcome.supervisorLives), "supervisorRestarts": .int(0),
             "supervisor": .array(
                 outcome.samples.map {

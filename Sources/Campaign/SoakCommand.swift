@@ -115,6 +115,8 @@ struct Soak: Codable, Sendable {
     var restarts: Int
     var ended: [String]
     var leftBehind: [String]
+    /// From the first frame to the last: more than what was measured.
+    var sent: CameraTally
     var groups: [Group]
 
     /// Frames a second, of each client.
@@ -123,7 +125,7 @@ struct Soak: Codable, Sendable {
 
     static func run(_ options: SoakOptions, cameras: Int, seconds: Int, progress: (Int, String) -> Void) async throws -> Soak {
         let stage = try await options.stage(cameras: cameras)
-        let (measured, left) = try await stage.ending {
+        let (measured, end) = try await stage.ending {
             try await stage.untilAllWatch()
             var censuses = [Census(stage)]
             let first = stage.total
@@ -147,7 +149,7 @@ struct Soak: Codable, Sendable {
             cameras: cameras, clients: options.clients, stream: "\(options.format) \(options.size)\(options.bulk ? ", bulk" : "")",
             seconds: elapsed, frames: frames, missing: missing, torn: torn,
             restarts: restarts,
-            ended: stage.viewers.flatMap { $0 }.compactMap(\.now.ended), leftBehind: left,
+            ended: stage.viewers.flatMap { $0 }.compactMap(\.now.ended), leftBehind: end.leftBehind, sent: end.cameras,
             groups: Census.names.map { name in
                 let all = censuses.map { $0.groups[name] ?? .init() }
                 return Group(
@@ -175,6 +177,7 @@ struct Soak: Codable, Sendable {
                     column("\(group.descriptors[0])", 8), column("\(group.descriptors[2])", 6),
                 ].joined(separator: " "))
         }
+        lines.append(sent.text)
         lines += ended.map { "A client was cut off: \($0)" }
         lines += leftBehind.map { "Left behind: process \($0)" }
         return lines.joined(separator: "\n")

@@ -10,6 +10,36 @@ struct StageError: Error, CustomStringConvertible {
     var description: String
 }
 
+/// What became of all cameras' frames, by what each said of its streams.
+struct CameraTally: Codable, Sendable {
+    var sent: UInt64 = 0
+    /// Not drawn in time: the machine's doing.
+    var undrawn: UInt64 = 0
+    /// Nobody fetched them in time.
+    var unfetched: UInt64 = 0
+
+    /// Adds what an emulated camera has said.
+    mutating func add(_ said: String) {
+        for line in said.split(separator: "\n") {
+            guard line.hasPrefix("The stream has ended: ") else { continue }
+            let numbers = line.split { !$0.isNumber }.compactMap { UInt64($0) }
+            guard numbers.count == 3 else { continue }
+            sent += numbers[0]
+            undrawn += numbers[1]
+            unfetched += numbers[2]
+        }
+    }
+
+    var text: String { "The cameras sent \(sent) frames; \(undrawn) they had not drawn in time, \(unfetched) nobody fetched in time." }
+}
+
+/// How a stage ended.
+struct StageEnd: Sendable {
+    /// Processes that did not end by themselves.
+    var leftBehind: [String]
+    var cameras: CameraTally
+}
+
 /// Started by `init`, ended by `ending`.
 final class Stage: Sendable {
     let client: UserDriverClient
@@ -37,7 +67,8 @@ final class Stage: Sendable {
                 let output = "\(folder)/camera-\(number)"
                 children.append(
                     try Self.start(
-                        "\(bin)/userdriver", ["emulate", "webcam", "--port", "0", "--serial", "CAM\(number)"] + emulate, output: output))
+                        "\(bin)/userdriver", ["emulate", "webcam", "--verbose", "--port", "0", "--serial", "CAM\(number)"] + emulate,
+                        output: output))
                 urls.append(try await Self.firstLine(of: output))
             }
             if usbfs { for url in urls { try Self.plugIn(url, output: folder + "/usbip") } }
@@ -62,7 +93,8 @@ final class Stage: Sendable {
             }
             self.viewers = viewers
         } catch {
-            try Self.end(viewers, children, folder)
+            try Self.end(viewers, children)
+            try FileManager.default.removeItem(atPath: folder)
             throw error
         }
     }
@@ -85,8 +117,8 @@ final class Stage: Sendable {
             description: "Of \(all.count) clients \(all.count { $0.now.frames > 10 }) have more than ten frames within a minute. \(ends)")
     }
 
-    /// What `body` comes to. Everything is ended after it, also when it throws; with it come the processes that did not end by themselves.
-    func ending<Result>(after body: () async throws -> Result) async throws -> (Result, leftBehind: [String]) {
+    /// What `body` comes to. Everything is ended after it, also when it throws.
+    func ending<Result>(after body: () async throws -> Result) async throws -> (Result, StageEnd) {
         let result: Result
         do {
             result = try await body()
@@ -97,19 +129,26 @@ final class Stage: Sendable {
         return (result, try end())
     }
 
-    private func end() throws -> [String] {
+    private func end() throws -> StageEnd {
         let drivers = Processes.children(of: daemon)
-        try Self.end(viewers, children, folder)
+        try Self.end(viewers, children)
+        var tally = CameraTally()
+        for number in cameras.indices { tally.add(Self.text(of: "\(folder)/camera-\(number)")) }
+        try FileManager.default.removeItem(atPath: folder)
         // What ends with its parent takes a moment.
         let deadline = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < deadline, drivers.contains(where: { kill($0, 0) == 0 }) { usleep(10_000) }
-        return drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }
+        return StageEnd(
+            leftBehind: drivers.filter { kill($0, 0) == 0 }.map { "\($0) \(Processes.name(of: $0))" }, cameras: tally)
     }
 
-    private static func end(_ viewers: [[Viewer]], _ children: [ChildProcess], _ folder: String) throws {
+    private static func text(of path: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+    }
+
+    private static func end(_ viewers: [[Viewer]], _ children: [ChildProcess]) throws {
         for viewer in viewers.flatMap({ $0 }) { viewer.stop() }
         for child in children.reversed() { _ = try child.tearDown([TeardownStep(signal: SIGTERM, patience: .seconds(10))]) }
-        try FileManager.default.removeItem(atPath: folder)
     }
 
     /// Plugs the device at `usbip://HOST:PORT/BUS-ID` into the kernel.
@@ -124,7 +163,7 @@ final class Stage: Sendable {
         let child = try start(
             path, ["--tcp-port", String(address[1]), "attach", "-r", String(address[0]), "-b", String(parts[2])], output: output)
         guard try child.wait(timeout: .seconds(30)) == .exited(status: 0) else {
-            let said = String(decoding: FileManager.default.contents(atPath: output) ?? Data(), as: UTF8.self)
+            let said = text(of: output)
             throw StageError(description: "\(url) can't be plugged in, which needs root and the module vhci_hcd: \(said)")
         }
     }
@@ -147,7 +186,7 @@ final class Stage: Sendable {
     private static func firstLine(of path: String) async throws -> String {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
-            let text = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+            let text = text(of: path)
             if text.contains("\n"), let line = text.split(separator: "\n").first, line.hasPrefix("usbip://") { return String(line) }
             try await Task.sleep(for: .milliseconds(20))
         }

@@ -115,8 +115,10 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     }
 
     private func stopStreaming() {
-        isochronous?.stop()
-        bulk?.stop()
+        if let stream = isochronous ?? bulk {
+            stream.stop()
+            log?("The stream has ended: \(stream.tally).")
+        }
         if bulk != nil { signal?.flush(endpoint: WebcamInterface.streamingEndpoint) }
         isochronous = nil
         bulk = nil

@@ -20,10 +20,10 @@ private final class SlowCamera: VideoStreamOwner {
     func hasFault(_ kind: FaultPlan.Kind) -> Bool { false }
     func settings(at time: UInt64) -> PictureSettings { PictureSettings() }
 
-    func pipeline() -> FramePipeline {
+    func pipeline(drawsAhead: Bool = true) -> FramePipeline {
         let (gate, readyFrames, parameters) = (gate, readyFrames, parameters)
         return FramePipeline(
-            capacity: FrameMaker.capacity(parameters.mode), drawsAhead: true, log: nil, ready: { readyFrames.change { $0 += 1 } },
+            capacity: FrameMaker.capacity(parameters.mode), drawsAhead: drawsAhead, log: nil, ready: { readyFrames.change { $0 += 1 } },
             prepare: { () throws(PictureError) in
                 let _: Void? = gate.wait { $0 ? () : nil }
                 return try FrameMaker(parameters, options: EmulatedWebcamOptions(), file: nil, scenes: SceneStore(), stream: 1)
@@ -50,12 +50,32 @@ private final class SlowCamera: VideoStreamOwner {
         let camera = SlowCamera()
         let stream = IsochronousStream(
             camera.parameters, packetSize: 3072, first: 0, wallClockOffset: 0, pipeline: camera.pipeline(), owner: camera)
+        // As if a frame had been sent: what is left out before the first does not count.
+        stream.tally.sent = 1
         for number in UInt64(0)..<5 { #expect(camera.packets(stream, of: number).allSatisfy { $0.data.isEmpty }) }
         camera.letDraw()
         camera.waitForFrame()
         let packets = camera.packets(stream, of: 5)
         #expect(packets.filter(\.isEnd).count == 1)
         #expect(TestBus.frames(packets.filter { !$0.data.isEmpty }).compactMap { wholeNumber($0) }.count == 1)
+        #expect("\(stream.tally)" == "1 frames were sent, 5 not drawn in time, 0 not fetched in time")
+        stream.stop()
+    }
+
+    /// Who looks for the cause of a missing frame learns from the camera whose it was.
+    @Test func framesThatNobodyFetchedAreNotThoseThatWereDrawnTooLate() {
+        let camera = SlowCamera()
+        camera.letDraw()
+        let stream = IsochronousStream(
+            camera.parameters, packetSize: 3072, first: 0, wallClockOffset: 0, pipeline: camera.pipeline(drawsAhead: false), owner: camera)
+        for number in UInt64(0)..<3 { #expect(!camera.packets(stream, of: number).isEmpty) }
+        // Three and four are not looked at, and of five the beginning is.
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 3072, alignment: 64)
+        defer { memory.deallocate() }
+        #expect(stream.packet(time: stream.begin(of: 5), into: memory) > 0)
+        for number in UInt64(6)..<8 { #expect(!camera.packets(stream, of: number).isEmpty) }
+        _ = stream.packet(time: stream.begin(of: 8), into: memory)
+        #expect("\(stream.tally)" == "5 frames were sent, 0 not drawn in time, 3 not fetched in time")
         stream.stop()
     }
 

@@ -61,6 +61,10 @@ final class BulkStream: VideoStream {
         }
         guard let faults = takeFaults(number) else { return .later(at: nil) }
         pipeline.release(before: number)
+        if number > next {
+            let leftOut = Int(clamping: number - next)
+            if awaited == nil { tally.leaveOut(unfetched: leftOut) } else { tally.leaveOut(undrawn: leftOut) }
+        }
         next = number + 1
         awaited = nil
         if faults.contains(.stall) {
@@ -107,6 +111,7 @@ final class BulkStream: VideoStream {
         current.payloadPosition = 0
         sending = isFinished ? nil : current
         if isFinished {
+            tally.sent += 1
             frameID.toggle()
             // Ask for what comes next at once, so that it is drawn when it is due.
             requestNext(after: current.number)

@@ -15,6 +15,8 @@ final class IsochronousStream: VideoStream {
         var firstSlot = 0
         var slots = 1
         var length = 0
+        /// Bytes of it that the host has fetched.
+        var fetched = 0
         /// There was no time left to send it.
         var isSkipped = false
     }
@@ -70,7 +72,7 @@ final class IsochronousStream: VideoStream {
 
     /// Moves on to a frame. False when the camera has nothing more to send.
     private func begin(_ number: UInt64) -> Bool {
-        if let last = sending, last.frame == nil, !last.isSkipped { skipped += 1 }
+        if let last = sending { settle(last, next: number) }
         guard let faults = takeFaults(number) else {
             sending = nil
             hasEnded = true
@@ -91,6 +93,19 @@ final class IsochronousStream: VideoStream {
         sending = current
         requestNext(after: number)
         return true
+    }
+
+    /// The time of a frame is over; `next` is the first that is looked at after it.
+    private func settle(_ last: Sending, next: UInt64) {
+        if last.frame == nil, !last.isSkipped { skipped += 1 }
+        if last.frame == nil || last.isSkipped {
+            tally.leaveOut(undrawn: 1)
+        } else if last.fetched < last.length {
+            tally.leaveOut(unfetched: 1)
+        } else {
+            tally.sent += 1
+        }
+        tally.leaveOut(unfetched: Int(clamping: next &- last.number) - 1)
     }
 
     /// A machine that draws too slowly, or was away for a while, sends what it has got: the newest frame of those that were due in vain.
@@ -129,6 +144,7 @@ final class IsochronousStream: VideoStream {
         let end = min(position(slot + 1, current, frame.count), current.length)
         let count = min(end - start, buffer.count - PayloadHeader.length)
         guard count > 0 else { return 0 }
+        sending?.fetched += count
         if current.faults.contains(.garbagePayload) {
             fillWithNoise(UnsafeMutableRawBufferPointer(rebasing: buffer[..<(PayloadHeader.length + count)]))
             return PayloadHeader.length + count

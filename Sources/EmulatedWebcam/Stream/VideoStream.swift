@@ -11,6 +11,21 @@ protocol VideoStreamOwner: AnyObject {
     func settings(at time: UInt64) -> PictureSettings
 }
 
+/// What became of a stream's frames, from the first that was sent on.
+struct FrameTally: CustomStringConvertible {
+    var sent = 0
+    /// The camera's own fault: they were not drawn when they were due.
+    var undrawn = 0
+    /// The host's: it fetched nothing of them, or not all.
+    var unfetched = 0
+
+    /// Counted is what comes after the first frame: the scene is painted before it.
+    mutating func leaveOut(undrawn count: Int) { if sent > 0 { undrawn += count } }
+    mutating func leaveOut(unfetched count: Int) { if sent > 0 { unfetched += count } }
+
+    var description: String { "\(sent) frames were sent, \(undrawn) not drawn in time, \(unfetched) not fetched in time" }
+}
+
 /// One stream, from "start streaming" to its end. Frame k begins at `first + k · interval`, whoever looks.
 class VideoStream {
     let parameters: StreamParameters
@@ -23,6 +38,7 @@ class VideoStream {
     /// Numbers below this have had their faults.
     private var faultsTakenBelow: UInt64 = 0
     let togglesFrameID: Bool
+    var tally = FrameTally()
     private var noise = Noise()
 
     init(
