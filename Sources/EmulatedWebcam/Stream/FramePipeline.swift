@@ -16,8 +16,8 @@ final class FramePipeline: Sendable {
         /// Numbers below this are not asked for again: the last of them could not be made.
         var failedBelow: UInt64 = 0
         var isEnding = false
-        /// How long the last frame took.
-        var drawingTime: UInt64 = 0
+        /// How long the last two frames took.
+        var drawingTimes: (UInt64, UInt64) = (0, 0)
     }
 
     private let state: Monitored<State>
@@ -61,7 +61,10 @@ final class FramePipeline: Sendable {
                     let start = clinux_monotonic_ns()
                     let isMade = makeFrame(work.job, work.frame)
                     // The first one had the scene to paint; it says nothing about the next.
-                    if work.job.number > 0 { state.withLock { $0.drawingTime = clinux_monotonic_ns() - start } }
+                    if work.job.number > 0 {
+                        let time = clinux_monotonic_ns() - start
+                        state.withLock { $0.drawingTimes = ($0.drawingTimes.1, time) }
+                    }
                     Self.put(work.frame, number: work.job.number, isMade: isMade, state)
                     ready()
                 }
@@ -111,8 +114,8 @@ final class FramePipeline: Sendable {
         }
     }
 
-    /// Nanoseconds that drawing a frame takes.
-    var drawingTime: UInt64 { state.withLock { $0.drawingTime } }
+    /// Nanoseconds that drawing a frame takes. A machine that stood still for once does not draw slowly.
+    var drawingTime: UInt64 { state.withLock { min($0.drawingTimes.0, $0.drawingTimes.1) } }
 
     /// The newest frame that is ready, of those in a range.
     func newestReady(in numbers: Range<UInt64>) -> UInt64? { state.withLock { $0.ready.keys.filter { numbers.contains($0) }.max() } }
