@@ -26,6 +26,8 @@ final class DriverIncarnation {
         var wasAsked: Bool
         /// The driver's own last message, where it gave up by itself.
         var reason: String?
+        /// It gave up because the device answered nothing any more.
+        var isMute: Bool
         var lastWords: LastWords?
         var lastLines: [String]
         /// A frame since it was started.
@@ -68,6 +70,7 @@ final class DriverIncarnation {
     private var watchdog: Watchdog
     private var tail = LineTail()
     private var reason: String?
+    private var isMute = false
     private var channelToken: UInt64?
     private var outputToken: UInt64?
     private var childToken: UInt64?
@@ -272,6 +275,9 @@ final class DriverIncarnation {
             report(.message(message))
         case (_, .failed(let text)):
             reason = String(text.prefix(2000))
+        case (_, .mute(let text)):
+            reason = String(text.prefix(2000))
+            isMute = true
         case (.running, .heartbeat):
             expectHeartbeat()
             report(.message(message))
@@ -401,7 +407,8 @@ final class DriverIncarnation {
         if case .stopping = phase { wasAsked = true }
         if let reason { cause += ": \(reason)" }
         return Obituary(
-            end: end, cause: cause, wasAsked: wasAsked, reason: reason, lastWords: progress.lastWords, lastLines: tail.lines,
+            end: end, cause: cause, wasAsked: wasAsked, reason: reason, isMute: isMute, lastWords: progress.lastWords,
+            lastLines: tail.lines,
             madeProgress: progress.counters.frames > 0, lifetime: born.duration(to: .now))
     }
 }

@@ -45,7 +45,7 @@ extension ManagedDevice {
     func save(after message: MessageFromDriver) {
         switch message {
         case .started, .record, .openRing, .openTransfers, .ringChanged, .ringClosed, .reply: save()
-        case .hello, .failed, .heartbeat, .event, .log: break
+        case .hello, .failed, .mute, .heartbeat, .event, .log: break
         }
     }
 

@@ -246,7 +246,7 @@ final class ManagedDevice {
         facts = nil
         attempt += 1
         var grant = bundle.manifest.grant(for: subject)
-        grant.resets = step == .reset
+        grant.resets = step.resetsDevice
         openDevice(grant)
         let attempt = attempt
         Task { @SupervisorActor [weak self] in
@@ -369,7 +369,7 @@ final class ManagedDevice {
             start = DriverStart(
                 deviceID: id, transport: device.transport, device: try JSONValue(encoding: information),
                 usbipDeviceID: device.usbipDeviceID, streamInterfaces: streamInterfaces, generation: generation,
-                configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: step == .reset ? nil : record.value,
+                configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: step.usesRecord ? record.value : nil,
                 streams: openStreams(), interruption: interruption,
                 takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil, hasRecorder: recorder != nil)
         } catch {
@@ -412,7 +412,7 @@ final class ManagedDevice {
             case .event(let name, let parameters): driverEvent(name, parameters)
             case .log(let level, let text):
                 logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(text)", metadata: ["driver": "\(bundle?.manifest.id ?? "")"])
-            case .hello, .failed: break
+            case .hello, .failed, .mute: break
             }
             save(after: message)
         }
@@ -437,7 +437,6 @@ final class ManagedDevice {
         drivenSince = nil
         attempt += 1
         let what = afterwards
-        let usedRecord = dead.hasRecord
         opened = nil
         driverIsGone()
         switch what {
@@ -449,13 +448,14 @@ final class ManagedDevice {
             if interruption != .deviceAbsent, dead.wasGivenDevice { interruption = .driverRestarted }
             start()
         case .policy:
-            if record.driverDied(given: usedRecord && step == .openAnew, progress: obituary.madeProgress) {
+            if record.driverDied(given: dead.hasRecord && !step.takesOver && !obituary.isMute, progress: obituary.madeProgress) {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
             // A driver that gave up by itself could do nothing with the device as it is; one that never had it has changed nothing about it.
             if dead.wasGivenDevice {
-                step = ladder.died(progress: obituary.madeProgress, canTakeOver: hold != nil && obituary.reason == nil)
+                let canTakeOver = hold != nil && obituary.reason == nil
+                step = ladder.died(progress: obituary.madeProgress, canTakeOver: canTakeOver, isMute: obituary.isMute)
             }
             decide(progress: obituary.madeProgress, lifetime: obituary.lifetime, cause: obituary.cause, material: material(obituary, dead))
         }

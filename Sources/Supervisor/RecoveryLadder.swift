@@ -8,10 +8,14 @@ enum RecoveryStep: Int, Hashable, Sendable, Comparable {
     case takeOverDropping
     /// The device is opened anew, and the stream resumed from the recovery record: frames are missing until the device delivers again.
     case openAnew
-    /// The device is reset besides, and the record is not used.
+    /// The device, which answered nothing any more, is reset besides.
+    case revive
+    /// The device is reset, and the record is not used.
     case reset
 
     var takesOver: Bool { self <= .takeOverDropping }
+    var resetsDevice: Bool { self >= .revive }
+    var usesRecord: Bool { self < .reset }
 
     static func < (a: RecoveryStep, b: RecoveryStep) -> Bool { a.rawValue < b.rawValue }
 
@@ -20,7 +24,8 @@ enum RecoveryStep: Int, Hashable, Sendable, Comparable {
         case .takeOver: "taken over"
         case .takeOverDropping: "taken over without the transfer it died on"
         case .openAnew: "opened anew"
-        case .reset: "reset"
+        case .revive: "reset"
+        case .reset: "reset, and begun from nothing"
         }
     }
 }
@@ -29,9 +34,14 @@ enum RecoveryStep: Int, Hashable, Sendable, Comparable {
 struct RecoveryLadder: Sendable {
     private var deaths = 0
 
-    /// After a death. `progress`: a frame since that incarnation was started. `canTakeOver`: the device was never let go.
-    mutating func died(progress: Bool, canTakeOver: Bool) -> RecoveryStep {
+    /// After a death. `progress`: a frame since that incarnation was started. `canTakeOver`: the device was never let go. `isMute`: it answered
+    /// nothing any more, which opening it anew does not mend.
+    mutating func died(progress: Bool, canTakeOver: Bool, isMute: Bool = false) -> RecoveryStep {
         deaths = progress ? 1 : min(deaths + 1, 1000)
+        if isMute, deaths < 4 {
+            deaths = 3
+            return .revive
+        }
         switch deaths {
         case 1: return canTakeOver ? .takeOver : .openAnew
         case 2: return canTakeOver ? .takeOverDropping : .openAnew

@@ -109,6 +109,10 @@ extension StandardRequests {
     }
 
     private func setConfiguration(_ value: UInt8) -> ControlAnswer {
+        if value != 0, value == configuration?.value {
+            reset()
+            return .accepted
+        }
         let wanted = parsed.configurations.first { $0.value == value }
         guard wanted != nil || value == 0 else { return .stall }
         closeEndpoints(of: nil)
@@ -144,7 +148,8 @@ extension StandardRequests {
         }
     }
 
-    /// As Linux's server does it: the device is as new, and gets its configuration back with every interface at alternate setting 0.
+    /// As Linux's server does it: the device is as new, and gets its configuration back with every interface at alternate setting 0. Linux as a
+    /// client (`vhci_hcd`) keeps the reset of a port to itself: of it there is only the configuration that is set again.
     private func reset() {
         let value = configuration?.value ?? 0
         closeEndpoints(of: nil)

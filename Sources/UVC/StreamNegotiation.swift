@@ -164,6 +164,8 @@ public struct StreamNegotiation: Sendable {
             return try await device.videoGet(request, selector: VideoSelector.probe, interface: interface.number, length: length)
         } catch {
             if error.endsEverything { throw error.naming("\(request.name)(VS_PROBE)") }
+            // Some know nothing of one request and let it time out; who lets two is asked no more.
+            if error.code == .timedOut { try await confirmAnswering() }
             return nil
         }
     }
@@ -173,6 +175,18 @@ public struct StreamNegotiation: Sendable {
             try await device.setAlternateSetting(interface: interface.number, to: 0)
         } catch {
             if error.endsEverything { throw error }
+            if error.code == .timedOut { try await confirmAnswering() }
+        }
+    }
+
+    /// Whether the device answers at all: one second for GET_CUR(VS_PROBE). A refusal is an answer. Throws what the transfer does, `timedOut` for
+    /// a device that is mute.
+    public func confirmAnswering() async throws(USBError) {
+        let question = VideoRequest.getCur.setup(selector: VideoSelector.probe, entity: 0, interface: interface.number, length: 26)
+        do throws(USBError) {
+            _ = try await device.control(question, sending: [], timeout: .seconds(1))
+        } catch {
+            guard error.code == .stall else { throw error.naming("GET_CUR(VS_PROBE)") }
         }
     }
 

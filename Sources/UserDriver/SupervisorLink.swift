@@ -59,6 +59,12 @@ public final class SupervisorLink: Sendable {
         _exit(1)
     }
 
+    /// Ends this process because the device answers nothing any more, with the reason said. The next one gets the device after a reset.
+    public func failMute(_ reason: String) -> Never {
+        send(.mute(reason: String(reason.prefix(2000))))
+        _exit(1)
+    }
+
     /// A frame ring of this name, for frames of up to `capacity` bytes: the one that is there already if it is large enough (whoever watches
     /// does not notice), else a new one. `description` is what clients are told of the frames.
     public func openRing(name: String, capacity: Int, slotCount: Int, description: JSONValue) async throws -> FrameRingWriter {

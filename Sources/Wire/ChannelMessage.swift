@@ -26,6 +26,8 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case started(DriverFacts)
     /// The device can't be driven, and why. The process ends after it.
     case failed(reason: String)
+    /// The device answers nothing any more, and to what it did not. It is reset before the next process gets it; this one ends after it.
+    case mute(reason: String)
     /// Every 500 ms, at least.
     case heartbeat(DriverStatistics)
     /// What the next incarnation needs to resume; replaces the one before. At most 32 KiB of JSON.

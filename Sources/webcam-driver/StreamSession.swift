@@ -64,16 +64,16 @@ actor StreamSession {
         }
     }
 
-    /// Ends this process where its device is gone, or answers nothing any more: whoever watches waits for the next one, which opens the device anew, or
-    /// resets it.
+    /// Ends this process where its device is gone, or answers nothing any more: whoever watches waits for the next one, which has it reset.
     private func giveUpIfMute(after error: USBError) async {
         switch error.code {
         case .noDevice, .connection: context.supervisor.fail("The device is gone: \(error)")
         case .timedOut:
             do throws(USBError) {
-                try await confirmAnswering()
+                try await negotiation.confirmAnswering()
             } catch {
-                context.supervisor.fail("The device answers nothing any more: \(error)")
+                guard error.code == .timedOut else { context.supervisor.fail("The device is gone: \(error)") }
+                context.supervisor.failMute("The device answers nothing any more: \(error)")
             }
         default: break
         }
@@ -206,24 +206,16 @@ actor StreamSession {
         stream.stop()
         do {
             try await quiet(agreed)
-            if case .silent = end { try await confirmAnswering() }
+            // A device that does not answer either is better reset than negotiated with for many time-outs.
+            if case .silent = end { try await negotiation.confirmAnswering() }
             guard isWanted else { return }
             var fresh = counters
             fresh.recent = []
             try await begin(request, resumes: .deviceLost, counters: fresh)
         } catch {
-            context.supervisor.fail("The stream could not be started again after \(reason): \(error)")
-        }
-    }
-
-    /// A device that does not answer either is better opened anew, which the next incarnation does, than negotiated with for many time-outs.
-    private func confirmAnswering() async throws(USBError) {
-        let question = VideoRequest.getCur.setup(selector: VideoSelector.probe, entity: 0, interface: interface.number, length: 26)
-        do throws(USBError) {
-            _ = try await context.device.control(question, sending: [], timeout: .seconds(1))
-        } catch {
-            // A refusal is an answer.
-            guard error.code == .stall else { throw error }
+            let why = "The stream could not be started again after \(reason): \(error)"
+            if let error = error as? USBError, error.code == .timedOut { context.supervisor.failMute(why) }
+            context.supervisor.fail(why)
         }
     }
 

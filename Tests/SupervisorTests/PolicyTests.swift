@@ -80,6 +80,17 @@ import Wire
         #expect(steps(&ladder, 1, canTakeOver: true) == [.takeOverDropping])
     }
 
+    /// Over usbfs nothing else has such a device answer again.
+    @Test func aMuteDeviceIsResetAtOnceAndWithoutItsRecordTheNextTime() {
+        var ladder = RecoveryLadder()
+        let first = ladder.died(progress: true, canTakeOver: true, isMute: true)
+        let second = ladder.died(progress: false, canTakeOver: true, isMute: true)
+        #expect([first, second] == [.revive, .reset])
+        #expect(steps(&ladder, 1, canTakeOver: true) == [.reset])
+        let next = ladder.died(progress: true, canTakeOver: true)
+        #expect(next == .takeOver)
+    }
+
     @Test func aDeviceThatWasLetGoIsOpenedAnewTwice() {
         var ladder = RecoveryLadder()
         #expect(steps(&ladder, 4, canTakeOver: false) == [.openAnew, .openAnew, .reset, .reset])

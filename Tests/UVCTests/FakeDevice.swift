@@ -36,6 +36,9 @@ final class FakeDevice: USBDeviceHandle {
         return Array(try respond(setup, data).prefix(Int(setup.length)))
     }
 
+    /// As the closure answers, unrecorded.
+    func answer(_ setup: ControlSetup, _ data: [UInt8]) throws(USBError) -> [UInt8] { try respond(setup, data) }
+
     func setAlternateSetting(interface: UInt8, to alternateSetting: UInt8) async throws(USBError) {
         settings.withLock { $0.append(alternateSetting) }
     }

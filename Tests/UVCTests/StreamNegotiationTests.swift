@@ -41,6 +41,31 @@ import UVC
         #expect(StreamingParameters(bytes: bytes + bytes)?.layoutPerStream == parameters.layoutPerStream)
     }
 
+    /// Each time-out takes five seconds, and whoever waits is told, or the camera reset, after the first that is confirmed.
+    @Test func aMuteDeviceIsNotAskedOneQuestionAfterTheOther() async {
+        let device = FakeDevice { _, _ throws(USBError) in throw USBError(.timedOut, operation: "control") }
+        let interface = testInterface()
+        let error = await #expect(throws: USBError.self) {
+            let choice = try interface.choose(StreamWish(), quirks: [])
+            _ = try await StreamNegotiation(device: device, interface: interface, uvcVersion: 0x0110).negotiate(choice)
+        }
+        #expect(error?.code == .timedOut)
+        #expect(device.requests.count == 2)
+    }
+
+    /// Some know nothing of GET_DEF, and let it time out.
+    @Test func aDeviceThatLetsOneQuestionTimeOutIsNegotiatedWith() async throws {
+        let answering = camera()
+        let device = FakeDevice { setup, data throws(USBError) in
+            guard setup.request != 0x87 else { throw USBError(.timedOut, operation: "control") }
+            return try answering.answer(setup, data)
+        }
+        let interface = testInterface()
+        let agreed = try await StreamNegotiation(device: device, interface: interface, uvcVersion: 0x0110)
+            .negotiate(try interface.choose(StreamWish(), quirks: []))
+        #expect(agreed.parameters.maxPayloadTransferSize == 1_000)
+    }
+
     /// A camera that takes what it is sent, and answers with sizes filled in.
     private func camera(
         speed: USBSpeed = .high, answers: @escaping @Sendable (inout StreamingParameters) -> Void = { _ in }
