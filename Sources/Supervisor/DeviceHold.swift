@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Threads
 
 /// Held by the supervisor, who makes no transfer on it. Letting go of it ends the streams on the wire.
 final class DeviceHold: Sendable {
@@ -34,10 +35,12 @@ final class DeviceHold: Sendable {
         switch keeper {
         case .port(let port): port.end()
         case .file(let descriptor, let interfaces):
-            return Task.detached { [self] in
-                for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
-                    // Fails where the device has gone, or a driver gave the interface up: free it is in any case.
-                    withExtendedLifetime(self) { _ = clinux_usbfs_release(descriptor, interface) }
+            return Task { [self] in
+                await blocking("release") {
+                    for interface in UInt32(0)..<32 where interfaces & (1 << interface) != 0 {
+                        // Fails where the device has gone, or a driver gave the interface up: free it is in any case.
+                        withExtendedLifetime(self) { _ = clinux_usbfs_release(descriptor, interface) }
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import LibUSBHost
 import Synchronization
+import Threads
 import USB
 import Wire
 
@@ -57,7 +58,7 @@ final class USBFSSource: DeviceSource {
     private func giveBack(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
         for one in taken.withLock({ $0.entries }) {
             do throws(DeviceOpenFailure) {
-                try Self.connect(one)
+                try await blocking("connect") { () throws(DeviceOpenFailure) in try Self.connect(one) }
             } catch {
                 if case .refused = error { await report(.remark("The kernel's driver does not get \(one.path) back: \(error)")) }
             }
@@ -71,7 +72,8 @@ final class USBFSSource: DeviceSource {
         for interface in DescriptorSet(parsing: device.descriptors).configurations.first?.interfaces ?? [] where interface.number < 32 {
             interfaces |= 1 << UInt32(interface.number)
         }
-        try Self.connect(device, interfaces)
+        // The kernel's driver asks the device this and that before it returns.
+        try await blocking("connect") { [interfaces] () throws(DeviceOpenFailure) in try Self.connect(device, interfaces) }
         if let problem = taken.withLock({ $0.forget(path: device.path) }) { throw .refused(problem) }
     }
 
@@ -96,6 +98,10 @@ final class USBFSSource: DeviceSource {
             // The kernel's driver of a device that was just plugged in may still be on its way; it is not to lose a race.
             await UdevQueue.settle()
         }
+        return try await blocking("open") { [self] () throws(DeviceOpenFailure) in try open(device, grant, mayTake: mayTake) }
+    }
+
+    private func open(_ device: USBDeviceInformation, _ grant: DeviceGrant, mayTake: Bool) throws(DeviceOpenFailure) -> OpenedDevice {
         if grant.resets { try Self.reset(device) }
         let stream = try Self.open(device)
         let bound = try toTake(grant.interfaces, of: device, stream.descriptor, mayTake: mayTake)
@@ -110,7 +116,7 @@ final class USBFSSource: DeviceSource {
 
     /// A fresh file for control and status beside the streaming interfaces' file, on which everything goes on.
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
-        try open(device, grant, held: held)
+        try await blocking("open") { [self] () throws(DeviceOpenFailure) in try open(device, grant, held: held) }
     }
 
     private func open(
