@@ -122,7 +122,8 @@ let package = Package(
 
         // Faults by the thousand.
         executable(
-            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments], path: "Sources/Campaign"),
+            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals], path: "Sources/Campaign"
+        ),
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable(

@@ -10,7 +10,7 @@ struct Report {
 
     var hasFailed: Bool {
         outcome.torn > 0 || outcome.doubled > 0 || !outcome.ended.isEmpty || outcome.stuckCount > 0 || !end.leftBehind.isEmpty
-            || outcome.controls.hung > 0 || !outcome.supervisorLives
+            || end.cameras.isMissing || outcome.controls.hung > 0 || !outcome.supervisorLives
     }
 
     /// Kinds in their order, as far as there were faults of them, and all together.

@@ -75,20 +75,20 @@ struct ScaleCommand: AsyncParsableCommand {
 
     func run() async throws {
         var soaks: [Soak] = []
-        var failure: StageError?
+        var hasFailed = false
         for number in numbers {
             do {
                 let soak = try await Soak.run(options, cameras: number, seconds: seconds) { _, _ in }
                 print(soak.text)
                 soaks.append(soak)
-            } catch let error as StageError {
+            } catch {
                 complain("\(number) cameras: \(error)")
-                failure = error
+                hasFailed = true
                 break
             }
         }
         if let report { try String(decoding: JSON.encode(soaks), as: UTF8.self).write(toFile: report, atomically: true, encoding: .utf8) }
-        if failure != nil { throw ExitCode(1) }
+        if hasFailed { throw ExitCode(1) }
     }
 }
 
@@ -121,7 +121,7 @@ struct Soak: Codable, Sendable {
 
     /// Frames a second, of each client.
     var rate: Double { Double(frames) / seconds / Double(cameras * clients) }
-    var hasFailed: Bool { missing > 0 || torn > 0 || !ended.isEmpty || !leftBehind.isEmpty || restarts > 0 }
+    var hasFailed: Bool { missing > 0 || torn > 0 || !ended.isEmpty || !leftBehind.isEmpty || restarts > 0 || sent.isMissing }
 
     static func run(_ options: SoakOptions, cameras: Int, seconds: Int, progress: (Int, String) -> Void) async throws -> Soak {
         let stage = try await options.stage(cameras: cameras)

@@ -3,6 +3,7 @@
 import FoundationEssentials
 import Glibc
 import Spawn
+import UnixSignals
 import UserDriverClient
 import Wire
 
@@ -30,7 +31,14 @@ struct CameraTally: Codable, Sendable {
         }
     }
 
-    var text: String { "The cameras sent \(sent) frames; \(undrawn) they had not drawn in time, \(unfetched) nobody fetched in time." }
+    /// The cameras did not say what became of their frames: then nothing is known of whose a missing one was.
+    var isMissing: Bool { sent == 0 }
+
+    var text: String {
+        isMissing
+            ? "The cameras did not say what became of their frames."
+            : "The cameras sent \(sent) frames; \(undrawn) they had not drawn in time, \(unfetched) nobody fetched in time."
+    }
 }
 
 /// How a stage ended.
@@ -117,8 +125,16 @@ final class Stage: Sendable {
             description: "Of \(all.count) clients \(all.count { $0.now.frames > 10 }) have more than ten frames within a minute. \(ends)")
     }
 
-    /// What `body` comes to. Everything is ended after it, also when it throws.
+    /// What `body` comes to. Everything is ended after it, also when it throws, and when somebody wants this process to end.
     func ending<Result>(after body: () async throws -> Result) async throws -> (Result, StageEnd) {
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let interruption = Task.detached { [self] in
+            for await signal in signals {
+                do { _ = try end() } catch { complain("\(error)") }
+                exit(128 + signal.rawValue)
+            }
+        }
+        defer { interruption.cancel() }
         let result: Result
         do {
             result = try await body()

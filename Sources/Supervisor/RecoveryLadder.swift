@@ -18,16 +18,6 @@ enum RecoveryStep: Int, Hashable, Sendable, Comparable {
     var usesRecord: Bool { self < .reset }
 
     static func < (a: RecoveryStep, b: RecoveryStep) -> Bool { a.rawValue < b.rawValue }
-
-    var description: String {
-        switch self {
-        case .takeOver: "taken over"
-        case .takeOverDropping: "taken over without the transfer it died on"
-        case .openAnew: "opened anew"
-        case .revive: "reset"
-        case .reset: "reset, and begun from nothing"
-        }
-    }
 }
 
 /// One step further down at each death in a row; progress leads back to the top.

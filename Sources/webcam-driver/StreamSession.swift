@@ -68,14 +68,17 @@ actor StreamSession {
     private func giveUpIfMute(after error: USBError) async {
         switch error.code {
         case .noDevice, .connection: context.supervisor.fail("The device is gone: \(error)")
-        case .timedOut:
-            do throws(USBError) {
-                try await negotiation.confirmAnswering()
-            } catch {
-                guard error.code == .timedOut else { context.supervisor.fail("The device is gone: \(error)") }
-                context.supervisor.failMute("The device answers nothing any more: \(error)")
-            }
+        case .timedOut: await giveUpIfMute()
         default: break
+        }
+    }
+
+    private func giveUpIfMute() async {
+        do throws(USBError) {
+            try await negotiation.confirmAnswering()
+        } catch {
+            guard error.code == .timedOut else { context.supervisor.fail("The device is gone: \(error)") }
+            context.supervisor.failMute("The device answers nothing any more: \(error)")
         }
     }
 
@@ -207,15 +210,14 @@ actor StreamSession {
         do {
             try await quiet(agreed)
             // A device that does not answer either is better reset than negotiated with for many time-outs.
-            if case .silent = end { try await negotiation.confirmAnswering() }
+            if case .silent = end { await giveUpIfMute() }
             guard isWanted else { return }
             var fresh = counters
             fresh.recent = []
             try await begin(request, resumes: .deviceLost, counters: fresh)
         } catch {
-            let why = "The stream could not be started again after \(reason): \(error)"
-            if let error = error as? USBError, error.code == .timedOut { context.supervisor.failMute(why) }
-            context.supervisor.fail(why)
+            if let error = error as? USBError { await giveUpIfMute(after: error) }
+            context.supervisor.fail("The stream could not be started again after \(reason): \(error)")
         }
     }
 

@@ -32,8 +32,8 @@ private final class SlowCamera: VideoStreamOwner {
 
     func letDraw() { gate.change { $0 = true } }
 
-    func waitForFrame() {
-        let _: Void? = readyFrames.wait { $0 > 0 ? () : nil }
+    func waitForFrame(_ count: Int = 1) {
+        let _: Void? = readyFrames.wait { $0 >= count ? () : nil }
     }
 
     /// The packets of one frame's time.
@@ -77,6 +77,23 @@ private final class SlowCamera: VideoStreamOwner {
         _ = stream.packet(time: stream.begin(of: 8), into: memory)
         #expect("\(stream.tally)" == "5 frames were sent, 0 not drawn in time, 3 not fetched in time")
         stream.stop()
+    }
+
+    /// What the first long frame takes is the machine's hiccup; what the second does too is its pace.
+    @Test(.timeLimit(.minutes(10))) func aMachineThatStandsStillOnceDoesNotDrawSlowly() {
+        let camera = SlowCamera()
+        let pipeline = camera.pipeline()
+        func draw(_ number: UInt64) {
+            pipeline.request(FrameJob(number: number, captureTime: 0, seconds: 0, settings: PictureSettings()))
+        }
+        draw(1)
+        camera.letDraw()
+        camera.waitForFrame(1)
+        #expect(pipeline.drawingTime == 0)
+        draw(2)
+        camera.waitForFrame(2)
+        #expect(pipeline.drawingTime > 0)
+        pipeline.stop()
     }
 
     @Test(.timeLimit(.minutes(10))) func aBusThatWaitsGetsPastAFrameThatCannotBeMade() {

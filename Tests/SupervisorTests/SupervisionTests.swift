@@ -157,6 +157,19 @@ import Wire
         await bench.stop()
     }
 
+    @Test func aMuteDeviceIsResetAtOnceThoughItWasKept() async throws {
+        let bench = try await Bench("mute-device") { $0.timing.restartsToOpenCircuit = 3 }
+        bench.source.keepDevices()
+        let listener = try await bench.listener()
+        bench.source.plug(makeDevice())
+        let failed = try await listener.event("failed")
+        #expect(failed["message"]?.stringValue?.contains("nothing came back") == true, "\(failed)")
+        #expect(bench.source.opens == 3)
+        #expect(bench.source.takeovers == 0)
+        #expect(bench.source.resets == 2)
+        await bench.stop()
+    }
+
     @Test func symbolisesTheBacktraceOfACrash() async throws {
         let bench = try await Bench()
         try await bench.drive()

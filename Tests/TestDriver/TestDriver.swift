@@ -12,6 +12,8 @@ enum Behaviour: String {
     case exits
     /// Says hello, takes its device and ends.
     case failsToStart = "fails-to-start"
+    /// Says that the device answers nothing.
+    case muteDevice = "mute-device"
     /// Never says hello.
     case mute
     /// Sends what is no message.
@@ -147,6 +149,9 @@ struct TestDriver {
         switch behaviour {
         case .failsToStart:
             try channel.send(MessageFromDriver.failed(reason: "the device is not to my taste"))
+            exit(1)
+        case .muteDevice:
+            try channel.send(MessageFromDriver.mute(reason: "nothing came back"))
             exit(1)
         case .orphaned: exit(1)
         case .poisoned where start.record != nil: exit(5)

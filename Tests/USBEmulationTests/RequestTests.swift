@@ -71,11 +71,13 @@ import USBIP
         #expect(try client.control(0xc0, LoopbackDevice.Request.stall, length: 100) == (stall, []))
     }
 
-    @Test func aResetGivesTheDeviceItsConfigurationBack() throws {
+    /// The reset that USB/IP clients ask for, and what is left of the one that vhci_hcd keeps to itself.
+    @Test(arguments: [(0x23, StandardRequest.setFeature, 4), (0x00, StandardRequest.setConfiguration, 1)] as [(UInt8, UInt8, UInt16)])
+    func aResetGivesTheDeviceItsConfigurationBack(requestType: UInt8, request: UInt8, value: UInt16) throws {
         let bench = try Bench()
         let client = try bench.client()
         _ = try client.control(1, StandardRequest.setInterface, value: 1, index: 1)
-        #expect(try client.control(0x23, StandardRequest.setFeature, value: 4) == (0, []))
+        #expect(try client.control(requestType, request, value: value) == (0, []))
         #expect(try client.control(0x80, StandardRequest.getConfiguration, length: 1) == (0, [1]))
         #expect(try client.control(0x81, StandardRequest.getInterface, index: 1, length: 1) == (0, [0]))
         #expect(try client.control(0xc0, LoopbackDevice.Request.history, length: 8).1.prefix(4) == [2, 0, 1, 0])
