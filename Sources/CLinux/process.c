@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -177,6 +178,15 @@ int clinux_pidfd_collect(int pidfd, int *exit_status, int *signal_number, int *d
 }
 
 void clinux_set_name(const char *name) { prctl(PR_SET_NAME, name); }
+
+int clinux_outlive_parent(unsigned seconds) {
+    const struct itimerval timer = {{0, 0}, {(time_t)seconds, 0}};
+    // What is on in between is the timer as well as the signal, never neither.
+    if (seconds && setitimer(ITIMER_REAL, &timer, NULL) < 0) return -errno;
+    if (prctl(PR_SET_PDEATHSIG, seconds ? 0 : SIGKILL, 0, 0, 0) < 0) return -errno;
+    if (!seconds && setitimer(ITIMER_REAL, &timer, NULL) < 0) return -errno;
+    return 0;
+}
 
 void clinux_set_dumpable(int on) { prctl(PR_SET_DUMPABLE, on); }
 

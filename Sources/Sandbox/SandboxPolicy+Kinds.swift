@@ -9,12 +9,13 @@ extension SandboxPolicy {
 
     /// The policy for a driver of this kind (`"webcam"`). Every driver has one device, of usbfs or behind a USB/IP socket that it is handed, and
     /// the channel to its supervisor; a kind that needs more has a case of its own here.
-    public static func driver(kind: String) -> SandboxPolicy {
+    /// - Parameter outlivesSupervisor: it may choose not to be ended by the kernel when its supervisor ends.
+    public static func driver(kind: String, outlivesSupervisor: Bool = false) -> SandboxPolicy {
         switch kind {
         default:
             SandboxPolicy(
-                name: "driver", calls: loading + runtime + channel + socket + usbfs, limits: driverLimits,
-                libraryFolders: systemLibraryFolders)
+                name: "driver", calls: loading + runtime + channel + socket + usbfs + (outlivesSupervisor ? outliving : []),
+                limits: driverLimits, libraryFolders: systemLibraryFolders)
         }
     }
 
@@ -111,6 +112,13 @@ extension SandboxPolicy {
         .pretend("setpriority"),
         // The C library asks whether standard output is a terminal (TCGETS).
         .fail("ioctl", with: ENOTTY, when: .word(1, is: 0x5401)),
+    ]
+
+    /// An end by the clock instead of the parent's, and back: `clinux_outlive_parent`.
+    private static let outliving: [SystemCallRule] = [
+        .allow("prctl", when: .word(0, is: 1), .full(1, is: 0)),  // PR_SET_PDEATHSIG
+        .allow("prctl", when: .word(0, is: 1), .full(1, is: UInt64(SIGKILL))),
+        .allow("setitimer", when: .word(0, is: 0)),  // ITIMER_REAL
     ]
 
     /// Messages on sockets that the process was given. MSG_FASTOPEN would connect.

@@ -26,7 +26,9 @@ public struct StoredDescriptor: Hashable, Sendable {
 
 extension Supervisor {
     /// Whether a descriptor of that name may have come from a supervisor's store.
-    public nonisolated static func isStoreName(_ name: String) -> Bool { StoreName(name) != nil || StoreKeeper.digest(name) != nil }
+    public nonisolated static func isStoreName(_ name: String) -> Bool { 
+        StoreName(name) != nil || StoreKeeper.digest(name) != nil || StoreKeeper.process(name) != nil
+    }
 }
 
 /// A name in the store: `device-SLOT-state` for what is known of a device, `device-SLOT-NUMBER` for everything that it speaks of. No number is given
@@ -37,7 +39,8 @@ struct StoreName: Hashable, Sendable, CustomStringConvertible {
     /// `nil`: its state.
     var number: UInt64?
 
-    /// Devices whose streams go on. systemd's limit (`FileDescriptorStoreMax=`) is on descriptors: four for a camera with one stream.
+    /// Devices whose streams go on. systemd's limit (`FileDescriptorStoreMax=`) is on descriptors: four for a camera with one stream, and one for each
+    /// driver.
     static let maximumSlots = 64
     private static let prefix = "device"
     private static let state = "state"

@@ -58,6 +58,8 @@ final class DriverIncarnation {
 
     let executable: SealedExecutable
     let processID: Int32
+    /// Readable once it has ended.
+    var pidfd: Int32 { child.descriptor }
     private let child: ChildProcess
     private let channel: Channel
     private let progress: ProgressMemory
@@ -83,6 +85,8 @@ final class DriverIncarnation {
     /// Whether it was given a recovery record.
     private(set) var hasRecord = false
     private(set) var wasGivenDevice = false
+    /// How long it goes on after this supervisor, as it was told last.
+    private var afterlife = Duration.zero
 
     var hasSaidHello: Bool { if case .awaitingHello = phase { false } else { true } }
     var counters: ProgressCounters { progress.counters }
@@ -158,6 +162,25 @@ final class DriverIncarnation {
             // A driver that has just died is told by its pidfd.
             if error.code != .disconnected { kill("\(error)", steps: settings.hangTeardown) }
         }
+        return true
+    }
+
+    /// How long it goes on when this supervisor ends; zero: it ends with it. For one that has a device.
+    func outlive(_ afterlife: Duration) {
+        switch phase {
+        case .starting, .running: break
+        case .awaitingHello, .ready, .stopping, .killed: return
+        }
+        guard afterlife != self.afterlife else { return }
+        self.afterlife = afterlife
+        send(.outlive(seconds: UInt32(clamping: afterlife.components.seconds)))
+    }
+
+    /// Leaves it to the next supervisor: it goes on, and nothing is heard of it any more. False for one that would end with this supervisor.
+    func leave() -> Bool {
+        guard case .running = phase, afterlife > .zero, !channel.hasBacklog else { return false }
+        forgetEverything()
+        channel.shutdown()
         return true
     }
 
@@ -383,21 +406,23 @@ final class DriverIncarnation {
             // Somebody else has collected it: it has ended, and nobody knows how.
             end = .exited(status: -1)
         }
-        guard let childToken else { return }
-        Reactor.shared.forget(childToken, child.descriptor)
-        self.childToken = nil
+        guard childToken != nil else { return }
         // Its last messages lie in the sockets still.
         receive(limit: 1000)
-        if let channelToken { Reactor.shared.forget(channelToken, channel.descriptor) }
-        channelToken = nil
         readOutput(limit: 256 << 10)
+        forgetEverything()
+        tail.finish()
+        report(.ended(obituary(end)))
+    }
+
+    private func forgetEverything() {
+        if let childToken { Reactor.shared.forget(childToken, child.descriptor) }
+        if let channelToken { Reactor.shared.forget(channelToken, channel.descriptor) }
         if let outputToken { Reactor.shared.forget(outputToken, output) }
-        outputToken = nil
+        (childToken, channelToken, outputToken) = (nil, nil, nil)
         forgetCalls()
         close(output)
-        tail.finish()
         for timer in [patience, ticker, teardownTimer] { timer.lift() }
-        report(.ended(obituary(end)))
     }
 
     private func obituary(_ end: ChildProcess.End) -> Obituary {

@@ -9,16 +9,20 @@ final class DriverSandboxes {
     private let isOn: Bool
     private let libraryFolders: [String]
     private let features: KernelFeatures
+    private let outlivesSupervisor: Bool
     private var prepared: [SandboxPolicy: PreparedSandbox] = [:]
 
     init(_ configuration: SupervisorConfiguration) {
         isOn = configuration.sandboxesDrivers
         libraryFolders = configuration.libraryFolders
         features = configuration.kernelFeatures
+        outlivesSupervisor = configuration.store != nil
     }
 
     /// For a driver. `nil` where sandboxes are switched off.
-    func sandbox(kind: String) throws(SandboxError) -> PreparedSandbox? { try sandbox(.driver(kind: kind)) }
+    func sandbox(kind: String) throws(SandboxError) -> PreparedSandbox? {
+        try sandbox(.driver(kind: kind, outlivesSupervisor: outlivesSupervisor))
+    }
 
     /// For a `usbip-port`.
     func port() throws(SandboxError) -> PreparedSandbox? { try sandbox(.port) }

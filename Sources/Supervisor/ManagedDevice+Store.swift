@@ -17,6 +17,8 @@ extension ManagedDevice {
         var isResumed = false
         /// Claims that are being given up.
         var leaving: Task<Void, Never>?
+        /// An earlier supervisor's driver, which goes on until a new one is about to take its place.
+        var predecessor: Predecessor?
         /// The store does not take what is held: it is not asked again before that is something else.
         var isRefused = false
         let watchersTimer = ReactorTimer()
@@ -32,6 +34,7 @@ extension ManagedDevice {
         guard let keepsakes = succession.keepsakes ?? (isWorthKeeping && !succession.isRefused ? Keepsakes(keeper) : nil) else { return }
         succession.keepsakes = keepsakes
         guard let device = stored(keepsakes), keepsakes.commit(device) else {
+            incarnation?.outlive(.zero)
             keepsakes.clear()
             succession.keepsakes = nil
             succession.isRefused = isWorthKeeping
@@ -40,6 +43,7 @@ extension ManagedDevice {
         if let bundle, let executable = incarnation?.executable {
             keeper.use(executable, digest: bundle.contents.executable, slot: keepsakes.slot)
         }
+        incarnation?.outlive(timing.afterlife)
     }
 
     func save(after message: MessageFromDriver) {
@@ -75,7 +79,12 @@ extension ManagedDevice {
         guard !transfers.isEmpty else { return nil }
         return StoredDevice(
             information: information, driver: bundle.manifest.id, driverVersion: bundle.manifest.version.description, file: file,
-            interfaces: interfaces, generation: generation, restarts: restarts, record: record.value, frames: frames, transfers: transfers)
+            interfaces: interfaces, process: drivingProcess, generation: generation, restarts: restarts, record: record.value, frames: frames, transfers: transfers)
+    }
+
+    /// The process that has the device.
+    private var drivingProcess: Int32? {
+        succession.predecessor?.processID ?? incarnation.flatMap { $0.wasGivenDevice ? $0.processID : nil }
     }
 
     /// Goes on with what an earlier supervisor left: the device was never let go.
@@ -94,6 +103,7 @@ extension ManagedDevice {
             streams[frames.name] = stream
         }
         succession.isResumed = true
+        succession.predecessor = inherited.process
         (generation, restarts, record) = (stored.generation, stored.restarts, RecoveryRecord(stored.record))
         (isPresent, isHeld, isHoldDriven) = (true, true, true)
         (step, interruption) = (.takeOver, .driverRestarted)
@@ -113,15 +123,30 @@ extension ManagedDevice {
             && found.descriptors == information.descriptors
     }
 
-    /// Ends the process and leaves everything else as it is. `then` is called when no process is left.
+    /// Leaves the driver streaming, or ends it where it would end with this process, and leaves everything else as it is. `then` is called when no
+    /// process is left here.
     func leaveToSuccessor(then: @escaping @SupervisorActor () -> Void) {
         attempt += 1
         restartTimer.lift()
         succession.watchersTimer.lift()
         afterwards = .stayDown
         onEnd.append(then)
-        incarnation?.kill("the next supervisor goes on with its streams")
+        if incarnation?.leave() == true {
+            abandonIncarnation()
+        } else {
+            incarnation?.kill("the next supervisor goes on with its streams")
+        }
         noteEnd()
+    }
+
+    /// Ends the earlier supervisor's driver, if there is one still, and then does the work: nobody else has the device then.
+    func afterPredecessor(_ work: @escaping @SupervisorActor () -> Void) {
+        guard let predecessor = succession.predecessor, let keeper = surroundings.keeper else { return work() }
+        keeper.end(predecessor) { [weak self] in
+            guard let self else { return }
+            if self.succession.predecessor === predecessor { self.succession.predecessor = nil }
+            work()
+        }
     }
 
     /// Ends what is in flight and the claims, now, whoever has a duplicate of the file. What needs the device waits for `succession.leaving`.
@@ -129,6 +154,17 @@ extension ManagedDevice {
         guard let hold else { return }
         self.hold = nil
         succession.isRefused = false
-        if surroundings.keeper?.isFrozen != true, let task = hold.end() { succession.leaving = task }
+        guard surroundings.keeper?.isFrozen != true else { return }
+        let predecessor = succession.predecessor
+        succession.predecessor = nil
+        let task = hold.end()
+        guard let predecessor, let keeper = surroundings.keeper else {
+            if let task { succession.leaving = task }
+            return
+        }
+        succession.leaving = Task { @SupervisorActor in
+            await withCheckedContinuation { continuation in keeper.end(predecessor) { continuation.resume() } }
+            await task?.value
+        }
     }
 }

@@ -349,6 +349,7 @@ final class ManagedDevice {
     /// Once both the process and the device are ready.
     private func giveDevice() {
         guard let incarnation, incarnation.hasSaidHello, let device = opened else { return }
+        guard succession.predecessor == nil else { return afterPredecessor { [weak self] in self?.giveDevice() } }
         opened = nil
         if let material = undecided {
             undecided = nil
@@ -376,11 +377,13 @@ final class ManagedDevice {
             incarnation.kill("its device can't be described: \(error)")
             return
         }
+        surroundings.keeper?.watch(incarnation.processID, incarnation.pidfd)
         guard incarnation.start(start, descriptors: descriptors) else {
             incarnation.kill("its device's descriptors are too large for a message")
             return
         }
         drivenSince = clinux_monotonic_ns()
+        save()
     }
 
     func releaseDevice() {
@@ -431,9 +434,13 @@ final class ManagedDevice {
 
     // MARK: Its end
 
+    /// The process is the next supervisor's.
+    func abandonIncarnation() { incarnation = nil }
+
     private func ended(_ obituary: DriverIncarnation.Obituary) {
         guard let dead = incarnation else { return }
         incarnation = nil
+        if dead.wasGivenDevice { surroundings.keeper?.forget(dead.processID) }
         drivenSince = nil
         attempt += 1
         let what = afterwards

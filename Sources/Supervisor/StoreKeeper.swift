@@ -18,13 +18,15 @@ final class InheritedDevice {
     let hold: DeviceHold
     let frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)]
     let transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)]
+    /// The driver, if it goes on.
+    let process: Predecessor?
     /// The largest number that was given in its slot.
     let lastNumber: UInt64
 
     init(
         slot: Int, stored: StoredDevice, state: StateMemory, hold: DeviceHold,
         frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)],
-        transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)], lastNumber: UInt64
+        transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)], process: Predecessor?, lastNumber: UInt64
     ) {
         self.slot = slot
         self.stored = stored
@@ -32,6 +34,7 @@ final class InheritedDevice {
         self.hold = hold
         self.frames = frames
         self.transfers = transfers
+        self.process = process
         self.lastNumber = lastNumber
     }
 
@@ -54,6 +57,8 @@ final class StoreKeeper {
     private var left: [Int: [(name: StoreName, descriptor: Int32)]] = [:]
     /// Executables that lie in the store already: read, verified and sealed by an earlier supervisor.
     private(set) var inheritedExecutables: [[UInt8]: SealedExecutable] = [:]
+    /// Driver processes of an earlier supervisor.
+    private var processes: [Int32: Predecessor] = [:]
 
     /// Owns the inherited descriptors.
     init(store: any DescriptorStore, inherited: [StoredDescriptor], logger: Logger) {
@@ -62,6 +67,10 @@ final class StoreKeeper {
         for one in inherited {
             if let name = StoreName(one.name) {
                 left[name.slot, default: []].append((name, one.descriptor))
+                continue
+            }
+            if let process = Self.process(one.name) {
+                processes[process] = Predecessor(processID: process, descriptor: one.descriptor)
                 continue
             }
             if let digest = Self.digest(one.name) {
@@ -83,7 +92,7 @@ final class StoreKeeper {
 
     // MARK: What was left
 
-    /// What can be gone on with; the rest is let go.
+    /// What can be gone on with; the rest is let go, and driven by nobody any more.
     func takeInherited() -> [InheritedDevice] {
         var devices: [InheritedDevice] = []
         for (slot, descriptors) in left.sorted(by: { $0.key < $1.key }) {
@@ -94,7 +103,7 @@ final class StoreKeeper {
                 if known[name] != nil { Self.discard(descriptor) } else { known[name] = descriptor }
             }
             slots.insert(slot)
-            if let device = Self.device(slot, &known) {
+            if let device = device(slot, &known) {
                 devices.append(device)
                 // What its state does not speak of was left by a supervisor that died in between.
                 for name in known.keys { remove(name) }
@@ -105,11 +114,13 @@ final class StoreKeeper {
             for descriptor in known.values { Self.discard(descriptor) }
         }
         left = [:]
+        for process in processes.values { end(process) }
+        processes = [:]
         return devices
     }
 
     /// Takes what it uses out of `known`; what is there after a failure is the caller's to close.
-    private static func device(_ slot: Int, _ known: inout [StoreName: Int32]) -> InheritedDevice? {
+    private func device(_ slot: Int, _ known: inout [StoreName: Int32]) -> InheritedDevice? {
         let lastNumber = known.keys.compactMap(\.number).max() ?? 0
         func take(_ number: UInt64?) -> Int32? { known.removeValue(forKey: StoreName(slot: slot, number: number)) }
         var contents: [UInt8] = []
@@ -120,22 +131,23 @@ final class StoreKeeper {
         var frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)] = []
         var transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)] = []
         for stream in stored.frames {
-            guard let descriptor = take(stream.memory), let memory = frameRing(descriptor, stream.geometry) else {
-                discard(hold)
+            guard let descriptor = take(stream.memory), let memory = Self.frameRing(descriptor, stream.geometry) else {
+                Self.discard(hold)
                 return nil
             }
             frames.append((stream, memory))
         }
         for ring in stored.transfers {
-            guard let descriptor = take(ring.memory), let geometry = ring.grant.geometry, let memory = transferRing(descriptor, geometry)
+            guard let descriptor = take(ring.memory), let geometry = ring.grant.geometry, let memory = Self.transferRing(descriptor, geometry)
             else {
-                discard(hold)
+                Self.discard(hold)
                 return nil
             }
             transfers.append((ring, memory))
         }
         return InheritedDevice(
-            slot: slot, stored: stored, state: state, hold: hold, frames: frames, transfers: transfers, lastNumber: lastNumber)
+            slot: slot, stored: stored, state: state, hold: hold, frames: frames, transfers: transfers,
+            process: stored.process.flatMap { processes.removeValue(forKey: $0) }, lastNumber: lastNumber)
     }
 
     private static func frameRing(_ descriptor: Int32, _ geometry: FrameRingGeometry) -> FrameRingMemory? {
@@ -158,6 +170,7 @@ final class StoreKeeper {
 
     /// It is not gone on with.
     func discard(_ device: InheritedDevice) {
+        if let process = device.process { end(process) }
         Self.discard(device.hold)
         release(device.slot)
     }
@@ -205,6 +218,29 @@ final class StoreKeeper {
         tell(store.remove(name.description))
     }
 
+    // MARK: Processes
+
+    /// That process is given a device: the next supervisor goes on with it, or ends it.
+    func watch(_ process: Int32, _ pidfd: Int32) {
+        guard !isFrozen else { return }
+        if let problem = store.keep(pidfd, as: Self.name(process)) {
+            logger.warning("a driver is unknown to the next supervisor", metadata: ["error": "\(problem)"])
+        }
+    }
+
+    /// It has ended.
+    func forget(_ process: Int32) { if !isFrozen { tell(store.remove(Self.name(process))) } }
+
+    /// Ends what an earlier supervisor left.
+    func end(_ process: Predecessor, then: @escaping @SupervisorActor () -> Void = {}) {
+        process.end { [weak self] in
+            self?.forget(process.processID)
+            then()
+        }
+    }
+
+    // MARK: Executables
+
     /// The slot's device is driven by that executable.
     func use(_ executable: SealedExecutable, digest: [UInt8], slot: Int) {
         guard !isFrozen, executables[digest]?.contains(slot) != true else { return }
@@ -248,7 +284,17 @@ final class StoreKeeper {
         if let problem { logger.warning("the descriptor store does not let go", metadata: ["error": "\(problem)"]) }
     }
 
-    // MARK: Executables' names
+    // MARK: Names
+
+    private nonisolated static let processPrefix = "process-"
+    private nonisolated static func name(_ process: Int32) -> String { "\(processPrefix)\(process)" }
+    /// The process's number in such a name.
+    nonisolated static func process(_ name: String) -> Int32? {
+        guard name.hasPrefix(processPrefix), let number = Int32(name.dropFirst(processPrefix.count)), number > 1,
+            name == Self.name(number)
+        else { return nil }
+        return number
+    }
 
     private nonisolated static let executablePrefix = "driver-"
     /// `driver-` and the SHA-256 in hexadecimal digits.

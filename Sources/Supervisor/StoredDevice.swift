@@ -24,7 +24,7 @@ struct StoredDevice: Codable, Hashable, Sendable {
     }
 
     /// Another number is another layout, which nobody guesses at.
-    static let currentLayout = 1
+    static let currentLayout = 2
 
     var layout = Self.currentLayout
     var information: USBDeviceInformation
@@ -34,6 +34,8 @@ struct StoredDevice: Codable, Hashable, Sendable {
     /// The streaming interfaces' open file, and which they are (bit n: interface n).
     var file: UInt64
     var interfaces: UInt32
+    /// The process that drives it, which is in the store under its number and may have ended.
+    var process: Int32?
     var generation: UInt32
     var restarts: Int
     var record: JSONValue?
@@ -51,7 +53,7 @@ struct StoredDevice: Codable, Hashable, Sendable {
     }
 
     init(
-        information: USBDeviceInformation, driver: String, driverVersion: String, file: UInt64, interfaces: UInt32,
+        information: USBDeviceInformation, driver: String, driverVersion: String, file: UInt64, interfaces: UInt32, process: Int32? = nil,
         generation: UInt32, restarts: Int, record: JSONValue?, frames: [Frames], transfers: [Transfers]
     ) {
         self.information = information
@@ -59,6 +61,7 @@ struct StoredDevice: Codable, Hashable, Sendable {
         self.driverVersion = driverVersion
         self.file = file
         self.interfaces = interfaces
+        self.process = process
         self.generation = generation
         self.restarts = restarts
         self.record = record

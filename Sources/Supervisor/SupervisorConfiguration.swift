@@ -52,6 +52,8 @@ public struct SupervisorConfiguration: Sendable {
         /// How often an attached device that isn't there is looked for, at first and at most.
         public var firstLook = Duration.milliseconds(200)
         public var longestLook = Duration.seconds(2)
+        /// How long a driver that streams goes on without a supervisor, where what it streams is in the descriptor store. Whole seconds.
+        public var afterlife = Duration.seconds(10)
         /// How long a stream that outlived a supervisor waits for those who watched it.
         public var watchersReturn = Duration.seconds(10)
         /// How long a device may be held by somebody else (by the connection of a driver that has just died, mostly).

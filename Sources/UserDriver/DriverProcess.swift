@@ -31,6 +31,8 @@ public enum DriverProcess {
             _exit(2)
         }
         progress.installLastWords()
+        // Nobody reads what is printed once the supervisor is gone.
+        signal(SIGPIPE, SIG_IGN)
         let inbox = Inbox()
         tell(channel, .hello(DriverHello(driver: D.name)))
         Task.detached { await serve(D.self, inbox: inbox, progress: progress) }
@@ -70,7 +72,7 @@ public enum DriverProcess {
         link.send(.started(driver.facts))
         Task {
             while true {
-                link.send(.heartbeat(driver.statistics()))
+                link.beat(driver.statistics())
                 try await Task.sleep(for: heartbeat)
             }
         }
@@ -98,7 +100,8 @@ public enum DriverProcess {
         let watch = Mutex<DeviceWatch?>(nil)
     }
 
-    /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for.
+    /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for. If another supervisor
+    /// follows, what streams goes on until that one ends this process, or until the time that was given for it is over.
     private static func listen(on channel: Channel, inbox: Inbox) -> Never {
         var link: SupervisorLink?
         while let (message, descriptors) = receive(channel) {
@@ -122,10 +125,12 @@ public enum DriverProcess {
             case .call(let call):
                 let isStreamCall = call.method == StreamCall.open || call.method == StreamCall.close
                 (isStreamCall ? inbox.streamCalls : inbox.calls).continuation.yield(call)
+            case .outlive(let seconds): link?.outlive(seconds: seconds)
             case .stop: inbox.stops.continuation.yield()
             }
             for descriptor in unused { close(descriptor) }
         }
+        if link?.outlivesSupervisor == true { while true { pause() } }
         _exit(0)
     }
 

@@ -1,5 +1,6 @@
 // The driver's way to its supervisor: records, logs, rings.
 
+import CLinux
 import FlightRecorder
 public import FrameRing
 import Glibc
@@ -24,6 +25,8 @@ public final class SupervisorLink: Sendable {
     private let channel: Channel
     private let generation: UInt32
     private let pending = Mutex(Pending())
+    /// How long this process goes on without a supervisor.
+    private let afterlife = Mutex<UInt32>(0)
     /// Who carries the transfers of rings, and who notes them; set before the driver starts.
     let way = Mutex<(carriers: any RingCarrierSource, recorder: FlightRecorder?)?>(nil)
 
@@ -32,13 +35,40 @@ public final class SupervisorLink: Sendable {
         self.generation = generation
     }
 
-    /// A supervisor that can't be spoken to any more is gone, and a driver without one holds a device for nobody: the process ends.
+    /// A supervisor that can't be spoken to any more is gone, and a driver without one holds a device for nobody: the process ends, unless it was
+    /// told that another one follows.
     func send(_ message: MessageFromDriver) {
         do {
             try channel.send(message)
         } catch {
-            _exit(0)
+            if !outlivesSupervisor { _exit(0) }
         }
+    }
+
+    /// Says that this process is alive, which prolongs its life where it may outlive the supervisor.
+    func beat(_ statistics: DriverStatistics) {
+        do {
+            try channel.send(MessageFromDriver.heartbeat(statistics))
+        } catch {
+            if !outlivesSupervisor { _exit(0) }
+            return
+        }
+        afterlife.withLock { seconds in
+            if seconds > 0 { _ = clinux_outlive_parent(seconds) }
+        }
+    }
+
+    /// Whether this process goes on when the supervisor is gone.
+    var outlivesSupervisor: Bool { afterlife.withLock { $0 > 0 } }
+
+    /// What the supervisor says of the time after it. The kernel ends this process by the clock then, however it hangs.
+    func outlive(seconds: UInt32) {
+        let result = afterlife.withLock { afterlife in
+            let result = clinux_outlive_parent(seconds)
+            afterlife = result == 0 ? seconds : 0
+            return result
+        }
+        if result < 0 { log("warning", "This driver ends with its supervisor: \(String(cString: strerror(-result))).") }
     }
 
     /// What the next incarnation should start from. At most 32 KiB of JSON.

@@ -14,6 +14,9 @@ public enum MessageToDriver: Codable, Hashable, Sendable {
     case transfers(TransferGrant)
     /// Somebody calls a method of a class interface (`io.userdriver.camera`…).
     case call(DriverCall)
+    /// Go on for that long when the supervisor ends, so that the next one can go on with what streams; with 0: end with it. Counted from the last
+    /// heartbeat that could be sent.
+    case outlive(seconds: UInt32)
     /// Stop streaming, give the device back, end with status 0.
     case stop
 }

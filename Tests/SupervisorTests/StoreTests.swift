@@ -3,6 +3,7 @@
 import CLinux
 import FrameRing
 import Glibc
+import Spawn
 import Testing
 import USB
 import Wire
@@ -19,6 +20,10 @@ import Wire
         #expect(Supervisor.isStoreName("driver-" + String(repeating: "0a", count: 32)))
         #expect(!Supervisor.isStoreName("driver-" + String(repeating: "0a", count: 31)))
         #expect(!Supervisor.isStoreName("driver-"))
+        #expect(Supervisor.isStoreName("process-4711"))
+        for text in ["process-", "process-1", "process-0", "process--5", "process-+5", "process-07", "process-5x", "process-2147483648"] {
+            #expect(!Supervisor.isStoreName(text), "\(text)")
+        }
     }
 }
 
@@ -85,7 +90,7 @@ import Wire
 
 @Suite("What is written down of a device") struct StoredDeviceTests {
     static let device = StoredDevice(
-        information: makeDevice(), driver: "io.userdriver.webcam", driverVersion: "1.0", file: 1, interfaces: 2, generation: 7, restarts: 6,
+        information: makeDevice(), driver: "io.userdriver.webcam", driverVersion: "1.0", file: 1, interfaces: 2, process: 4711, generation: 7, restarts: 6,
         record: ["format": "yuy2"],
         frames: [
             .init(
@@ -104,7 +109,7 @@ import Wire
 
     @Test func whatMakesNoSenseIsNotBelieved() throws {
         let changes: [(inout StoredDevice) -> Void] = [
-            { $0.layout = 2 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 }, { $0.generation = .max },
+            { $0.layout = 3 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 }, { $0.generation = .max },
             { $0.frames[0].name = "" }, { $0.frames[0].name = String(repeating: "x", count: 65) }, { $0.frames[0].geometry.slotCount = 1 },
             { $0.frames[0].geometry.capacity = .max }, { $0.frames[0].geometry.capacity = -1 }, { $0.frames += $0.frames },
             { $0.frames = [] },
@@ -138,13 +143,14 @@ import Wire
     private let folder = TemporaryFolder()
 
     private func bench(
-        _ source: FakeSource = FakeSource(), inherits: Bool = false, returnLimit: Duration = .seconds(10)
+        _ source: FakeSource = FakeSource(), inherits: Bool = false, returnLimit: Duration = .seconds(10), afterlife: Duration = .seconds(10)
     ) async throws -> Bench {
         source.keepDevices()
         let store = store
         return try await Bench("good", in: folder, source: source) { configuration in
             configuration.store = store
             configuration.timing.watchersReturn = returnLimit
+            configuration.timing.afterlife = afterlife
             if inherits { configuration.inherited = store.handOver() }
         }
     }
@@ -166,21 +172,27 @@ import Wire
         Issue.record("it did not come to pass: \(store.names)")
     }
 
+    /// How a process of an earlier supervisor, which is this process's child, has ended: as `wait` tells it. `nil` while it lives.
+    private func end(of process: Int32) -> Int32? {
+        var status: Int32 = 0
+        return waitpid(process, &status, WNOHANG) == process ? status : nil
+    }
+
     private var devices: [String] { store.names.filter { $0.hasPrefix("device-") } }
 
     @Test func areTakenOverByTheNextOne() async throws {
         let first = try await bench()
         try await first.drive()
-        #expect(store.names.isEmpty)
+        let driver = try #require(try await first.status().first?.pid)
+        #expect(store.names == ["process-\(driver)"])
         let (client, _, ring) = try await watch(first, ["transfers": true])
         try await wait { devices.count == 4 }
         #expect(devices == ["device-0-1", "device-0-2", "device-0-3", "device-0-state"])
         _ = try await first.client().call("io.userdriver.camera.GetControl", ["name": "record"])
-        let pid = try #require(try await first.status().first?.pid)
         let began = ContinuousClock.now
         await first.stop()
-        // No driver is left, and everything that goes on without one is.
-        #expect(!exists(pid))
+        // The driver goes on, and everything that its successor needs is there.
+        #expect(end(of: driver) == nil)
         #expect(devices.count == 4)
         // Those who watch are told nothing but that the connection is over.
         while let (reply, descriptors) = try await client.receive() {
@@ -196,6 +208,8 @@ import Wire
         #expect(again.reply["generation"] == 2)
         #expect(source.opens == 0)
         #expect(source.takeovers == 1)
+        // It was ended when the next one was ready.
+        #expect(end(of: driver) == SIGKILL)
         let state = try #require(try await second.status().first)
         #expect(state.id == "1234:5678:S1")
         #expect(state.restarts == 1)
@@ -206,15 +220,87 @@ import Wire
         _ = try await listener.event("running")
         #expect(try await second.status().map(\.restarts) == [1, 0])
         #expect(try await second.status().first?.streams.first?.clients == 1)
+        let pids = try await second.status().compactMap(\.pid)
+        #expect(store.names.filter { $0.hasPrefix("process-") } == pids.map { "process-\($0)" }.sorted())
         // And a third supervisor gets it from the second.
         await second.stop()
         let third = try await bench(inherits: true)
         let last = try await watch(third, ["transfers": true])
         #expect(last.ring == ring)
         #expect(last.reply["generation"] == 3)
+        #expect(end(of: pids[0]) == SIGKILL)
         last.client.socket.shutdown()
-        try await wait { store.names.isEmpty }
+        try await wait { devices.isEmpty }
         await third.stop()
+    }
+
+    /// The one before can't be asked for anything any more.
+    @Test func areTakenFromADriverThatStandsStill() async throws {
+        let first = try await bench()
+        try await first.drive()
+        let (client, _, ring) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        let driver = try #require(try await first.status().first?.pid)
+        await first.stop()
+        client.socket.shutdown()
+        #expect(kill(driver, SIGSTOP) == 0)
+        let second = try await bench(inherits: true)
+        #expect(try await watch(second, ["transfers": true]).ring == ring)
+        #expect(end(of: driver) == SIGKILL)
+        await second.stop()
+    }
+
+    /// No orphan holds a device for long.
+    @Test func endWhenNoSupervisorFollows() async throws {
+        let first = try await bench(afterlife: .seconds(1))
+        try await first.drive()
+        let (client, _, _) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        let driver = try #require(try await first.status().first?.pid)
+        await first.stop()
+        client.socket.shutdown()
+        var status: Int32?
+        try await wait {
+            status = end(of: driver)
+            return status != nil
+        }
+        #expect(status == SIGALRM)
+        // What is left is gone on with all the same.
+        let second = try await bench(inherits: true)
+        #expect(try await watch(second, ["transfers": true]).reply["generation"] == 2)
+        await second.stop()
+    }
+
+    /// A driver ends with its supervisor when nothing of it is in the store, and again when nothing is in there any more.
+    @Test func outliveItOnlyWhileTheyAreKept() async throws {
+        let first = try await bench()
+        try await first.drive()
+        let (client, _, _) = try await watch(first, ["transfers": true])
+        try await wait { devices.count == 4 }
+        client.socket.shutdown()
+        try await wait { devices.isEmpty }
+        let driver = try #require(try await first.status().first?.pid)
+        // An answer of the driver's comes after it has been told.
+        _ = try await first.client().call("io.userdriver.camera.GetControl", ["name": "echo"])
+        await first.stop()
+        #expect(!exists(driver))
+        #expect(store.names == ["process-\(driver)"])
+    }
+
+    /// A driver that no state speaks of must not live on beside those of the next supervisor.
+    @Test func ofNobodyAreEnded() async throws {
+        let sleeper = try #require(realpath("/bin/sleep", nil))
+        defer { free(sleeper) }
+        let child = try ChildProcess(
+            path: String(cString: sleeper), ChildProcess.Plan(arguments: ["sleep", "1000"], descriptors: [nil, nil, nil]))
+        _ = store.keep(child.descriptor, as: "process-\(child.processID)")
+        let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        defer { close(null) }
+        _ = store.keep(null, as: "process-99")
+        let bench = try await bench(inherits: true)
+        try await wait { store.names.isEmpty }
+        #expect(try child.collect() == .signaled(SIGKILL, dumped: false))
+        await bench.stop()
     }
 
     @Test func areClosedWhenNobodyComesBack() async throws {
@@ -225,7 +311,7 @@ import Wire
         await first.stop()
         client.socket.shutdown()
         let second = try await bench(inherits: true, returnLimit: .milliseconds(200))
-        try await wait { store.names.isEmpty }
+        try await wait { devices.isEmpty }
         #expect(try await second.status().first?.streams.isEmpty == true)
         await second.stop()
     }
@@ -240,7 +326,8 @@ import Wire
         let source = FakeSource()
         source.disown()
         let second = try await bench(source, inherits: true)
-        #expect(store.names.isEmpty)
+        #expect(devices.isEmpty)
+        try await wait { store.names.isEmpty }
         #expect(try await second.status().isEmpty)
         await second.stop()
     }
@@ -292,7 +379,7 @@ import Wire
         #expect(reply["event"] == "opened")
         // The client hears of it before the store does: an answer comes after both.
         _ = try await bench.status()
-        #expect(full.names.isEmpty)
+        #expect(full.names.allSatisfy { $0.hasPrefix("process-") })
         client.socket.shutdown()
         await bench.stop()
     }

@@ -47,6 +47,9 @@ struct TestDriver {
     var takesOver = false
     var turnsStopped = false
     var framesStopped = false
+    /// How long it goes on without a supervisor.
+    var afterlife: UInt32 = 0
+    var isAlone = false
 
     static func main() {
         let name = getenv(DriverContract.nameVariable).map { String(cString: $0) } ?? ""
@@ -88,9 +91,9 @@ struct TestDriver {
         try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue)))
         if behaviour == .greets { try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue))) }
         while true {
-            var entry = pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0)
+            var entry = pollfd(fd: isAlone ? -1 : channel.descriptor, events: Int16(POLLIN), revents: 0)
             poll(&entry, 1, 20)
-            while case .message(let message, let descriptors) = try next() {
+            while !isAlone, case .message(let message, let descriptors) = try next() {
                 try take(message, descriptors)
                 for descriptor in descriptors { close(descriptor) }
             }
@@ -98,9 +101,11 @@ struct TestDriver {
         }
     }
 
-    func next() throws -> Channel.Arrival<MessageToDriver> {
+    mutating func next() throws -> Channel.Arrival<MessageToDriver> {
         let arrival = try channel.receiveNow(MessageToDriver.self)
-        if case .end = arrival { exit(0) }
+        guard case .end = arrival else { return arrival }
+        if afterlife == 0 { exit(0) }
+        isAlone = true
         return arrival
     }
 
@@ -111,7 +116,7 @@ struct TestDriver {
 
     mutating func tick() throws {
         guard generation > 0 else { return }
-        if behaviour != .silent { try channel.send(MessageFromDriver.heartbeat(statistics)) }
+        if behaviour != .silent, !isAlone { try channel.send(MessageFromDriver.heartbeat(statistics)) }
         if streaming {
             if !turnsStopped { _ = clinux_add_u64(page + ProgressPage.streamTurns, 1) }
             _ = clinux_add_u64(page + ProgressPage.deliveries, 1)
@@ -137,6 +142,9 @@ struct TestDriver {
             try channel.send(MessageFromDriver.reply(DriverReply(id: call, error: CallError("DeviceError", reason))))
         case .transfers: break
         case .call(let call): try answer(call)
+        case .outlive(let seconds):
+            afterlife = seconds
+            guard clinux_outlive_parent(seconds) == 0 else { exit(95) }
         case .stop: exit(0)
         }
     }

@@ -64,6 +64,10 @@ int clinux_pidfd_collect(int pidfd, int *exit_status, int *signal_number, int *d
 /// The name that ps and pgrep show, of which the kernel keeps 15 bytes.
 void clinux_set_name(const char *name);
 
+/// From now on this process does not end with the thread that spawned it, but by SIGALRM `seconds` after the last call of this; with 0 it ends with that
+/// thread (SIGKILL) again. 0, or -errno.
+int clinux_outlive_parent(unsigned seconds);
+
 /// Whether core dumps and ptrace of this process are allowed.
 void clinux_set_dumpable(int on);
 
