@@ -85,6 +85,8 @@ final class DriverIncarnation {
     /// Whether it was given a recovery record.
     private(set) var hasRecord = false
     private(set) var wasGivenDevice = false
+    /// It may be given a device before the process before it has ended.
+    private(set) var relieves = false
     /// How long it goes on after this supervisor, as it was told last.
     private var afterlife = Duration.zero
 
@@ -136,13 +138,14 @@ final class DriverIncarnation {
     // MARK: What it is told
 
     /// Gives the driver its device. False when that does not fit into a message.
-    func start(_ start: DriverStart, descriptors: [Int32]) -> Bool {
+    /// - Parameter isRelief: what it takes over is driven by another process until it is ready.
+    func start(_ start: DriverStart, descriptors: [Int32], isRelief: Bool = false) -> Bool {
         guard case .ready = phase else { return true }
         phase = .starting
         wasGivenDevice = true
         born = .now
         hasRecord = start.record != nil
-        let limit = start.takeover == nil ? settings.watchdog.startLimit : settings.watchdog.takeoverLimit
+        let limit = start.takeover == nil || isRelief ? settings.watchdog.startLimit : settings.watchdog.takeoverLimit
         patience.set(after: limit) { [weak self] in self?.startTookTooLong(limit) }
         return send(.start(start), descriptors: descriptors)
     }
@@ -282,6 +285,7 @@ final class DriverIncarnation {
                 return
             }
             phase = .ready
+            relieves = hello.relieves
             patience.lift()
             report(.hello)
         case (.awaitingHello, _), (_, .hello):

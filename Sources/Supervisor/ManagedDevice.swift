@@ -349,14 +349,16 @@ final class ManagedDevice {
     /// Once both the process and the device are ready.
     private func giveDevice() {
         guard let incarnation, incarnation.hasSaidHello, let device = opened else { return }
-        guard succession.predecessor == nil else { return afterPredecessor { [weak self] in self?.giveDevice() } }
+        let takesOver = step.takesOver && isHoldDriven
+        guard succession.predecessor == nil || takesOver && incarnation.relieves else {
+            return afterPredecessor { [weak self] in self?.giveDevice() }
+        }
         opened = nil
         if let material = undecided {
             undecided = nil
             write(material, decision: "restarted at once")
         }
         isCounted = false
-        let takesOver = step.takesOver && isHoldDriven
         var streamInterfaces: UInt32 = 0
         var descriptors = [device.descriptor]
         if case .file(let descriptor, let interfaces) = hold?.keeper {
@@ -378,7 +380,7 @@ final class ManagedDevice {
             return
         }
         surroundings.keeper?.watch(incarnation.processID, incarnation.pidfd)
-        guard incarnation.start(start, descriptors: descriptors) else {
+        guard incarnation.start(start, descriptors: descriptors, isRelief: succession.predecessor != nil) else {
             incarnation.kill("its device's descriptors are too large for a message")
             return
         }
@@ -403,11 +405,19 @@ final class ManagedDevice {
         case .ended(let obituary): ended(obituary)
         case .message(let message):
             switch message {
-            case .started(let facts): started(facts)
+            case .started(let facts):
+                afterPredecessor {}
+                started(facts)
             case .record(let value):
                 if !record.replace(value) { logger.warning("the driver's record is too large and was not kept") }
             case .openRing(let request): openRing(request)
-            case .openTransfers(let request): openTransfers(request)
+            case .openTransfers(let request):
+                // From here on it touches the device.
+                afterPredecessor { [weak self, weak incarnation] in
+                    guard let self, let incarnation, self.incarnation === incarnation else { return }
+                    self.openTransfers(request)
+                    self.save(after: message)
+                }
             case .ringChanged(let name, let description): ringChanged(name, description)
             case .ringClosed(let name, let reason): ringClosed(name, reason)
             case .heartbeat(let statistics): note(statistics)

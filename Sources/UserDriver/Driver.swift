@@ -10,6 +10,10 @@ public protocol Driver: Actor {
     /// The executable's and the process's name: `"webcam-driver"`.
     static var name: String { get }
 
+    /// In a takeover it claims nothing and asks the device for nothing before it has been answered its first `SupervisorLink.openTransfers`. Then the
+    /// process before it, where that one streams still, goes on until that moment, and not just until this one is given the device. `false` unless said.
+    static var relievesPredecessor: Bool { get }
+
     /// Takes up the device and returns the ready driver, so that nothing half-initialised exists. What it throws ends the process, and is said
     /// to whoever asks for the device's status. Streams in `context.streams` are wanted by somebody: take them up again before returning.
     static func start(_ context: DriverContext) async throws -> Self
@@ -33,6 +37,7 @@ public protocol Driver: Actor {
 }
 
 extension Driver {
+    public static var relievesPredecessor: Bool { false }
     public func openStream(name: String, request: JSONValue) async throws {
         throw CallError("NotSupported", "This device has no stream named \(name).")
     }

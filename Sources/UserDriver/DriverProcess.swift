@@ -34,7 +34,7 @@ public enum DriverProcess {
         // Nobody reads what is printed once the supervisor is gone.
         signal(SIGPIPE, SIG_IGN)
         let inbox = Inbox()
-        tell(channel, .hello(DriverHello(driver: D.name)))
+        tell(channel, .hello(DriverHello(driver: D.name, relieves: D.relievesPredecessor)))
         Task.detached { await serve(D.self, inbox: inbox, progress: progress) }
         listen(on: channel, inbox: inbox)
     }

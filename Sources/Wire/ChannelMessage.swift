@@ -122,11 +122,15 @@ public struct DriverHello: Codable, Hashable, Sendable {
     public var protocolVersion: Int
     /// `"webcam-driver"`
     public var driver: String
-    public static let protocolVersion = 1
+    /// It may be given a device that another process streams from still: it does not touch it before it has been answered an `openTransfers`, which is
+    /// when the other one has ended.
+    public var relieves: Bool
+    public static let protocolVersion = 2
 
-    public init(driver: String) {
+    public init(driver: String, relieves: Bool = false) {
         self.protocolVersion = Self.protocolVersion
         self.driver = driver
+        self.relieves = relieves
     }
 }
 

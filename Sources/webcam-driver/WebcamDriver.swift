@@ -9,6 +9,7 @@ import Wire
 /// Drives the first video function of a device. Its streaming interfaces are the streams `video`, `video2`, …
 actor WebcamDriver: Driver {
     static let name = "webcam-driver"
+    static let relievesPredecessor = true
 
     nonisolated let facts: DriverFacts
     private nonisolated let context: DriverContext
@@ -58,7 +59,6 @@ actor WebcamDriver: Driver {
 
     /// Claims the interfaces and takes up what the incarnation before was doing.
     private func takeUp() async throws {
-        for interface in function.interfaceNumbers { try await context.device.claim(interface: interface) }
         do {
             record = try RecoveryRecord.read(context.record)
         } catch {
@@ -67,17 +67,23 @@ actor WebcamDriver: Driver {
         for (name, session) in streams {
             await session.onRequest { [weak self] in await self?.remember($0, committed: $1, stream: name) }
         }
+        var others = context.streams
+        if let takeover = context.takeover {
+            // What goes on comes first: nobody has the stream meanwhile, or the predecessor has the interfaces still.
+            for name in context.streams.keys {
+                guard let session = streams[name], let committed = record.committedBlock(of: name) else { continue }
+                try await session.takeOver(takeover, committed: committed)
+                others[name] = nil
+            }
+        }
+        for interface in function.interfaceNumbers { try await context.device.claim(interface: interface) }
         if let endpoint = function.statusEndpoint {
             let listener = StatusListener(context: context, endpoint: endpoint, function: function)
             listener.start()
             status = listener
         }
-        for (name, request) in context.streams {
+        for (name, request) in others {
             guard let session = streams[name] else { continue }
-            if let takeover = context.takeover, let committed = record.committedBlock(of: name) {
-                try await session.takeOver(takeover, committed: committed)
-                continue
-            }
             // What was negotiated decides before what was asked: whoever watches gets the same pictures as before.
             let asked = try StreamRequest(request)
             let wanted = record.streams[name] ?? asked

@@ -143,11 +143,11 @@ import Wire
     private let folder = TemporaryFolder()
 
     private func bench(
-        _ source: FakeSource = FakeSource(), inherits: Bool = false, returnLimit: Duration = .seconds(10), afterlife: Duration = .seconds(10)
+        _ source: FakeSource = FakeSource(), behaviour: String = "good", inherits: Bool = false, returnLimit: Duration = .seconds(10), afterlife: Duration = .seconds(10)
     ) async throws -> Bench {
         source.keepDevices()
         let store = store
-        return try await Bench("good", in: folder, source: source) { configuration in
+        return try await Bench(behaviour, in: folder, source: source) { configuration in
             configuration.store = store
             configuration.timing.watchersReturn = returnLimit
             configuration.timing.afterlife = afterlife
@@ -248,6 +248,29 @@ import Wire
         #expect(try await watch(second, ["transfers": true]).ring == ring)
         #expect(end(of: driver) == SIGKILL)
         await second.stop()
+    }
+
+    /// The old driver has the device until the new one asks for the transfers; one that would touch the device at once gets it when the old one has ended.
+    @Test(arguments: [("good", nil), ("hasty", SIGKILL)]) func areDrivenWhileTheNextDriverPrepares(behaviour: String, end: Int32?)
+        async throws
+    {
+        let first = try await bench(behaviour: behaviour)
+        try await first.drive()
+        let (client, _, _) = try await watch(first, ["transfers": true, "stalls": true])
+        try await wait { devices.count == 4 }
+        let driver = try #require(try await first.status().first?.pid)
+        await first.stop()
+        client.socket.shutdown()
+        let second = try await bench(behaviour: behaviour, inherits: true)
+        try await wait { try await second.status().first?.drivenSince != nil }
+        #expect(self.end(of: driver) == end)
+        #expect(store.names.filter { $0.hasPrefix("process-") }.count == (end == nil ? 2 : 1))
+        await second.stop()
+        // Nobody had taken its place: it would go on for the third.
+        if end == nil {
+            #expect(self.end(of: driver) == nil)
+            #expect(kill(driver, SIGKILL) == 0 && waitpid(driver, nil, 0) == driver)
+        }
     }
 
     /// No orphan holds a device for long.

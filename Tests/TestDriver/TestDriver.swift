@@ -8,6 +8,8 @@ import Wire
 enum Behaviour: String {
     /// Drives its device, answers calls, streams.
     case good
+    /// The same, and touches its device as soon as it has it.
+    case hasty
     /// Ends at once.
     case exits
     /// Says hello, takes its device and ends.
@@ -88,7 +90,7 @@ struct TestDriver {
         case .chatty: break
         default: break
         }
-        try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue)))
+        try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue, relieves: behaviour == .good)))
         if behaviour == .greets { try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue))) }
         while true {
             var entry = pollfd(fd: isAlone ? -1 : channel.descriptor, events: Int16(POLLIN), revents: 0)
@@ -168,6 +170,8 @@ struct TestDriver {
             exit(6)
         default: break
         }
+        // A takeover that does not come about.
+        if takesOver, start.streams.values.contains(where: { $0["stalls"] != nil }) { wait() }
         for (name, request) in start.streams { try open(name, request, call: 0) }
         try channel.send(
             MessageFromDriver.started(
