@@ -26,7 +26,7 @@ public struct StoredDescriptor: Hashable, Sendable {
 
 extension Supervisor {
     /// Whether a descriptor of that name may have come from a supervisor's store.
-    public nonisolated static func isStoreName(_ name: String) -> Bool { 
+    public nonisolated static func isStoreName(_ name: String) -> Bool {
         StoreName(name) != nil || StoreKeeper.digest(name) != nil || StoreKeeper.process(name) != nil
     }
 }

@@ -79,7 +79,8 @@ extension ManagedDevice {
         guard !transfers.isEmpty else { return nil }
         return StoredDevice(
             information: information, driver: bundle.manifest.id, driverVersion: bundle.manifest.version.description, file: file,
-            interfaces: interfaces, process: drivingProcess, generation: generation, restarts: restarts, record: record.value, frames: frames, transfers: transfers)
+            interfaces: interfaces, process: drivingProcess, generation: generation, restarts: restarts, record: record.value,
+            frames: frames, transfers: transfers)
     }
 
     /// The process that has the device.

@@ -138,7 +138,8 @@ final class StoreKeeper {
             frames.append((stream, memory))
         }
         for ring in stored.transfers {
-            guard let descriptor = take(ring.memory), let geometry = ring.grant.geometry, let memory = Self.transferRing(descriptor, geometry)
+            guard let descriptor = take(ring.memory), let geometry = ring.grant.geometry,
+                let memory = Self.transferRing(descriptor, geometry)
             else {
                 Self.discard(hold)
                 return nil

@@ -90,7 +90,8 @@ import Wire
 
 @Suite("What is written down of a device") struct StoredDeviceTests {
     static let device = StoredDevice(
-        information: makeDevice(), driver: "io.userdriver.webcam", driverVersion: "1.0", file: 1, interfaces: 2, process: 4711, generation: 7, restarts: 6,
+        information: makeDevice(), driver: "io.userdriver.webcam", driverVersion: "1.0", file: 1, interfaces: 2, process: 4711,
+        generation: 7, restarts: 6,
         record: ["format": "yuy2"],
         frames: [
             .init(
@@ -143,7 +144,8 @@ import Wire
     private let folder = TemporaryFolder()
 
     private func bench(
-        _ source: FakeSource = FakeSource(), behaviour: String = "good", inherits: Bool = false, returnLimit: Duration = .seconds(10), afterlife: Duration = .seconds(10)
+        _ source: FakeSource = FakeSource(), behaviour: String = "good", inherits: Bool = false, returnLimit: Duration = .seconds(10),
+        afterlife: Duration = .seconds(10)
     ) async throws -> Bench {
         source.keepDevices()
         let store = store

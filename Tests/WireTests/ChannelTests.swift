@@ -26,7 +26,8 @@ private func inode(_ descriptor: Int32) -> UInt {
             configuration: ["fix": true], record: ["format": "mjpeg"], streams: ["video": ["fps": 30]])
         let messages: [MessageToDriver] = [
             .start(start), .ring(RingGrant(request: 1, name: "video", capacity: 10, slotCount: 3)),
-            .ringRefused(request: 2, reason: "too large"), .call(DriverCall(id: 7, method: "a.b.C", parameters: ["x": 1.5])), .outlive(seconds: 10),
+            .ringRefused(request: 2, reason: "too large"), .call(DriverCall(id: 7, method: "a.b.C", parameters: ["x": 1.5])),
+            .outlive(seconds: 10),
             .stop,
         ]
         for message in messages {
