@@ -144,8 +144,8 @@ import Wire
     private let folder = TemporaryFolder()
 
     private func bench(
-        _ source: FakeSource = FakeSource(), behaviour: String = "good", inherits: Bool = false, returnLimit: Duration = .seconds(10),
-        afterlife: Duration = .seconds(10)
+        _ source: FakeSource = FakeSource(), behaviour: String = "good", inherits: Bool = false, returnLimit: Duration = .seconds(300),
+        afterlife: Duration = .seconds(300)
     ) async throws -> Bench {
         source.keepDevices()
         let store = store
@@ -277,7 +277,7 @@ import Wire
 
     /// No orphan holds a device for long.
     @Test func endWhenNoSupervisorFollows() async throws {
-        let first = try await bench(afterlife: .seconds(1))
+        let first = try await bench(afterlife: .seconds(4))
         try await first.drive()
         let (client, _, _) = try await watch(first, ["transfers": true])
         try await wait { devices.count == 4 }

@@ -118,7 +118,10 @@ struct TestDriver {
 
     mutating func tick() throws {
         guard generation > 0 else { return }
-        if behaviour != .silent, !isAlone { try channel.send(MessageFromDriver.heartbeat(statistics)) }
+        if behaviour != .silent, !isAlone {
+            try channel.send(MessageFromDriver.heartbeat(statistics))
+            if afterlife > 0 { _ = clinux_outlive_parent(afterlife) }
+        }
         if streaming {
             if !turnsStopped { _ = clinux_add_u64(page + ProgressPage.streamTurns, 1) }
             _ = clinux_add_u64(page + ProgressPage.deliveries, 1)
