@@ -32,6 +32,8 @@ final class DriverIncarnation {
         var lastLines: [String]
         /// A frame since it was started.
         var madeProgress: Bool
+        /// Its stream's thread has taken a transfer.
+        var hasHandled: Bool
         var lifetime: Duration
     }
 
@@ -438,6 +440,6 @@ final class DriverIncarnation {
         return Obituary(
             end: end, cause: cause, wasAsked: wasAsked, reason: reason, isMute: isMute, lastWords: progress.lastWords,
             lastLines: tail.lines,
-            madeProgress: progress.counters.frames > 0, lifetime: born.duration(to: .now))
+            madeProgress: progress.counters.frames > 0, hasHandled: progress.counters.streamTurns > 0, lifetime: born.duration(to: .now))
     }
 }

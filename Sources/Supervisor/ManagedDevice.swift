@@ -414,7 +414,8 @@ final class ManagedDevice {
             // A driver that gave up by itself could do nothing with the device as it is; one that never had it has changed nothing about it.
             if dead.wasGivenDevice {
                 let canTakeOver = hold != nil && obituary.reason == nil
-                step = ladder.died(progress: obituary.madeProgress, canTakeOver: canTakeOver, isMute: obituary.isMute)
+                step = ladder.died(
+                    progress: obituary.madeProgress, hasHandled: obituary.hasHandled, canTakeOver: canTakeOver, isMute: obituary.isMute)
             }
             decide(progress: obituary.madeProgress, lifetime: obituary.lifetime, cause: obituary.cause, material: material(obituary, dead))
         }

@@ -23,10 +23,18 @@ enum RecoveryStep: Int, Hashable, Sendable, Comparable {
 /// One step further down at each death in a row; progress leads back to the top.
 struct RecoveryLadder: Sendable {
     private var deaths = 0
+    /// A death in this row was not counted.
+    private var isSpared = false
 
-    /// After a death. `progress`: a frame since that incarnation was started. `canTakeOver`: the device was never let go. `isMute`: it answered
-    /// nothing any more, which opening it anew does not mend.
-    mutating func died(progress: Bool, canTakeOver: Bool, isMute: Bool = false) -> RecoveryStep {
+    /// After a death. `progress`: a frame since that incarnation was started. `hasHandled`: it had a transfer of the stream in its hands.
+    /// `canTakeOver`: the device was never let go. `isMute`: it answered nothing any more, which opening it anew does not mend.
+    mutating func died(progress: Bool, hasHandled: Bool, canTakeOver: Bool, isMute: Bool = false) -> RecoveryStep {
+        if progress { isSpared = false }
+        // Whatever it died of, it was not the transfer: there is no reason to drop that. But it may have been what it was given, so once only.
+        if !progress, !hasHandled, canTakeOver, deaths == 1, !isMute, !isSpared {
+            isSpared = true
+            return .takeOver
+        }
         deaths = progress ? 1 : min(deaths + 1, 1000)
         if isMute, deaths < 4 {
             deaths = 3
@@ -41,5 +49,5 @@ struct RecoveryLadder: Sendable {
     }
 
     /// The device was plugged in anew, or a person asked for a restart.
-    mutating func reset() { deaths = 0 }
+    mutating func reset() { (deaths, isSpared) = (0, false) }
 }

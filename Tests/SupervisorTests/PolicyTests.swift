@@ -62,7 +62,25 @@ import Wire
 
 @Suite struct RecoveryLadderTests {
     private func steps(_ ladder: inout RecoveryLadder, _ count: Int, canTakeOver: Bool) -> [RecoveryStep] {
-        (0..<count).map { _ in ladder.died(progress: false, canTakeOver: canTakeOver) }
+        (0..<count).map { _ in ladder.died(progress: false, hasHandled: true, canTakeOver: canTakeOver) }
+    }
+
+    /// Nothing is dropped of which nobody has died; and who dies again all the same is not given the same for ever.
+    @Test func aDeathBeforeTheFirstTransferIsSparedOnce() {
+        var ladder = RecoveryLadder()
+        func died(_ progress: Bool, _ hasHandled: Bool) -> RecoveryStep {
+            ladder.died(progress: progress, hasHandled: hasHandled, canTakeOver: true)
+        }
+        #expect(
+            [died(true, true), died(false, false), died(false, false), died(false, false)] == [
+                .takeOver, .takeOver, .takeOverDropping, .openAnew,
+            ])
+        #expect([died(true, true), died(false, false), died(false, true)] == [.takeOver, .takeOver, .takeOverDropping])
+        // The first of a row did what it could, and what had it never is another matter.
+        #expect([died(true, true), died(false, true)] == [.takeOver, .takeOverDropping])
+        ladder.reset()
+        #expect(died(false, false) == .takeOver)
+        #expect(ladder.died(progress: false, hasHandled: false, canTakeOver: false) == .openAnew)
     }
 
     @Test func goesOneStepDownAtEachDeathInARow() {
@@ -75,7 +93,7 @@ import Wire
     @Test func progressLeadsBackToTheTop() {
         var ladder = RecoveryLadder()
         _ = steps(&ladder, 5, canTakeOver: true)
-        let next = ladder.died(progress: true, canTakeOver: true)
+        let next = ladder.died(progress: true, hasHandled: true, canTakeOver: true)
         #expect(next == .takeOver)
         #expect(steps(&ladder, 1, canTakeOver: true) == [.takeOverDropping])
     }
@@ -83,11 +101,11 @@ import Wire
     /// Over usbfs nothing else has such a device answer again.
     @Test func aMuteDeviceIsResetAtOnceAndWithoutItsRecordTheNextTime() {
         var ladder = RecoveryLadder()
-        let first = ladder.died(progress: true, canTakeOver: true, isMute: true)
-        let second = ladder.died(progress: false, canTakeOver: true, isMute: true)
+        let first = ladder.died(progress: true, hasHandled: true, canTakeOver: true, isMute: true)
+        let second = ladder.died(progress: false, hasHandled: true, canTakeOver: true, isMute: true)
         #expect([first, second] == [.revive, .reset])
         #expect(steps(&ladder, 1, canTakeOver: true) == [.reset])
-        let next = ladder.died(progress: true, canTakeOver: true)
+        let next = ladder.died(progress: true, hasHandled: true, canTakeOver: true)
         #expect(next == .takeOver)
     }
 
