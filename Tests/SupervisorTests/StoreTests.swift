@@ -139,7 +139,8 @@ import Wire
     }
 }
 
-@Suite("Streams that outlive the supervisor", .timeLimit(.minutes(2))) struct SuccessionTests {
+// One after the other, and no time-out that a busy machine reaches: each has two or three supervisors and their drivers.
+@Suite("Streams that outlive the supervisor", .serialized, .timeLimit(.minutes(5))) struct SuccessionTests {
     private let store = FakeStore()
     private let folder = TemporaryFolder()
 
@@ -153,6 +154,7 @@ import Wire
             configuration.store = store
             configuration.timing.watchersReturn = returnLimit
             configuration.timing.afterlife = afterlife
+            configuration.timing.callLimit = .seconds(200)
             if inherits { configuration.inherited = store.handOver() }
         }
     }
@@ -167,7 +169,7 @@ import Wire
     }
 
     private func wait(until condition: () async throws -> Bool) async throws {
-        for _ in 0..<2000 {
+        for _ in 0..<20_000 {
             if try await condition() { return }
             try await Task.sleep(for: .milliseconds(5))
         }
@@ -398,7 +400,10 @@ import Wire
         let full = FakeStore(limit: 2)
         let source = FakeSource()
         source.keepDevices()
-        let bench = try await Bench("good", in: folder, source: source) { $0.store = full }
+        let bench = try await Bench("good", in: folder, source: source) {
+            $0.store = full
+            $0.timing.callLimit = .seconds(200)
+        }
         try await bench.drive()
         let (client, reply, _) = try await watch(bench, ["transfers": true])
         #expect(reply["event"] == "opened")
