@@ -1,51 +1,36 @@
 // driver.yaml into a manifest: a parser of hostile text, which says what it does not like and where.
 
 import Wire
-import Yams
 
-/// Parses manifests. Pure; everything is bounded before the YAML library sees it.
+/// Parses manifests. Pure; size, depth and number of parts are bounded by `YAMLReader`.
 package struct ManifestParser {
-    package static let maximumBytes = 64 << 10
-    /// Bounds on what nests: the YAML library recurses.
-    static let maximumLineBytes = 400
-    static let maximumFlowOpeners = 1000
-    static let maximumNodes = 10_000
-    static let maximumDepth = 16
+    package static let maximumBytes = YAMLReader.maximumBytes
     static let maximumRules = 500
 
     private let path: String
-    private var nodes = 0
 
     init(path: String) { self.path = path }
 
     /// - Parameter path: for the error's text.
     package static func parse(_ bytes: [UInt8], path: String) throws(BundleError) -> DriverManifest {
-        var parser = ManifestParser(path: path)
-        return try parser.parse(bytes)
+        try ManifestParser(path: path).parse(bytes)
     }
 
-    private func failure(_ problem: String) -> BundleError { BundleError(path: path, problem: problem) }
+    /// - Parameter node: where it is wrong.
+    private func failure(_ problem: String, _ node: YAMLNode? = nil) -> BundleError {
+        BundleError(path: path, problem: node.map { "\(problem) (line \($0.line))" } ?? problem)
+    }
 
     /// The document's root, `nil` for one that is empty.
-    func root(_ bytes: [UInt8]) throws(BundleError) -> Node? {
-        guard bytes.count <= Self.maximumBytes else { throw failure("the file is larger than \(Self.maximumBytes) bytes") }
-        guard bytes.split(separator: UInt8(ascii: "\n")).allSatisfy({ $0.count <= Self.maximumLineBytes }) else {
-            throw failure("a line is longer than \(Self.maximumLineBytes) bytes")
-        }
-        guard bytes.count(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }) <= Self.maximumFlowOpeners else {
-            throw failure("too many brackets")
-        }
-        guard let text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else {
-            throw failure("the file is no UTF-8 text")
-        }
-        do {
-            return try compose(yaml: text)
+    func root(_ bytes: [UInt8]) throws(BundleError) -> YAMLNode? {
+        do throws(YAMLError) {
+            return try YAMLReader.read(bytes)
         } catch {
-            throw failure("the file is no YAML: \(error)")
+            throw failure("the file is no YAML that can be taken: \(error)")
         }
     }
 
-    private mutating func parse(_ bytes: [UInt8]) throws(BundleError) -> DriverManifest {
+    private func parse(_ bytes: [UInt8]) throws(BundleError) -> DriverManifest {
         guard let root = try root(bytes) else { throw failure("the manifest is empty") }
         let members = try mapping(
             root, "the manifest",
@@ -73,7 +58,7 @@ package struct ManifestParser {
 
     // MARK: Parts
 
-    private mutating func rules(_ node: Node?, _ place: String) throws(BundleError) -> [MatchRule] {
+    private func rules(_ node: YAMLNode?, _ place: String) throws(BundleError) -> [MatchRule] {
         guard let node else { return [] }
         var result: [MatchRule] = []
         for entry in try list(node, place) { result.append(try rule(entry, place)) }
@@ -81,8 +66,8 @@ package struct ManifestParser {
     }
 
     /// Rules of a policy: as of a manifest, with an `id` or without.
-    mutating func policyRules(_ node: Node?, _ place: String) throws(BundleError) -> [PolicyFile.Rule] {
-        guard let node, node.null == nil else { return [] }
+    func policyRules(_ node: YAMLNode?, _ place: String) throws(BundleError) -> [PolicyFile.Rule] {
+        guard let node, !node.isNull else { return [] }
         var result: [PolicyFile.Rule] = []
         for entry in try list(node, place) {
             let members = try mapping(entry, "a rule of \(place)", allowed: Self.ruleMembers.union(["id"]))
@@ -96,11 +81,11 @@ package struct ManifestParser {
 
     private static let ruleMembers: Set<String> = ["class", "subclass", "protocol", "device", "bcdDevice"]
 
-    private mutating func rule(_ node: Node, _ place: String) throws(BundleError) -> MatchRule {
+    private func rule(_ node: YAMLNode, _ place: String) throws(BundleError) -> MatchRule {
         try rule(try mapping(node, "a rule of \(place)", allowed: Self.ruleMembers), place)
     }
 
-    private func rule(_ members: [String: Node], _ place: String) throws(BundleError) -> MatchRule {
+    private func rule(_ members: [String: YAMLNode], _ place: String) throws(BundleError) -> MatchRule {
         var rule = MatchRule()
         rule.interfaceClass = try byte(members["class"], "class")
         rule.interfaceSubclass = try byte(members["subclass"], "subclass")
@@ -136,7 +121,7 @@ package struct ManifestParser {
         return rule
     }
 
-    private mutating func quirks(_ node: Node?) throws(BundleError) -> [DriverManifest.Quirk] {
+    private func quirks(_ node: YAMLNode?) throws(BundleError) -> [DriverManifest.Quirk] {
         guard let node else { return [] }
         var result: [DriverManifest.Quirk] = []
         for entry in try list(node, "quirks") {
@@ -155,14 +140,14 @@ package struct ManifestParser {
         return result
     }
 
-    private mutating func settings(_ node: Node?, _ place: String) throws(BundleError) -> [String: JSONValue] {
+    private func settings(_ node: YAMLNode?, _ place: String) throws(BundleError) -> [String: JSONValue] {
         guard let node else { return [:] }
-        guard case .object(let members) = try json(node, depth: 0) else { throw failure("\(place) is no mapping") }
+        guard case .object(let members) = json(node) else { throw failure("\(place) is no mapping") }
         return members
     }
 
     /// Not a path: nothing outside the bundle can be named.
-    private func executable(_ node: Node?) throws(BundleError) -> String {
+    private func executable(_ node: YAMLNode?) throws(BundleError) -> String {
         let name = try line(node, "executable", maximum: 100)
         guard !name.contains("/"), name != ".", name != "..", !name.hasPrefix("."), name.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else {
             throw failure("executable is the plain name of a file in the bundle")
@@ -170,7 +155,7 @@ package struct ManifestParser {
         return name
     }
 
-    private func digest(_ node: Node?) throws(BundleError) -> [UInt8]? {
+    private func digest(_ node: YAMLNode?) throws(BundleError) -> [UInt8]? {
         guard let node else { return nil }
         let text = try line(node, "sha256", maximum: 64)
         guard let digest = Hexadecimal.bytes(text), digest.count == 32 else {
@@ -181,58 +166,57 @@ package struct ManifestParser {
 
     // MARK: Nodes
 
-    private func isList(_ node: Node) -> Bool { node.sequence != nil }
-
-    private mutating func list(_ node: Node, _ place: String) throws(BundleError) -> [Node] {
-        guard case .sequence(let sequence) = node else { throw failure("\(place) is no list") }
-        guard sequence.count <= Self.maximumRules else { throw failure("\(place) has more than \(Self.maximumRules) entries") }
-        try count(sequence.count)
-        return Array(sequence)
+    private func isList(_ node: YAMLNode) -> Bool {
+        guard case .list = node.content else { return false }
+        return true
     }
 
-    mutating func mapping(_ node: Node, _ place: String, allowed: Set<String>) throws(BundleError) -> [String: Node] {
-        guard case .mapping(let mapping) = node else { throw failure("\(place) is no mapping") }
-        try count(mapping.count)
-        var result: [String: Node] = [:]
-        for (key, value) in mapping {
-            guard let key = key.scalar?.string, allowed.contains(key) else {
-                throw failure("\(place) has a member \"\(key.scalar?.string.prefix(40) ?? "?")\" that is not known")
-            }
+    private func list(_ node: YAMLNode, _ place: String) throws(BundleError) -> [YAMLNode] {
+        guard case .list(let entries) = node.content else { throw failure("\(place) is no list", node) }
+        guard entries.count <= Self.maximumRules else { throw failure("\(place) has more than \(Self.maximumRules) entries", node) }
+        return entries
+    }
+
+    func mapping(_ node: YAMLNode, _ place: String, allowed: Set<String>) throws(BundleError) -> [String: YAMLNode] {
+        guard case .mapping(let members) = node.content else { throw failure("\(place) is no mapping", node) }
+        var result: [String: YAMLNode] = [:]
+        for (key, value) in members {
+            guard allowed.contains(key) else { throw failure("\(place) has a member \"\(key.prefix(40))\" that is not known", value) }
             result[key] = value
         }
         return result
     }
 
-    private func line(_ node: Node?, _ place: String, maximum: Int) throws(BundleError) -> String {
-        guard let text = node?.scalar?.string, !text.isEmpty else { throw failure("\(place) is missing") }
-        guard text.utf8.count <= maximum else { throw failure("\(place) is longer than \(maximum) bytes") }
+    private func line(_ node: YAMLNode?, _ place: String, maximum: Int) throws(BundleError) -> String {
+        guard let text = node?.text, !text.isEmpty else { throw failure("\(place) is missing") }
+        guard text.utf8.count <= maximum else { throw failure("\(place) is longer than \(maximum) bytes", node) }
         guard !text.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\n" }) else {
-            throw failure("\(place) has a control character")
+            throw failure("\(place) has a control character", node)
         }
         return text
     }
 
     /// Letters, digits, points and dashes.
-    private func name(_ node: Node?, _ place: String) throws(BundleError) -> String {
+    private func name(_ node: YAMLNode?, _ place: String) throws(BundleError) -> String {
         let text = try line(node, place, maximum: 80)
         guard
             text.utf8.allSatisfy({
                 (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d || $0 == 0x2e
             })
-        else { throw failure("\(place) has other characters than letters, digits, points and dashes") }
+        else { throw failure("\(place) has other characters than letters, digits, points and dashes", node) }
         return text
     }
 
     /// YAML's words for it: on and off, yes and no, true and false.
-    func flag(_ node: Node?, _ place: String) throws(BundleError) -> Bool? {
+    func flag(_ node: YAMLNode?, _ place: String) throws(BundleError) -> Bool? {
         guard let node else { return nil }
-        guard let value = node.bool else { throw failure("\(place) is on or off") }
+        guard let value = node.bool else { throw failure("\(place) is on or off", node) }
         return value
     }
 
-    private func byte(_ node: Node?, _ place: String) throws(BundleError) -> UInt8? {
+    private func byte(_ node: YAMLNode?, _ place: String) throws(BundleError) -> UInt8? {
         guard let node else { return nil }
-        guard let value = node.int, let byte = UInt8(exactly: value) else { throw failure("\(place) is no number from 0 to 255") }
+        guard let value = node.int, let byte = UInt8(exactly: value) else { throw failure("\(place) is no number from 0 to 255", node) }
         return byte
     }
 
@@ -241,39 +225,16 @@ package struct ManifestParser {
         return UInt16(text, radix: 16)
     }
 
-    /// Counts what is looked at, so that aliases can't multiply.
-    private mutating func count(_ more: Int) throws(BundleError) {
-        nodes += more
-        guard nodes <= Self.maximumNodes else { throw failure("the manifest has more than \(Self.maximumNodes) parts") }
-    }
-
-    private mutating func json(_ node: Node, depth: Int) throws(BundleError) -> JSONValue {
-        guard depth <= Self.maximumDepth else { throw failure("settings nest deeper than \(Self.maximumDepth) levels") }
-        switch node {
-        case .scalar(let scalar):
-            try count(1)
-            // Plain text is what YAML takes it for; quoted text stays text.
-            guard scalar.style == .any || scalar.style == .plain else { return .string(scalar.string) }
-            if node.null != nil { return .null }
+    private func json(_ node: YAMLNode) -> JSONValue {
+        switch node.content {
+        case .list(let entries): return .array(entries.map { json($0) })
+        case .mapping(let members): return .object(Dictionary(members.map { ($0.key, json($0.value)) }) { first, _ in first })
+        case .scalar(let text, _):
+            if node.isNull { return .null }
             if let value = node.bool { return .bool(value) }
             if let value = node.int { return .int(Int64(value)) }
-            if let value = node.float, value.isFinite { return .double(value) }
-            return .string(scalar.string)
-        case .sequence(let sequence):
-            try count(sequence.count)
-            var result: [JSONValue] = []
-            for entry in sequence { result.append(try json(entry, depth: depth + 1)) }
-            return .array(result)
-        case .mapping(let mapping):
-            try count(mapping.count)
-            var result: [String: JSONValue] = [:]
-            for (key, value) in mapping {
-                guard let key = key.scalar?.string else { throw failure("a setting's name is no text") }
-                result[key] = try json(value, depth: depth + 1)
-            }
-            return .object(result)
-        case .alias:
-            throw failure("aliases are not allowed")
+            if let value = node.double { return .double(value) }
+            return .string(text)
         }
     }
 }

@@ -1,7 +1,5 @@
 // The administrator's file: which devices are taken from the kernel's own drivers (the rules of manifests, and ids), and what is kept ready.
 
-import Yams
-
 /// What one file says: rules for devices that are taken, and for devices that are left to the kernel.
 package struct PolicyFile: Hashable, Sendable {
     package struct Rule: Hashable, Sendable {
@@ -42,10 +40,10 @@ extension ManifestParser {
     /// Parses a policy: `take` and `leave`, each a list of rules as in a manifest's `match`, which may also name an `id`; and
     /// `standby`, on or off.
     package static func parsePolicy(_ bytes: [UInt8], path: String) throws(BundleError) -> PolicyFile {
-        var parser = ManifestParser(path: path)
+        let parser = ManifestParser(path: path)
         guard let root = try parser.root(bytes) else { return PolicyFile() }
-        // A file with nothing but comments.
-        if root.null != nil { return PolicyFile() }
+        // A document without anything in it.
+        if root.isNull { return PolicyFile() }
         let members = try parser.mapping(root, "the policy", allowed: ["take", "leave", "standby"])
         return PolicyFile(
             take: try parser.policyRules(members["take"], "take"), leave: try parser.policyRules(members["leave"], "leave"),

@@ -22,6 +22,8 @@ enum SignatureFuzz: FuzzTarget {
             let signature = try Signature(armoured: bytes)
             let again = try Signature(armoured: Array(signature.armoured.utf8))
             precondition(again == signature, "what was parsed is written as the same")
+            // With the key that it brings along: whatever that is, the check comes to an end.
+            do throws(TrustError) { try signature.check(message) } catch { precondition(!error.description.isEmpty) }
             _ = try store.signer(of: message, signature: signature, namespace: "userdriver", now: 0)
             precondition(Array(signature.armoured.utf8) == seeds[0], "another signature counts than the one that was made")
         } catch {

@@ -1,14 +1,10 @@
 // An SSH private key without a passphrase: OpenSSH's PROTOCOL.key.
 
-import Crypto
-
 /// A key that signs.
 public struct PrivateKey: Sendable {
-    private enum Secret: Sendable {
-        case ed25519(Curve25519.Signing.PrivateKey)
-        case ecdsa(P256.Signing.PrivateKey)
-    }
-    private let secret: Secret
+    private let key: SigningKey
+    /// Ed25519's 32 bytes (RFC 8032 §5.1.5), or ECDSA's number.
+    private let secret: [UInt8]
     public let publicKey: PublicKey
     /// What follows the key in its `.pub` file, mostly `user@host`.
     public let comment: String
@@ -18,9 +14,11 @@ public struct PrivateKey: Sendable {
 
     /// A new Ed25519 key.
     public init(comment: String = "") {
-        let key = Curve25519.Signing.PrivateKey()
-        secret = .ed25519(key)
-        publicKey = PublicKey(ed25519: key.publicKey)
+        var generator = SystemRandomNumberGenerator()
+        secret = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        guard let key = SigningKey(ed25519Secret: secret) else { preconditionFailure("any 32 bytes are an Ed25519 key") }
+        self.key = key
+        publicKey = PublicKey(ed25519: key.ed25519)
         self.comment = comment
     }
 
@@ -46,41 +44,35 @@ public struct PrivateKey: Sendable {
         try reader.end()
         try publicKey.checkSupported()
         self.publicKey = publicKey
-        (secret, comment) = try Self.secret(inner, of: publicKey)
+        (key, secret, comment) = try Self.secret(inner, of: publicKey)
     }
 
-    private static func secret(_ bytes: [UInt8], of publicKey: PublicKey) throws(TrustError) -> (Secret, String) {
+    private static func secret(_ bytes: [UInt8], of publicKey: PublicKey) throws(TrustError) -> (SigningKey, [UInt8], String) {
         var reader = SSHReader(bytes, of: "The private key")
         guard try reader.uint32() == reader.uint32() else { throw reader.malformed("its check numbers differ") }
         guard try reader.text() == publicKey.type else { throw reader.malformed("its halves are of different types") }
-        let secret: Secret
-        let derived: PublicKey
-        do {
-            if publicKey.type == PublicKey.ed25519 {
-                _ = try reader.string()
-                let pair = try reader.string()
-                guard pair.count == 64 else { throw reader.malformed("an ed25519 key has 64 bytes") }
-                let key = try Curve25519.Signing.PrivateKey(rawRepresentation: pair[..<32])
-                (secret, derived) = (.ed25519(key), PublicKey(ed25519: key.publicKey))
-            } else {
-                _ = try reader.string()
-                _ = try reader.string()
-                let key = try P256.Signing.PrivateKey(rawRepresentation: try reader.number(bytes: 32))
-                (secret, derived) = (.ecdsa(key), PublicKey(ecdsa: key.publicKey))
-            }
-        } catch let error as TrustError {
-            throw error
-        } catch {
-            throw reader.malformed("its number is no key")
+        let secret: [UInt8]
+        let key: SigningKey?
+        // The public half is told again; what counts is the one that stands outside, which the secret has to fit.
+        _ = try reader.string()
+        if publicKey.type == PublicKey.ed25519 {
+            let pair = try reader.string()
+            guard pair.count == 64 else { throw reader.malformed("an ed25519 key has 64 bytes") }
+            secret = Array(pair[..<32])
+            key = SigningKey(ed25519Secret: secret).flatMap { PublicKey(ed25519: $0.ed25519) == publicKey ? $0 : nil }
+        } else {
+            _ = try reader.string()
+            secret = try reader.number(bytes: SigningKey.numberBytes)
+            key = SigningKey(ecdsaP256: try publicKey.ecdsaPoint(), secret: secret)
         }
-        guard derived == publicKey else { throw reader.malformed("its halves do not belong together") }
+        guard let key else { throw reader.malformed("its halves do not belong together") }
         let comment = try reader.text()
         // Padded with 1, 2, 3… to the cipher's block.
         guard reader.rest.count < 256, reader.rest.enumerated().allSatisfy({ UInt8(truncatingIfNeeded: $0.offset + 1) == $0.element })
         else {
             throw reader.malformed("its padding is wrong")
         }
-        return (secret, comment)
+        return (key, secret, comment)
     }
 
     /// As ssh-keygen writes it, without a passphrase.
@@ -90,14 +82,14 @@ public struct PrivateKey: Sendable {
         inner.uint32(0)
         inner.uint32(0)
         inner.text(publicKey.type)
-        switch secret {
-        case .ed25519(let key):
-            inner.string(Array(key.publicKey.rawRepresentation))
-            inner.string(Array(key.rawRepresentation) + Array(key.publicKey.rawRepresentation))
-        case .ecdsa(let key):
-            inner.text("nistp256")
-            inner.string(Array(key.publicKey.x963Representation))
-            inner.number(Array(key.rawRepresentation))
+        switch key.kind {
+        case .ed25519:
+            inner.string(key.ed25519)
+            inner.string(secret + key.ed25519)
+        case .ecdsaP256:
+            // The curve and the point, as they stand in the public key.
+            inner.raw(publicKey.body)
+            inner.number(secret)
         }
         inner.text(comment)
         inner.raw((1...8).prefix((8 - inner.bytes.count % 8) % 8).map { UInt8($0) })
@@ -113,16 +105,18 @@ public struct PrivateKey: Sendable {
     }
 
     /// A signature as SSH writes one, over `message`.
-    func sign(_ message: [UInt8]) throws -> [UInt8] {
+    func sign(_ message: [UInt8]) throws(TrustError) -> [UInt8] {
+        guard let signature = key.signature(of: message) else {
+            throw TrustError(.unsupported, "The system's libcrypto could not sign with the key.")
+        }
         var writer = SSHWriter()
         writer.text(publicKey.type)
-        switch secret {
-        case .ed25519(let key): writer.string(Array(try key.signature(for: message)))
-        case .ecdsa(let key):
-            let raw = Array(try key.signature(for: message).rawRepresentation)
+        switch key.kind {
+        case .ed25519: writer.string(signature)
+        case .ecdsaP256:
             var numbers = SSHWriter()
-            numbers.number(raw[..<32])
-            numbers.number(raw[32...])
+            numbers.number(signature[..<SigningKey.numberBytes])
+            numbers.number(signature[SigningKey.numberBytes...])
             writer.string(numbers.bytes)
         }
         return writer.bytes

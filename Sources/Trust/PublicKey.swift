@@ -1,6 +1,5 @@
 // An SSH public key: `ssh-ed25519 AAAAC3… comment`.
 
-import Crypto
 import FoundationEssentials
 
 /// A public key of any kind that SSH knows; what it signed can be checked for some kinds only.
@@ -35,19 +34,11 @@ public struct PublicKey: Hashable, Sendable {
         guard type == words[0] else { throw TrustError(.malformed, "The public key says it is \(words[0]) and is \(type).") }
     }
 
-    init(ed25519 key: Curve25519.Signing.PublicKey) {
+    init(ed25519 key: [UInt8]) {
         var writer = SSHWriter()
         writer.text(Self.ed25519)
-        writer.string(Array(key.rawRepresentation))
+        writer.string(key)
         (type, blob) = (Self.ed25519, writer.bytes)
-    }
-
-    init(ecdsa key: P256.Signing.PublicKey) {
-        var writer = SSHWriter()
-        writer.text(Self.ecdsaP256)
-        writer.text("nistp256")
-        writer.string(Array(key.x963Representation))
-        (type, blob) = (Self.ecdsaP256, writer.bytes)
     }
 
     /// As in a `.pub` file, without a comment.
@@ -55,7 +46,7 @@ public struct PublicKey: Hashable, Sendable {
 
     /// `SHA256:…`, as `ssh-keygen -l` prints it.
     public var fingerprint: String {
-        let text = Data(SHA256.hash(data: blob)).base64EncodedString()
+        let text = Data(Digest.sha256(blob)).base64EncodedString()
         return "SHA256:" + text.prefix { $0 != "=" }
     }
 
@@ -76,42 +67,48 @@ public struct PublicKey: Hashable, Sendable {
         guard algorithm == type else { throw reader.malformed("it was made by \(algorithm), and the key is \(type)") }
         let body = try reader.string()
         try reader.end()
-        guard try type == Self.ed25519 ? isValidEd25519(body, message) : isValidECDSA(body, message) else {
+        let (key, numbers) = try type == Self.ed25519 ? (ed25519Key(), body) : (ecdsaKey(), Self.numbers(body))
+        guard key.isValid(numbers, of: message) else {
             throw TrustError(.wrongSignature, "The signature does not fit: what was signed has been altered, or the signature has.")
         }
     }
 
-    private func isValidEd25519(_ signature: [UInt8], _ message: [UInt8]) throws(TrustError) -> Bool {
-        var reader = try bodyReader()
+    /// RFC 8709 §4
+    private func ed25519Key() throws(TrustError) -> SigningKey {
+        var reader = bodyReader()
         let raw = try reader.string()
         try reader.end()
-        do {
-            return try Curve25519.Signing.PublicKey(rawRepresentation: raw).isValidSignature(signature, for: message)
-        } catch {
-            throw reader.malformed("it is no point of the curve")
-        }
+        guard let key = SigningKey(ed25519: raw) else { throw reader.malformed("an ed25519 key has 32 bytes") }
+        return key
     }
 
-    private func isValidECDSA(_ signature: [UInt8], _ message: [UInt8]) throws(TrustError) -> Bool {
-        var reader = try bodyReader()
+    private func ecdsaKey() throws(TrustError) -> SigningKey {
+        guard let key = SigningKey(ecdsaP256: try ecdsaPoint()) else { throw bodyReader().malformed("it is no point of the curve") }
+        return key
+    }
+
+    /// The public point of an ECDSA key (RFC 5656 §3.1), which nobody has looked at yet.
+    func ecdsaPoint() throws(TrustError) -> [UInt8] {
+        var reader = bodyReader()
         guard try reader.text() == "nistp256" else { throw reader.malformed("its curve is not nistp256") }
         let point = try reader.string()
         try reader.end()
-        var numbers = SSHReader(signature, of: "The signature")
-        let raw = try numbers.number(bytes: 32) + numbers.number(bytes: 32)
-        try numbers.end()
-        do {
-            let key = try P256.Signing.PublicKey(x963Representation: point)
-            return key.isValidSignature(try P256.Signing.ECDSASignature(rawRepresentation: raw), for: message)
-        } catch {
-            throw reader.malformed("it is no point of the curve")
-        }
+        return point
     }
 
-    /// Past the type.
-    private func bodyReader() throws(TrustError) -> SSHReader {
-        var reader = SSHReader(blob, of: "The public key")
-        _ = try reader.text()
-        return reader
+    /// The numbers r and s of an ECDSA signature, 32 bytes each.
+    private static func numbers(_ signature: [UInt8]) throws(TrustError) -> [UInt8] {
+        var reader = SSHReader(signature, of: "The signature")
+        let numbers = try reader.number(bytes: SigningKey.numberBytes) + reader.number(bytes: SigningKey.numberBytes)
+        try reader.end()
+        return numbers
     }
+
+    /// What follows the type.
+    var body: ArraySlice<UInt8> {
+        // The type has been read from these bytes: its length, and itself.
+        blob.dropFirst(4 + type.utf8.count)
+    }
+
+    private func bodyReader() -> SSHReader { SSHReader(body, of: "The public key") }
 }

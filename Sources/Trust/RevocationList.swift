@@ -1,7 +1,5 @@
 // Keys that count no more: OpenSSH's KRL (PROTOCOL.krl, `ssh-keygen -k`), or a plain list of public keys.
 
-import Crypto
-
 /// A parsed revocation list. One that is not understood to its last byte is refused as a whole: what it revokes must not be missed.
 public struct RevocationList: Hashable, Sendable {
     private var blobs: Set<[UInt8]> = []
@@ -38,8 +36,8 @@ public struct RevocationList: Hashable, Sendable {
 
     public func revokes(_ key: PublicKey) -> Bool {
         if blobs.contains(key.blob) { return true }
-        if !sha256.isEmpty, sha256.contains(Array(SHA256.hash(data: key.blob))) { return true }
-        return !sha1.isEmpty && sha1.contains(Array(Insecure.SHA1.hash(data: key.blob)))
+        if !sha256.isEmpty, sha256.contains(Digest.sha256(key.blob)) { return true }
+        return !sha1.isEmpty && sha1.contains(Digest.sha1(key.blob))
     }
 
     private mutating func parsePlain(_ bytes: [UInt8]) throws(TrustError) {

@@ -1,7 +1,5 @@
 // A detached signature in OpenSSH's format (PROTOCOL.sshsig): what `ssh-keygen -Y sign` writes into FILE.sig.
 
-import Crypto
-
 /// A signature of some bytes, and the key that is said to have made it.
 public struct Signature: Hashable, Sendable {
     public enum HashAlgorithm: String, Hashable, Sendable {
@@ -9,8 +7,8 @@ public struct Signature: Hashable, Sendable {
 
         func digest(of message: [UInt8]) -> [UInt8] {
             switch self {
-            case .sha256: Array(SHA256.hash(data: message))
-            case .sha512: Array(SHA512.hash(data: message))
+            case .sha256: Digest.sha256(message)
+            case .sha512: Digest.sha512(message)
             }
         }
     }
