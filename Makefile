@@ -5,14 +5,20 @@ DESTDIR ?=
 RELEASE = .build/release
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test test-vm lint format fuzz campaign bench man udev install install-files clean dependencies
+.PHONY: build run test test-vm lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
 
-# Release executables with the Swift runtime linked in, and the drivers' bundles beside them.
+# What is installed and run. Everything else is built by the target that needs it.
+PROGRAMS = userdriver userdriverd webcam-driver usbip-port
+# Swift's runtime is linked in. lld, since it packs the relocations of position-independent code into an eighth (glibc 2.36 reads them).
+RELEASE_BUILD = $(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
+build_products = for product in $(1); do $(RELEASE_BUILD) --product $$product || exit 1; done
+
+# The programs, and the drivers' bundles beside them.
 build: dependencies
-	$(SWIFT) build -c release --static-swift-stdlib
+	@$(call build_products,$(PROGRAMS))
 	@Scripts/bundles $(RELEASE)
 
 run: build
@@ -25,6 +31,7 @@ test: build
 # The scenarios in Tests/vm, in virtual machines with a real USB stack. SCENARIOS="NAME…" runs some of them.
 SCENARIOS ?=
 test-vm: build
+	@$(call build_products,campaign usb-probe usbfs-intruder)
 	@Scripts/test-vm $(SCENARIOS)
 
 lint:
@@ -34,18 +41,22 @@ lint:
 format:
 	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format Package.swift Sources Tests
 
-# A minute for each parser, or FUZZ_SECONDS.
+# A minute for each parser, or FUZZ_SECONDS. The same FUZZ_SEED makes the same inputs.
 FUZZ_SECONDS ?= 60
-fuzz: build
-	$(RELEASE)/fuzz all --seconds $(FUZZ_SECONDS) --corpus Tests/Corpus
+FUZZ_SEED ?= 1
+fuzz: dependencies
+	@$(call build_products,fuzz)
+	$(RELEASE)/fuzz all --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --corpus Tests/Corpus
 
 # FAULTS injected into the drivers of emulated cameras while clients watch; CAMPAIGN for more (see campaign --help).
 FAULTS ?= 300
 SEED ?= 1
 campaign: build
+	@$(call build_products,campaign)
 	$(RELEASE)/campaign --bin $(CURDIR)/$(RELEASE) --faults $(FAULTS) --seed $(SEED) $(CAMPAIGN)
 
-bench: build
+bench: dependencies
+	@$(call build_products,benchmarks)
 	$(RELEASE)/benchmarks
 
 # The manual pages in Docs/man, from the commands' own help.
@@ -63,8 +74,8 @@ install-files:
 	# The key that signed this build: its drivers are trusted by the daemon that is installed with them.
 	install -m 644 $(RELEASE)/allowed_signers $(DESTDIR)$(PREFIX)/lib/userdriver/
 	install -m 644 Docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(RELEASE)/usbip-port $(DESTDIR)$(PREFIX)/lib/userdriver/
+	install -s -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
+	install -s -m 755 $(RELEASE)/usbip-port $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \
@@ -77,6 +88,13 @@ install-files:
 	for unit in userdriverd.service userdriverd.socket userdriver-give-back.service; do \
 		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:' Systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	[ -n "$(DESTDIR)" ] || $(PREFIX)/lib/userdriver/activate
+
+# Debug information of what `install` installs, where gdb looks for it: by build id.
+install-debug: build
+	for program in $(PROGRAMS); do \
+		id=$$(readelf -n $(RELEASE)/$$program | sed -n 's/.*Build ID: //p') && [ -n "$$id" ] && \
+		file=$(DESTDIR)$(PREFIX)/lib/debug/.build-id/$$(echo $$id | cut -c1-2)/$$(echo $$id | cut -c3-).debug && \
+		install -d $$(dirname $$file) && objcopy --only-keep-debug $(RELEASE)/$$program $$file && chmod 644 $$file || exit 1; done
 
 # udev's rules in Udev, from the drivers' match tables.
 udev: build

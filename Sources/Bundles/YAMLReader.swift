@@ -104,7 +104,9 @@ struct YAMLReader: ~Copyable {
                 guard let key = try node(next, depth: depth + 1).text else {
                     throw YAMLError(problem: "a name is no text", line: next.line)
                 }
-                guard keys.insert(key).inserted else { throw YAMLError(problem: "a name stands there for the second time", line: next.line) }
+                guard keys.insert(key).inserted else {
+                    throw YAMLError(problem: "a name stands there for the second time", line: next.line)
+                }
                 members.append((key, try node(try self.next(), depth: depth + 1)))
             }
         case .alias: throw YAMLError(problem: "anchors and aliases are not allowed", line: event.line)

@@ -29,11 +29,13 @@ import Testing
         #expect(root == nil)
     }
 
-    @Test(arguments: [
-        ("1", 1), ("-12", -12), ("+7", 7), ("0", 0), ("0x0e", 14), ("0XE", nil), ("-0x10", -16), ("0o17", 15), ("017", 15), ("0b101", 5),
-        ("1_000", 1000), ("0x", nil), ("0x-1", nil), ("0-1", nil), ("--1", nil), ("x", nil), ("", nil), ("08", nil), ("1.0", nil),
-        ("9223372036854775807", Int.max), ("9223372036854775808", nil), ("'1'", nil), ("_", nil), ("0xffffffffffffffffffff", nil),
-    ] as [(String, Int?)])
+    @Test(
+        arguments: [
+            ("1", 1), ("-12", -12), ("+7", 7), ("0", 0), ("0x0e", 14), ("0XE", nil), ("-0x10", -16), ("0o17", 15), ("017", 15),
+            ("0b101", 5),
+            ("1_000", 1000), ("0x", nil), ("0x-1", nil), ("0-1", nil), ("--1", nil), ("x", nil), ("", nil), ("08", nil), ("1.0", nil),
+            ("9223372036854775807", Int.max), ("9223372036854775808", nil), ("'1'", nil), ("_", nil), ("0xffffffffffffffffffff", nil),
+        ] as [(String, Int?)])
     func readsNumbers(text: String, number: Int?) throws {
         let node = try read("[" + text + "]")
         guard case .list(let entries) = node?.content else {

@@ -43,7 +43,8 @@ import Testing
         let order = Self.bytes("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
         let orderAndOne = Array(order.dropLast()) + [0x52]
         let wrong: [[UInt8]] = [
-            [UInt8](repeating: 0, count: 32), [UInt8](repeating: 0, count: 31) + [2], order, orderAndOne, [UInt8](repeating: 0xff, count: 32), [1], [],
+            [UInt8](repeating: 0, count: 32), [UInt8](repeating: 0, count: 31) + [2], order, orderAndOne,
+            [UInt8](repeating: 0xff, count: 32), [1], [],
             one + [0],
         ]
         for secret in wrong { #expect(SigningKey(ecdsaP256: [4] + x + y, secret: secret) == nil, "\(secret)") }
@@ -66,7 +67,8 @@ import Testing
         let key = try #require(SigningKey(ed25519Secret: Self.bytes("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")))
         #expect(key.ed25519 == Self.bytes("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"))
         let signature = Self.bytes(
-            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00")
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        )
         #expect(key.signature(of: [0x72]) == signature)
         let order = Self.bytes("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
         var second = signature
