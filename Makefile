@@ -44,7 +44,7 @@ format:
 # A minute for each parser, or FUZZ_SECONDS. The same FUZZ_SEED makes the same inputs.
 FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= 1
-fuzz: dependencies
+fuzz: build
 	@$(call build_products,fuzz)
 	$(RELEASE)/fuzz all --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --corpus Tests/Corpus
 
@@ -55,7 +55,7 @@ campaign: build
 	@$(call build_products,campaign)
 	$(RELEASE)/campaign --bin $(CURDIR)/$(RELEASE) --faults $(FAULTS) --seed $(SEED) $(CAMPAIGN)
 
-bench: dependencies
+bench: build
 	@$(call build_products,benchmarks)
 	$(RELEASE)/benchmarks
 
