@@ -73,7 +73,7 @@ let package = Package(
 
         // What processes share: messages, frames, children.
         library("FrameRing", ["CLinux"]),
-        library("Wire", ["CLinux"]),
+        library("Wire", ["Threads", "CLinux"]),
         library("Sandbox", ["CLinux", "CSeccomp"]),
         library("Spawn", ["Sandbox", "CLinux"]),
 
@@ -95,7 +95,7 @@ let package = Package(
                 "CLinux", log,
             ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
-        executable("userdriverd", ["Supervisor", "Bundles", "Threads", log, lifecycle, signals, arguments]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, lifecycle, signals, arguments]),
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),

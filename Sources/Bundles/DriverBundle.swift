@@ -134,7 +134,9 @@ package final class DriverBundle: Sendable {
             executable = try SealedExecutable(path: path)
             digest = try executable.withBytes { Digest.sha256($0) }
         } catch {
-            throw BundleError(path: path, problem: "\(error)")
+            var failure = BundleError(path: path, problem: "\(error)")
+            failure.systemError = error.errno
+            throw failure
         }
         if let expected = manifest.executableDigest, expected != digest {
             throw BundleError(

@@ -83,6 +83,8 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
     package var manifest: DriverManifest?
     /// The system call that failed did so for want of a right.
     package var isNotPermitted = false
+    /// The errno of the system call that failed, where one did.
+    package var systemError: Int32?
 
     package init(path: String, problem: String, manifest: DriverManifest? = nil) {
         self.path = path
@@ -94,6 +96,7 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
         self.path = path
         problem = number == ELOOP ? "it is a symbolic link" : String(cString: strerror(number))
         isNotPermitted = number == EACCES || number == EPERM
+        systemError = number
     }
 
     package var description: String { "\(path): \(problem)" }

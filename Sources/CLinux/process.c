@@ -22,8 +22,36 @@ struct failure {
     int error, step;
 };
 
+/// The limit on descriptors that this process had before it was raised, for children that are not to have the raised one.
+static rlim_t descriptors_before;
+static int descriptors_raised;
+
+long clinux_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    if (limit.rlim_cur < limit.rlim_max) {
+        descriptors_before = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+        descriptors_raised = 1;
+    }
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (long)limit.rlim_cur;
+}
+
+static void restore_descriptor_limit(void) {
+    struct rlimit limit;
+    if (!descriptors_raised || getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    limit.rlim_cur = descriptors_before;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// The listener of a filter goes to the parent over a socket, for which the user may have no more descriptors on their way than this process may have
+// open. So the limit on those comes after it, and from the parent, as the filter is on by then.
+static int comes_later(const struct clinux_sandbox *sandbox, int i) { return sandbox->stops && sandbox->limits[i].resource == RLIMIT_NOFILE; }
+
 static int apply_limits(const struct clinux_sandbox *sandbox) {
     for (int i = 0; i < sandbox->limit_count; i++) {
+        if (comes_later(sandbox, i)) continue;
         struct rlimit limit, now;
         limit.rlim_cur = limit.rlim_max = sandbox->limits[i].value;
         // One that is tighter already stays so.
@@ -46,7 +74,26 @@ static int apply_filter(const struct clinux_sandbox *sandbox, int report) {
     int descriptor = (int)listener;
     long sent = clinux_send(report, "", 1, &descriptor, 1, 0);
     if (sent < 0) errno = (int)-sent;
-    return sent < 0 ? -1 : 0;
+    if (sent < 0) return -1;
+    // The parent says when the last limit is on; nothing is executed without.
+    char word;
+    ssize_t got;
+    while ((got = read(report, &word, 1)) < 0 && errno == EINTR) {}
+    if (got == 0) errno = EPIPE;
+    return got == 1 ? 0 : -1;
+}
+
+/// The parent's part of a child's limits.
+static int confine(pid_t pid, const struct clinux_sandbox *sandbox) {
+    for (int i = 0; i < sandbox->limit_count; i++) {
+        if (!comes_later(sandbox, i)) continue;
+        struct rlimit limit, now;
+        limit.rlim_cur = limit.rlim_max = sandbox->limits[i].value;
+        if (prlimit(pid, (__rlimit_resource_t)sandbox->limits[i].resource, NULL, &now) == 0 && now.rlim_max < limit.rlim_max)
+            limit.rlim_cur = limit.rlim_max = now.rlim_max;
+        if (prlimit(pid, (__rlimit_resource_t)sandbox->limits[i].resource, &limit, NULL) < 0) return -1;
+    }
+    return 0;
 }
 
 static int apply_sandbox(const struct clinux_sandbox *sandbox, int ruleset, int report, int *step) {
@@ -102,7 +149,7 @@ static _Noreturn void be_child(const struct clinux_spawn_request *request, pid_t
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (request->sandbox) volunteer();
+    if (request->sandbox) volunteer(); else restore_descriptor_limit();
     if (request->sandbox && apply_sandbox(request->sandbox, ruleset, report, &step) < 0) goto failed;
     step = CLINUX_SPAWN_EXECUTION;
     syscall(
@@ -114,12 +161,18 @@ failed:;
 }
 
 /// Hears what the child has to tell until it executes: the listener of its filter, or why it failed.
-static struct failure hear(int report, int *listener) {
+static struct failure hear(int report, pid_t pid, const struct clinux_sandbox *sandbox, int *listener) {
     struct failure failure;
     while (1) {
         int descriptors[CLINUX_MAX_DESCRIPTORS], count, truncated;
         long got = clinux_receive(report, &failure, sizeof failure, descriptors, &count, &truncated, 0);
-        if (count > 0) *listener = descriptors[0];
+        if (count > 0) {
+            *listener = descriptors[0];
+            if (confine(pid, sandbox) < 0) return (struct failure){errno, CLINUX_SPAWN_LIMITS};
+            // One that has ended meanwhile is told by the end of the socket.
+            (void)clinux_send(report, "", 1, NULL, 0, 0);
+            continue;
+        }
         if (got == sizeof failure) return failure;
         if (got == 0) return (struct failure){0, 0};
         if (got < 0 && got != -EINTR) return (struct failure){(int)-got, CLINUX_SPAWN_PARENT};
@@ -140,7 +193,7 @@ int clinux_spawn(const struct clinux_spawn_request *request, struct clinux_spawn
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     close(report[1]);
-    struct failure failure = pid < 0 ? (struct failure){error, CLINUX_SPAWN_PARENT} : hear(report[0], &result->listener);
+    struct failure failure = pid < 0 ? (struct failure){error, CLINUX_SPAWN_PARENT} : hear(report[0], pid, request->sandbox, &result->listener);
     close(report[0]);
     long fd = -1;
     if (!failure.error && (fd = syscall(SYS_pidfd_open, pid, 0)) < 0) failure.error = errno;

@@ -3,7 +3,9 @@
 #include "sockets.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -55,6 +57,28 @@ long clinux_receive(int fd, void *bytes, unsigned long capacity, int *descriptor
     }
     if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) *truncated = 1;
     return r;
+}
+
+long clinux_receive_bytes(int fd, void *bytes, unsigned long capacity, int *truncated, int flags) {
+    struct iovec part = {bytes, capacity};
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    *truncated = 0;
+    // Without room for descriptors a look says whether there are any (MSG_CTRUNC), and leaves them where they are.
+    long seen = recvmsg(fd, &message, MSG_PEEK | flags);
+    if (seen < 0) return -errno;
+    if (message.msg_flags & MSG_CTRUNC) return -EBADMSG;
+    if (message.msg_flags & MSG_TRUNC) *truncated = 1;
+    // Just the bytes that were seen, behind which there may be others with descriptors by now.
+    long r = recv(fd, bytes, (unsigned long)seen, flags);
+    return r < 0 ? -errno : r;
+}
+
+int clinux_unread(int fd) {
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -errno : bytes;
 }
 
 int clinux_seqpacket_pair(int pair[2]) {

@@ -7,6 +7,7 @@ enum FuzzTargets {
         PictureFuzz.self,
         USBIPFuzz.self,
         GadgetFuzz.self,
+        JSONFuzz.self,
         ChannelFuzz.self,
         VarlinkFuzz.self,
         DaemonFuzz.self,

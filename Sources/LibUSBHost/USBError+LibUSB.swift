@@ -58,6 +58,7 @@ extension USBError {
         case ENOMEM:
             code = .memoryLimit
             hint = hint ?? Self.memoryHint
+        case EMFILE, ENFILE, ENOBUFS: code = .shortage
         case EACCES, EPERM: code = .accessDenied
         case ENODEV, ENOENT, ENXIO, ESHUTDOWN: code = .noDevice
         case EBUSY: code = .busy

@@ -78,21 +78,23 @@ public final class ChildProcess: Sendable {
         }
         guard result > 0 else {
             throw SpawnError(
-                errno: -result, operation: "spawning \(plan.arguments.first ?? "a process")", detail: Self.step(born.step))
+                errno: -result, operation: "spawning \(plan.arguments.first ?? "a process")", detail: Self.step(born.step, errno: -result))
         }
         processID = result
         descriptor = born.pidfd
         forbiddenCalls = born.listener >= 0 ? CallListener(descriptor: born.listener) : nil
     }
 
-    /// What the child was at, where that is not plain from the error.
-    private static func step(_ number: Int32) -> String? {
-        switch clinux_spawn_step(rawValue: UInt32(number)) {
+    /// What the child was at, where that is not plain from the error; and who forbids it, where it is forbidden.
+    private static func step(_ number: Int32, errno: Int32) -> String? {
+        let isForbidden = [EPERM, EACCES, ENOSYS, EINVAL].contains(errno)
+        return switch clinux_spawn_step(rawValue: UInt32(number)) {
         case CLINUX_SPAWN_CAPABILITIES: "its sandbox: capset"
         case CLINUX_SPAWN_LIMITS: "its sandbox: setrlimit"
         case CLINUX_SPAWN_PRIVILEGES: "its sandbox: prctl(PR_SET_NO_NEW_PRIVS)"
-        case CLINUX_SPAWN_LANDLOCK: "its sandbox: landlock_restrict_self; a service's SystemCallFilter= has to name the landlock calls"
-        case CLINUX_SPAWN_SECCOMP: "its sandbox: seccomp; a service's SystemCallFilter= has to name it"
+        case CLINUX_SPAWN_LANDLOCK:
+            "its sandbox: landlock_restrict_self" + (isForbidden ? "; a service's SystemCallFilter= has to name the landlock calls" : "")
+        case CLINUX_SPAWN_SECCOMP: "its sandbox: seccomp" + (isForbidden ? "; a service's SystemCallFilter= has to name it" : "")
         default: nil
         }
     }

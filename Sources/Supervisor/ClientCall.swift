@@ -11,9 +11,16 @@ final class ClientCall {
     var onCancel: (() -> Void)?
     private(set) var isFinished = false
     private let send: (VarlinkReply, [Int32]) -> Void
+    private let readBacklog: () -> Int
+    /// Bytes of replies that the client has not taken yet.
+    var backlog: Int { readBacklog() }
 
     /// `send` puts a reply on its way.
-    init(_ call: VarlinkCall, peer: VarlinkSocket.Peer, send: @escaping @SupervisorActor (VarlinkReply, [Int32]) -> Void) {
+    init(
+        _ call: VarlinkCall, peer: VarlinkSocket.Peer, send: @escaping @SupervisorActor (VarlinkReply, [Int32]) -> Void,
+        backlog: @escaping @SupervisorActor () -> Int = { 0 }
+    ) {
+        readBacklog = backlog
         self.call = call
         self.peer = peer
         self.send = send

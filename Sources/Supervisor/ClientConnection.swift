@@ -1,13 +1,12 @@
 // One client's connection: its calls one after the other, its replies in a bounded queue.
 
-import Glibc
 import Wire
 
 /// A client. Its calls are answered in their order, one at a time; what it sends meanwhile waits in its own socket.
 @SupervisorActor
 final class ClientConnection {
-    /// Calls taken in one go, so that a client that floods its socket leaves time for others.
-    private static let callsPerTurn = 16
+    /// How long something that the system is short of is waited for before it is tried again.
+    private static let shortageDelay = Duration.milliseconds(50)
 
     let peer: VarlinkSocket.Peer
     private let socket: VarlinkSocket
@@ -21,6 +20,7 @@ final class ClientConnection {
     private let idleLimit: Duration
     /// Runs while no call is being answered: for one that says nothing, that never ends a message, that does not read its last answer.
     private let idle = ReactorTimer()
+    private let shortage = ReactorTimer()
 
     /// `handle` is called for each call, `closed` once.
     init(
@@ -49,6 +49,7 @@ final class ClientConnection {
         Reactor.shared.forget(token, socket.descriptor)
         self.token = nil
         idle.lift()
+        shortage.lift()
         socket.shutdown()
         current?.cancel()
         current = nil
@@ -60,14 +61,7 @@ final class ClientConnection {
             close()
             return
         }
-        if readiness.contains(.writable) {
-            do throws(WireError) {
-                try socket.flush()
-            } catch {
-                close("\(error)")
-                return
-            }
-        }
+        if readiness.contains(.writable), !flush() { return }
         if readiness.contains(.peerClosed), current != nil {
             // One who asked a single thing and closed its side still gets the answer; one who watches has left.
             peerHasClosed = true
@@ -79,7 +73,18 @@ final class ClientConnection {
         pump()
     }
 
-    /// Takes calls while none is being answered.
+    /// False where that has ended the connection.
+    private func flush() -> Bool {
+        do throws(WireError) {
+            try socket.flush()
+            return true
+        } catch {
+            close("\(error)")
+            return false
+        }
+    }
+
+    /// Takes calls while none is being answered, as far as its turn goes.
     private func pump() {
         guard !isPumping else { return }
         isPumping = true
@@ -87,19 +92,19 @@ final class ClientConnection {
             isPumping = false
             updateInterest()
         }
-        for _ in 0..<Self.callsPerTurn {
+        var budget = TurnBudget()
+        while !budget.isSpent {
             guard token != nil, current == nil, !socket.hasBacklog else { return }
             do throws(WireError) {
-                switch try socket.receiveNow(VarlinkCall.self) {
+                switch try socket.receiveNow(VarlinkCall.self, &budget) {
                 case .nothing: return
                 case .end:
                     close()
                     return
-                case .message(let call, let descriptors):
-                    for descriptor in descriptors { Glibc.close(descriptor) }
-                    take(call)
+                case .message(let call, _): take(call)
                 }
             } catch {
+                if error.code == .descriptors { refuseDescriptors() }
                 close("\(error)")
                 return
             }
@@ -108,10 +113,24 @@ final class ClientConnection {
         _ = Reactor.shared.schedule(at: 0) { [weak self] in self?.pump() }
     }
 
+    /// No call here takes any, and what came with them was not read.
+    private func refuseDescriptors() {
+        do throws(WireError) {
+            try socket.enqueue(
+                VarlinkReply(
+                    error: InterfaceDescription.management.name + ".NotSupported",
+                    parameters: ["message": "No descriptors can be passed to the supervisor."]))
+        } catch {
+            // It is cut off in any case.
+        }
+    }
+
     private func take(_ call: VarlinkCall) {
         var taken: ClientCall?
         let client = ClientCall(call, peer: peer) { [weak self] reply, descriptors in
             self?.send(reply, descriptors, isOneway: call.oneway)
+        } backlog: { [weak self] in
+            self?.socket.backlog ?? 0
         }
         taken = client
         current = taken
@@ -141,7 +160,13 @@ final class ClientConnection {
     private func updateInterest() {
         guard let token else { return }
         var wanted: Reactor.Readiness = []
-        if socket.hasBacklog {
+        if socket.isShort {
+            // Writable it is already.
+            shortage.set(after: Self.shortageDelay) { [weak self] in
+                guard let self, self.token != nil, self.flush() else { return }
+                self.pump()
+            }
+        } else if socket.hasBacklog {
             wanted.insert(.writable)
         } else if current == nil {
             wanted.insert(.readable)

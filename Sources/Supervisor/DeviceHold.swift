@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Threads
+import Wire
 
 /// Held by the supervisor, who makes no transfer on it. Letting go of it ends the streams on the wire.
 final class DeviceHold: Sendable {
@@ -18,7 +19,8 @@ final class DeviceHold: Sendable {
     init(_ keeper: Keeper) { self.keeper = keeper }
 
     deinit {
-        if case .file(let descriptor, _) = keeper { close(descriptor) }
+        // The kernel may have something to say to the device then, which may be mute.
+        if case .file(let descriptor, _) = keeper { DescriptorCloser.shared.close(descriptor) }
     }
 
     @SupervisorActor var isUsable: Bool {

@@ -56,12 +56,25 @@ enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case gone(String)
     /// It is there, and can't be had.
     case refused(String)
+    /// It is there, and the system is short of something that opening it takes.
+    case shortage(String)
     /// It is there, the kernel's own driver has it, and nobody asked for it to be taken.
     case leftToKernel(String)
 
+    /// A system call that is part of opening the device.
+    static func failed(_ operation: String, errno number: Int32) -> Self {
+        let text = "\(operation): \(String(cString: strerror(number)))"
+        return Shortage.isOne(number) ? .shortage(text) : .refused(text)
+    }
+
+    /// Something that the device is opened with can't be had.
+    static func lacking(_ what: String, _ error: any Error) -> Self {
+        Shortage(error) == nil ? .refused("\(what): \(error)") : .shortage("\(what): \(error)")
+    }
+
     var description: String {
         switch self {
-        case .gone(let reason), .refused(let reason), .leftToKernel(let reason): reason
+        case .gone(let reason), .refused(let reason), .shortage(let reason), .leftToKernel(let reason): reason
         }
     }
 }

@@ -18,25 +18,6 @@ final class DriverIncarnation {
         case ended(Obituary)
     }
 
-    struct Obituary {
-        var end: ChildProcess.End
-        /// What ended it, in a phrase.
-        var cause: String
-        /// It was asked to stop, and did.
-        var wasAsked: Bool
-        /// The driver's own last message, where it gave up by itself.
-        var reason: String?
-        /// It gave up because the device answered nothing any more.
-        var isMute: Bool
-        var lastWords: LastWords?
-        var lastLines: [String]
-        /// A frame since it was started.
-        var madeProgress: Bool
-        /// Its stream's thread has taken a transfer.
-        var hasHandled: Bool
-        var lifetime: Duration
-    }
-
     private enum Phase {
         case awaitingHello, ready, starting, running
         case stopping
@@ -48,15 +29,18 @@ final class DriverIncarnation {
         var stopPatience: Duration
         var teardown: [TeardownStep]
         var hangTeardown: [TeardownStep]
+        var talk: Quota.Rates
         /// `nil` for a driver that nothing holds in (`--no-sandbox`).
         var sandbox: PreparedSandbox?
     }
 
-    /// Messages taken in one go, so that a driver that floods its channel leaves time for others.
     /// Longer than from one heartbeat to the next.
     private static let streamStart = Duration.seconds(1)
-    private static let messagesPerTurn = 64
     private static let outputPerTurn = 16 << 10
+    /// How long one that says too much is not listened to.
+    private static let throttling = Duration.milliseconds(50)
+    /// How long something that the system is short of is waited for before it is tried again.
+    private static let shortageDelay = Duration.milliseconds(50)
 
     let executable: SealedExecutable
     let processID: Int32
@@ -75,6 +59,10 @@ final class DriverIncarnation {
     private var tail = LineTail()
     private var reason: String?
     private var isMute = false
+    private var shortage: String?
+    private var talk: Quota
+    private let throttle = ReactorTimer()
+    private let retry = ReactorTimer()
     private var channelToken: UInt64?
     private var outputToken: UInt64?
     private var childToken: UInt64?
@@ -101,7 +89,7 @@ final class DriverIncarnation {
     ) throws {
         let progress = try ProgressMemory()
         let (ours, theirs) = try Channel.pair()
-        channel = Channel(descriptor: ours)
+        channel = Channel(descriptor: ours, otherEnd: .stranger)
         defer { close(theirs) }
         var pipe: [Int32] = [-1, -1]
         let piped = clinux_pipe(&pipe)
@@ -124,11 +112,12 @@ final class DriverIncarnation {
         self.executable = executable
         self.progress = progress
         self.settings = settings
+        talk = Quota(settings.talk)
         self.report = report
         processID = child.processID
         watchdog = Watchdog(settings.watchdog)
         channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] in self?.channelReady($0) }
-        outputToken = Reactor.shared.watch(output, for: .readable) { [weak self] _ in self?.readOutput(limit: Self.outputPerTurn) }
+        outputToken = Reactor.shared.watch(output, for: .readable) { [weak self] in self?.outputReady($0) }
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { [weak self] _ in self?.childEnded() }
         if let calls = child.forbiddenCalls {
             callsToken = Reactor.shared.watch(calls.descriptor, for: .readable) { [weak self] in self?.callWasStopped($0) }
@@ -164,6 +153,10 @@ final class DriverIncarnation {
             updateChannelInterest()
         } catch {
             if error.code == .oversize { return false }
+            if error.code == .shortage {
+                suffer("\(error)")
+                return true
+            }
             // A driver that has just died is told by its pidfd.
             if error.code != .disconnected { kill("\(error)", steps: settings.hangTeardown) }
         }
@@ -209,6 +202,12 @@ final class DriverIncarnation {
         take(steps, thread: thread)
     }
 
+    /// Ends it because the system is short of something.
+    private func suffer(_ what: String) {
+        shortage = what
+        kill(what)
+    }
+
     /// Takes the first step now and the others in their time; after the last comes SIGKILL.
     private func take(_ steps: [TeardownStep], thread: Int32? = nil) {
         signal(steps.first?.signal ?? SIGKILL, thread: thread)
@@ -228,42 +227,75 @@ final class DriverIncarnation {
 
     private func updateChannelInterest() {
         guard let channelToken else { return }
-        Reactor.shared.change(channelToken, channel.descriptor, to: channel.hasBacklog ? [.readable, .writable] : .readable)
+        var wanted: Reactor.Readiness = throttle.isSet ? [] : .readable
+        if channel.isShort {
+            // Writable it is already.
+            retry.set(after: Self.shortageDelay) { [weak self] in self?.flush() }
+        } else if channel.hasBacklog {
+            wanted.insert(.writable)
+        }
+        Reactor.shared.change(channelToken, channel.descriptor, to: wanted)
+    }
+
+    private func flush() {
+        guard channelToken != nil else { return }
+        do throws(WireError) {
+            try channel.flush()
+            updateChannelInterest()
+        } catch {
+            closeChannel()
+        }
     }
 
     private func channelReady(_ readiness: Reactor.Readiness) {
-        if readiness.contains(.writable) {
-            do throws(WireError) {
-                try channel.flush()
-                updateChannelInterest()
-            } catch {
-                closeChannel()
-                return
-            }
+        if readiness.contains(.writable) { flush() }
+        if readiness.isDisjoint(with: [.hungUp, .failed]) {
+            if readiness.contains(.readable) { receive(TurnBudget()) }
+        } else {
+            receiveAll()
         }
-        if !readiness.isDisjoint(with: [.readable, .hungUp, .failed]) { receive(limit: Self.messagesPerTurn) }
     }
 
-    private func receive(limit: Int) {
-        for _ in 0..<limit {
+    /// What lies in the channel, which holds some 200 KB: of a driver that says no more, or is late.
+    private func receiveAll() { receive(TurnBudget(bytes: 512 << 10, time: Duration.milliseconds(100).nanoseconds), isThrottled: false) }
+
+    /// As much as a turn's budget and the driver's quota let it say.
+    private func receive(_ turn: TurnBudget, isThrottled: Bool = true) {
+        var budget = turn
+        while !budget.isSpent {
             guard channelToken != nil else { return }
+            if isThrottled, talk.isExhausted() { return pause() }
+            let before = budget.spent
+            defer { if budget.spent > before { talk.spend(budget.spent - before) } }
             do throws(WireError) {
-                switch try channel.receiveNow(MessageFromDriver.self) {
+                switch try channel.receiveNow(MessageFromDriver.self, &budget) {
                 case .nothing: return
                 case .end:
                     closeChannel()
                     return
-                case .message(let message, let descriptors):
-                    // A driver has nothing to hand over.
-                    for descriptor in descriptors { close(descriptor) }
-                    take(message)
+                // A driver has nothing to hand over, and descriptors are not taken.
+                case .message(let message, _): take(message)
                 }
             } catch {
-                if error.code == .system || error.code == .disconnected { closeChannel() }
+                if error.code == .shortage { return pause() }
                 kill("it broke the channel's contract: \(error)")
+                // What came with descriptors stays in the channel, which is not looked at again.
+                if [.system, .disconnected, .descriptors].contains(error.code) { closeChannel() }
                 return
             }
         }
+    }
+
+    /// It is not listened to for a while: it waits, as its channel and its pipe are full.
+    private func pause() {
+        guard !throttle.isSet else { return }
+        throttle.set(after: Self.throttling) { [weak self] in self?.updateInterest() }
+        updateInterest()
+    }
+
+    private func updateInterest() {
+        updateChannelInterest()
+        if let outputToken { Reactor.shared.change(outputToken, output, to: throttle.isSet ? [] : .readable) }
     }
 
     /// A process without a channel is of no use. It is mostly about to end by itself.
@@ -314,6 +346,11 @@ final class DriverIncarnation {
         }
     }
 
+    private func outputReady(_ readiness: Reactor.Readiness) {
+        guard readiness.isDisjoint(with: [.hungUp, .failed]) else { return readOutput(limit: Self.outputPerTurn) }
+        if talk.isExhausted() { pause() } else { readOutput(limit: Self.outputPerTurn) }
+    }
+
     private func readOutput(limit: Int) {
         guard let outputToken else { return }
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -329,6 +366,7 @@ final class DriverIncarnation {
                 return
             }
             tail.append(buffer[..<count])
+            talk.spend(count)
             total += count
         }
     }
@@ -336,9 +374,11 @@ final class DriverIncarnation {
     // MARK: Whether it hangs
 
     private func startTookTooLong(_ limit: Duration) {
-        receive(limit: Self.messagesPerTurn)
+        receiveAll()
         switch phase {
-        case .awaitingHello, .starting: hang(.notReady(limit))
+        case .awaitingHello, .starting:
+            // What it waits for may not have reached it.
+            if channel.isShort { suffer("its messages can't be sent: the system is short of something") } else { hang(.notReady(limit)) }
         case .ready, .running, .stopping, .killed: break
         }
     }
@@ -353,7 +393,7 @@ final class DriverIncarnation {
     private func heartbeatMissed(_ deadline: UInt64) {
         guard case .running = phase else { return }
         // What it said may wait to be read, and a supervisor that was late itself has no one to blame.
-        receive(limit: Self.messagesPerTurn)
+        receiveAll()
         guard case .running = phase, !patience.isSet else { return }
         if clinux_monotonic_ns() > deadline + settings.watchdog.lateness.nanoseconds {
             expectHeartbeat()
@@ -414,7 +454,7 @@ final class DriverIncarnation {
         }
         guard childToken != nil else { return }
         // Its last messages lie in the sockets still.
-        receive(limit: 1000)
+        receiveAll()
         readOutput(limit: 256 << 10)
         forgetEverything()
         tail.finish()
@@ -428,7 +468,7 @@ final class DriverIncarnation {
         (childToken, channelToken, outputToken) = (nil, nil, nil)
         forgetCalls()
         close(output)
-        for timer in [patience, ticker, teardownTimer] { timer.lift() }
+        for timer in [patience, ticker, teardownTimer, throttle, retry] { timer.lift() }
     }
 
     private func obituary(_ end: ChildProcess.End) -> Obituary {
@@ -438,7 +478,7 @@ final class DriverIncarnation {
         if case .stopping = phase { wasAsked = true }
         if let reason { cause += ": \(reason)" }
         return Obituary(
-            end: end, cause: cause, wasAsked: wasAsked, reason: reason, isMute: isMute, lastWords: progress.lastWords,
+            end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isMute: isMute, lastWords: progress.lastWords,
             lastLines: tail.lines,
             madeProgress: progress.counters.frames > 0, hasHandled: progress.counters.streamTurns > 0, lifetime: born.duration(to: .now))
     }

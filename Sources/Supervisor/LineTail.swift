@@ -1,5 +1,7 @@
 // The last lines of what a driver printed, however much it prints.
 
+import Wire
+
 /// Keeps the last lines of a stream of bytes, bounded in number and length.
 struct LineTail: Sendable {
     static let maximumLines = 40
@@ -18,7 +20,7 @@ struct LineTail: Sendable {
     }
 
     mutating func append(line: String) {
-        lines.append(String(line.prefix(Self.maximumLineBytes)))
+        lines.append(line.clipped(toBytes: Self.maximumLineBytes).printable)
         if lines.count > Self.maximumLines { lines.removeFirst(lines.count - Self.maximumLines) }
     }
 
@@ -26,9 +28,8 @@ struct LineTail: Sendable {
     mutating func finish() { if !unfinished.isEmpty { finishLine() } }
 
     private mutating func finishLine() {
-        // Control characters would reach a terminal.
-        let text = String(decoding: unfinished, as: UTF8.self).unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) }
+        let text = String(decoding: unfinished, as: UTF8.self)
         unfinished.removeAll(keepingCapacity: true)
-        append(line: String(text))
+        append(line: text)
     }
 }

@@ -215,12 +215,6 @@ extension ManagedDevice {
         }
     }
 
-    func driverEvent(_ name: String, _ parameters: JSONValue) {
-        var text = name
-        if case .object(let members) = parameters, !members.isEmpty { text += " " + parameters.text }
-        announce("device", text)
-    }
-
     /// Streams that somebody watches, with what they were opened with: for a driver that starts.
     func openStreams() -> [String: JSONValue] {
         streams.filter { $0.value.isOpen }.mapValues { $0.request ?? .object([:]) }

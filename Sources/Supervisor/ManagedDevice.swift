@@ -16,6 +16,8 @@ final class ManagedDevice {
         /// What the restart policy says: nobody asked it to end.
         case policy
         case startAgain
+        /// A timer starts it again; what is held of the device stays.
+        case startLater
         case stayDown
     }
 
@@ -69,6 +71,9 @@ final class ManagedDevice {
     /// When the running driver was given the device: nanoseconds of CLOCK_MONOTONIC.
     private(set) var drivenSince: UInt64?
     let restartTimer = ReactorTimer()
+    /// What the system is short of, while a start waits for that.
+    var want: Want?
+    let news: DeviceNews
     var onEnd: [() -> Void] = []
 
     init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, surroundings: Surroundings) {
@@ -80,6 +85,7 @@ final class ManagedDevice {
         choice = DriverChoice(bundle)
         self.surroundings = surroundings
         policy = RestartPolicy(surroundings.configuration.restarts)
+        news = DeviceNews(surroundings.configuration.limits)
     }
 
     var logger: Logger {
@@ -199,6 +205,7 @@ final class ManagedDevice {
                 try self.spawn(executable, bundle)
             } catch {
                 guard let self, attempt == self.attempt else { return }
+                if let shortage = Shortage(error) { return self.waitOut(shortage) }
                 self.logger.error("the driver can't be started", metadata: ["error": "\(error)"])
                 self.attempt += 1
                 self.releaseDevice()
@@ -239,6 +246,7 @@ final class ManagedDevice {
                 self.giveDevice()
             } catch {
                 guard let self, attempt == self.attempt else { return }
+                if case .shortage = error { return self.openFailed(error, attempt) }
                 if kept != nil {
                     // What was kept is of no use any more: the next best is to begin anew.
                     self.step = .openAnew
@@ -278,6 +286,13 @@ final class ManagedDevice {
         case .leftToKernel(let why):
             if let material { write(material, decision: "the device is left to the kernel's driver") }
             leaveToKernel(why)
+        case .shortage(let why):
+            if let material { write(material, decision: "restarted once there is enough of what it takes") }
+            if let incarnation {
+                afterwards = .startLater
+                incarnation.stop(patience: .zero)
+            }
+            waitOut(Shortage(why))
         case .refused(let why):
             if let material { write(material, decision: "restarted at once") }
             if let incarnation {
@@ -330,6 +345,9 @@ final class ManagedDevice {
         save()
     }
 
+    /// The control file that no driver was given.
+    func dropOpened() { opened = nil }
+
     func releaseDevice() {
         opened = nil
         dropHold()
@@ -365,8 +383,7 @@ final class ManagedDevice {
             case .heartbeat(let statistics): note(statistics)
             case .reply(let reply): answered(reply)
             case .event(let name, let parameters): driverEvent(name, parameters)
-            case .log(let level, let text):
-                logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(text)", metadata: ["driver": "\(bundle?.manifest.id ?? "")"])
+            case .log(let level, let text): driverLine(level, text)
             case .hello, .failed, .mute: break
             }
             save(after: message)
@@ -376,6 +393,7 @@ final class ManagedDevice {
     private func started(_ facts: DriverFacts) {
         self.facts = facts
         isHoldDriven = true
+        want = nil
         // Asked to restart or unplugged meanwhile: that goes on.
         guard isPresent, case .policy = afterwards else { return }
         enter(.running, choice.remark)
@@ -402,10 +420,15 @@ final class ManagedDevice {
         case .stayDown:
             releaseDevice()
             noteEnd()
+        case .startLater: noteEnd()
         case .startAgain:
             step = hold == nil ? .openAnew : .takeOver
             if interruption != .deviceAbsent, dead.wasGivenDevice { interruption = .driverRestarted }
             start()
+        case .policy where obituary.shortage != nil:
+            interruption = .driverRestarted
+            step = hold == nil ? .openAnew : .takeOver
+            waitOut(Shortage(obituary.shortage ?? ""))
         case .policy:
             if record.driverDied(given: dead.hasRecord && !step.takesOver && !obituary.isMute, progress: obituary.madeProgress) {
                 logger.warning("the recovery record is dropped: two drivers died on it")

@@ -17,12 +17,13 @@ final class PortProcess {
     private var channelToken: UInt64?
     private var childToken: UInt64?
     private var callsToken: UInt64?
+    private let retry = ReactorTimer()
     private(set) var isAlive = true
 
     /// Spawns the process and gives it the socket, which stays the caller's.
     init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
         let (ours, theirs) = try Channel.pair()
-        channel = Channel(descriptor: ours)
+        channel = Channel(descriptor: ours, otherEnd: .stranger)
         self.logger = logger
         defer { close(theirs) }
         child = try ChildProcess(
@@ -83,20 +84,35 @@ final class PortProcess {
         guard isAlive else { return }
         do throws(WireError) {
             try channel.enqueue(message, descriptors: descriptors)
+            flushLater()
         } catch {
             // One that has just died is told by its pidfd; one that does not read is of no use.
             end()
         }
     }
 
-    private func receive() {
-        while channelToken != nil {
+    /// What it has not read yet, or the system was short of something for.
+    private func flushLater() {
+        guard channel.hasBacklog, !retry.isSet else { return }
+        retry.set(after: .milliseconds(20)) { [weak self] in
+            guard let self, self.isAlive else { return }
             do throws(WireError) {
-                switch try channel.receiveNow(MessageFromPort.self) {
+                try self.channel.flush()
+                self.flushLater()
+            } catch {
+                self.end()
+            }
+        }
+    }
+
+    private func receive() {
+        var budget = TurnBudget()
+        while channelToken != nil, !budget.isSpent {
+            do throws(WireError) {
+                switch try channel.receiveNow(MessageFromPort.self, &budget) {
                 case .nothing: return
                 case .end: closeChannel()
-                case .message(let message, let descriptors):
-                    for descriptor in descriptors { close(descriptor) }
+                case .message(let message, _):
                     switch message {
                     case .gone(let reason): logger.info("a USB/IP device is gone", metadata: ["reason": "\(reason.prefix(500))"])
                     case .refused(let number, let reason):

@@ -47,6 +47,8 @@ final class Reactor: SerialExecutor, @unchecked Sendable {
     private var handlers: [UInt64: Handler] = [:]
     /// Sorted, the next one last.
     private var alarms: [Alarm] = []
+    /// Those of this round that have not run yet, the next one last.
+    private var due: [Alarm] = []
     private var armedFor: UInt64 = 0
     private var nextToken: UInt64 = 2
     private let thread = Mutex<pthread_t?>(nil)
@@ -132,14 +134,18 @@ final class Reactor: SerialExecutor, @unchecked Sendable {
     }
 
     @SupervisorActor
-    func cancel(_ token: UInt64) { alarms.removeAll { $0.token == token } }
+    func cancel(_ token: UInt64) {
+        alarms.removeAll { $0.token == token }
+        due.removeAll { $0.token == token }
+    }
 
+    /// Those that are due now. What they set for now is for the next round: in between everybody else has his turn.
     private func runAlarms() {
         let now = clinux_monotonic_ns()
-        while let next = alarms.last, next.deadline <= now {
-            alarms.removeLast()
-            isolated(next.work)
-        }
+        let first = alarms.firstIndex { $0.deadline <= now } ?? alarms.count
+        due = Array(alarms[first...])
+        alarms.removeSubrange(first...)
+        while let next = due.popLast() { isolated(next.work) }
     }
 
     private func armTimer() {

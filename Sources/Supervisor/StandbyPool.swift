@@ -26,7 +26,7 @@ final class StandbyPool {
         self.sandboxes = sandboxes
         settings = DriverIncarnation.Settings(
             watchdog: configuration.watchdog, stopPatience: configuration.timing.stopPatience, teardown: configuration.timing.teardown,
-            hangTeardown: configuration.timing.hangTeardown)
+            hangTeardown: configuration.timing.hangTeardown, talk: configuration.limits.driverTalk)
         self.isUsed = isUsed
         self.logger = logger
     }

@@ -41,8 +41,12 @@ extension Supervisor {
             try device(for: call) { $0.bundle != nil }.watch(call, stream: stream, request: parameters["request"] ?? .object([:]))
         case "Events":
             guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
-            listeners.append(call)
-            call.onCancel = { [weak self, weak call] in self?.listeners.removeAll { $0 === call } }
+            let listener = EventListener(call, tolerance: configuration.limits.backlogBytes / 2)
+            listeners.append(listener)
+            call.onCancel = { [weak self, weak listener] in
+                listener?.stop()
+                self?.listeners.removeAll { $0 === listener }
+            }
         case "Restart":
             try device(for: call) { $0.bundle != nil }.restart()
             call.succeed()
@@ -172,10 +176,9 @@ extension Supervisor {
     // MARK: Events
 
     func tellListeners(device: String, event: String, message: String) {
-        guard !listeners.isEmpty else { return }
-        let reply = VarlinkReply(
-            ["time": .string(Timestamp.now()), "device": .string(device), "event": .string(event), "message": .string(message)],
-            continues: true)
-        for listener in listeners { listener.reply(reply) }
+        // What a device says by itself has no bound but its quota.
+        for listener in listeners {
+            listener.tell(device: device, event: event, message: message, isOptional: event == ManagedDevice.saying)
+        }
     }
 }

@@ -45,7 +45,7 @@ public final class Supervisor {
     private var isStopping = false
     private let testSources: [any DeviceSource]
     private let chance: () -> Double
-    var listeners: [ClientCall] = []
+    var listeners: [EventListener] = []
 
     /// What clients are told of this implementation.
     public nonisolated static let version = "0.1.0"
@@ -130,7 +130,10 @@ public final class Supervisor {
     public func stop() async {
         guard !isStopping else { return }
         isStopping = true
-        for listener in listeners { listener.cancel() }
+        for listener in listeners {
+            listener.stop()
+            listener.call.cancel()
+        }
         listeners = []
         keeper?.freeze()
         server?.stop()
@@ -307,7 +310,7 @@ public final class Supervisor {
             surroundings: ManagedDevice.Surroundings(
                 configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, keeper: keeper,
                 announce: { [weak self] device, event, message in
-                    device.logger.log(level: event == "device" ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
+                    device.logger.log(level: event == ManagedDevice.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
                 reportCrash: { crashes.take($0) },

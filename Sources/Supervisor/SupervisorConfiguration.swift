@@ -12,6 +12,15 @@ public struct SupervisorConfiguration: Sendable {
         public var clientsPerUser = 64
         /// Bytes of a client's message.
         public var messageBytes = 48 << 10
+        /// Values in a client's message.
+        public var messageValues = 8192
+        /// Descriptors that a client has been sent and has not taken yet.
+        public var unreadDescriptors = 16
+        /// What a device's driver may have said of it, to whoever listens and in the log. What is beyond is left out, and how much is said.
+        var events = Quota.Rates(bytes: 64 << 10, count: 100)
+        var logLines = Quota.Rates(bytes: 16 << 10, count: 50)
+        /// What is read of all that a driver says and prints; the rest waits, and with it the driver.
+        var driverTalk = Quota.Rates(bytes: 4 << 20, count: 4000)
         /// Bytes that may wait for a client that doesn't read, before it is cut off.
         public var backlogBytes = 1 << 20
         public var callsPerDevice = 64
@@ -21,6 +30,14 @@ public struct SupervisorConfiguration: Sendable {
         public var devices = 256
         public var crashReports = 100
         public init() {}
+
+        /// Serves fewer clients where this process may have few descriptors, so that there are some left for devices and drivers.
+        public mutating func fit(descriptors: Int) {
+            guard descriptors < 8192 else { return }
+            unreadDescriptors = min(unreadDescriptors, 4)
+            clients = min(clients, max(8, descriptors / 8))
+            clientsPerUser = min(clientsPerUser, max(4, clients / 4))
+        }
     }
 
     /// Times. Tests make them short.

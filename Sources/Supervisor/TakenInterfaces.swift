@@ -28,6 +28,8 @@ struct TakenInterfaces {
 
     static func path(in stateDirectory: String) -> String { stateDirectory + "/taken.json" }
     private(set) var entries: [Entry] = []
+    /// What kept them from being written last was a shortage: a full disk, say.
+    private(set) var isShort = false
 
     init(path: String) { self.path = path }
 
@@ -74,11 +76,13 @@ struct TakenInterfaces {
         return write()
     }
 
-    private func write() -> String? {
+    private mutating func write() -> String? {
+        isShort = false
         do {
             try StateFile.write(try JSON.encode(entries), to: path)
             return nil
         } catch {
+            isShort = Shortage(error) != nil
             return "What is taken from the kernel's drivers can't be kept: \(error)"
         }
     }

@@ -106,7 +106,7 @@ final class USBFSSource: DeviceSource {
         let stream = try Self.open(device)
         let bound = try toTake(grant.interfaces, of: device, stream.descriptor, mayTake: mayTake)
         let duplicate = clinux_duplicate(stream.descriptor)
-        guard duplicate >= 0 else { throw .refused("dup: \(String(cString: strerror(-duplicate)))") }
+        guard duplicate >= 0 else { throw .failed("dup", errno: -duplicate) }
         // Each interface is claimed by the file that it is for, in the moment in which its driver loses it.
         let opened = try open(device, grant, held: DeviceHold(.file(duplicate, interfaces: grant.streaming)), taking: bound)
         try Self.take(bound, within: grant.streaming, stream.descriptor)
@@ -162,6 +162,7 @@ final class USBFSSource: DeviceSource {
         } catch {
             switch error.code {
             case .noDevice, .notFound: throw .gone("\(error)")
+            case .shortage, .memoryLimit: throw .shortage("\(error)")
             default: throw .refused("\(error)")
             }
         }
@@ -200,7 +201,8 @@ final class USBFSSource: DeviceSource {
             )
         }
         // Those that no driver has yet, too: without us it would have come, and it is to have them in the end.
-        if let problem = taken.withLock({ $0.add(device, interfaces: interfaces) }) { throw .refused(problem) }
+        let (problem, isShort) = taken.withLock { ($0.add(device, interfaces: interfaces), $0.isShort) }
+        if let problem { throw isShort ? .shortage(problem) : .refused(problem) }
         return bound
     }
 

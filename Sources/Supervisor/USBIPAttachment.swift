@@ -93,7 +93,7 @@ actor USBIPAttachment: DeviceSource {
         do {
             executable = try program.executable()
         } catch {
-            throw .refused("usbip-port can't be started: \(error)")
+            throw .lacking("usbip-port can't be started", error)
         }
         return try await Self.start(executable, program.sandboxes, socket, logger)
     }
@@ -108,7 +108,7 @@ actor USBIPAttachment: DeviceSource {
                 executable: executable, sandbox: try sandboxes.port(), socket: socket.descriptor, usbipDeviceID: socket.deviceID,
                 logger: logger)
         } catch {
-            throw .refused("usbip-port can't be started: \(error)")
+            throw .lacking("usbip-port can't be started", error)
         }
         return try connect(port, hold: DeviceHold(.port(port)), deviceID: socket.deviceID)
     }
@@ -119,7 +119,7 @@ actor USBIPAttachment: DeviceSource {
         do {
             return OpenedDevice(descriptor: try port.connectDriver(), transport: .usbip, usbipDeviceID: deviceID, hold: hold)
         } catch {
-            throw .refused("usbip-port can't be reached: \(error)")
+            throw .lacking("usbip-port can't be reached", error)
         }
     }
 
@@ -223,6 +223,7 @@ actor USBIPAttachment: DeviceSource {
                 }
                 switch error.code {
                 case .busy, .accessDenied: throw .refused("\(error)")
+                case .shortage: throw .shortage("\(error)")
                 default: throw .gone("\(error)")
                 }
             }

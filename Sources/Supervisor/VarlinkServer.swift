@@ -20,6 +20,8 @@ final class VarlinkServer {
     private var token: UInt64?
     private var connections: [ObjectIdentifier: ClientConnection] = [:]
     private let pause = ReactorTimer()
+    /// Why nobody could be accepted when it was tried last: said once.
+    private var obstacle: String?
 
     /// Binds at `path`, where an old socket file is replaced: the caller holds the lock of the runtime folder.
     convenience init(
@@ -73,21 +75,31 @@ final class VarlinkServer {
 
     private func accept() {
         for _ in 0..<Self.acceptsPerTurn {
+            // Who comes now waits in the socket instead of here.
+            guard !DescriptorCloser.shared.isBehind else { return rest(because: "sockets of clients that have left are not closed yet") }
             let descriptor = Glibc.accept(listener, nil, nil)
             if descriptor < 0 {
                 switch errno {
                 case EAGAIN, EINTR, ECONNABORTED: return
-                default:
-                    // No descriptors or no memory: try again in a while instead of at once and for ever.
-                    logger.warning("a client can't be accepted", metadata: ["error": "\(String(cString: strerror(errno)))"])
-                    unlisten()
-                    pause.set(after: .milliseconds(200)) { [weak self] in self?.listen() }
-                    return
+                // No descriptors or no memory.
+                default: return rest(because: String(cString: strerror(errno)))
                 }
             }
+            obstacle = nil
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            take(VarlinkSocket(descriptor: descriptor, maximumMessage: limits.messageBytes, maximumBacklog: limits.backlogBytes))
+            take(
+                VarlinkSocket(
+                    descriptor: descriptor, otherEnd: .stranger, maximumMessage: limits.messageBytes, maximumValues: limits.messageValues,
+                    maximumBacklog: limits.backlogBytes, maximumDescriptors: limits.unreadDescriptors))
         }
+    }
+
+    /// Tries again in a while instead of at once and for ever.
+    private func rest(because why: String) {
+        if obstacle != why { logger.warning("clients can't be accepted for the moment", metadata: ["error": "\(why)"]) }
+        obstacle = why
+        unlisten()
+        pause.set(after: .milliseconds(200)) { [weak self] in self?.listen() }
     }
 
     private func take(_ socket: VarlinkSocket) {

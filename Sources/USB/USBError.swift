@@ -19,6 +19,7 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
             case connection = "the connection failed"
             case fault = "a transfer failed"
             case noBandwidth = "the bus has no bandwidth left for this"
+            case shortage = "the system is short of descriptors or memory"
             case memoryLimit = "the kernel's memory for USB transfers is used up"
         }
         private var kind: Kind
@@ -41,6 +42,8 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let fault = Code(kind: .fault)
         /// The bus is promised to others: periodic transfers are reserved when an alternate setting is chosen (USB 2.0 §5.7.4, §5.6.4).
         public static let noBandwidth = Code(kind: .noBandwidth)
+        /// Descriptors, memory or the like are used up for the moment, which is not the device's fault.
+        public static let shortage = Code(kind: .shortage)
         /// usbfs's limit for the transfers of all devices together, `usbfs_memory_mb`, or the machine's memory.
         public static let memoryLimit = Code(kind: .memoryLimit)
 

@@ -19,8 +19,13 @@ struct ServerConnection: ~Copyable {
         let milliseconds = Int32(clamping: max(1, timeout.nanoseconds / 1_000_000))
         socket = clinux_tcp_connect(host, port, milliseconds)
         guard socket >= 0 else {
-            throw USBError(
-                socket == -ETIMEDOUT ? .timedOut : .connection, operation: "connect to \(server)", detail: errorText(-socket))
+            let code: USBError.Code =
+                switch -socket {
+                case ETIMEDOUT: .timedOut
+                case EMFILE, ENFILE, ENOMEM, ENOBUFS: .shortage
+                default: .connection
+                }
+            throw USBError(code, operation: "connect to \(server)", detail: errorText(-socket))
         }
     }
 

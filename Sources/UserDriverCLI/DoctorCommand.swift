@@ -31,7 +31,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if output.json {
             try output.printJSON(report)
         } else {
-            for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line) }
+            for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line, styled: true) }
         }
         if report.broken != nil { throw ExitCode(ExitStatus.failed) }
     }

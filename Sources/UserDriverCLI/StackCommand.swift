@@ -31,6 +31,6 @@ struct StackCommand: AsyncParsableCommand {
 
     private func show(_ report: StackReport) throws {
         if output.json { return try output.printJSON(report) }
-        for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line) }
+        for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line, styled: true) }
     }
 }

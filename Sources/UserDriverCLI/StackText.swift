@@ -1,6 +1,7 @@
 // Layers for people: a line each, and below those that are not well why, and what mends it.
 
 import DeviceStack
+import Wire
 
 struct StackText {
     var colours: Bool
@@ -83,9 +84,7 @@ struct StackText {
     private func paint(_ text: String, _ colour: Terminal.Colour?) -> String { colours ? Terminal.coloured(text, colour) : text }
 
     /// What devices and drivers say is part of it: nothing of that commands the terminal, and a line is a line.
-    private func clean(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-    }
+    private func clean(_ text: String) -> String { text.printable }
 }
 
 extension StackLayer.Name {

@@ -3,11 +3,16 @@
 import CLinux
 import Glibc
 import Synchronization
+import Wire
 
 /// Standard output and standard error.
 enum Terminal {
     enum Colour: String {
         case faint = "2", bold = "1", red = "31", green = "32", yellow = "33", cyan = "36"
+
+        static let end = "\u{1B}[0m"
+        var start: String { "\u{1B}[\(rawValue)m" }
+        fileprivate static let sequences = [faint, bold, red, green, yellow, cyan].map(\.start) + [end]
     }
 
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
@@ -22,15 +27,17 @@ enum Terminal {
 
     static func coloured(_ text: String, _ colour: Colour?) -> String {
         guard let colour else { return text }
-        return "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m"
+        return colour.start + text + Colour.end
     }
 
-    /// One line on standard output, at once.
-    static func print(_ line: String) throws(OutputError) { try write(line + "\n", to: STDOUT_FILENO) }
+    /// One line on standard output, at once. Colours are left out unless it is `styled`.
+    static func print(_ line: String, styled: Bool = false) throws(OutputError) {
+        try write(line + "\n", to: STDOUT_FILENO, styled: styled)
+    }
 
     static func print(_ table: TextTable) throws(OutputError) {
         let lines = table.lines(colours: showsColours(STDOUT_FILENO))
-        try write(lines.map { $0 + "\n" }.joined(), to: STDOUT_FILENO)
+        try write(lines.map { $0 + "\n" }.joined(), to: STDOUT_FILENO, styled: true)
     }
 
     /// One line on standard error. A standard error that can't be written to is nothing to stop for.
@@ -46,7 +53,7 @@ enum Terminal {
 
     private static func clear(_ shown: inout Int) {
         guard shown > 0 else { return }
-        do { try write("\r\u{1B}[K", to: STDERR_FILENO) } catch {}
+        do { try emit("\r\u{1B}[K", to: STDERR_FILENO) } catch {}
         shown = 0
     }
 
@@ -54,14 +61,39 @@ enum Terminal {
     static func showProgress(_ line: String) {
         guard isTerminal(STDERR_FILENO) else { return }
         progress.withLock { shown in
-            do { try write("\r\u{1B}[K" + line, to: STDERR_FILENO) } catch {}
+            do { try emit("\r\u{1B}[K" + line.printable, to: STDERR_FILENO) } catch {}
             shown = line.count
         }
     }
 
     static func endProgress() { progress.withLock { clear(&$0) } }
 
-    static func write(_ text: String, to descriptor: Int32) throws(OutputError) {
+    /// The way out for all text: whatever a device, a driver or the daemon put into it, nothing steers the terminal but line ends, tabs and, where it is
+    /// `styled`, colours.
+    static func write(_ text: String, to descriptor: Int32, styled: Bool = false) throws(OutputError) {
+        try emit(shown(text, styled: styled), to: descriptor)
+    }
+
+    static func shown(_ text: String, styled: Bool) -> String {
+        var result = ""
+        var rest = text.unicodeScalars[...]
+        while let next = rest.firstIndex(where: { !$0.isPrintable }) {
+            result.unicodeScalars.append(contentsOf: rest[..<next])
+            rest = rest[next...]
+            let style = styled ? Colour.sequences.first { rest.starts(with: $0.unicodeScalars) } : nil
+            switch rest.first {
+            case "\n", "\t": result.unicodeScalars.append(rest.removeFirst())
+            case _ where style != nil:
+                result += style ?? ""
+                rest = rest.dropFirst(style?.unicodeScalars.count ?? 0)
+            default: result += String(Character(rest.removeFirst())).printable
+            }
+        }
+        result.unicodeScalars.append(contentsOf: rest)
+        return result
+    }
+
+    private static func emit(_ text: String, to descriptor: Int32) throws(OutputError) {
         var text = text
         let failed: Int32 = text.withUTF8 { writeAll(UnsafeRawBufferPointer($0), to: descriptor) }
         if failed != 0 { throw OutputError(number: failed) }

@@ -1,5 +1,7 @@
 // Facts in aligned columns.
 
+import Wire
+
 /// A table for people: a line of headings, columns two spaces apart.
 struct TextTable {
     /// A cell's text, and how it is shown on a terminal.
@@ -7,7 +9,7 @@ struct TextTable {
         var text: String
         var colour: Terminal.Colour?
         init(_ text: String, _ colour: Terminal.Colour? = nil) {
-            self.text = text
+            self.text = text.printable
             self.colour = colour
         }
         init(stringLiteral value: String) { self.init(value) }

@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import Spawn
 import UserDriverClient
+import Wire
 
 /// The main thread's loop: children are spawned here and nowhere else, for they end with the thread that spawned them (and so with this process,
 /// however it ends).
@@ -153,7 +154,7 @@ enum UpText {
         let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
         let stamp = Terminal.showsColours(STDOUT_FILENO) ? Terminal.coloured(clock, .faint) : clock
         // Whoever reads may have gone; what runs does not depend on being read.
-        do { try Terminal.print("\(stamp)  \(text)") } catch {}
+        do { try Terminal.print("\(stamp)  \(text.printable)", styled: true) } catch {}
     }
 
     /// How to try what runs, with the exact commands.

@@ -12,6 +12,8 @@ import Synchronization
 public final class Channel: Sendable {
     /// Bytes of a message. `record` and `event` carry a driver's own JSON and are bound by it too.
     public static let maximumPacket = 64 << 10
+    /// Values in a message, of which 64 KiB can hold 32,000; the largest of ours have some thousands.
+    public static let maximumValues = 16_384
     /// Bytes that may wait for a driver that doesn't read, before it counts as hung.
     public static let maximumBacklog = 1 << 20
 
@@ -24,14 +26,18 @@ public final class Channel: Sendable {
     }
 
     private struct Outgoing: ~Copyable {
-        var queue = OutgoingQueue(maximumBytes: Channel.maximumBacklog)
+        var queue = OutgoingQueue(OutgoingQueue.Bounds(bytes: Channel.maximumBacklog, messages: 1024))
     }
 
     /// For poll and epoll.
     public let descriptor: Int32
+    private let otherEnd: OtherEnd
     private let outgoing = Mutex(Outgoing())
 
-    public init(descriptor: Int32) { self.descriptor = descriptor }
+    public init(descriptor: Int32, otherEnd: OtherEnd = .trusted) {
+        self.descriptor = descriptor
+        self.otherEnd = otherEnd
+    }
 
     /// Two connected ends, as descriptors closed on exec: one becomes a `Channel` here, the other goes to a child.
     public static func pair() throws(WireError) -> (Int32, Int32) {
@@ -54,7 +60,8 @@ public final class Channel: Sendable {
     public func receive<Message: Decodable & Sendable>(
         _ type: Message.Type = Message.self
     ) throws(WireError) -> (message: Message, descriptors: [Int32])? {
-        switch try arrival(type, waiting: true) {
+        var budget = TurnBudget()
+        return switch try arrival(type, waiting: true, &budget) {
         case .nothing, .end: nil
         case .message(let message, let descriptors): (message, descriptors)
         }
@@ -71,6 +78,9 @@ public final class Channel: Sendable {
     /// Whether `enqueue` kept something: `flush` should be called when the socket is writable.
     public var hasBacklog: Bool { outgoing.withLock { !$0.queue.isEmpty } }
 
+    /// `enqueue` kept something because the system is short of something: the socket is writable all the same, so `flush` is to be called after a while.
+    public var isShort: Bool { outgoing.withLock { $0.queue.isShort && !$0.queue.isEmpty } }
+
     /// Sends what `enqueue` kept and there is room for. True when nothing is left.
     @discardableResult
     public func flush() throws(WireError) -> Bool {
@@ -79,20 +89,28 @@ public final class Channel: Sendable {
 
     /// Takes a message that is there. Refused messages are thrown as by `receive`.
     public func receiveNow<Message: Decodable & Sendable>(_ type: Message.Type = Message.self) throws(WireError) -> Arrival<Message> {
-        try arrival(type, waiting: false)
+        var budget = TurnBudget()
+        return try receiveNow(type, &budget)
+    }
+
+    /// The same, of a turn's budget, which refused messages count against too.
+    public func receiveNow<Message: Decodable & Sendable>(
+        _ type: Message.Type = Message.self, _ budget: inout TurnBudget
+    ) throws(WireError) -> Arrival<Message> {
+        try arrival(type, waiting: false, &budget)
     }
 
     /// Ends the connection for both ends; whoever waits in `receive` returns. The descriptor is closed when the channel is let go.
     public func shutdown() { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
 
-    deinit { close(descriptor) }
+    deinit { otherEnd.close(descriptor) }
 
     /// A message from a packet's bytes.
     public static func decode<Message: Decodable & Sendable>(_ type: Message.Type, from packet: some Collection<UInt8>) throws(WireError)
         -> Message
     {
         guard packet.count <= maximumPacket else { throw WireError(.oversize, operation: "decoding \(type)") }
-        return try JSON.decodeUntrusted(type, from: packet)
+        return try JSON.decodeMessage(type, from: packet, limits: JSONLimits(values: maximumValues))
     }
 
     private func encode(_ message: some Encodable) throws(WireError) -> [UInt8] {
@@ -103,13 +121,16 @@ public final class Channel: Sendable {
         return bytes
     }
 
-    private func arrival<Message: Decodable & Sendable>(_ type: Message.Type, waiting: Bool) throws(WireError) -> Arrival<Message> {
+    private func arrival<Message: Decodable & Sendable>(
+        _ type: Message.Type, waiting: Bool, _ budget: inout TurnBudget
+    ) throws(WireError) -> Arrival<Message> {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.maximumPacket, alignment: 16)
         defer { buffer.deallocate() }
-        switch try SocketIO.receive(descriptor, into: buffer, waiting: waiting) {
+        switch try SocketIO.receive(descriptor, from: otherEnd, into: buffer, waiting: waiting) {
         case .nothing: return .nothing
         case .end: return .end
         case .bytes(let count, let descriptors, let truncated):
+            budget.spend(count)
             do throws(WireError) {
                 guard !truncated else { throw WireError(.truncated, operation: "recvmsg") }
                 return .message(try Self.decode(type, from: buffer[..<count]), descriptors: descriptors)

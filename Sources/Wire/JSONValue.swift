@@ -1,7 +1,5 @@
 // JSON whose shape the code that passes it on does not know.
 
-import FoundationEssentials
-
 /// Any JSON value. Integers keep 64 bits.
 public enum JSONValue: Codable, Hashable, Sendable {
     case null
@@ -13,22 +11,12 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case object([String: JSONValue])
 
     public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {  // a type that does not fit is not an error here: the next is tried
-            self = .bool(value)
-        } else if let value = try? container.decode(Int64.self) {
-            self = .int(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .double(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? container.decode([JSONValue].self) {
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
+        guard let decoder = decoder as? JSONTreeDecoder else {
+            // Another decoder could tell by trial only what comes, each failure costing more than the value.
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "a JSONValue is decoded by JSON.decode only"))
         }
+        self = decoder.value
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -67,12 +55,12 @@ public enum JSONValue: Codable, Hashable, Sendable {
 
     /// The JSON of any encodable value, as a tree.
     public init(encoding value: some Encodable) throws {
-        self = try JSON.decode(JSONValue.self, from: JSON.encode(value))
+        self = try JSONTreeEncoder.tree(of: value)
     }
 
     /// A value of type `T` made from this tree. Throws `DecodingError`.
     public func decoded<T: Decodable>(as type: T.Type) throws -> T {
-        try JSON.decode(type, from: JSON.encode(self))
+        try JSONTreeDecoder(self).decoded(type)
     }
 }
 
@@ -85,19 +73,4 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
     public init(booleanLiteral value: Bool) { self = .bool(value) }
     public init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(Dictionary(elements) { $1 }) }
     public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-}
-
-/// JSON texts as bytes.
-public enum JSON {
-    public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting =
-            pretty ? [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(value))
-    }
-
-    /// Throws `DecodingError`, also for text that is no JSON.
-    public static func decode<T: Decodable>(_ type: T.Type, from bytes: some Sequence<UInt8>) throws -> T {
-        try JSONDecoder().decode(type, from: Data(bytes))
-    }
 }

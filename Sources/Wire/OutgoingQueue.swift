@@ -3,34 +3,49 @@
 import CLinux
 import Glibc
 
-/// A bounded queue of encoded messages with their descriptors, in front of a socket. It holds duplicates of the descriptors it queues.
+/// A queue of encoded messages with their descriptors, in front of a socket: bounded in bytes, messages and descriptors. It holds duplicates of the
+/// descriptors it queues.
 struct OutgoingQueue: ~Copyable {
+    struct Bounds: Hashable, Sendable {
+        var bytes: Int
+        var messages = 4096
+        /// That the other end has not taken yet: here, and on their way, where they count against the user's limit.
+        var descriptors = 64
+    }
+
     private struct Entry {
         var bytes: [UInt8]
         var sent = 0
         var descriptors: [Int32]
     }
 
-    let maximumBytes: Int
+    private static let compactionThreshold = 64
+
+    let bounds: Bounds
     private var entries: [Entry] = []
     private var first = 0
     private(set) var queuedBytes = 0
+    private var queuedDescriptors = 0
+    /// Descriptors that were sent since the other end was last seen to have read everything.
+    private var sentDescriptors = 0
+    /// The system was short of something when this was tried last: the socket is writable, and trying again at once is of no use.
+    private(set) var isShort = false
 
-    init(maximumBytes: Int) { self.maximumBytes = maximumBytes }
+    init(_ bounds: Bounds) { self.bounds = bounds }
 
     var isEmpty: Bool { first == entries.count }
 
-    /// Sends at once what there is room for and keeps the rest for `flush`. Throws `backlog` when the queue would grow past its bound.
+    /// Sends at once what there is room for and keeps the rest for `flush`. Throws `backlog` when the queue would grow past a bound, `shortage` when
+    /// the system has no descriptor for what is to be kept.
     mutating func send(_ bytes: [UInt8], descriptors: [Int32], on socket: Int32) throws(WireError) {
+        try admit(descriptors.count, on: socket)
         var sent = 0
         if isEmpty {
-            sent = try bytes.withUnsafeBytesTyped { bytes throws(WireError) in
-                try SocketIO.send(socket, bytes, descriptors: descriptors, waiting: false) ?? 0
-            }
+            sent = try transmit(bytes, from: 0, descriptors, on: socket) ?? 0
             if sent == bytes.count { return }
         }
-        guard queuedBytes + bytes.count - sent <= maximumBytes else {
-            throw WireError(.backlog, operation: "sendmsg", detail: "\(queuedBytes) bytes wait already")
+        guard queuedBytes + bytes.count - sent <= bounds.bytes, entries.count - first < bounds.messages else {
+            throw WireError(.backlog, operation: "sendmsg", detail: "\(entries.count - first) messages of \(queuedBytes) bytes wait already")
         }
         var entry = Entry(bytes: bytes, sent: sent, descriptors: [])
         if sent == 0 {
@@ -45,6 +60,7 @@ struct OutgoingQueue: ~Copyable {
             }
         }
         queuedBytes += bytes.count - sent
+        queuedDescriptors += entry.descriptors.count
         entries.append(entry)
     }
 
@@ -52,21 +68,50 @@ struct OutgoingQueue: ~Copyable {
     mutating func flush(on socket: Int32) throws(WireError) -> Bool {
         while first < entries.count {
             let entry = entries[first]
-            let sent = try entry.bytes.withUnsafeBytesTyped { bytes throws(WireError) in
-                try SocketIO.send(
-                    socket, UnsafeRawBufferPointer(rebasing: bytes[entry.sent...]), descriptors: entry.descriptors, waiting: false)
-            }
-            guard let sent else { return false }
+            guard let sent = try transmit(entry.bytes, from: entry.sent, entry.descriptors, on: socket) else { return false }
             queuedBytes -= sent
+            queuedDescriptors -= entry.descriptors.count
             SocketIO.close(entry.descriptors)
             entries[first].descriptors = []
             entries[first].sent += sent
             guard entries[first].sent == entry.bytes.count else { return false }
             first += 1
+            if first == Self.compactionThreshold {
+                entries.removeFirst(first)
+                first = 0
+            }
         }
         entries = []
         first = 0
         return true
+    }
+
+    /// `nil` when there is no room now, or the system is short of something.
+    private mutating func transmit(_ bytes: [UInt8], from start: Int, _ descriptors: [Int32], on socket: Int32) throws(WireError) -> Int? {
+        let outcome = try bytes.withUnsafeBytesTyped { bytes throws(WireError) in
+            try SocketIO.send(socket, UnsafeRawBufferPointer(rebasing: bytes[start...]), descriptors: descriptors, waiting: false)
+        }
+        switch outcome {
+        case .sent(let count):
+            isShort = false
+            sentDescriptors += descriptors.count
+            return count
+        case .full:
+            isShort = false
+            return nil
+        case .short:
+            isShort = true
+            return nil
+        }
+    }
+
+    /// What is sent and not read yet is held by the system in this user's name: whoever doesn't read gets no more of them.
+    private mutating func admit(_ count: Int, on socket: Int32) throws(WireError) {
+        guard count > 0, queuedDescriptors + sentDescriptors + count > bounds.descriptors else { return }
+        if clinux_unread(socket) == 0 { sentDescriptors = 0 }
+        guard queuedDescriptors + sentDescriptors + count <= bounds.descriptors else {
+            throw WireError(.backlog, operation: "sendmsg", detail: "\(queuedDescriptors + sentDescriptors) descriptors wait already")
+        }
     }
 
     deinit {

@@ -12,6 +12,9 @@ public struct VarlinkDecoder: ~Copyable {
     }
 
     public let maximumMessage: Int
+    private let limits: JSONLimits
+    /// Bytes of the message that `next` took last.
+    private(set) var lastCount = 0
     // Positions are counted from the start of the stream.
     private var buffer: [UInt8] = []
     /// Position of `buffer[0]`.
@@ -29,7 +32,10 @@ public struct VarlinkDecoder: ~Copyable {
     public static let maximumDescriptors = 16
     private static let compactionThreshold = 64 << 10
 
-    public init(maximumMessage: Int = 1 << 20) { self.maximumMessage = maximumMessage }
+    public init(maximumMessage: Int = 1 << 20, limits: JSONLimits = JSONLimits()) {
+        self.maximumMessage = maximumMessage
+        self.limits = limits
+    }
 
     /// Whether a message has begun that is not complete: an end of the stream here cuts it off.
     public var isAmidMessage: Bool { unfinished < base + buffer.count }
@@ -77,6 +83,7 @@ public struct VarlinkDecoder: ~Copyable {
         }
         let bytes = buffer[(taken - base)..<(end - base)]
         taken = end + 1
+        lastCount = bytes.count + 1
         var descriptors: [Int32] = []
         while let first = pending.first, first.start <= end {
             descriptors += first.descriptors
@@ -84,7 +91,7 @@ public struct VarlinkDecoder: ~Copyable {
         }
         do throws(WireError) {
             guard bytes.count <= maximumMessage else { throw WireError(.oversize, operation: "receiving a message") }
-            let message = try JSON.decodeUntrusted(type, from: bytes)
+            let message = try JSON.decodeMessage(type, from: bytes, limits: limits)
             compact()
             return (message, descriptors)
         } catch {

@@ -26,14 +26,21 @@ public final class VarlinkSocket: Sendable {
 
     /// For poll and epoll.
     public let descriptor: Int32
+    private let otherEnd: OtherEnd
     private let incoming: Mutex<Incoming>
     private let outgoing: Mutex<Outgoing>
     private static let chunk = 64 << 10
 
-    public init(descriptor: Int32, maximumMessage: Int = 1 << 20, maximumBacklog: Int = 4 << 20) {
+    public init(
+        descriptor: Int32, otherEnd: OtherEnd = .trusted, maximumMessage: Int = 1 << 20, maximumValues: Int = .max,
+        maximumBacklog: Int = 4 << 20, maximumDescriptors: Int = 64
+    ) {
         self.descriptor = descriptor
-        incoming = Mutex(Incoming(decoder: VarlinkDecoder(maximumMessage: maximumMessage)))
-        outgoing = Mutex(Outgoing(queue: OutgoingQueue(maximumBytes: maximumBacklog)))
+        self.otherEnd = otherEnd
+        incoming = Mutex(
+            Incoming(decoder: VarlinkDecoder(maximumMessage: maximumMessage, limits: JSONLimits(values: maximumValues))))
+        outgoing = Mutex(
+            Outgoing(queue: OutgoingQueue(OutgoingQueue.Bounds(bytes: maximumBacklog, descriptors: maximumDescriptors))))
     }
 
     /// Connects to a server's socket file.
@@ -71,7 +78,8 @@ public final class VarlinkSocket: Sendable {
                 var sent = 0
                 while sent < bytes.count {
                     let part = UnsafeRawBufferPointer(rebasing: bytes[sent...])
-                    sent += try SocketIO.send(descriptor, part, descriptors: sent == 0 ? descriptors : [], waiting: true) ?? 0
+                    let outcome = try SocketIO.send(descriptor, part, descriptors: sent == 0 ? descriptors : [], waiting: true)
+                    if case .sent(let count) = outcome { sent += count }
                 }
             }
         }
@@ -81,7 +89,8 @@ public final class VarlinkSocket: Sendable {
     public func receive<Message: Decodable & Sendable>(
         _ type: Message.Type = Message.self
     ) throws(WireError) -> (message: Message, descriptors: [Int32])? {
-        switch try arrival(type, waiting: true) {
+        var budget = TurnBudget()
+        return switch try arrival(type, waiting: true, &budget) {
         case .nothing, .end: nil
         case .message(let message, let descriptors): (message, descriptors)
         }
@@ -98,6 +107,12 @@ public final class VarlinkSocket: Sendable {
     /// Whether `enqueue` kept something: `flush` should be called when the socket is writable.
     public var hasBacklog: Bool { outgoing.withLock { !$0.queue.isEmpty } }
 
+    /// `enqueue` kept something because the system is short of something: the socket is writable all the same, so `flush` is to be called after a while.
+    public var isShort: Bool { outgoing.withLock { $0.queue.isShort && !$0.queue.isEmpty } }
+
+    /// Bytes that `enqueue` kept.
+    public var backlog: Int { outgoing.withLock { $0.queue.queuedBytes } }
+
     /// Sends what `enqueue` kept and there is room for. True when nothing is left.
     @discardableResult
     public func flush() throws(WireError) -> Bool {
@@ -107,21 +122,34 @@ public final class VarlinkSocket: Sendable {
     /// Takes a message that is there. After any error the connection is of no more use.
     public func receiveNow<Message: Decodable & Sendable>(_ type: Message.Type = Message.self) throws(WireError) -> Channel.Arrival<Message>
     {
-        try arrival(type, waiting: false)
+        var budget = TurnBudget()
+        return try receiveNow(type, &budget)
+    }
+
+    /// The same, of a turn's budget.
+    public func receiveNow<Message: Decodable & Sendable>(
+        _ type: Message.Type = Message.self, _ budget: inout TurnBudget
+    ) throws(WireError) -> Channel.Arrival<Message> {
+        try arrival(type, waiting: false, &budget)
     }
 
     /// Ends the connection for both ends; whoever waits in `receive` returns. The descriptor is closed when the socket is let go.
     public func shutdown() { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
 
-    deinit { close(descriptor) }
+    deinit { otherEnd.close(descriptor) }
 
-    private func arrival<Message: Decodable & Sendable>(_ type: Message.Type, waiting: Bool) throws(WireError) -> Channel.Arrival<Message> {
+    private func arrival<Message: Decodable & Sendable>(
+        _ type: Message.Type, waiting: Bool, _ budget: inout TurnBudget
+    ) throws(WireError) -> Channel.Arrival<Message> {
         try incoming.withLock { incoming throws(WireError) in
-            if let next = try incoming.decoder.next(type) { return .message(next.message, descriptors: next.descriptors) }
+            if let next = try incoming.decoder.next(type) {
+                budget.spend(incoming.decoder.lastCount)
+                return .message(next.message, descriptors: next.descriptors)
+            }
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunk, alignment: 16)
             defer { buffer.deallocate() }
             while true {
-                switch try SocketIO.receive(descriptor, into: buffer, waiting: waiting) {
+                switch try SocketIO.receive(descriptor, from: otherEnd, into: buffer, waiting: waiting) {
                 case .nothing: return .nothing
                 case .end:
                     guard !incoming.decoder.isAmidMessage else { throw WireError(.truncated, operation: "recvmsg") }
@@ -133,7 +161,10 @@ public final class VarlinkSocket: Sendable {
                     }
                     try incoming.decoder.append(buffer[..<count], descriptors: descriptors)
                 }
-                if let next = try incoming.decoder.next(type) { return .message(next.message, descriptors: next.descriptors) }
+                if let next = try incoming.decoder.next(type) {
+                    budget.spend(incoming.decoder.lastCount)
+                    return .message(next.message, descriptors: next.descriptors)
+                }
             }
         }
     }

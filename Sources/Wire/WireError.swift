@@ -11,6 +11,8 @@ public struct WireError: Error, Hashable, Sendable, CustomStringConvertible {
             case oversize = "a message is larger than the limit"
             case truncated = "a message or its descriptors were cut off"
             case malformed = "a message is not the JSON that belongs here"
+            case descriptors = "descriptors came, which nobody asked for"
+            case shortage = "the system is short of something"
             case backlog = "the other end does not read what it is sent"
             case system = "the system call failed"
         }
@@ -22,6 +24,10 @@ public struct WireError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let malformed = Code(kind: .malformed)
         /// The bounded queue of messages that wait for the other end is full.
         public static let backlog = Code(kind: .backlog)
+        /// The other end attached descriptors where none are taken.
+        public static let descriptors = Code(kind: .descriptors)
+        /// Descriptors, memory or the like are used up for the moment: neither end's fault.
+        public static let shortage = Code(kind: .shortage)
         public static let system = Code(kind: .system)
 
         public var description: String { kind.rawValue }
@@ -44,6 +50,8 @@ public struct WireError: Error, Hashable, Sendable, CustomStringConvertible {
         switch number {
         case EPIPE, ECONNRESET, ENOTCONN, ESHUTDOWN: self.init(.disconnected, operation: operation)
         case EMSGSIZE: self.init(.oversize, operation: operation)
+        case EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, ETOOMANYREFS:
+            self.init(.shortage, operation: operation, detail: String(cString: strerror(number)))
         default: self.init(.system, operation: operation, detail: String(cString: strerror(number)))
         }
     }

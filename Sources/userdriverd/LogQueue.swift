@@ -5,15 +5,18 @@ import Glibc
 import Logging
 import Synchronization
 import Threads
+import Wire
 
 /// Lines on their way to standard error. When nobody reads them, the oldest go, and how many is said.
 final class LogQueue: Sendable {
     private struct State {
         var lines: [String] = []
+        var bytes = 0
         var dropped = 0
         var isWriting = false
     }
     private static let maximumLines = 2000
+    private static let maximumBytes = 1 << 20
 
     private let state = Mutex(State())
     private let work = DispatchSemaphore(value: 0)
@@ -30,7 +33,9 @@ final class LogQueue: Sendable {
     func append(_ line: String) {
         state.withLock { state in
             state.lines.append(line)
-            if state.lines.count > Self.maximumLines {
+            state.bytes += line.utf8.count
+            while state.lines.count > Self.maximumLines || state.bytes > Self.maximumBytes, let first = state.lines.first {
+                state.bytes -= first.utf8.count
                 state.lines.removeFirst()
                 state.dropped += 1
             }
@@ -54,6 +59,7 @@ final class LogQueue: Sendable {
                 var text = state.lines.map { $0 + "\n" }.joined()
                 if state.dropped > 0 { text = "(\(state.dropped) lines were lost: nobody read them)\n" + text }
                 state.lines = []
+                state.bytes = 0
                 state.dropped = 0
                 state.isWriting = !text.isEmpty
                 return text
@@ -86,9 +92,8 @@ struct QueuedLogHandler: LogHandler {
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         let facts = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-        // What a device or a driver said is part of it: no control characters reach the terminal.
-        let text = "\(event.level): \(event.message)\(facts)".unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) }
-        queue.append("\(Self.time()) \(String(text))")
+        // What devices, drivers and clients said is part of it.
+        queue.append("\(Self.time()) " + "\(event.level): \(event.message)\(facts)".printable)
     }
 
     /// Local time of day with milliseconds: the day is known by whoever reads.

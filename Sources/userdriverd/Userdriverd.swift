@@ -2,11 +2,13 @@
 
 import ArgumentParser
 import Bundles
+import CLinux
 import Glibc
 import Logging
 import ServiceLifecycle
 import Supervisor
 import UnixSignals
+import Wire
 
 struct Userdriverd: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -98,7 +100,8 @@ struct Userdriverd: ParsableCommand {
         return (runtime, Folders.state(stateDirectory, runtime: runtime))
     }
 
-    func supervisorConfiguration(_ manager: ServiceManager) throws -> SupervisorConfiguration {
+    /// - Parameter descriptors: how many this process may have.
+    func supervisorConfiguration(_ manager: ServiceManager, descriptors: Int) throws -> SupervisorConfiguration {
         let (runtime, state) = folders
         guard runtime.utf8.count <= 92 else {
             throw StartError(description: "The runtime folder \(runtime) is too long for a socket's address.")
@@ -106,6 +109,7 @@ struct Userdriverd: ParsableCommand {
         try Folders.make(runtime)
         try Folders.make(state)
         var configuration = driversConfiguration(runtime: runtime, state: state)
+        configuration.limits.fit(descriptors: descriptors)
         configuration.attachments = try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) }
         configuration.portExecutable = Folders.portExecutable
         configuration.usesUSB = !noUSB
@@ -122,7 +126,7 @@ struct Userdriverd: ParsableCommand {
     /// 1 where something is not given back.
     func giveBack() -> Int32 {
         let problems = DeviceReturn.run(runtimeDirectory: folders.runtime, stateDirectory: folders.state)
-        let bytes = Array(problems.map { "Error: \($0)\n" }.joined().utf8)
+        let bytes = Array(problems.map { "Error: \($0.printable)\n" }.joined().utf8)
         _ = write(STDERR_FILENO, bytes, bytes.count)
         return problems.isEmpty ? 0 : 1
     }
@@ -157,6 +161,12 @@ enum Entry {
     private static func run(_ command: Userdriverd, _ logger: Logger) async -> Int32 {
         do {
             let manager = ServiceManager.fromEnvironment()
+            let descriptors = clinux_raise_descriptor_limit()
+            if descriptors < 4096 {
+                logger.warning(
+                    "few descriptors may be open at once, so fewer clients are served: LimitNOFILE=, ulimit -Hn",
+                    metadata: ["limit": "\(descriptors)"])
+            }
             for one in manager.unexpected {
                 logger.warning("the service manager handed over what is not expected", metadata: ["what": "\(one)"])
             }
@@ -164,7 +174,7 @@ enum Entry {
                 logger.warning("streams end with the daemon: there is no service manager to keep them")
             }
             let supervisor = await Supervisor(
-                configuration: try command.supervisorConfiguration(manager), logger: logger)
+                configuration: try command.supervisorConfiguration(manager, descriptors: descriptors), logger: logger)
             var group = ServiceGroupConfiguration(
                 services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: quiet(logger))
@@ -182,7 +192,7 @@ enum Entry {
             print(try UdevRules.text(for: command.driversConfiguration()), terminator: "")
             return 0
         } catch {
-            let bytes = Array("Error: \(error)\n".utf8)
+            let bytes = Array("Error: \("\(error)".printable)\n".utf8)
             _ = write(STDERR_FILENO, bytes, bytes.count)
             return 1
         }

@@ -25,6 +25,18 @@ import Testing
 }
 
 @Suite struct SandboxedChildTests {
+    /// The filter's listener goes over a socket, for which the user may have only so many descriptors on their way: as many as who sends may have open.
+    @Test func startsWhileTheUserHasDescriptorsOnTheirWay() throws {
+        var pair: [Int32] = [-1, -1]
+        #expect(clinux_stream_pair(&pair) == 0)
+        defer { for descriptor in pair { close(descriptor) } }
+        let descriptors = [Int32](repeating: pair[0], count: Int(CLINUX_MAX_DESCRIPTORS))
+        // More than a driver may have open.
+        for _ in 0..<20 { #expect(clinux_send(pair[0], "x", 1, descriptors, CLINUX_MAX_DESCRIPTORS, 0) == 1) }
+        let ended = try run("/bin/true", [], .present)
+        #expect(ended.end == .exited(status: 0), "\(ended.output)")
+    }
+
     /// Runs a program of the system in the sandbox of a driver, as a kernel with these features makes it.
     private func run(_ path: String, _ arguments: [String], _ features: KernelFeatures = .present) throws -> (
         end: ChildProcess.End, output: String

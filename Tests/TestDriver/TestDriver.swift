@@ -245,6 +245,14 @@ struct TestDriver {
         case (_, "record"):
             try channel.send(MessageFromDriver.record(["kept": .int(Int64(generation))]))
             try reply([:])
+        case (_, "talk"):
+            // Far too much of it, at once.
+            let text = JSONValue.string(String(repeating: "x", count: 30_000))
+            for number in 0..<100 {
+                try channel.send(MessageFromDriver.event(name: "talk", parameters: ["text": text]))
+                try channel.send(MessageFromDriver.log(level: "info", message: "line \(number)"))
+            }
+            try reply([:])
         case (_, "end-stream"):
             try channel.send(MessageFromDriver.ringClosed(name: "video", reason: "The show is over."))
             try reply([:])

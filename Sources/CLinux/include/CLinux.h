@@ -2,6 +2,7 @@
 // Functions return what the system call returns, with -errno in place of -1 (so that Swift never reads errno too late).
 #pragma once
 #include "atomics.h"
+#include "closing.h"
 #include "crash.h"
 #include "files.h"
 #include "gadget.h"

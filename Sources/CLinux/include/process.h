@@ -50,6 +50,9 @@ struct clinux_spawn_result {
 /// The child has default signal handlers and an empty mask. Between fork and exec only async-signal-safe calls are made.
 int clinux_spawn(const struct clinux_spawn_request *request, struct clinux_spawn_result *result);
 
+/// Raises the limit on this process's descriptors to what it may be at most. The limit now, or -errno. Children without a sandbox get the one before.
+long clinux_raise_descriptor_limit(void);
+
 /// A descriptor of a running process, readable once it has ended.
 int clinux_pidfd_open(int pid);
 

@@ -11,6 +11,13 @@ long clinux_send(int fd, const void *bytes, unsigned long length, const int *des
 /// `*truncated` is set when the message or its descriptors did not fit. Bytes received (0 at the end), or -errno.
 long clinux_receive(int fd, void *bytes, unsigned long capacity, int *descriptors, int *count, int *truncated, int flags);
 
+/// Receives bytes and no descriptors: of what comes with some nothing is taken, and -EBADMSG returned. `*truncated` is set when the packet did not fit.
+/// Bytes received (0 at the end), or -errno.
+long clinux_receive_bytes(int fd, void *bytes, unsigned long capacity, int *truncated, int flags);
+
+/// Bytes of memory of what the other end of a Unix socket has not read yet, or -errno.
+int clinux_unread(int fd);
+
 /// A connected pair of SOCK_SEQPACKET sockets, closed on exec.
 int clinux_seqpacket_pair(int pair[2]);
 

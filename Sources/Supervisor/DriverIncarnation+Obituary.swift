@@ -1,0 +1,26 @@
+// What is told of a driver process that has ended.
+
+import Spawn
+
+extension DriverIncarnation {
+    struct Obituary {
+        var end: ChildProcess.End
+        /// What ended it, in a phrase.
+        var cause: String
+        /// It was asked to stop, and did.
+        var wasAsked: Bool
+        /// The driver's own last message, where it gave up by itself.
+        var reason: String?
+        /// What the system was short of, where that ended it: no fault of its own, nor of its device.
+        var shortage: String?
+        /// It gave up because the device answered nothing any more.
+        var isMute: Bool
+        var lastWords: LastWords?
+        var lastLines: [String]
+        /// A frame since it was started.
+        var madeProgress: Bool
+        /// Its stream's thread has taken a transfer.
+        var hasHandled: Bool
+        var lifetime: Duration
+    }
+}
