@@ -70,7 +70,7 @@ enum LibraryFile {
     /// The path of an open file, as the kernel has it.
     private static func place(of file: Int32) -> String? {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/fd/\(file)", $0.baseAddress, $0.count) }
+        let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/fd/\(file)", $0.baseAddress!, $0.count) }
         return count > 0 && count < buffer.count ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
 }

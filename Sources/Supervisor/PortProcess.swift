@@ -29,6 +29,9 @@ final class PortProcess {
 
     private static let messagesPerTurn = 32
     private static let outputPerTurn = 16 << 10
+    /// Nothing that it has to say is that long.
+    private static let mostOutput = 256 << 10
+    private var printed = 0
 
     /// Spawns the process and gives it the socket, which stays the caller's.
     init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
@@ -165,6 +168,11 @@ final class PortProcess {
             }
             tail.append(buffer[..<count])
             total += count
+        }
+        printed += total
+        if printed > Self.mostOutput, isAlive {
+            logger.error("usbip-port prints without end, and is ended")
+            end()
         }
     }
 

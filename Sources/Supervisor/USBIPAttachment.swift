@@ -21,6 +21,11 @@ actor USBIPAttachment: DeviceSource {
         /// A device that was there for less is looked for less and less often, as long as it goes on so.
         var settled = Duration.seconds(10)
         var longestPause = Duration.seconds(30)
+
+        /// How long to wait before a device that was there for a moment is looked for again. The first time it is at once.
+        func rest(after last: Duration, wasSettled: Bool) -> Duration {
+            wasSettled ? .zero : min(max(last * 2, firstLook), longestPause)
+        }
     }
 
     let url: AttachmentURL
@@ -53,7 +58,7 @@ actor USBIPAttachment: DeviceSource {
             // The first return is at once. One that comes and goes all the time must not keep everybody busy.
             let wasSettled = arrival.duration(to: .now) >= timing.settled
             if rest > .zero, !wasSettled { await pause(rest) }
-            rest = wasSettled ? .zero : min(max(rest * 2, timing.firstLook), timing.longestPause)
+            rest = timing.rest(after: rest, wasSettled: wasSettled)
         }
         held = nil
     }

@@ -190,8 +190,8 @@ private struct LineWords {
         guard text.count >= 2, text.first == "\"", text.last == "\"" else { return nil }
         let inner = text.dropFirst().dropLast()
         let plain = inner.replacing("\\\"", with: "")
-        guard !plain.contains("\""), !inner.hasSuffix("\\") || inner.hasSuffix("\\\\") else { return nil }
-        return inner.replacing("\\\"", with: "\"")
+        guard !plain.contains("\""), !inner.hasSuffix("\\") else { return nil }
+        return String(inner.replacing("\\\"", with: "\""))
     }
 }
 
@@ -202,7 +202,7 @@ private struct QuotationMarks {
 
     mutating func areOpen(at scalar: Unicode.Scalar) -> Bool {
         if scalar == "\"", !isEscaped { isOpen.toggle() }
-        isEscaped = scalar == "\\" && !isEscaped
+        isEscaped = scalar == "\\"
         return isOpen
     }
 }

@@ -67,9 +67,10 @@ final class UpReporter: Sendable {
 
     /// Until this command ends, and no longer. An address that is wrong is no reason not to go on with the others.
     private func attach(_ url: String, _ client: UserDriverClient) async throws {
-        do {
+        do throws(ClientError) {
             try await client.attach(url, transient: true)
-        } catch let error as ClientError where error.code == .invalidParameter {
+        } catch {
+            guard error.code == .invalidParameter else { throw error }
             UpText.line("\(error)")
         }
     }

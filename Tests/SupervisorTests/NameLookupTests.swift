@@ -122,9 +122,11 @@ import Wire
         }
         chmod(folder.path + "/own.so", 0o666)
         #expect(LibraryFile.open(folder.path + "/own.so", below: [folder.path]) == nil)
-        let library = try #require(["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"].first { access($0, R_OK) == 0 })
-        let file = try #require(LibraryFile.open(library, below: folders))
-        close(file)
+        let places: [String] = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"]
+        for library in places where access(library, R_OK) == 0 {
+            let file = try #require(LibraryFile.open(library, below: folders))
+            close(file)
+        }
     }
 
     @Test func whatAStrangerNamesMovesNoCursor() {
