@@ -129,7 +129,8 @@ let package = Package(
         executable(
             "fuzz",
             [
-                "USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "FrameRing", "FlightRecorder", "UserDriverClient", "Trust", "Bundles",
+                "USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "FrameRing", "FlightRecorder", "UserDriverClient", "Trust",
+                "Bundles",
                 "Spawn", "CLinux",
             ], path: "Sources/Fuzz"
         ),
@@ -159,7 +160,10 @@ let package = Package(
         tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
         tests(
             "UserDriverCLI",
-            ["FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
+            [
+                "FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC",
+                "CLinux", arguments,
+            ],
             exclude: ["Snapshots"]),
         tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
         // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.

@@ -26,7 +26,8 @@ extension StackJudge {
             layer.remedy = replug(facts)
         } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
             layer.health = .broken
-            layer.why = "The device answers garbage: of \(noise.frames.addingClamped(noise.lost)) frames \(noise.lost) are missing or damaged."
+            let count = noise.frames.addingClamped(noise.lost)
+            layer.why = "The device answers garbage: of \(count) frames \(noise.lost) are missing or damaged."
             layer.remedy = replug(facts)
         }
         return layer

@@ -12,19 +12,47 @@ import Wire
 enum ClientFuzz: FuzzTarget {
     static let name = "client"
     static let seeds: [[UInt8]] = [
-        [0, 0] + reply(#"{"devices":[{"id":"a","bus":"1-1","vendorId":"1234","productId":"5678","name":"n","kind":"webcam","driver":"d","state":"running","pid":1,"restarts":2,"streams":[{"format":"mjpeg","width":640,"height":480,"fps":30.5,"frames":18446744073709551615,"lost":9,"clients":1}],"warnings":[]}]}"#),
-        [1, 0] + reply(#"{"controls":[{"name":"gain","description":"Gain","type":"integer","minimum":-9223372036854775808,"maximum":9223372036854775807,"step":0,"default":1,"value":1,"readable":true,"writable":true,"automatic":false,"unit":"","selector":1}]}"#),
-        [2, 0] + reply(#"{"crashes":[{"number":1,"time":"t","deviceID":"a","driver":"d","pid":1,"generation":1,"cause":"SIGSEGV","signal":11,"exitStatus":0,"lastWords":["x"],"backtrace":["main"],"decision":"restarted"}]}"#),
+        [0, 0]
+            + reply(
+                """
+                {"devices":[{"id":"a","bus":"1-1","vendorId":"1234","productId":"5678","name":"n","kind":"webcam","driver":"d",\
+                "state":"running","pid":1,"restarts":2,"streams":[{"format":"mjpeg","width":640,"height":480,"fps":30.5,\
+                "frames":18446744073709551615,"lost":9,"clients":1}],"warnings":[]}]}
+                """),
+        [1, 0]
+            + reply(
+                """
+                {"controls":[{"name":"gain","description":"Gain","type":"integer","minimum":-9223372036854775808,\
+                "maximum":9223372036854775807,"step":0,"default":1,"value":1,"readable":true,"writable":true,"automatic":false,\
+                "unit":"","selector":1}]}
+                """),
+        [2, 0]
+            + reply(
+                """
+                {"crashes":[{"number":1,"time":"t","deviceID":"a","driver":"d","pid":1,"generation":1,"cause":"SIGSEGV","signal":11,\
+                "exitStatus":0,"lastWords":["x"],"backtrace":["main"],"decision":"restarted"}]}
+                """),
         [3, 0] + reply(#"{"formats":[{"format":"mjpeg","width":640,"height":480,"fps":[30]}]}"#),
-        [4, 1] + Array(#"{"parameters":{"event":"opened","device":"a","generation":1,"restarts":0,"ring":{"capacity":64,"slotCount":4},"description":{"format":"mjpeg","width":640,"height":480,"fps":30}},"continues":true}"#.utf8) + [0]
-            + Array(#"{"parameters":{"event":"restarted","generation":2,"restarts":1,"message":"m"},"continues":true}"#.utf8) + [0]
-            + Array(#"{"parameters":{"event":"ended","message":"over"}}"#.utf8) + [0],
-        [5, 0] + reply(#"{"daemon":{"version":"1","pid":1,"user":0,"groups":[],"usesUSB":true,"detachesKernelDrivers":false},"drivers":[],"attachments":[],"devices":[]}"#),
+        [4, 1]
+            + message(
+                """
+                {"parameters":{"event":"opened","device":"a","generation":1,"restarts":0,"ring":{"capacity":64,"slotCount":4},\
+                "description":{"format":"mjpeg","width":640,"height":480,"fps":30}},"continues":true}
+                """)
+            + message(#"{"parameters":{"event":"restarted","generation":2,"restarts":1,"message":"m"},"continues":true}"#)
+            + message(#"{"parameters":{"event":"ended","message":"over"}}"#),
+        [5, 0]
+            + reply(
+                """
+                {"daemon":{"version":"1","pid":1,"user":0,"groups":[],"usesUSB":true,"detachesKernelDrivers":false},"drivers":[],\
+                "attachments":[],"devices":[]}
+                """),
         [6, 0] + reply(#"{"id":"a","bus":"1-1","speed":3,"descriptors":"EgEAAg=="}"#),
-        [7, 0] + Array(#"{"error":"io.userdriver.NoSuchDevice","parameters":{"message":"none"}}"#.utf8) + [0],
+        [7, 0] + message(#"{"error":"io.userdriver.NoSuchDevice","parameters":{"message":"none"}}"#),
     ]
 
-    private static func reply(_ parameters: String) -> [UInt8] { Array("{\"parameters\":\(parameters)}".utf8) + [0] }
+    private static func message(_ json: String) -> [UInt8] { Array(json.utf8) + [0] }
+    private static func reply(_ parameters: String) -> [UInt8] { message("{\"parameters\":\(parameters)}") }
 
     private static let server = FakeServer()
 

@@ -13,19 +13,21 @@ private func swiftDemangle(
 /// A process that reads the symbol tables of ELF files and makes Swift's names readable. Both can cost any amount of time and memory
 /// (some 200 bytes of a name expand to gigabytes), so it is limited (`SandboxPolicy.names`), short-lived, and nobody waits for it long.
 ///
-/// Its arguments are `FILE:ADDRESS`, the number of a file and an address in it (hexadecimal); file n is its descriptor 3 + n. On standard output it
-/// writes lines of `INDEX TEXT`, the index being that of the argument. First every name as it stands in its table, then the readable ones.
+/// What it is to look up stands in an environment variable (Swift reads arguments from /proc, which it may not open): words of `FILE:ADDRESS`, the
+/// number of a file and an address in it, hexadecimal. File n is its descriptor 3 + n. On standard output it writes lines of `INDEX TEXT`, the index
+/// being that of the word. First every name as it stands in its table, then the readable ones.
 public enum NameLookup {
-    /// By its first argument `userdriverd` knows that it is to be this.
-    public static let programName = "userdriver-names"
+    static let programName = "userdriver-names"
+    /// By it `userdriverd` knows that it is to be this.
+    static let variable = "USERDRIVER_LOOK_UP_NAMES"
     static let firstFile: Int32 = 3
     static let maximumName = 320
 
     /// For `main`, before anything else. Returns where the process is another one.
     public static func runIfAsked() {
-        guard CommandLine.arguments.first == programName else { return }
+        guard let words = getenv(variable) else { return }
         clinux_set_name(programName)
-        let requests = CommandLine.arguments.dropFirst().prefix(Int(CLINUX_CRASH_FRAMES)).map { parse($0) }
+        let requests = String(cString: words).split(separator: " ").prefix(Int(CLINUX_CRASH_FRAMES)).map { parse($0) }
         var matches: [(index: Int, match: ElfSymbols.Match)] = []
         for file in Set(requests.compactMap { $0?.file }).sorted() {
             guard let symbols = ElfSymbols(duplicating: firstFile + Int32(file)) else { continue }
@@ -45,8 +47,8 @@ public enum NameLookup {
         exit(0)
     }
 
-    private static func parse(_ argument: String) -> (file: Int, address: UInt64)? {
-        let parts = argument.split(separator: ":")
+    private static func parse(_ word: Substring) -> (file: Int, address: UInt64)? {
+        let parts = word.split(separator: ":")
         guard parts.count == 2, let file = Int(parts[0]), (0..<Int(CLINUX_CRASH_OBJECTS) + 1).contains(file),
             let address = UInt64(parts[1], radix: 16)
         else { return nil }

@@ -35,9 +35,9 @@ struct NameService: Sendable {
             case .library(let path): files.append(LibraryFile.open(path, below: libraryFolders))
             }
         }
-        let arguments = backtrace.places.map { "\($0.file):\(String($0.address, radix: 16))" }
+        let words = backtrace.places.map { "\($0.file):\(String($0.address, radix: 16))" }
         guard files.contains(where: { $0 != nil }) else { return [:] }
-        return await NameProcess.run(self, arguments: arguments, files: files)
+        return await NameProcess.run(self, words: words, files: files)
     }
 
     private static func duplicate(_ descriptor: Int32) -> Int32? {
@@ -96,18 +96,18 @@ final class NameProcess {
     private var waiter: CheckedContinuation<[UInt8], Never>?
     private static let maximumOutput = 128 << 10
 
-    static func run(_ service: NameService, arguments: [String], files: [Int32?]) async -> [Int: String] {
+    static func run(_ service: NameService, words: [String], files: [Int32?]) async -> [Int: String] {
         let process: NameProcess
         do {
-            process = try NameProcess(service, arguments: arguments, files: files)
+            process = try NameProcess(service, words: words, files: files)
         } catch {
             // Reports have addresses then, from which names can be had by hand.
             return [:]
         }
-        return names(in: await process.text(within: service.patience), count: arguments.count)
+        return names(in: await process.text(within: service.patience), count: words.count)
     }
 
-    private init(_ service: NameService, arguments: [String], files: [Int32?]) throws {
+    private init(_ service: NameService, words: [String], files: [Int32?]) throws {
         let program = open(service.executable, O_RDONLY | O_CLOEXEC)
         guard program >= 0 else { throw SystemFailure(operation: "open(\(service.executable))", errno: errno) }
         defer { close(program) }
@@ -119,7 +119,8 @@ final class NameProcess {
             child = try ChildProcess(
                 executing: program,
                 ChildProcess.Plan(
-                    arguments: [NameLookup.programName] + arguments, descriptors: [nil, ends[1], nil] + files,
+                    arguments: [NameLookup.programName], environment: [NameLookup.variable: words.joined(separator: " ")],
+                    descriptors: [nil, ends[1], nil] + files,
                     // This thread lives as long as the process, so the signal means: the supervisor is gone.
                     deathSignal: SIGKILL, newSession: true, sandbox: try service.sandbox()))
         } catch {

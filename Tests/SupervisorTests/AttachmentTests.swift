@@ -40,7 +40,9 @@ import Wire
         await third.stop()
     }
 
-    @Test(arguments: ["", "{", "[1]", "{\"attachments\": 5}", "{\"attachments\": [\"ftp://x\", \"usbip://127.0.0.1:3240/1-1\", \"\\u0000\"]}"])
+    @Test(arguments: [
+        "", "{", "[1]", "{\"attachments\": 5}", "{\"attachments\": [\"ftp://x\", \"usbip://127.0.0.1:3240/1-1\", \"\\u0000\"]}",
+    ])
     func aDamagedFileIsNoReasonNotToStart(contents: String) async throws {
         let folder = TemporaryFolder()
         mkdir(folder.path + "/state", 0o700)
@@ -145,9 +147,18 @@ import Wire
 /// Log lines, kept.
 private final class LogLines: LogHandler, Sendable {
     let lines = Mutex<[String]>([])
-    var metadata: Logger.Metadata { get { [:] } set {} }
-    var logLevel: Logger.Level { get { .trace } set {} }
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? { get { nil } set {} }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
 
     func log(event: LogEvent) { lines.withLock { $0.append("\(event.message)") } }
 }

@@ -48,7 +48,8 @@ import Wire
             word(UInt32(0)) + word(UInt32(type)) + word(UInt64(0)) + word(UInt64(0)) + word(UInt64(offset)) + word(UInt64(size))
                 + word(UInt32(link)) + word(UInt32(0)) + word(UInt64(0)) + word(UInt64(24))
         }
-        return file + section(0, 0, 0, link: 0) + section(2, symbolsAt, symbols.count, link: 2) + section(3, stringsAt, strings.count, link: 0)
+        return file + section(0, 0, 0, link: 0) + section(2, symbolsAt, symbols.count, link: 2)
+            + section(3, stringsAt, strings.count, link: 0)
     }
 
     static func service(_ adjust: (inout SupervisorConfiguration) -> Void = { _ in }) async -> NameService {
@@ -110,7 +111,8 @@ import Wire
         symlink("/dev/null", folder.path + "/link.so")
         symlink(folder.path + "/own.so", folder.path + "/inside.so")
         for path in [
-            "/proc/self/fd/\(memory)", "/proc/self/exe", "/dev/null", "/etc/passwd", "/usr/lib/../../proc/self/fd/\(memory)", "/usr/lib", "/usr/lib/",
+            "/proc/self/fd/\(memory)", "/proc/self/exe", "/dev/null", "/etc/passwd", "/usr/lib/../../proc/self/fd/\(memory)", "/usr/lib",
+            "/usr/lib/",
             "/usr/lib/../../dev/null", "", "libc.so.6", "../lib/libc.so.6", folder.path + "/own.so",
         ] {
             #expect(LibraryFile.open(path, below: folders) == nil, "\(path)")

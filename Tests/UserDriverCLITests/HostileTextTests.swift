@@ -12,7 +12,9 @@ import Wire
 @testable import UserDriverCLI
 
 @Suite struct HostileTextTests {
-    private static let integers = [Int.min, Int.min + 1, -1, 0, 1, 2, 3, 1 << 31, 1 << 53, (1 << 53) + 1, Int.max / 2, Int.max - 1, Int.max]
+    private static let integers = [
+        Int.min, Int.min + 1, -1, 0, 1, 2, 3, 1 << 31, 1 << 53, (1 << 53) + 1, Int.max / 2, Int.max - 1, Int.max,
+    ]
     private static let words: [UInt64] = [0, 1, 2, 1 << 31, 1 << 55, 1 << 62, 1 << 63, .max - 1, .max]
 
     @Test func anyRangeOfAControlHasItsShares() throws {
@@ -20,9 +22,12 @@ import Wire
             for maximum in Self.integers {
                 for step in Self.integers {
                     let control = CameraControl(
-                        name: "gain", description: "", type: "integer", minimum: minimum, maximum: maximum, step: step, default: 0, value: 0)
+                        name: "gain", description: "", type: "integer", minimum: minimum, maximum: maximum, step: step, default: 0, value: 0
+                    )
                     for text in ["0%", "37.5%", "50%", "100%", "min", "max", "default", "9223372036854775807", "-9223372036854775808"] {
-                        guard let value = try? ControlText.value(text, of: control), text.hasSuffix("%"), minimum <= maximum else { continue }
+                        guard let value = try? ControlText.value(text, of: control), text.hasSuffix("%"), minimum <= maximum else {
+                            continue
+                        }
                         #expect((minimum...maximum).contains(value), "\(text) of \(minimum)…\(maximum) in steps of \(step)")
                     }
                     #expect(ControlText.table([control]).lines(colours: false).count == 2)
@@ -72,7 +77,8 @@ import Wire
                 let stream = DeviceStatus.Stream(
                     format: "x", width: .max, height: .min, fps: fps, frames: number, lost: .max - number / 2, clients: .max)
                 let device = DeviceStatus(
-                    id: "", bus: "", vendorId: "", productId: "", name: "", kind: "", driver: "", state: .running, pid: .min, restarts: .min,
+                    id: "", bus: "", vendorId: "", productId: "", name: "", kind: "", driver: "", state: .running, pid: .min,
+                    restarts: .min,
                     streams: [stream, stream], drivenSince: number)
                 #expect(StatusCommand.table([device]).lines(colours: false).count == 3)
                 _ = StatusCommand.remarks([device])
