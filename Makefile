@@ -86,7 +86,8 @@ install-files:
 	install -D -m 644 Systemd/userdriver.yaml $(DESTDIR)$(PREFIX)/share/userdriver/userdriver.yaml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in userdriverd.service userdriverd.socket userdriver-give-back.service; do \
-		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:' Systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:' Systemd/$$unit | \
+		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	[ -n "$(DESTDIR)" ] || $(PREFIX)/lib/userdriver/activate
 
 # Debug information of what `install` installs, where gdb looks for it: by build id.

@@ -125,7 +125,12 @@ let package = Package(
 
         // Tests. `fuzz` runs the parsers on bytes that nobody meant.
         executable(
-            "fuzz", ["USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "Trust", "Bundles", "Spawn", "CLinux"], path: "Sources/Fuzz"
+            "fuzz",
+            [
+                "USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "FrameRing", "FlightRecorder", "UserDriverClient", "Trust",
+                "Bundles",
+                "Spawn", "CLinux",
+            ], path: "Sources/Fuzz"
         ),
         tests("Threads", ["CLinux"]),
         tests("USB"),
@@ -144,7 +149,7 @@ let package = Package(
         tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
         tests(
             "Supervisor",
-            ["test-driver", "hostile-driver", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
+            ["test-driver", "hostile-driver", "userdriverd", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["Threads", "CLinux"]),
         .target(
@@ -153,7 +158,10 @@ let package = Package(
         tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
         tests(
             "UserDriverCLI",
-            ["FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FrameRing", "Pictures", "Spawn", "USB", "UVC", "CLinux", arguments],
+            [
+                "FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC",
+                "CLinux", arguments,
+            ],
             exclude: ["Snapshots"]),
         tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
         // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.

@@ -74,7 +74,12 @@ enum BundleFile {
         var made = ""
         for part in path.split(separator: "/") {
             made += (made.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
-            guard mkdir(made, 0o755) == 0 || errno == EEXIST else { throw BundleError(path: made, errno: errno) }
+            if mkdir(made, 0o755) == 0 {
+                // Whatever the umask is: the daemon's user reads what lies in it.
+                guard chmod(made, 0o755) == 0 else { throw BundleError(path: made, errno: errno) }
+            } else if errno != EEXIST {
+                throw BundleError(path: made, errno: errno)
+            }
         }
     }
 

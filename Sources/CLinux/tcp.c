@@ -31,6 +31,16 @@ static int resolve(const char *host, uint16_t port, int flags, struct addrinfo *
     return r == EAI_SYSTEM ? -errno : -EADDRNOTAVAIL;
 }
 
+int clinux_tcp_resolves(const char *host) {
+    struct addrinfo hints, *list = NULL;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    int r = getaddrinfo(host, NULL, &hints, &list);
+    if (r == 0) freeaddrinfo(list);
+    // A name server that can't be reached now says nothing of the name.
+    return r == 0 || r == EAI_AGAIN || r == EAI_SYSTEM || r == EAI_MEMORY;
+}
+
 static int64_t now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -169,7 +169,7 @@ extension StackJudge {
         guard Evidence(in: facts.complaint) == .memory else { return layer }
         layer.health = .broken
         layer.why = "The limit for transfers is too small for this format."
-        layer.remedy = "echo \(max(64, (facts.machine.usbfsMemory ?? 0) * 2)) > \(MachineFacts.memoryPath)"
+        layer.remedy = "echo \(max(64, min(facts.machine.usbfsMemory ?? 0, 1 << 20) * 2)) > \(MachineFacts.memoryPath)"
         return layer
     }
 }

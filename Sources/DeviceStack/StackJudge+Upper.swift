@@ -26,7 +26,8 @@ extension StackJudge {
             layer.remedy = replug(facts)
         } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
             layer.health = .broken
-            layer.why = "The device answers garbage: of \(noise.frames + noise.lost) frames \(noise.lost) are missing or damaged."
+            let count = noise.frames.addingClamped(noise.lost)
+            layer.why = "The device answers garbage: of \(count) frames \(noise.lost) are missing or damaged."
             layer.remedy = replug(facts)
         }
         return layer
@@ -142,10 +143,10 @@ extension StackJudge {
 
     private static func stream(_ diagnosis: Diagnosis.Device, _ facts: DeviceFacts) -> StackLayer {
         let streams = diagnosis.status.streams
-        let bytes = diagnosis.rings.reduce(0) { $0 + $1.bytes }
+        let bytes = diagnosis.rings.reduce(0) { $0.addingClamped($1.bytes) }
         var summary = streams.map { "\($0.format) \($0.width)x\($0.height), frames \($0.frames), lost \($0.lost)" }.joined(separator: "; ")
         if streams.isEmpty { summary = "none" }
-        if bytes > 0 { summary += ", ring of \((bytes + (1 << 20) - 1) >> 20) MiB" }
+        if bytes > 0 { summary += ", ring of \(bytes >> 20 + (bytes & 0xf_ffff == 0 ? 0 : 1)) MiB" }
         var layer = StackLayer(
             .stream, .ok, summary,
             facts: [
@@ -163,15 +164,23 @@ extension StackJudge {
             layer.remedy = "userdriver restart \(quoted(diagnosis.status.id))"
         } else if let lossy = streams.first(where: { $0.lost > $0.frames / 10 && $0.lost > 10 && !isNoise($0) }) {
             layer.health = .warning
-            layer.why = "Of \(lossy.frames + lossy.lost) frames \(lossy.lost) are missing or damaged."
+            layer.why = "Of \(lossy.frames.addingClamped(lossy.lost)) frames \(lossy.lost) are missing or damaged."
         }
         return layer
     }
 
     private static func clients(_ diagnosis: Diagnosis.Device) -> StackLayer {
-        let count = diagnosis.status.streams.reduce(0) { $0 + $1.clients }
+        let count = diagnosis.status.streams.reduce(0) { $0.addingClamped($1.clients) }
         return StackLayer(
             .clients, .ok, count == 0 ? "nobody watches" : count == 1 ? "1 watches" : "\(count) watch", facts: ["count": .int(Int64(count))]
         )
+    }
+}
+
+extension FixedWidthInteger {
+    /// A sum of numbers that another process said.
+    fileprivate func addingClamped(_ other: Self) -> Self {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
     }
 }

@@ -27,6 +27,14 @@ enum Files {
         return [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in count = fread(buffer.baseAddress, 1, limit, file) }
     }
 
+    nonisolated(unsafe) private static var leftovers: [String] = []
+
+    /// Files and empty folders that go when this process ends in order. From one thread.
+    static func removeAtExit(_ paths: [String]) {
+        if leftovers.isEmpty { atexit { for path in Files.leftovers where unlink(path) != 0 { rmdir(path) } } }
+        leftovers += paths
+    }
+
     static func write(_ bytes: [UInt8], to path: String) -> Bool {
         guard let file = fopen(path, "wb") else { return false }
         let written = fwrite(bytes, 1, bytes.count, file)

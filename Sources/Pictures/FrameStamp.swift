@@ -41,9 +41,10 @@ public struct FrameStamp: Hashable, Sendable {
     public func framesMissing(before next: FrameStamp) -> UInt64 {
         if next.stream == stream { return next.number > number ? next.number - number - 1 : 0 }
         guard next.captureTime > captureTime, intervalNanoseconds > 0 else { return 0 }
-        let interval = UInt64(intervalNanoseconds)
-        let steps = (next.captureTime - captureTime + interval / 2) / interval
-        return steps > 0 ? steps - 1 : 0
+        // A camera writes these times, and may write any.
+        let (steps, rest) = (next.captureTime - captureTime).quotientAndRemainder(dividingBy: UInt64(intervalNanoseconds))
+        let isNearerToNext = rest >= UInt64(intervalNanoseconds) - rest
+        return isNearerToNext ? steps : steps > 0 ? steps - 1 : 0
     }
 
     static let blockLength = 64

@@ -23,6 +23,15 @@ extension SandboxPolicy {
     public static let port = SandboxPolicy(
         name: "port", calls: loading + runtime + channel + socket, limits: driverLimits, libraryFolders: systemLibraryFolders)
 
+    /// The policy of the process that looks up names for a crash report: files that it was handed, and one pipe. What it reads was chosen by a
+    /// driver, so its memory and time are what a report is worth.
+    public static let names = SandboxPolicy(
+        name: "names", calls: loading + runtime,
+        limits: driverLimits.filter { $0.resource != limit(RLIMIT_DATA) } + [
+            Limit(resource: limit(RLIMIT_DATA), value: 96 << 20),
+            Limit(resource: limit(RLIMIT_CPU), value: 4),
+        ], libraryFolders: systemLibraryFolders)
+
     private static let driverLimits = [
         // Private memory that can be written to. Thread stacks count in full, 8 MiB each.
         Limit(resource: limit(RLIMIT_DATA), value: 512 << 20),

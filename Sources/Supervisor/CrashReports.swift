@@ -20,6 +20,7 @@ struct CrashMaterial: Sendable {
 actor CrashReports {
     private let folder: String
     private let maximumCount: Int
+    private let names: NameService?
     private let logger: Logger
     private var numbers: [Int]?
     /// The newest that could not be written, as on a full disk: they live as long as this process.
@@ -32,21 +33,35 @@ actor CrashReports {
     private var lastCapture: ContinuousClock.Instant?
     /// Reports that wait to be written. Beyond these many they come without transfers, of which each holds 100 KB: deaths may come faster than a disk.
     private static let maximumBacklog = 16
+    /// Beyond these they come without names, of which each may take seconds.
+    private static let maximumLookups = 4
+    /// Beyond these they are not written.
+    private static let maximumWaiting = 256
+    /// How long a client waits for reports that are being written, and for their names.
+    private static let patience = Duration.seconds(2)
     private let backlog = Atomic<Int>(0)
     /// The write that was asked for last. Each waits for the one before it: deaths are numbered in their order.
     private let newest = Mutex<Task<Void, Never>?>(nil)
 
     /// - Parameter folder: is made when the first report is written.
-    init(folder: String, maximumCount: Int, logger: Logger) {
+    init(folder: String, maximumCount: Int, names: NameService?, logger: Logger) {
         self.folder = folder
         self.maximumCount = maximumCount
+        self.names = names
         self.logger = logger
     }
 
     /// Writes a report when there is time. Returns at once.
     nonisolated func take(_ material: CrashMaterial) {
         var material = material
-        if backlog.wrappingAdd(1, ordering: .relaxed).newValue > Self.maximumBacklog { material.flight = nil }
+        let waiting = backlog.wrappingAdd(1, ordering: .relaxed).newValue
+        guard waiting <= Self.maximumWaiting else {
+            backlog.wrappingSubtract(1, ordering: .relaxed)
+            logger.debug("deaths come faster than reports can be written", metadata: ["device": "\(material.report.deviceID)"])
+            return
+        }
+        if waiting > Self.maximumBacklog { material.flight = nil }
+        if waiting > Self.maximumLookups { material.executable = nil }
         newest.withLock { [material] newest in
             newest = Task { [previous = newest] in
                 await previous?.value
@@ -56,26 +71,21 @@ actor CrashReports {
         }
     }
 
-    /// Gives names to addresses and writes the report. A report that can't be written is logged: a full disk must not stop a restart.
-    func add(_ material: CrashMaterial) {
+    /// Writes the report, and again once its addresses have names: a lookup that fails or takes long costs names and nothing else. A report that
+    /// can't be written is logged: a full disk must not stop a restart.
+    func add(_ material: CrashMaterial) async {
         var report = material.report
-        if let words = material.lastWords {
-            report.backtrace = Symboliser.backtrace(
-                of: words, executable: material.executable?.descriptor, executableName: report.driver)
-        }
+        let backtrace = material.lastWords.map { Backtrace($0, executableName: report.driver) }
+        report.backtrace = backtrace?.lines() ?? []
         let transfers = material.flight?.transfers ?? []
         report.descriptors = material.flight.map { Data($0.descriptors).base64EncodedString() }
         report.lastTransfers = material.flight?.lines(transfers)
+        report.number = nextNumber
         do {
             var known = try known()
             report.number = nextNumber
             report.captured = capture(material.flight, transfers, number: report.number)
-            var bytes = try JSON.encode(report, pretty: true)
-            while bytes.count > Self.maximumBytes, !report.lastWords.isEmpty {
-                report.lastWords.removeFirst()
-                bytes = try JSON.encode(report, pretty: true)
-            }
-            try write(bytes, number: report.number)
+            try write(report)
             known.append(report.number)
             if known.count > Self.maximumCaptures { unlink(capturePath(of: known[known.count - 1 - Self.maximumCaptures])) }
             while known.count > maximumCount {
@@ -86,10 +96,20 @@ actor CrashReports {
             numbers = known
         } catch {
             logger.error("a crash report can't be written", metadata: ["folder": "\(folder)", "error": "\(error)"])
-            report.number = nextNumber
             report.captured = nil
             unwritten.append(report)
             if unwritten.count > Self.maximumUnwritten { unwritten.removeFirst() }
+        }
+        guard let backtrace, let executable = material.executable, let names else { return }
+        let found = await names.names(for: backtrace, executable: executable)
+        guard !found.isEmpty else { return }
+        report.backtrace = backtrace.lines(found)
+        if let index = unwritten.firstIndex(where: { $0.number == report.number }) {
+            unwritten[index] = report
+        } else {
+            do { try write(report) } catch {
+                logger.error("a crash report's names can't be written", metadata: ["folder": "\(folder)", "error": "\(error)"])
+            }
         }
     }
 
@@ -97,7 +117,7 @@ actor CrashReports {
 
     /// Reports, oldest first, of one device or all: those that are being written too.
     func reports(of deviceID: String?) async -> [CrashReport] {
-        await newest.withLock { $0 }?.value
+        await settle()
         var reports = unwritten
         do {
             reports += try known().compactMap { read($0) }
@@ -106,6 +126,24 @@ actor CrashReports {
             logger.error("crash reports can't be read", metadata: ["folder": "\(folder)", "error": "\(error)"])
         }
         return reports.filter { deviceID == nil || $0.deviceID == deviceID }
+    }
+
+    /// Waits for what is being written, a while.
+    private func settle() async {
+        guard let task = newest.withLock({ $0 }) else { return }
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
+        let limit = Task {
+            do { try await Task.sleep(for: Self.patience) } catch {
+                // All is written.
+            }
+            end.finish()
+        }
+        Task {
+            await task.value
+            end.finish()
+        }
+        for await _ in ends {}
+        limit.cancel()
     }
 
     /// Writes the transfers beside the report, and says how many; `nil` where there are none, one was written just now, or it can't be.
@@ -161,7 +199,15 @@ actor CrashReports {
         }
     }
 
-    private func write(_ bytes: [UInt8], number: Int) throws { try StateFile.write(bytes, to: path(of: number)) }
+    private func write(_ report: CrashReport) throws {
+        var report = report
+        var bytes = try JSON.encode(report, pretty: true)
+        while bytes.count > Self.maximumBytes, !report.lastWords.isEmpty {
+            report.lastWords.removeFirst()
+            bytes = try JSON.encode(report, pretty: true)
+        }
+        try StateFile.write(bytes, to: path(of: report.number))
+    }
 }
 
 /// A system call that failed on a file of the supervisor's own.

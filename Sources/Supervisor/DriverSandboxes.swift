@@ -27,8 +27,19 @@ final class DriverSandboxes {
     /// For a `usbip-port`.
     func port() throws(SandboxError) -> PreparedSandbox? { try sandbox(.port) }
 
+    /// For the process that looks up names in `executable`. Where sandboxes are switched off it has its limits still.
+    func names(executable: String) throws(SandboxError) -> PreparedSandbox {
+        var policy = SandboxPolicy.names
+        // Unlike a driver's sealed memory it is a file, which has to be among those that may be executed.
+        policy.libraryFolders.append(executable)
+        return try prepare(policy, isOn ? features : KernelFeatures(landlock: 0, filters: false, stops: false))
+    }
+
     private func sandbox(_ policy: SandboxPolicy) throws(SandboxError) -> PreparedSandbox? {
-        guard isOn else { return nil }
+        isOn ? try prepare(policy, features) : nil
+    }
+
+    private func prepare(_ policy: SandboxPolicy, _ features: KernelFeatures) throws(SandboxError) -> PreparedSandbox {
         var policy = policy
         policy.libraryFolders += libraryFolders
         if let known = prepared[policy] { return known }

@@ -3,7 +3,7 @@
 import CLinux
 import Glibc
 
-/// An ELF file, read piece by piece with bounds. It is never mapped: a file that shrinks under its reader must not end the supervisor.
+/// An ELF file, read piece by piece with bounds. It is never mapped: a file that shrinks under its reader must not end its reader.
 struct ElfSymbols: ~Copyable {
     struct Match: Hashable, Sendable {
         /// As it stands in the table: mangled.
@@ -27,13 +27,6 @@ struct ElfSymbols: ~Copyable {
     private static let pieceBytes = symbolSize * 2048
     private let descriptor: Int32
     private let sections: [Section]
-
-    /// Opens a shared object by its path. `nil` where it is no regular file that can be read.
-    init?(path: String) {
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        guard file >= 0 else { return nil }
-        self.init(owning: file)
-    }
 
     /// Over a duplicate of a descriptor, as of a memfd.
     init?(duplicating descriptor: Int32) {
@@ -61,12 +54,12 @@ struct ElfSymbols: ~Copyable {
         else { return [:] }
         let strings = sections[Int(table.link)]
         var best: [UInt64: (value: UInt64, name: UInt32)] = [:]
-        let end = table.offset.addingReportingOverflow(table.size)
-        guard !end.overflow else { return [:] }
-        // Piece by piece: a table has megabytes, and a storm of crashes should not cost that much memory each time.
-        for start in stride(from: table.offset, to: end.partialValue, by: Self.pieceBytes) {
-            let count = min(Self.pieceBytes, Int(end.partialValue - start))
-            guard let bytes = Self.read(descriptor, at: start, count: count) else { return [:] }
+        let size = Int(table.size)
+        guard table.offset <= UInt64(Int64.max) - table.size else { return [:] }
+        // Piece by piece: a table has megabytes, and this process has little memory.
+        for start in stride(from: 0, to: size, by: Self.pieceBytes) {
+            let count = min(Self.pieceBytes, size - start)
+            guard let bytes = Self.read(descriptor, at: table.offset + UInt64(start), count: count) else { return [:] }
             Self.find(addresses, in: bytes, &best)
         }
         var result: [UInt64: Match] = [:]

@@ -17,6 +17,13 @@ struct LastWords: Hashable, Sendable {
     var frames: [UInt64]
     var objects: [Object]
 
+    init(signal: Int32, faultAddress: UInt64, frames: [UInt64], objects: [Object]) {
+        self.signal = signal
+        self.faultAddress = faultAddress
+        self.frames = frames
+        self.objects = objects
+    }
+
     /// `nil` when nothing was said, or nothing that makes sense. `page` holds at least `clinux_last_words`.
     init?(page: UnsafeRawBufferPointer) {
         guard page.count >= MemoryLayout<clinux_last_words>.size else { return nil }

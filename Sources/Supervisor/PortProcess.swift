@@ -19,6 +19,19 @@ final class PortProcess {
     private var callsToken: UInt64?
     private let retry = ReactorTimer()
     private(set) var isAlive = true
+    /// What it prints: its own words at its end, or whatever somebody who has taken it over likes.
+    private let output: Int32
+    private var outputToken: UInt64?
+    private var tail = LineTail()
+    private var allowance = LogAllowance()
+    /// Rings that it has refused. It has no reason to refuse one more often than it is asked to carry one.
+    private var refusals = 0
+    private var carried = 0
+
+    private static let outputPerTurn = 16 << 10
+    /// Nothing that it has to say is that long.
+    private static let mostOutput = 256 << 10
+    private var printed = 0
 
     /// Spawns the process and gives it the socket, which stays the caller's.
     init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
@@ -26,12 +39,24 @@ final class PortProcess {
         channel = Channel(descriptor: ours, otherEnd: .stranger)
         self.logger = logger
         defer { close(theirs) }
-        child = try ChildProcess(
-            executing: executable.descriptor,
-            ChildProcess.Plan(
-                arguments: ["usbip-port"], descriptors: [nil, 2, 2, theirs],
-                // This thread lives as long as the process, so the signal means: the supervisor is gone.
-                deathSignal: SIGKILL, newSession: true, sandbox: sandbox))
+        var ends: [Int32] = [-1, -1]
+        let result = clinux_pipe(&ends)
+        guard result >= 0 else { throw SystemFailure(operation: "pipe", errno: -result) }
+        defer { close(ends[1]) }
+        do {
+            child = try ChildProcess(
+                executing: executable.descriptor,
+                ChildProcess.Plan(
+                    arguments: ["usbip-port"], descriptors: [nil, ends[1], ends[1], theirs],
+                    // This thread lives as long as the process, so the signal means: the supervisor is gone.
+                    deathSignal: SIGKILL, newSession: true, sandbox: sandbox))
+        } catch {
+            close(ends[0])
+            throw error
+        }
+        output = ends[0]
+        clinux_set_nonblocking(output, 1)
+        outputToken = Reactor.shared.watch(output, for: .readable) { [weak self] _ in self?.readOutput(limit: Self.outputPerTurn) }
         channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] _ in self?.receive() }
         // The process is collected whoever holds this object still.
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { _ in self.childEnded() }
@@ -66,6 +91,7 @@ final class PortProcess {
     }
 
     func carry(_ grant: TransferGrant, interval: Int32, memory: Int32, wake: Int32) {
+        carried += 1
         send(.carry(grant, interval: interval), [memory, wake])
     }
 
@@ -112,12 +138,7 @@ final class PortProcess {
                 switch try channel.receiveNow(MessageFromPort.self, &budget) {
                 case .nothing: return
                 case .end: closeChannel()
-                case .message(let message, _):
-                    switch message {
-                    case .gone(let reason): logger.info("a USB/IP device is gone", metadata: ["reason": "\(reason.prefix(500))"])
-                    case .refused(let number, let reason):
-                        logger.error("a stream can't be carried", metadata: ["ring": "\(number)", "reason": "\(reason.prefix(500))"])
-                    }
+                case .message(let message, _): take(message)
                 }
             } catch {
                 logger.error("usbip-port broke the channel's contract", metadata: ["error": "\(error)"])
@@ -126,6 +147,62 @@ final class PortProcess {
             }
         }
     }
+
+    private func take(_ message: MessageFromPort) {
+        switch message {
+        case .gone(let reason):
+            if let line = allowance.line("a USB/IP device is gone") {
+                logger.info("\(line)", metadata: ["reason": "\(reason.prefix(500))"])
+            }
+        case .refused(let number, let reason):
+            refusals += 1
+            if let line = allowance.line("a stream can't be carried") {
+                logger.error("\(line)", metadata: ["ring": "\(number)", "reason": "\(reason.prefix(500))"])
+            }
+            guard refusals > carried, isAlive else { return }
+            logger.error("usbip-port broke the channel's contract: it refuses what it was not asked for")
+            closeChannel()
+            end()
+        }
+    }
+
+    /// What it prints is kept, its last lines, and told when it has ended.
+    private func readOutput(limit: Int) {
+        guard let outputToken else { return }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        var total = 0
+        while total < limit {
+            let count = read(output, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EAGAIN { return }
+            guard count > 0 else {
+                Reactor.shared.forget(outputToken, output)
+                self.outputToken = nil
+                return
+            }
+            tail.append(buffer[..<count])
+            total += count
+        }
+        printed += total
+        if printed > Self.mostOutput, isAlive {
+            logger.error("usbip-port prints without end, and is ended")
+            end()
+        }
+    }
+
+    private func closeOutput() {
+        // What a short-lived one has said: no more than a pipe holds.
+        readOutput(limit: 64 << 10)
+        if let outputToken { Reactor.shared.forget(outputToken, output) }
+        outputToken = nil
+        tail.finish()
+        for text in tail.lines.suffix(5) {
+            if let line = allowance.line(text) { logger.warning("usbip-port said", metadata: ["line": "\(line)"]) }
+        }
+        tail = LineTail()
+    }
+
+    deinit { close(output) }
 
     private func closeChannel() {
         if let channelToken { Reactor.shared.forget(channelToken, channel.descriptor) }
@@ -141,6 +218,7 @@ final class PortProcess {
         isAlive = false
         receive()
         closeChannel()
+        closeOutput()
         forgetCalls()
         if let childToken { Reactor.shared.forget(childToken, child.descriptor) }
         childToken = nil
@@ -156,6 +234,16 @@ final class PortProgram: Sendable {
     init(path: String, sandboxes: DriverSandboxes) {
         self.path = path
         self.sandboxes = sandboxes
+    }
+
+    /// Why there is none, in a sentence; `nil` where there is. Blocks while it reads.
+    var problem: String? {
+        do throws(SpawnError) {
+            _ = try executable()
+            return nil
+        } catch {
+            return "usbip-port can't be started: \(error). It belongs beside userdriverd, or in /usr/lib/userdriver."
+        }
     }
 
     /// Blocks while it reads.

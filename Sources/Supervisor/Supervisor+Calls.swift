@@ -30,7 +30,10 @@ extension Supervisor {
         switch call.call.methodName {
         case "Status":
             let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
-            call.succeed(["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })])
+            var reply: [String: JSONValue] = ["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })]
+            // Those that have no device are nowhere else.
+            if try text("device", of: call) == nil { reply["attachments"] = try encode(attachmentDiagnoses) }
+            call.succeed(.object(reply))
         case "Diagnose":
             call.succeed(try encode(diagnosis(of: try text("device", of: call) == nil ? devices : [device(for: call)])))
         case "Inspect":
@@ -94,8 +97,15 @@ extension Supervisor {
         case "Capture":
             try capture(try device(for: call), for: call)
         case "Attach":
-            try attach(try url(of: call))
-            call.succeed()
+            let (url, isTransient) = (try url(of: call), parameters["transient"]?.boolValue ?? false)
+            Task { @SupervisorActor in
+                do throws(CallError) {
+                    try await self.attach(url, isTransient: isTransient)
+                    call.succeed()
+                } catch {
+                    call.fail(error)
+                }
+            }
         case "Detach":
             try detach(try url(of: call))
             call.succeed()

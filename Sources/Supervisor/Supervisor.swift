@@ -5,6 +5,7 @@ import CLinux
 import Glibc
 public import Logging
 import Spawn
+import Threads
 import Trust
 import USB
 import Wire
@@ -34,6 +35,10 @@ public final class Supervisor {
     private let portProgram: PortProgram
     let standbys: StandbyPool
     private let keeper: StoreKeeper?
+    private let keptAttachments: KeptAttachments
+    /// Names of hosts that are being looked up for clients.
+    private var lookups = 0
+    private static let maximumLookups = 8
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
     let service: VarlinkService
@@ -68,7 +73,10 @@ public final class Supervisor {
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
         keeper = configuration.store.map { StoreKeeper(store: $0, inherited: configuration.inherited, logger: logger) }
         crashes = CrashReports(
-            folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports, logger: logger)
+            folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports,
+            names: NameService(configuration, sandboxes: sandboxes), logger: logger)
+        keptAttachments = KeptAttachments(
+            stateDirectory: configuration.stateDirectory, maximumCount: configuration.limits.attachments)
         policy = TakingPolicy(
             takesEverything: configuration.detachesKernelDrivers, administrators: configuration.policyPath,
             stateDirectory: configuration.stateDirectory, logger: logger)
@@ -101,7 +109,8 @@ public final class Supervisor {
         }
         // Before anything that takes time: the transfers in flight last a tenth of a second.
         resume()
-        for url in configuration.attachments {
+        keptAttachments.read(logger)
+        for url in configuration.attachments + keptAttachments.urls {
             do throws(CallError) { try attach(url) } catch { logger.error("\(error.message)") }
         }
         logger.info("listening", metadata: ["socket": "\(configuration.socketPath)"])
@@ -234,7 +243,33 @@ public final class Supervisor {
         tellListeners(device: "", event: "attach", message: "\(url) is looked for.")
     }
 
+    /// The same for a client, whose mistakes are told at once. Kept for the next daemon unless it is `transient`.
+    func attach(_ url: AttachmentURL, isTransient: Bool) async throws(CallError) {
+        if !origins.contains(where: { $0.url == url }) {
+            guard lookups < Self.maximumLookups else { throw CallError("LimitReached", "Too many devices are being attached just now.") }
+            lookups += 1
+            let resolves = configuration.resolves
+            let isKnown = await blocking("resolve") { resolves(url.host) }
+            lookups -= 1
+            guard isKnown else { throw CallError("InvalidParameter", "There is no host \"\(url.host)\": \(url) can't be attached.") }
+            guard !isStopping else { throw CallError("DeviceUnavailable", "The daemon is ending.") }
+        }
+        try attach(url)
+        guard !isTransient else { return }
+        do throws(SystemFailure) {
+            try keptAttachments.add(url)
+        } catch {
+            throw CallError("DeviceError", "\(url) is attached until the daemon ends, as that can't be kept: \(error)")
+        }
+    }
+
     func detach(_ url: AttachmentURL) throws(CallError) {
+        // First, so that what can't be forgotten is not let go only to come back.
+        do throws(SystemFailure) {
+            try keptAttachments.remove(url)
+        } catch {
+            throw CallError("DeviceError", "That \(url) is detached can't be kept: \(error)")
+        }
         guard let index = origins.firstIndex(where: { $0.url == url }) else { throw CallError("NoSuchDevice", "\(url) is not attached.") }
         let origin = origins.remove(at: index)
         origin.task.cancel()
@@ -247,7 +282,12 @@ public final class Supervisor {
     }
 
     var attachmentDiagnoses: [Diagnosis.Attachment] {
-        origins.compactMap { origin in origin.url.map { Diagnosis.Attachment(url: $0.description, problem: origin.problem) } }
+        origins.compactMap { origin in
+            origin.url.map { url in
+                let device = devices.first { $0.source === origin.source && $0.isAttached }
+                return Diagnosis.Attachment(url: url.description, problem: origin.problem, device: device?.id)
+            }
+        }
     }
 
     private func take(_ event: DeviceSourceEvent, from source: any DeviceSource) {

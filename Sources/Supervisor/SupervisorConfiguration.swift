@@ -1,5 +1,6 @@
 // What a supervisor is told when it starts.
 
+import CLinux
 import Sandbox
 public import Spawn
 
@@ -73,6 +74,8 @@ public struct SupervisorConfiguration: Sendable {
         public var afterlife = Duration.seconds(10)
         /// How long a stream that outlived a supervisor waits for those who watched it.
         public var watchersReturn = Duration.seconds(10)
+        /// How long looking up a backtrace's names may take.
+        public var namesLimit = Duration.seconds(5)
         /// How long a device may be held by somebody else (by the connection of a driver that has just died, mostly).
         public var busyPatience = Duration.seconds(5)
         public init() {}
@@ -107,12 +110,17 @@ public struct SupervisorConfiguration: Sendable {
     public var inherited: [StoredDescriptor] = []
     /// The program that owns a USB/IP device's socket.
     public var portExecutable = "/usr/lib/userdriver/usbip-port"
+    /// The program that looks up the names in a dead driver's backtrace: one whose `main` begins with `NameLookup.runIfAsked`. Without it reports
+    /// have addresses.
+    public var namesExecutable: String?
     /// Whether a process of each driver waits for one that runs to die, to take its place at once.
     public var keepsStandby = true
     /// Whether drivers are held in. Off is for development, and said in every status.
     public var sandboxesDrivers = true
     /// Folders of libraries that drivers are linked with, beside the system's.
     public var libraryFolders: [String] = []
+    /// Whether there may be a host of that name; blocks.
+    var resolves: @Sendable (String) -> Bool = { clinux_tcp_resolves($0) != 0 }
     /// What sandboxes are made of; tests make it less than the kernel has.
     var kernelFeatures = KernelFeatures.present
     public var limits = Limits()

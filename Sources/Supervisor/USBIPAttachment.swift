@@ -18,6 +18,14 @@ actor USBIPAttachment: DeviceSource {
         var longestLook = Duration.seconds(2)
         var idlePoll = Duration.seconds(2)
         var busyPatience = Duration.seconds(5)
+        /// A device that was there for less is looked for less and less often, as long as it goes on so.
+        var settled = Duration.seconds(10)
+        var longestPause = Duration.seconds(30)
+
+        /// How long to wait before a device that was there for a moment is looked for again. The first time it is at once.
+        func rest(after last: Duration, wasSettled: Bool) -> Duration {
+            wasSettled ? .zero : min(max(last * 2, firstLook), longestPause)
+        }
     }
 
     let url: AttachmentURL
@@ -28,7 +36,7 @@ actor USBIPAttachment: DeviceSource {
     private var held: ImportedSocket?
     private var isInUse = false
     private var isGone = false
-    private var nap: Task<Void, Never>?
+    private var nap: Task<Bool, Never>?
 
     init(url: AttachmentURL, timing: Timing, program: PortProgram, logger: Logger) {
         self.url = url
@@ -38,13 +46,19 @@ actor USBIPAttachment: DeviceSource {
     }
 
     func run(_ report: @escaping @Sendable (DeviceSourceEvent) async -> Void) async {
+        var rest = Duration.zero
         while !Task.isCancelled {
             guard let device = await look(report) else { break }
             isGone = false
+            let arrival = ContinuousClock.now
             await report(.arrived(device))
             await waitUntilGone()
             held = nil
             await report(.left(path: device.path))
+            // The first return is at once. One that comes and goes all the time must not keep everybody busy.
+            let wasSettled = arrival.duration(to: .now) >= timing.settled
+            if rest > .zero, !wasSettled { await pause(rest) }
+            rest = timing.rest(after: rest, wasSettled: wasSettled)
         }
         held = nil
     }
@@ -144,6 +158,17 @@ actor USBIPAttachment: DeviceSource {
         var delay = timing.firstLook
         var said = ""
         while !Task.isCancelled {
+            // Without it nothing that is found can be driven: better not to have it than to have it come and go.
+            if let problem = program.problem {
+                if problem != said {
+                    said = problem
+                    logger.error("\(problem)", metadata: ["attachment": "\(url)"])
+                    await report(.remark("\(url) can't be driven: \(problem)"))
+                }
+                await pause(delay)
+                delay = min(delay * 2, timing.longestPause)
+                continue
+            }
             do throws(USBError) {
                 let imported = try await USBIPConnection.importDevice(host: url.host, port: url.port, busID: url.busID)
                 let device = try await USBIPDevice.open(imported)
@@ -167,10 +192,13 @@ actor USBIPAttachment: DeviceSource {
         while !isGone, !Task.isCancelled {
             // With a driver on it there is nothing to ask for; `released` and `leave` end the nap.
             let wasInUse = isInUse
-            await pause(wasInUse ? .seconds(3600) : timing.idlePoll)
-            guard !wasInUse, !isGone, !isInUse, !Task.isCancelled else { continue }
-            // Nobody wanted the first import: the device is free for others.
-            held = nil
+            let isRested = await pause(wasInUse ? .seconds(3600) : timing.idlePoll)
+            guard isRested, !wasInUse, !isGone, !isInUse, !Task.isCancelled else { continue }
+            guard held == nil else {
+                // Nobody wanted the first import: the device is free for others. The server lists it once it has noticed.
+                held = nil
+                continue
+            }
             do throws(USBError) {
                 let list = try await USBIPHost.deviceList(host: url.host, port: url.port)
                 if !isInUse, !list.contains(where: { $0.device.busID == url.busID }) { isGone = true }
@@ -186,15 +214,20 @@ actor USBIPAttachment: DeviceSource {
         nap?.cancel()
     }
 
-    /// Sleeps until the time is over, or somebody ends the nap.
-    private func pause(_ duration: Duration) async {
+    /// Sleeps until the time is over, or somebody ends the nap. Whether it was not cut short.
+    @discardableResult
+    private func pause(_ duration: Duration) async -> Bool {
         let nap = Task {
-            do { try await Task.sleep(for: duration) } catch {
+            do {
+                try await Task.sleep(for: duration)
+                return true
+            } catch {
                 // Woken early, which is what a nap is for.
+                return false
             }
         }
         self.nap = nap
-        await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await nap.value
         } onCancel: {
             nap.cancel()

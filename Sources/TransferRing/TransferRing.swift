@@ -58,6 +58,8 @@ public final class TransferRing: @unchecked Sendable {
 
     deinit { packets.deallocate() }
 
+    /// No stream gets there; a larger number was not written by counting.
+    private static let largestNumber: UInt64 = 1 << 62
     private var count: UInt64 { UInt64(mapping.geometry.transferCount) }
     /// Where the kernel has no memory for more, these many in flight will do. All of them, unless set before the ring begins.
     public var sufficientCount = Int.max
@@ -85,7 +87,7 @@ public final class TransferRing: @unchecked Sendable {
         let submitted = mapping.word64(RingWord.submitted)
         guard mapping.word64(checkpoint + CheckpointWord.layout) == layout,
             mapping.word64(checkpoint + CheckpointWord.count) == UInt64(MemoryLayout<State>.size),
-            next <= submitted, submitted - next <= count
+            next <= submitted, submitted - next <= count, submitted <= Self.largestNumber
         else { return nil }
         for number in next..<submitted where RingRecord(mapping, index: mapping.index(of: number)).number != number { return nil }
         self.next = next

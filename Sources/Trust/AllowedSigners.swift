@@ -69,9 +69,12 @@ public struct AllowedSigners: Hashable, Sendable {
             !line.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\t" && $0 != "\r" })
         else { throw TrustError(.malformed, "It is too long, or no text.") }
         var words = LineWords(line)
-        guard let principals = try words.next(), !principals.hasPrefix("#") else { return nil }
-        let names = principals.split(separator: ",").map(String.init)
+        guard !words.isEmpty, !words.isComment else { return nil }
+        let names = try words.principals().split(separator: ",").map(String.init)
         guard !names.isEmpty else { throw TrustError(.malformed, "It names no principal.") }
+        guard Pattern.admitsAnybody(names) else {
+            throw TrustError(.malformed, "Its patterns admit nobody: what stands behind a ! is never meant, whatever else stands there.")
+        }
         guard var word = try words.next() else { throw TrustError(.malformed, "It has no key.") }
         var options: String?
         // A key's type has no comma and no quotes; what is none, is options.
@@ -100,7 +103,7 @@ public struct AllowedSigners: Hashable, Sendable {
 extension AllowedSigner {
     /// `namespaces="a,b",valid-before="20260101"`
     fileprivate mutating func take(options text: String) throws(TrustError) {
-        for option in LineWords.options(text) {
+        for option in try LineWords.options(text) {
             let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let value = parts.count == 2 ? LineWords.unquoted(parts[1]) : nil
             switch (parts[0].lowercased(), value) {
@@ -110,8 +113,12 @@ extension AllowedSigner {
             case ("namespaces", let value?):
                 guard namespaces == nil else { throw TrustError(.malformed, "It has two namespaces options.") }
                 namespaces = value.split(separator: ",").map(String.init)
-            case ("valid-after", let value?): validAfter = try SignerDate.seconds(value)
-            case ("valid-before", let value?): validBefore = try SignerDate.seconds(value)
+            case ("valid-after", let value?):
+                guard validAfter == nil else { throw TrustError(.malformed, "It has two valid-after options.") }
+                validAfter = try SignerDate.seconds(value)
+            case ("valid-before", let value?):
+                guard validBefore == nil else { throw TrustError(.malformed, "It has two valid-before options.") }
+                validBefore = try SignerDate.seconds(value)
             default: throw TrustError(.malformed, "The option \"\(option.prefix(40))\" is not known.")
             }
         }
@@ -123,40 +130,79 @@ extension AllowedSigner {
 
 /// Words of a line, with double quotes around what holds spaces.
 private struct LineWords {
-    private var rest: Substring
+    // Scalars: a mark with an accent behind it is a mark.
+    private var rest: Substring.UnicodeScalarView
 
-    init(_ line: String) { rest = Substring(line) }
+    init(_ line: String) {
+        rest = Substring(line).unicodeScalars
+        skipBlanks()
+    }
 
     static func isKeyType(_ word: String) -> Bool {
         ["ssh-", "ecdsa-", "sk-"].contains { word.hasPrefix($0) } && !word.contains("=") && !word.contains(",") && !word.contains("\"")
     }
 
+    var isEmpty: Bool { rest.isEmpty }
+    var isComment: Bool { rest.first == "#" }
+
+    private static func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar == " " || scalar == "\t" || scalar == "\r" }
+
+    private mutating func skipBlanks() { rest = rest.drop(while: Self.isBlank) }
+
+    /// Up to a blank or, where a quotation mark comes first, to the one that closes it.
+    mutating func principals() throws(TrustError) -> String {
+        let end = rest.firstIndex { Self.isBlank($0) || $0 == "\"" } ?? rest.endIndex
+        var word = String(rest[..<end])
+        let isQuoted = end < rest.endIndex && rest[end] == "\""
+        rest = rest[end...]
+        if isQuoted {
+            rest = rest.dropFirst()
+            guard let close = rest.firstIndex(of: "\"") else { throw TrustError(.malformed, "A quotation mark is not closed.") }
+            word.unicodeScalars.append(contentsOf: rest[..<close])
+            rest = rest[close...].dropFirst()
+        }
+        skipBlanks()
+        return word
+    }
+
+    /// Up to a blank outside quotes.
     mutating func next() throws(TrustError) -> String? {
-        rest = rest.drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-        guard let first = rest.first else { return nil }
-        var quoted = false
-        let end = rest.firstIndex { character in
-            if character == "\"" { quoted.toggle() }
-            return !quoted && (character == " " || character == "\t" || character == "\r")
-        }
-        guard !quoted else { throw TrustError(.malformed, "A quotation mark is not closed.") }
-        let word = rest[..<(end ?? rest.endIndex)]
-        rest = rest[(end ?? rest.endIndex)...]
-        // Only a word that is quoted as a whole loses its marks: those of options are theirs.
-        return first == "\"" ? Self.unquoted(word) ?? String(word) : String(word)
+        guard !rest.isEmpty else { return nil }
+        var marks = QuotationMarks()
+        let end = rest.firstIndex { !marks.areOpen(at: $0) && Self.isBlank($0) } ?? rest.endIndex
+        guard !marks.isOpen else { throw TrustError(.malformed, "A quotation mark is not closed.") }
+        let word = String(rest[..<end])
+        rest = rest[end...]
+        skipBlanks()
+        return word
     }
 
-    /// Split at commas outside quotes.
-    static func options(_ text: String) -> [Substring] {
-        var quoted = false
-        return text.split { character in
-            if character == "\"" { quoted.toggle() }
-            return character == "," && !quoted
-        }
+    /// Split at commas outside quotes. None of them is empty.
+    static func options(_ text: String) throws(TrustError) -> [String] {
+        var marks = QuotationMarks()
+        let options = text.unicodeScalars.split(omittingEmptySubsequences: false) { !marks.areOpen(at: $0) && $0 == "," }.map(String.init)
+        guard options.allSatisfy({ !$0.isEmpty }) else { throw TrustError(.malformed, "There is a comma too many in its options.") }
+        return options
     }
 
+    /// What stands between the marks, which may have marks of its own with a backslash before them.
     static func unquoted(_ text: Substring) -> String? {
         guard text.count >= 2, text.first == "\"", text.last == "\"" else { return nil }
-        return String(text.dropFirst().dropLast())
+        let inner = text.dropFirst().dropLast()
+        let plain = inner.replacing("\\\"", with: "")
+        guard !plain.contains("\""), !inner.hasSuffix("\\") else { return nil }
+        return String(inner.replacing("\\\"", with: "\""))
+    }
+}
+
+/// Whether quotation marks are open, scalar by scalar; one behind a backslash is none.
+private struct QuotationMarks {
+    private(set) var isOpen = false
+    private var isEscaped = false
+
+    mutating func areOpen(at scalar: Unicode.Scalar) -> Bool {
+        if scalar == "\"", !isEscaped { isOpen.toggle() }
+        isEscaped = scalar == "\\"
+        return isOpen
     }
 }

@@ -32,6 +32,41 @@ enum Armour {
         return text + "-----END \(name)-----\n"
     }
 
-    /// `nil` for anything but base64 with its padding.
-    static func base64(_ text: some Sequence<UInt8>) -> [UInt8]? { Data(base64Encoded: Data(text)).map(Array.init) }
+    /// `nil` for anything but base64 with exactly its padding, as OpenSSH has it (and Foundation does not: it takes any number of `=`).
+    static func base64(_ text: some Sequence<UInt8>) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var (word, digits, padding) = (UInt32(0), 0, 0)
+        for character in text {
+            if character == UInt8(ascii: "=") {
+                padding += 1
+                continue
+            }
+            guard padding == 0, let digit = base64Digit(character) else { return nil }
+            word = word << 6 | digit
+            digits += 1
+            if digits == 4 {
+                bytes += [UInt8(truncatingIfNeeded: word >> 16), UInt8(truncatingIfNeeded: word >> 8), UInt8(truncatingIfNeeded: word)]
+                (word, digits) = (0, 0)
+            }
+        }
+        // Bits beyond the last byte are zero.
+        switch (digits, padding) {
+        case (0, 0): return bytes
+        case (2, 2): return word & 0xf == 0 ? bytes + [UInt8(truncatingIfNeeded: word >> 4)] : nil
+        case (3, 1):
+            return word & 0x3 == 0 ? bytes + [UInt8(truncatingIfNeeded: word >> 10), UInt8(truncatingIfNeeded: word >> 2)] : nil
+        default: return nil
+        }
+    }
+
+    private static func base64Digit(_ character: UInt8) -> UInt32? {
+        switch character {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(character - UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(character - UInt8(ascii: "a") + 26)
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(character - UInt8(ascii: "0") + 52)
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
 }

@@ -22,6 +22,17 @@ public struct PublicKey: Hashable, Sendable {
         type = try reader.text()
         guard !type.isEmpty, type.utf8.allSatisfy({ $0 > 32 }) else { throw reader.malformed("it has no type") }
         self.blob = blob
+        // Of the kinds that we know also what follows.
+        switch type {
+        case Self.ed25519:
+            guard try reader.string().count == 32 else { throw reader.malformed("it is no key of 32 bytes") }
+            try reader.end()
+        case Self.ecdsaP256:
+            guard try reader.text() == "nistp256" else { throw reader.malformed("its curve is not nistp256") }
+            guard try reader.string().count == 65 else { throw reader.malformed("it is no point of 65 bytes") }
+            try reader.end()
+        default: break
+        }
     }
 
     /// The line of a `.pub` file; what follows the key is its comment.

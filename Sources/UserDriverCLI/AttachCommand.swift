@@ -8,7 +8,8 @@ struct AttachCommand: AsyncParsableCommand {
         commandName: "attach",
         abstract: "Drive a device that another machine, or an emulator, offers over USB/IP.",
         discussion: """
-            The daemon looks for the device until it is detached, and takes it up again whenever it comes back. No kernel module is needed.
+            The daemon looks for the device until it is detached, and takes it up again whenever it comes back, after its own restarts too. \
+            No kernel module is needed. `userdriver status` shows what it waits for.
 
             Example:
               userdriver attach usbip://127.0.0.1:3240/1-1

@@ -92,9 +92,12 @@ struct CaptureSession {
     init(_ capture: DeviceCapture, past: Bool) {
         self.capture = capture
         file = CaptureFile(bus: capture.busNumber, device: capture.deviceNumber)
-        let last = capture.reader.count
+        let last = Self.sensible(capture.reader.count)
         next = past && last >= RecorderReader.capacity ? last &- RecorderReader.capacity &+ 1 : past ? 1 : last &+ 1
     }
+
+    /// A driver may have written any number there; none that large is reached by counting.
+    private static func sensible(_ count: UInt64) -> UInt64 { min(count, 1 << 62) }
 
     /// What has been noted since the last time, as bytes of the file: with `limit` transfers at most.
     mutating func next(limit: UInt64) -> [UInt8] {
@@ -105,11 +108,11 @@ struct CaptureSession {
             events.append(.init(.completion, of: transfer))
             return false
         }
-        let last = capture.reader.count
-        // A counter that makes no sense, or went back, is begun with anew.
-        if last &+ 1 < next { next = last &+ 1 }
+        let last = Self.sensible(capture.reader.count)
+        // A counter that went back is begun with anew.
+        if last + 1 < next { next = last + 1 }
         if last >= next, last - next >= RecorderReader.capacity {
-            missed += last - next + 1 - RecorderReader.capacity
+            missed = missed.addingClamped(last - next + 1 - RecorderReader.capacity)
             next = last - RecorderReader.capacity + 1
         }
         var taken: UInt64 = 0
@@ -118,7 +121,7 @@ struct CaptureSession {
             guard let transfer = capture.reader.transfer(next) else {
                 if last - next < 8 { break }
                 next += 1
-                missed += 1
+                missed = missed.addingClamped(1)
                 continue
             }
             events += CaptureFile.Event.all(of: transfer)
@@ -135,5 +138,12 @@ struct CaptureSession {
         }
         for event in events { bytes += file.packet(event) }
         return bytes
+    }
+}
+
+extension UInt64 {
+    fileprivate func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
     }
 }

@@ -53,12 +53,15 @@ enum ControlText {
         return value
     }
 
-    /// A share of the range, on a step.
+    /// A share of the range, on a step. The range is a driver's word: any three numbers.
     private static func part(_ share: Double, of control: CameraControl) -> Int {
-        let span = Double(control.maximum) - Double(control.minimum)
-        guard span > 0, span < 1e15 else { return control.minimum }
-        let step = Double(max(1, control.step))
-        return control.minimum + Int((span * share / step).rounded() * step)
+        let (span, overflow) = control.maximum.subtractingReportingOverflow(control.minimum)
+        guard !overflow, span > 0, span < 1 << 53 else { return control.minimum }
+        let step = max(1, control.step)
+        let steps = Int((Double(span) * share / Double(step)).rounded())
+        // A step that leads out of the range is one too many.
+        let (distance, tooFar) = steps.multipliedReportingOverflow(by: step)
+        return control.minimum + (tooFar || distance > span ? span / step * step : distance)
     }
 
     /// `"it goes from -64 to 64 in steps of 2"`, `"it is one of 0 (disabled), 1 (50 Hz)"`, `"it is on or off"`.

@@ -31,6 +31,7 @@ enum Figure {
         switch milliseconds {
         case ..<1000: return decimal(milliseconds, places: milliseconds < 10 ? 1 : 0) + " ms"
         case ..<60_000: return decimal(milliseconds / 1000, places: 1) + " s"
+        case _ where milliseconds.isNaN: return "–"
         case ..<3_600_000:
             let seconds = Int((milliseconds / 1000).rounded())
             return "\(seconds / 60) min \(seconds % 60) s"

@@ -29,11 +29,12 @@ final class UpReporter: Sendable {
         let client = UserDriverClient(runtimeDirectory: directory)
         var isFirst = true
         var toCome = emulated.count
+        var delay = Duration.zero
         while !Task.isCancelled {
             do {
                 try await client.waitUntilRunning(timeout: .seconds(3600))
                 let events = try await client.events()
-                for url in urls { try await client.attach(url) }
+                for url in urls { try await attach(url, client) }
                 defer { isFirst = false }
                 if isFirst {
                     for url in emulated { UpText.line("emulated webcam at \(url)") }
@@ -43,6 +44,7 @@ final class UpReporter: Sendable {
                 }
                 // What a camera says of its own controls comes every second or so: for programs, not for people.
                 for try await event in events where event.event != "device" {
+                    delay = .zero
                     UpText.line(Self.text(event))
                     guard event.event == "running", toCome > 0 else { continue }
                     toCome -= 1
@@ -50,7 +52,9 @@ final class UpReporter: Sendable {
                     if toCome == 0 { invite() }
                 }
             } catch let error as ClientError where error.code == .connectionLost || error.code == .daemonNotRunning {
-                // The main thread says how it ended, and starts it again.
+                // The main thread says how it ended, and starts it again. One that hangs up at once is asked less and less often.
+                delay = min(max(delay * 2, .milliseconds(20)), .seconds(1))
+                do { try await Task.sleep(for: delay) } catch { return }
                 continue
             } catch let error as ClientError where error.code == .stopped {
                 return
@@ -58,6 +62,16 @@ final class UpReporter: Sendable {
                 UpText.line("\(error)")
                 return
             }
+        }
+    }
+
+    /// Until this command ends, and no longer. An address that is wrong is no reason not to go on with the others.
+    private func attach(_ url: String, _ client: UserDriverClient) async throws {
+        do throws(ClientError) {
+            try await client.attach(url, transient: true)
+        } catch {
+            guard error.code == .invalidParameter else { throw error }
+            UpText.line("\(error)")
         }
     }
 

@@ -40,6 +40,16 @@ final class Comeback {
         }
     }
 
+    /// Waits for an interval, whatever happens in the folder; the next one is longer. Returns early when cancelled.
+    func rest() {
+        var entry = pollfd(fd: cancellation.descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&entry, 1, Int32(interval / 1_000_000))
+        interval = min(interval * 2, Self.longest)
+    }
+
+    /// From now on intervals are short again.
+    func restart() { interval = Self.shortest }
+
     /// `deadline` is CLOCK_MONOTONIC ns. Returns early when cancelled.
     func wait(until deadline: UInt64) {
         let now = clinux_monotonic_ns()

@@ -93,8 +93,10 @@ final class StreamWatch: Sendable {
     private let cancellation: Cancellation
     private let first: DaemonConnection
     private let state = Mutex(State())
-    /// Beyond this many unread events the oldest go: nobody reads, and memory stays bounded. Rings are kept.
+    /// Beyond this many unread news the oldest events go, and then rings: nobody reads, and memory stays bounded.
     private static let maximumNews = 1000
+    /// A connection that lasted so long was one.
+    private static let settled: UInt64 = 1_000_000_000
 
     /// Opens the stream, on the caller's thread.
     init(
@@ -158,10 +160,8 @@ final class StreamWatch: Sendable {
         guard !news.isEmpty else { return }
         state.withLock { state in
             state.news += news
-            if state.news.count > Self.maximumNews,
-                let index = state.news.firstIndex(where: { if case .event = $0 { true } else { false } })
-            {
-                state.news.remove(at: index)
+            if state.news.count > Self.maximumNews {
+                state.news.remove(at: state.news.firstIndex { if case .event = $0 { true } else { false } } ?? 0)
             }
         }
         alarm.ring()
@@ -175,6 +175,8 @@ final class StreamWatch: Sendable {
     private func run() {
         post(first: opening)
         var connection = first
+        var opened = clinux_monotonic_ns()
+        let comeback = Comeback(directory, cancellation: cancellation)
         while !isStopped {
             do throws(ClientError) {
                 let (reply, descriptors) = try connection.receive()
@@ -186,8 +188,11 @@ final class StreamWatch: Sendable {
                 guard [.connectionLost, .malformedReply].contains(error.code) else { return finish(.failure(error)) }
                 connection.stop()
                 post([.event(.supervisorLost(error.message))])
+                // A daemon that answers and hangs up, again and again, is asked less and less often.
+                if clinux_monotonic_ns() &- opened < Self.settled { comeback.rest() } else { comeback.restart() }
                 guard let next = reconnect() else { break }
                 connection = next
+                opened = clinux_monotonic_ns()
             }
         }
         state.withLock { if $0.end == nil { $0.end = .reason(nil) } }

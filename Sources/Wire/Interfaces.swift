@@ -43,7 +43,8 @@ public struct InterfaceDescription: Sendable {
             # A bundle that was found; `problem` says why it is not used.
             type FoundDriver (path: string, id: string, version: string, verdict: string, problem: ?string)
 
-            type Attachment (url: string, problem: ?string)
+            # An address that is looked for: the device that is there, or why there is none.
+            type Attachment (url: string, problem: ?string, device: ?string)
 
             # `node` is the usbfs node, `nodeProblem` why the daemon can't open it, `interfaces` what the driver claims, `rings` the bytes of
             # shared memory, `trouble` what last went wrong with the device, until it delivers again.
@@ -56,7 +57,8 @@ public struct InterfaceDescription: Sendable {
             type Ring (capacity: int, slotCount: int)
 
             # Every device that is attached or was, or one of them. `device` is an id, vid:pid, bus path or part of the name, everywhere.
-            method Status(device: ?string) -> (devices: []Device)
+            # Without it also every address that is looked for, which may have no device yet.
+            method Status(device: ?string) -> (devices: []Device, attachments: ?[]Attachment)
 
             # What only the daemon knows of the layers below and above its devices, or one of them: `userdriver stack` and `userdriver doctor`.
             method Diagnose(device: ?string) -> (daemon: Daemon, drivers: []FoundDriver, attachments: []Attachment, devices: []DeviceDiagnosis)
@@ -97,8 +99,9 @@ public struct InterfaceDescription: Sendable {
             # The device's flight recorder, whose descriptor comes with the reply, to be mapped read-only; and what a capture needs to know.
             method Capture(device: ?string) -> (id: string, busNumber: int, deviceNumber: int, descriptors: string)
 
-            # A device on another machine: usbip://HOST[:PORT]/BUSID. It is looked for until it is detached.
-            method Attach(url: string) -> ()
+            # A device on another machine: usbip://HOST[:PORT]/BUSID. It is looked for until it is detached, by later daemons too; one that is
+            # `transient`, until this daemon ends.
+            method Attach(url: string, transient: ?bool) -> ()
             method Detach(url: string) -> ()
 
             error NoSuchDevice (message: string)

@@ -112,6 +112,8 @@ struct Userdriverd: ParsableCommand {
         configuration.limits.fit(descriptors: descriptors)
         configuration.attachments = try attach.map { text throws(AttachmentURL.ParseError) in try AttachmentURL(text) }
         configuration.portExecutable = Folders.portExecutable
+        // This very program, whatever has taken its file's place meanwhile.
+        configuration.namesExecutable = "/proc/self/exe"
         configuration.usesUSB = !noUSB
         configuration.sandboxesDrivers = !noSandbox
         configuration.keepsStandby = !noStandby
@@ -135,6 +137,7 @@ struct Userdriverd: ParsableCommand {
 @main
 enum Entry {
     static func main() async {
+        NameLookup.runIfAsked()
         let command: Userdriverd
         do {
             command = try Userdriverd.parse()

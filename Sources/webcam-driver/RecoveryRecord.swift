@@ -66,7 +66,7 @@ struct StreamRequest: Codable, Equatable {
         var parts: [String] = []
         if let format { parts.append(format) }
         if let width, let height { parts.append("\(width)×\(height)") }
-        if let fps { parts.append("\(fps == fps.rounded() ? String(Int(fps)) : String(fps)) fps") }
+        if let fps { parts.append("\(Int(exactly: fps).map(String.init) ?? String(fps)) fps") }
         return parts.isEmpty ? "any format" : parts.joined(separator: " ")
     }
 }

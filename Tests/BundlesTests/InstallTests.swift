@@ -53,6 +53,17 @@ import Trust
         }
     }
 
+    @Test func aListOfSignersIsReadableWhateverTheMaskIs() throws {
+        let mask = umask(0o077)
+        defer { umask(mask) }
+        let list = folder.path + "/etc/userdriver/allowed_signers"
+        #expect(try TrustFileEditor.trust(AllowedSigner(principals: ["a"], key: key.publicKey), in: list))
+        for (path, mode) in [(folder.path + "/etc", 0o755), (folder.path + "/etc/userdriver", 0o755), (list, 0o644)] {
+            var status = stat()
+            #expect(lstat(path, &status) == 0 && Int(status.st_mode & 0o777) == mode, "\(path)")
+        }
+    }
+
     @Test func whatIsRefusedLeavesNoTrace() throws {
         _ = try installer.install(from: try version("1").path, trust: trust)
         let bad = try version("2")

@@ -206,6 +206,7 @@ final class Bench: Sendable {
         configuration.usesUSB = false
         configuration.libraryFolders = Self.runtimeFolders
         configuration.allowsUnsigned = true
+        configuration.namesExecutable = Self.executable("userdriverd")
         configuration.timing.firstRestartDelay = .milliseconds(1)
         configuration.timing.longestRestartDelay = .milliseconds(20)
         configuration.timing.stopPatience = .milliseconds(300)

@@ -3,6 +3,9 @@
 #include <poll.h>
 #include <stdint.h>
 
+/// Whether a host's name or address may be one: 0 where it is known that there is none of that name. Blocks as long as name servers take.
+int clinux_tcp_resolves(const char *host);
+
 /// Connects to `host` (name or address) within `timeout_ms` for each of its addresses. TCP_NODELAY and close-on-exec are set.
 /// The descriptor (blocking mode), or -errno; -EADDRNOTAVAIL where the name is not known.
 int clinux_tcp_connect(const char *host, uint16_t port, int timeout_ms);
