@@ -57,6 +57,8 @@ final class DriverIncarnation {
     private static let streamStart = Duration.seconds(1)
     private static let messagesPerTurn = 64
     private static let outputPerTurn = 16 << 10
+    /// Calls that libraries may try in vain before the driver's own code begins.
+    private static let maximumRefusals = 64
 
     let executable: SealedExecutable
     let processID: Int32
@@ -75,6 +77,7 @@ final class DriverIncarnation {
     private var tail = LineTail()
     private var reason: String?
     private var isMute = false
+    private var refusals = 0
     private var channelToken: UInt64?
     private var outputToken: UInt64?
     private var childToken: UInt64?
@@ -389,6 +392,15 @@ final class DriverIncarnation {
         guard readiness.contains(.readable), let call = child.forbiddenCalls?.next() else {
             // Hung up: no process is left behind the filter.
             if !readiness.contains(.readable) { forgetCalls() }
+            return
+        }
+        if case .killed = phase { return }
+        // Its hello may lie in the channel already.
+        receive(limit: Self.messagesPerTurn)
+        if case .awaitingHello = phase, refusals < Self.maximumRefusals {
+            refusals += 1
+            tail.append(line: "The sandbox refused \(call) while the driver was loading.")
+            child.forbiddenCalls?.refuse(call)
             return
         }
         if case .killed = phase { return }

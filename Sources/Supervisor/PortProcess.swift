@@ -18,6 +18,9 @@ final class PortProcess {
     private var childToken: UInt64?
     private var callsToken: UInt64?
     private(set) var isAlive = true
+    private var isLoading = true
+    private var refusals = 0
+    private static let maximumRefusals = 64
 
     /// Spawns the process and gives it the socket, which stays the caller's.
     init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
@@ -40,9 +43,16 @@ final class PortProcess {
         send(.start(usbipDeviceID: usbipDeviceID), [socket])
     }
 
-    /// It does what it must not, or has ended.
+    /// It does what it must not, or has ended. While it loads, what its libraries try is refused, as a driver's is.
     private func callWasStopped() {
         if let call = child.forbiddenCalls?.next() {
+            receive()
+            if isLoading, refusals < Self.maximumRefusals {
+                refusals += 1
+                logger.debug("usbip-port was refused a call while it was loading", metadata: ["call": "\(call)"])
+                child.forbiddenCalls?.refuse(call)
+                return
+            }
             logger.error("usbip-port made a forbidden call and is ended", metadata: ["call": "\(call)"])
             end()
         }
@@ -97,7 +107,9 @@ final class PortProcess {
                 case .end: closeChannel()
                 case .message(let message, let descriptors):
                     for descriptor in descriptors { close(descriptor) }
+                    isLoading = false
                     switch message {
+                    case .loaded: break
                     case .gone(let reason): logger.info("a USB/IP device is gone", metadata: ["reason": "\(reason.prefix(500))"])
                     case .refused(let number, let reason):
                         logger.error("a stream can't be carried", metadata: ["ring": "\(number)", "reason": "\(reason.prefix(500))"])
