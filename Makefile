@@ -5,7 +5,7 @@ DESTDIR ?=
 RELEASE = .build/release
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test test-vm lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
+.PHONY: build run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -28,11 +28,18 @@ run: build
 test: build
 	$(SWIFT) test
 
-# The scenarios in Tests/vm, in virtual machines with a real USB stack. SCENARIOS="NAME…" runs some of them.
+# The scenarios in Tests/vm, in virtual machines with a real USB stack of Debian 12's or, with DEBIAN=13, of 13's. SCENARIOS="NAME…" runs some.
 SCENARIOS ?=
+DEBIAN ?= 12
 test-vm: build
 	@$(call build_products,campaign usb-probe usbfs-intruder)
-	@Scripts/test-vm $(SCENARIOS)
+	@Scripts/test-vm --release $(DEBIAN) $(SCENARIOS)
+
+# Those that CI runs, on both: what the two systems have in common once, what differs twice.
+test-vm-ci: build
+	@$(call build_products,campaign usb-probe usbfs-intruder)
+	@Scripts/test-vm --release 12 --ci
+	@Scripts/test-vm --release 13 --ci
 
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests

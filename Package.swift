@@ -67,7 +67,8 @@ let package = Package(
         library("USBIP", ["USB"]),
         library("FlightRecorder", ["USB", "CLinux"]),
         library("TransferRing", ["USB", "Threads", "CLinux"]),
-        library("LibUSBHost", ["USB", "TransferRing", "CLibUSB", "Threads", "CLinux"]),
+        library("USBFS", ["USB", "TransferRing", "Threads", "CLinux"]),
+        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Threads", "CLinux"]),
         library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux"]),
         library("UVC", ["USB"]),
 
@@ -85,7 +86,7 @@ let package = Package(
 
         // Drivers, and who looks after them.
         library(
-            "UserDriver", ["USB", "TransferRing", "FlightRecorder", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
+            "UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
         library(
             "Supervisor",
@@ -167,7 +168,8 @@ let package = Package(
         // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.
         .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
         executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "CLinux"], path: "Tests/UsbfsIntruder"),
-        executable("usb-probe", ["LibUSBHost", "USB", "CLinux"], path: "Tests/usb-probe"),
+        executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "CLinux"], path: "Tests/usb-probe"),
+        tests("USBFS", ["USB", "Threads", "CLinux"]),
         tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
         tests("USBIP", ["USB"]),
         tests("USBEmulation", ["USB", "USBIP", "CLinux"]),

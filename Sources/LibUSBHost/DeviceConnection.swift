@@ -5,6 +5,7 @@ import Glibc
 import Synchronization
 import Threads
 import USB
+import USBFS
 
 final class DeviceConnection: @unchecked Sendable {
     // Sendable: the handle lies behind the monitor, and is used by libusb's thread-safe calls only.
@@ -23,7 +24,7 @@ final class DeviceConnection: @unchecked Sendable {
         var flights: UInt64 = 0
         var claimed: Set<UInt8> = []
         /// Who waits for completions, by endpoint: told when there will be none any more.
-        var lines: [EndpointAddress: CompletionLine] = [:]
+        var lines: [EndpointAddress: CompletionLine<TransferRecord>] = [:]
     }
 
     private let monitor: Monitored<State>
@@ -191,7 +192,7 @@ final class DeviceConnection: @unchecked Sendable {
 
     // MARK: Queues
 
-    func add(_ line: CompletionLine, for endpoint: EndpointAddress) throws(USBError) {
+    func add(_ line: CompletionLine<TransferRecord>, for endpoint: EndpointAddress) throws(USBError) {
         try monitor.withLock { (state) throws(USBError) in
             guard state.phase == .open else { throw Self.closed("transferQueue(\(endpoint))") }
             guard state.lines[endpoint] == nil else {

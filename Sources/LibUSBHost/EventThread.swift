@@ -4,6 +4,7 @@ import Glibc
 import Synchronization
 import Threads
 import USB
+import USBFS
 
 final class EventThread: @unchecked Sendable {
     // Sendable: libusb's contexts may be used from every thread; `thread` is written before anybody else holds this object.

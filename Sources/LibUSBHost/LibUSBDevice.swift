@@ -3,6 +3,7 @@ import CLibUSB
 import CLinux
 import Dispatch
 public import USB
+import USBFS
 
 /// An open device on this machine. It closes itself when nobody holds it or one of its queues any more.
 public final class LibUSBDevice: USBDeviceHandle {
@@ -45,7 +46,7 @@ public final class LibUSBDevice: USBDeviceHandle {
         let buffer = TransferBuffer(count: 8 + Int(setup.length))
         buffer.bytes.copyBytes(from: setup.bytes + data)
         record.prepare(
-            endpoint: 0, type: .control, buffer: buffer, length: buffer.bytes.count, timeout: timeout.libusbMilliseconds)
+            endpoint: 0, type: .control, buffer: buffer, length: buffer.bytes.count, timeout: timeout.wholeMilliseconds)
 
         let connection = connection
         let refusal: USBError? = await withTaskCancellationHandler {

@@ -4,6 +4,7 @@ import Dispatch
 import Glibc
 import Synchronization
 public import USB
+import USBFS
 
 /// The devices plugged into this machine, hubs included, the host controllers' root hubs not.
 public final class LibUSBHost: USBHost {

@@ -3,6 +3,7 @@ import CLibUSB
 import CLinux
 import Threads
 import USB
+import USBFS
 
 final class LibUSBTransferQueue: TransferQueue, @unchecked Sendable {
     // Sendable: the spare records are touched by the one thread that uses the queue; everything else guards itself.
@@ -11,11 +12,11 @@ final class LibUSBTransferQueue: TransferQueue, @unchecked Sendable {
     /// Not let go before the queue is: its transfers need the device open.
     private let device: LibUSBDevice
     private let connection: DeviceConnection
-    private let line: CompletionLine
+    private let line: CompletionLine<TransferRecord>
     private var spares: [TransferRecord] = []
 
     init(endpoint: EndpointAddress, type: TransferType, device: LibUSBDevice, connection: DeviceConnection) throws(USBError) {
-        let line = CompletionLine()
+        let line = CompletionLine<TransferRecord>()
         try connection.add(line, for: endpoint)
         self.endpoint = endpoint
         self.type = type

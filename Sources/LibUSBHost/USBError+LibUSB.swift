@@ -1,19 +1,10 @@
-// libusb's and usbfs's error numbers as USBError, with what mends them where it is known.
+// libusb's error numbers as USBError, with what helps where it is known.
 import CLibUSB
 import Glibc
 import USB
+import USBFS
 
 extension USBError {
-    /// What helps when the kernel does not let us at the device's node.
-    static let accessHint =
-        "the device's node below /dev/bus/usb must be writable: a udev rule, SUBSYSTEM==\"usb\" with TAG+=\"uaccess\" or a GROUP, grants it"
-
-    /// What helps when usbfs takes no more transfers.
-    static let memoryHint = "raise usbfs's limit: echo 256 > /sys/module/usbcore/parameters/usbfs_memory_mb"
-
-    /// What helps when the host controller can't promise a periodic endpoint its share.
-    static let bandwidthHint = "choose a smaller size or MJPEG, or plug the device into another bus: lsusb -t"
-
     /// From a LIBUSB_ERROR_* that `operation`, a libusb call with its arguments, returned. `errno` is what the call left there, 0 for nothing:
     /// it says what went wrong where libusb has no word for it.
     init(libusb number: Int32, operation: String, errno: Int32 = 0) {
@@ -45,33 +36,6 @@ extension USBError {
         }
         let name = String(cString: libusb_error_name(number))
         self.init(code, operation: operation, detail: hint.map { "\(name): \($0)" } ?? name)
-    }
-
-    /// From the errno of a system call.
-    init(errno number: Int32, operation: String, hint: String? = nil) {
-        let code: Code
-        var hint = hint
-        switch number {
-        case ENOSPC:
-            code = .noBandwidth
-            hint = hint ?? Self.bandwidthHint
-        case ENOMEM:
-            code = .memoryLimit
-            hint = hint ?? Self.memoryHint
-        case EMFILE, ENFILE, ENOBUFS: code = .shortage
-        case EACCES, EPERM: code = .accessDenied
-        case ENODEV, ENOENT, ENXIO, ESHUTDOWN: code = .noDevice
-        case EBUSY: code = .busy
-        case EINVAL, EBADF: code = .invalidArgument
-        case ETIMEDOUT: code = .timedOut
-        case EPIPE: code = .stall
-        case EOVERFLOW: code = .overflow
-        case ENOTTY, ENOSYS, EOPNOTSUPP: code = .notSupported
-        case ENODATA: code = .notFound
-        default: code = .fault
-        }
-        let text = String(cString: strerror(number))
-        self.init(code, operation: operation, detail: hint.map { "\(text): \($0)" } ?? text)
     }
 }
 

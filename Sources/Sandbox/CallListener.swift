@@ -4,13 +4,16 @@ import CLinux
 import CSeccomp
 import Glibc
 
-/// A system call that a sandbox has stopped. It is never made; the thread that tried waits in the kernel until its process ends.
+/// A system call that a sandbox has stopped. It is never made; the thread that tried waits in the kernel until its process ends, or the call is
+/// refused.
 public struct ForbiddenCall: Hashable, Sendable, CustomStringConvertible {
     /// `"socket"`, or `"system call 999"` where it has no name.
     public var name: String
     /// As they were in the registers; how many of them mean something is the call's business.
     public var arguments: [UInt64]
     public var thread: Int32
+    /// Which stop it is.
+    fileprivate var id: UInt64
 
     public var description: String {
         "\(name)(" + arguments.prefix(4).map { "0x" + String($0, radix: 16) }.joined(separator: ", ") + ", …)"
@@ -27,6 +30,10 @@ public final class CallListener: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Lets the thread go on, as if the kernel did not know the call (ENOSYS). For a process that is still loading: a library of a newer release
+    /// than the policies were made on asks something at its start, which it can do without on older kernels. Nothing is given by it.
+    public func refuse(_ call: ForbiddenCall) { _ = clinux_refuse_stopped_call(descriptor, call.id, ENOSYS) }
+
     /// The call that was stopped; `nil` where the thread has ended meanwhile. To be asked for when the descriptor is readable.
     public func next() -> ForbiddenCall? {
         var call = clinux_stopped_call()
@@ -37,6 +44,6 @@ public final class CallListener: Sendable {
             free(known)
         }
         let arguments = withUnsafeBytes(of: call.arguments) { Array($0.bindMemory(to: UInt64.self)) }
-        return ForbiddenCall(name: name, arguments: arguments, thread: Int32(bitPattern: call.thread))
+        return ForbiddenCall(name: name, arguments: arguments, thread: Int32(bitPattern: call.thread), id: call.id)
     }
 }

@@ -51,14 +51,16 @@ extension SandboxPolicy {
 
     private static func limit(_ resource: __rlimit_resource) -> Int32 { Int32(resource.rawValue) }
 
-    /// From the execution to `main`.
-    private static let loading: [SystemCallRule] = [
+    /// From the execution to `main`: what the loader needs, and what libraries only ask (`questions`).
+    private static let loading: [SystemCallRule] = loader + questions
+
+    private static let loader: [SystemCallRule] = [
         // The one execution: afterwards no descriptor can have that number.
         .allow("execveat", when: .word(0, is: UInt64(CLINUX_EXECUTABLE_DESCRIPTOR)), .word(4, is: UInt64(Flags.emptyPath))),
         // Open for reading, without any side effect; which files is Landlock's business.
         .allow("open", when: .bits(1, of: Flags.beyondReading)),
         .allow("openat", when: .bits(2, of: Flags.beyondReading)),
-        // libusb looks whether there are nodes and what is mounted at /sys, and does without.
+        // libusb, which drivers of others may have, looks whether there are nodes and what is mounted at /sys, and does without.
         .fail("open", with: EACCES, when: .bits(1, of: Flags.beyondReadingFolders | O_DIRECTORY, are: O_DIRECTORY)),
         .fail("openat", with: EACCES, when: .bits(2, of: Flags.beyondReadingFolders | O_DIRECTORY, are: O_DIRECTORY)),
         .fail("statfs", with: EACCES),
@@ -142,7 +144,7 @@ extension SandboxPolicy {
         .allow("recvfrom", "shutdown"),
     ]
 
-    /// What libusb asks of a device's node. Which interfaces can be claimed was settled by the supervisor (USBDEVFS_DROP_PRIVILEGES); drivers of
+    /// What a device's node is asked: by our own framework (`USBFS`), and by libusb for drivers of others. Which interfaces can be claimed was settled by the supervisor (USBDEVFS_DROP_PRIVILEGES); drivers of
     /// the kernel are neither attached nor detached, and the configuration stays.
     private static let usbfs: [SystemCallRule] = [
         CLINUX_USBFS_CONTROL, CLINUX_USBFS_BULK, CLINUX_USBFS_RESETEP, CLINUX_USBFS_SETINTERFACE, CLINUX_USBFS_SUBMITURB,

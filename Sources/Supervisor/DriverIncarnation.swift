@@ -41,6 +41,8 @@ final class DriverIncarnation {
     private static let throttling = Duration.milliseconds(50)
     /// How long something that the system is short of is waited for before it is tried again.
     private static let shortageDelay = Duration.milliseconds(50)
+    /// Calls that libraries may try in vain before the driver's own code begins.
+    private static let maximumRefusals = 64
 
     let executable: SealedExecutable
     let processID: Int32
@@ -63,6 +65,7 @@ final class DriverIncarnation {
     private var talk: Quota
     private let throttle = ReactorTimer()
     private let retry = ReactorTimer()
+    private var refusals = 0
     private var channelToken: UInt64?
     private var outputToken: UInt64?
     private var childToken: UInt64?
@@ -429,6 +432,15 @@ final class DriverIncarnation {
         guard readiness.contains(.readable), let call = child.forbiddenCalls?.next() else {
             // Hung up: no process is left behind the filter.
             if !readiness.contains(.readable) { forgetCalls() }
+            return
+        }
+        if case .killed = phase { return }
+        // Its hello may lie in the channel already.
+        receive(limit: Self.messagesPerTurn)
+        if case .awaitingHello = phase, refusals < Self.maximumRefusals {
+            refusals += 1
+            tail.append(line: "The sandbox refused \(call) while the driver was loading.")
+            child.forbiddenCalls?.refuse(call)
             return
         }
         if case .killed = phase { return }

@@ -32,6 +32,9 @@ final class PortProcess {
     /// Nothing that it has to say is that long.
     private static let mostOutput = 256 << 10
     private var printed = 0
+    private var isLoading = true
+    private var refusedCalls = 0
+    private static let maximumRefusedCalls = 64
 
     /// Spawns the process and gives it the socket, which stays the caller's.
     init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
@@ -66,9 +69,16 @@ final class PortProcess {
         send(.start(usbipDeviceID: usbipDeviceID), [socket])
     }
 
-    /// It does what it must not, or has ended.
+    /// It does what it must not, or has ended. While it loads, what its libraries try is refused, as a driver's is.
     private func callWasStopped() {
         if let call = child.forbiddenCalls?.next() {
+            receive()
+            if isLoading, refusedCalls < Self.maximumRefusedCalls {
+                refusedCalls += 1
+                logger.debug("usbip-port was refused a call while it was loading", metadata: ["call": "\(call)"])
+                child.forbiddenCalls?.refuse(call)
+                return
+            }
             logger.error("usbip-port made a forbidden call and is ended", metadata: ["call": "\(call)"])
             end()
         }
@@ -138,7 +148,9 @@ final class PortProcess {
                 switch try channel.receiveNow(MessageFromPort.self, &budget) {
                 case .nothing: return
                 case .end: closeChannel()
-                case .message(let message, _): take(message)
+                case .message(let message, _):
+                    isLoading = false
+                    take(message)
                 }
             } catch {
                 logger.error("usbip-port broke the channel's contract", metadata: ["error": "\(error)"])
@@ -150,6 +162,7 @@ final class PortProcess {
 
     private func take(_ message: MessageFromPort) {
         switch message {
+        case .loaded: break
         case .gone(let reason):
             if let line = allowance.line("a USB/IP device is gone") {
                 logger.info("\(line)", metadata: ["reason": "\(reason.prefix(500))"])

@@ -2,9 +2,9 @@
 
 import FlightRecorder
 import Glibc
-import LibUSBHost
 import TransferRing
 import USB
+import USBFS
 import USBIPHost
 import Wire
 
@@ -29,7 +29,7 @@ enum HandedDevice {
             guard descriptors.count > 1 else {
                 throw CallError("ContractBroken", "The device came without its streaming interfaces' file.")
             }
-            return try SplitDevice(
+            return try USBFSDevice(
                 wrapping: control, streaming: descriptors[1], interfaces: start.streamInterfaces, information: information)
         case .usbip: return try USBIPDevice(adopting: control, information: information, deviceID: start.usbipDeviceID)
         }

@@ -14,6 +14,8 @@ public enum MessageToPort: Codable, Hashable, Sendable {
 
 /// From a port to the supervisor. A port that ends says why before, where it can.
 public enum MessageFromPort: Codable, Hashable, Sendable {
+    /// First word: its own code runs.
+    case loaded
     /// The device is gone, or its server is. The process ends after it.
     case gone(reason: String)
     /// A ring can't be carried.

@@ -13,6 +13,7 @@ enum Entry {
     static func main() {
         clinux_set_name("usbip-port")
         let channel = Channel(descriptor: DriverContract.channelDescriptor)
+        tell(channel, .loaded)
         guard let (message, descriptors) = receive(channel), case .start(let deviceID) = message, let socket = descriptors.first else {
             complain("usbip-port is started by userdriverd, not by hand.")
             exit(2)

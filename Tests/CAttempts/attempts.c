@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -248,6 +249,32 @@ static long signal_on_unplug(around a) { struct usbdevfs_disconnectsignal s = {S
 static long type_into_terminal(around a) { (void)a; return CALL(SYS_ioctl, 0, 0x5412, "x"); }
 static long own_sockets_signals(around a) { int n = a->bystander; return CALL(SYS_ioctl, 3, 0x8902, &n); }
 static long unknown_call(around a) { (void)a; return CALL(1999, 0); }
+// What libraries ask and can do without.
+static long ask_bounding_set(around a) { (void)a; return CALL(SYS_prctl, PR_CAPBSET_READ, 0); }
+static long ask_ambient_set(around a) { (void)a; return CALL(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 0, 0, 0); }
+static long ask_capabilities(around a) { unsigned header[2] = {0x20080522, 0}, data[6]; (void)a; return CALL(SYS_capget, header, data); }
+static long ask_groups(around a) { (void)a; return CALL(SYS_getgroups, 0, 0); }
+static long ask_parent(around a) { (void)a; return CALL(SYS_getppid, 0); }
+static long ask_memory_policy(around a) { (void)a; return CALL(SYS_get_mempolicy, 0, 0, 0, 0, 0); }
+static long ask_new_terminal(around a) { char state[64]; (void)a; return CALL(SYS_ioctl, 0, 0x802c542a, state); }
+static long ask_processor(around a) { unsigned long features; (void)a; return CALL(SYS_arch_prctl, 0x5005, &features); }
+static long droppable_memory(around a) { (void)a; return CALL(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | 0x08, -1, 0); }
+static long lock_memory(around a) { (void)a; return CALL(SYS_mlock, path_buffer, 64); }
+static long seal_memory(around a) { (void)a; return CALL(462, 0, 0, 0); }
+static long shadow_stack(around a) { (void)a; return CALL(453, 0, 4096, 0); }
+
+// What a library's constructor asks of which no policy has heard: a call that no kernel has, one that this process must never be able to make,
+// one whose answer is on no list. As many times as the driver's name says.
+static long loading_answers;
+__attribute__((constructor)) static void ask_while_loading(void) {
+    const char *name = getenv("USERDRIVER_DRIVER");
+    if (!name || strncmp(name, "asks-", 5) != 0) return;
+    int rounds = strcmp(name, "asks-without-end") == 0 ? 1000000 : 1;
+    for (int i = 0; i < rounds; i++) {
+        if (CALL(1999, 0) == -ENOSYS && CALL(SYS_socket, AF_UNIX, SOCK_STREAM, 0) == -ENOSYS && CALL(SYS_acct, 0) == -ENOSYS) loading_answers++;
+    }
+}
+static long answers_while_loading(around a) { (void)a; return loading_answers; }
 static long other_architecture(around a) {
     (void)a;
 #if defined(__x86_64__)
@@ -291,7 +318,9 @@ static const struct { const char *name; long (*attempt)(around); } table[] = {
     ENTRY(all_memory), ENTRY(all_descriptors), ENTRY(all_threads), ENTRY(load_program), ENTRY(load_module), ENTRY(read_keys),
     ENTRY(watch_performance), ENTRY(read_kernel_log), ENTRY(set_clock), ENTRY(set_host_name), ENTRY(switch_off),
     ENTRY(detach_driver), ENTRY(set_configuration), ENTRY(claim_port), ENTRY(signal_on_unplug), ENTRY(type_into_terminal),
-    ENTRY(own_sockets_signals), ENTRY(unknown_call), ENTRY(other_architecture), ENTRY(spin), ENTRY(fill_log),
+    ENTRY(own_sockets_signals), ENTRY(unknown_call), ENTRY(ask_bounding_set), ENTRY(ask_ambient_set), ENTRY(ask_capabilities),
+    ENTRY(ask_groups), ENTRY(ask_parent), ENTRY(ask_memory_policy), ENTRY(ask_new_terminal), ENTRY(ask_processor), ENTRY(droppable_memory),
+    ENTRY(lock_memory), ENTRY(seal_memory), ENTRY(shadow_stack), ENTRY(answers_while_loading), ENTRY(other_architecture), ENTRY(spin), ENTRY(fill_log),
 };
 
 long attempt(const char *name, const struct circumstances *around) {

@@ -50,14 +50,6 @@ import USB
         #expect(TransferStatus(libusb: libusb) == status)
     }
 
-    @Test func timeoutsAreWholeMillisecondsAndNeverForEver() {
-        #expect(Duration.zero.libusbMilliseconds == 1)
-        #expect(Duration.seconds(-3).libusbMilliseconds == 1)
-        #expect(Duration.microseconds(1500).libusbMilliseconds == 2)
-        #expect(Duration.seconds(5).libusbMilliseconds == 5000)
-        #expect(Duration.seconds(Int64.max).libusbMilliseconds == .max)
-    }
-
     @Test func nodesAreNamedAsTheKernelNamesThem() {
         #expect(DeviceListing.nodePath(bus: 1, device: 23) == "/dev/bus/usb/001/023")
     }

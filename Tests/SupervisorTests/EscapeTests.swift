@@ -50,6 +50,13 @@ import Wire
 
     @Test func newCallsForProcessesAreUnknown() async throws { try await attempt("fork_newly", .fails(ENOSYS)) }
 
+    /// What libraries ask, on this release or on the next one, is answered as on a kernel that does not know it, and ends nothing.
+    @Test(arguments: [
+        ("ask_bounding_set", EINVAL), ("ask_ambient_set", EINVAL), ("ask_capabilities", EPERM), ("ask_memory_policy", ENOSYS),
+        ("ask_new_terminal", ENOTTY), ("ask_processor", EINVAL), ("droppable_memory", EINVAL), ("lock_memory", EPERM),
+        ("seal_memory", ENOSYS), ("shadow_stack", ENOSYS), ("ask_groups", 0), ("ask_parent", 0),
+    ]) func questionsAreRefused(name: String, errno: Int32) async throws { try await attempt(name, .fails(errno)) }
+
     /// The number that the filter allows has nobody behind it, and nobody gets there.
     @Test(arguments: [("execute_again", EBADF), ("place_executable", EINVAL)]) func theExecutionWasTheOnlyOne(name: String, errno: Int32)
         async throws

@@ -1,14 +1,13 @@
 // An endpoint on which the device has nothing to say: time-outs, cancelling, closing with transfers in flight.
-import LibUSBHost
 import USB
 
 struct SilentProbe {
-    let device: LibUSBDevice
+    let device: any USBDeviceHandle
     let report: Report
     private let interface: UInt8
     private let endpoint: EndpointDescriptor
 
-    init?(device: LibUSBDevice, report: Report) {
+    init?(device: any USBDeviceHandle, report: Report) {
         self.device = device
         self.report = report
         guard let configuration = DescriptorSet(parsing: device.information.descriptors).configurations.first else { return nil }
@@ -24,7 +23,6 @@ struct SilentProbe {
 
     func run() async {
         _ = await report.step("the silent endpoint") {
-            try await device.detachKernelDriver(interface: interface)
             try await device.claim(interface: interface)
             report.note("interface \(interface), \(endpoint.address), \(endpoint.transferType)")
             try await cancelling()

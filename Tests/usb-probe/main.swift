@@ -7,6 +7,7 @@
 import Glibc
 import LibUSBHost
 import USB
+import USBFS
 
 let arguments = Array(CommandLine.arguments.dropFirst())
 let report = Report()
@@ -56,11 +57,22 @@ do {
         }
         await probe.run()
     case ("silent", let path?):
-        guard let probe = SilentProbe(device: try await LibUSBHost().openDevice(path: path), report: report) else {
-            report.check(false, "\(path) has an endpoint to listen to")
+        // The same of libusb's devices and of a driver's.
+        let host = try LibUSBHost()
+        guard let information = try await host.devices().first(where: { $0.path == path }) else {
+            report.check(false, "\(path) is there")
             break
         }
-        await probe.run()
+        let descriptors = (try LibUSBHost.openDescriptor(of: information), try LibUSBHost.openDescriptor(of: information))
+        let handed = try USBFSDevice(wrapping: descriptors.0, streaming: descriptors.1, interfaces: 0, information: information)
+        for (device, name) in [(try await host.openDevice(path: path) as any USBDeviceHandle, "libusb"), (handed, "usbfs")] {
+            report.note("through \(name)")
+            guard let probe = SilentProbe(device: device, report: report) else {
+                report.check(false, "\(path) has an endpoint to listen to")
+                break
+            }
+            await probe.run()
+        }
     case ("wrapped", let node?):
         await WrappedProbe.run(node: node, interfaces: arguments.dropFirst(2).compactMap { UInt8($0) }, report: report)
     default:

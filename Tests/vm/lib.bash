@@ -1,6 +1,7 @@
 # What scenarios share. A scenario is an executable file in Tests/vm that sources this one, says `verdict STATUS WORDS` after each step and
 # ends with `finish`. A line "# Machine: OPTIONS" in it asks Scripts/vm for a machine with those options; scenarios that ask for the same run
-# in one machine, one after the other, so each leaves it as it was.
+# in one machine, one after the other, so each leaves it as it was. A line "# CI: 12 13" names the releases of Debian's on which CI runs it;
+# `make test-vm` runs all, on whichever release.
 #
 # Nothing may depend on how fast the machine is: conditions are waited for, figures are printed and not judged.
 set -uo pipefail
@@ -9,6 +10,8 @@ userdriver=$folder/userdriver
 work=$(mktemp -d)
 passed=0 failed=0
 export USERDRIVER_RUNTIME_DIR=${USERDRIVER_RUNTIME_DIR-/run/userdriver-test}
+# Which Debian this machine is: 12, 13.
+debian=$(. /etc/os-release && echo "$VERSION_ID")
 
 verdict() {
     if [ "$1" = 0 ]; then passed=$((passed + 1)) && echo "PASS  $2"; else failed=$((failed + 1)) && echo "FAIL  $2 (status $1)"; fi

@@ -43,6 +43,7 @@ static inline int clinux_seccomp_knows(uint32_t action) {
 
 /// A call that a filter has stopped; the thread that made it waits in the kernel.
 struct clinux_stopped_call {
+    uint64_t id; // of the stop, for `clinux_refuse_stopped_call`
     uint32_t thread;
     uint32_t architecture; // AUDIT_ARCH_*
     int32_t number;
@@ -54,9 +55,19 @@ static inline int clinux_take_stopped_call(int listener, struct clinux_stopped_c
     struct seccomp_notif notification;
     memset(&notification, 0, sizeof notification);
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0) return -errno;
+    call->id = notification.id;
     call->thread = notification.pid;
     call->architecture = notification.data.arch;
     call->number = notification.data.nr;
     for (int i = 0; i < 6; i++) call->arguments[i] = notification.data.args[i];
     return 0;
+}
+
+/// Has a stopped call fail with this errno, without being made. -ENOENT where the thread has ended meanwhile.
+static inline int clinux_refuse_stopped_call(int listener, uint64_t id, int error) {
+    struct seccomp_notif_resp response;
+    memset(&response, 0, sizeof response);
+    response.id = id;
+    response.error = -error;
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 ? -errno : 0;
 }

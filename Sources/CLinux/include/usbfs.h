@@ -1,4 +1,4 @@
-// usbfs requests that libusb does not make: the broker's side of handing out a device.
+// usbfs's requests: the broker's side of handing out a device, and the driver's of moving data.
 #pragma once
 #include <errno.h>
 #include <linux/usbdevice_fs.h>
@@ -68,7 +68,10 @@ static inline int clinux_usbfs_driver(int fd, unsigned interface, char *name) {
 /// Resets the device's port. -ENODEV where it came back as another one.
 static inline int clinux_usbfs_reset(int fd) { return ioctl(fd, USBDEVFS_RESET, NULL) < 0 ? -errno : 0; }
 
-// Transfers on an open file that several incarnations of a driver share. `urb` lies in memory that all have at the same address.
+// Transfers. Those on an open file that several incarnations of a driver share lie in memory that all have at the same address.
+
+/// Bytes of a record without packets.
+static const uint32_t CLINUX_USBFS_URB_SIZE = sizeof(struct usbdevfs_urb);
 
 /// A status that no transfer ends with: the kernel has not written yet.
 #define CLINUX_USBFS_PENDING 0x7fffffff
@@ -93,10 +96,25 @@ static inline void clinux_usbfs_mark_pending(void *urb) {
     __atomic_store_n(&((struct usbdevfs_urb *)urb)->status, CLINUX_USBFS_PENDING, __ATOMIC_RELEASE);
 }
 
+/// As the kernel would write it, for tests.
+static inline void clinux_usbfs_mark_status(void *urb, int status) { ((struct usbdevfs_urb *)urb)->status = status; }
+
 static inline int clinux_usbfs_urb_status(const void *urb) {
     return __atomic_load_n(&((const struct usbdevfs_urb *)urb)->status, __ATOMIC_ACQUIRE);
 }
 static inline int clinux_usbfs_urb_actual_length(const void *urb) { return ((const struct usbdevfs_urb *)urb)->actual_length; }
+
+/// Fills `struct usbdevfs_urb` at `urb` for a transfer that is not isochronous (`type`: USBDEVFS_URB_TYPE_*), marks it pending and puts it in flight.
+static inline int clinux_usbfs_submit_single(int fd, void *urb, uint8_t type, uint8_t endpoint, void *buffer, int length) {
+    struct usbdevfs_urb *u = urb;
+    memset(u, 0, sizeof *u);
+    u->type = type;
+    u->endpoint = endpoint;
+    u->status = CLINUX_USBFS_PENDING;
+    u->buffer = buffer;
+    u->buffer_length = length;
+    return ioctl(fd, USBDEVFS_SUBMITURB, u) < 0 ? -errno : 0;
+}
 
 /// Takes back one transfer that has ended; its URB's address goes into `urb`. -EAGAIN where none has.
 static inline int clinux_usbfs_reap_now(int fd, void **urb) {

@@ -1,10 +1,9 @@
 // An endpoint's transfers in the order of their submission: the event thread marks them done, the queue's owner takes the first.
 import Threads
-import USB
 
-final class CompletionLine: Sendable {
+package final class CompletionLine<Record: AnyObject & Sendable>: Sendable {
     private struct Entry {
-        let record: TransferRecord
+        let record: Record
         var isDone = false
     }
 
@@ -16,37 +15,39 @@ final class CompletionLine: Sendable {
 
     private let monitor = Monitored(State())
 
-    var count: Int { monitor.withLock { $0.entries.count } }
+    package init() {}
 
-    func append(_ record: TransferRecord) {
+    package var count: Int { monitor.withLock { $0.entries.count } }
+
+    package func append(_ record: Record) {
         monitor.withLock { $0.entries.append(Entry(record: record)) }
     }
 
     /// Takes back a record that did not get off the ground.
-    func removeLast(_ record: TransferRecord) {
+    package func removeLast(_ record: Record) {
         monitor.withLock { state in
             if let index = state.entries.lastIndex(where: { $0.record === record }) { state.entries.remove(at: index) }
         }
     }
 
-    func finish(_ record: TransferRecord) {
+    package func finish(_ record: Record) {
         monitor.change { state in
             if let index = state.entries.firstIndex(where: { $0.record === record }) { state.entries[index].isDone = true }
         }
     }
 
     /// Makes whoever waits look again at what `isOver` says.
-    func wake() { monitor.change { $0.wakes &+= 1 } }
+    package func wake() { monitor.change { $0.wakes &+= 1 } }
 
-    enum Outcome {
-        case completed(TransferRecord)
+    package enum Outcome {
+        case completed(Record)
         /// Nothing is in flight, and nothing will be.
         case over
         case nothing
     }
 
     /// The oldest transfer, once it is done.
-    func next(until deadline: UInt64, isOver: () -> Bool) -> Outcome {
+    package func next(until deadline: UInt64, isOver: () -> Bool) -> Outcome {
         let outcome: Outcome? = monitor.wait(until: deadline) { state in
             guard let first = state.entries.first else { return isOver() ? .over : nil }
             guard first.isDone else { return nil }
@@ -57,7 +58,7 @@ final class CompletionLine: Sendable {
     }
 
     /// Waits until nothing is in flight any more.
-    func waitForAll() {
+    package func waitForAll() {
         _ = monitor.wait { state in state.entries.allSatisfy(\.isDone) ? true : nil }
     }
 }

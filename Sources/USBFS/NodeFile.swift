@@ -1,13 +1,13 @@
-// The open file of a device's streaming interfaces: it outlives the driver, and with it claims, alternate settings and transfers in flight.
+// An open file of a device's node, and the requests on it that wait for their answer.
 
 import CLinux
 import Dispatch
 import Glibc
 import USB
 
-/// A second usbfs file of a device, without libusb, which would reap everything on it. The supervisor keeps a duplicate, so that
-/// the kernel goes on with what was submitted when the driver dies.
-final class StreamFile: Sendable {
+/// Claims, alternate settings and transfers in flight belong to the open file, and last as long as somebody has a duplicate: of the streaming
+/// interfaces' file the supervisor does, so that the kernel goes on with what was submitted when the driver dies.
+final class NodeFile: Sendable {
     let descriptor: Int32
     private static let blocking = DispatchQueue(label: "usbfs", attributes: .concurrent)
 
@@ -34,6 +34,9 @@ final class StreamFile: Sendable {
         _ = try await call("USBDEVFS_CLEAR_HALT(\(endpoint))") { clinux_usbfs_clear_halt($0, UInt32(endpoint.rawValue)) }
     }
 
+    /// Resets the device's port. `noDevice` where it came back as another one.
+    func reset() async throws(USBError) { _ = try await call("USBDEVFS_RESET") { clinux_usbfs_reset($0) } }
+
     func control(_ setup: ControlSetup, sending data: [UInt8], timeout: Duration) async throws(USBError) -> [UInt8] {
         let operation = "control transfer (\(setup))"
         guard data.count == (setup.direction == .out ? Int(setup.length) : 0), setup.length <= 4096 else {
@@ -41,7 +44,7 @@ final class StreamFile: Sendable {
         }
         let buffer = TransferBuffer(count: max(1, Int(setup.length)))
         buffer.bytes.copyBytes(from: data)
-        let milliseconds = timeout.libusbMilliseconds
+        let milliseconds = timeout.wholeMilliseconds
         let count = try await call(operation) {
             clinux_usbfs_control(
                 $0, setup.requestType, setup.request, setup.value, setup.index, setup.length, milliseconds, buffer.bytes.baseAddress)
@@ -56,23 +59,5 @@ final class StreamFile: Sendable {
         }
         guard result >= 0 else { throw USBError(usbfs: -result, operation: operation) }
         return Int(result)
-    }
-}
-
-extension USBError {
-    /// What usbfs answers with, an errno, and what mends it where that is known.
-    init(usbfs number: Int32, operation: String) {
-        let text = String(cString: strerror(number))
-        switch number {
-        case ENODEV, ESHUTDOWN: self.init(.noDevice, operation: operation)
-        case EPIPE: self.init(.stall, operation: operation)
-        case ETIMEDOUT: self.init(.timedOut, operation: operation)
-        case EACCES, EPERM: self.init(.accessDenied, operation: operation, detail: text)
-        case EBUSY: self.init(.busy, operation: operation, detail: text)
-        case ENOENT, ENODATA: self.init(.notFound, operation: operation, detail: text)
-        case EINVAL: self.init(.invalidArgument, operation: operation, detail: text)
-        case ENOMEM, ENOSPC: self.init(errno: number, operation: operation)
-        default: self.init(.fault, operation: operation, detail: text)
-        }
     }
 }

@@ -7,14 +7,14 @@ import Threads
 import TransferRing
 import USB
 
-/// Submits and reaps on a `StreamFile`. What one process submits the next one reaps: a URB is known by its address in the ring, which is the same
+/// Submits and reaps on a `NodeFile`. What one process submits the next one reaps: a URB is known by its address in the ring, which is the same
 /// in both.
-final class StreamFileCarrier: RingCarrier {
-    private let file: StreamFile
+final class NodeFileCarrier: RingCarrier {
+    private let file: NodeFile
     private let endpoint: EndpointAddress
     private let type: TransferType
 
-    init(file: StreamFile, endpoint: EndpointAddress, type: TransferType) {
+    init(file: NodeFile, endpoint: EndpointAddress, type: TransferType) {
         self.file = file
         self.endpoint = endpoint
         self.type = type

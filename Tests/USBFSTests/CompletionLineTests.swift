@@ -1,14 +1,14 @@
 // Handing completions over: order, waking.
 import Testing
 import Threads
-import USB
+@testable import USBFS
 
-@testable import LibUSBHost
+private final class Record: Sendable {}
 
 @Suite struct CompletionLineTests {
-    @Test func transfersComeOutInTheOrderOfSubmissionHoweverTheyEnd() throws {
-        let line = CompletionLine()
-        let records = try (0..<4).map { _ in try TransferRecord() }
+    @Test func transfersComeOutInTheOrderOfSubmissionHoweverTheyEnd() {
+        let line = CompletionLine<Record>()
+        let records = (0..<4).map { _ in Record() }
         for record in records { line.append(record) }
         for record in records.reversed().dropLast() { line.finish(record) }
         guard case .nothing = line.next(until: 0, isOver: { true }) else {
@@ -34,7 +34,7 @@ import USB
     }
 
     @Test func whoWaitsOnAnEmptyLineIsWokenWhenTheDeviceGoes() async {
-        let line = CompletionLine()
+        let line = CompletionLine<Record>()
         let gone = Monitored(false)
         async let outcome = Task.detached {
             if case .over = line.next(until: .max, isOver: { gone.withLock { $0 } }) { true } else { false }

@@ -1,31 +1,34 @@
-// A device behind two open files: libusb's for control and status, and one for the streaming interfaces that outlives this process.
+// A device behind two open files of its node: one for control and status, and one for the streaming interfaces that outlives this process.
 
 public import TransferRing
 public import USB
 
+/// What a driver has of a device of this machine. It opens no file and needs no library: who opened the node decided what can be done with it.
 /// Routes each request to the file that its interface belongs to.
-public final class SplitDevice: USBDeviceHandle, RingCarrierSource {
-    private let control: LibUSBDevice
-    private let stream: StreamFile
+public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
+    public let information: USBDeviceInformation
+    private let control: ControlFile
+    private let stream: NodeFile
     private let streamInterfaces: UInt32
     private let streamEndpoints: Set<EndpointAddress>
 
     /// - Parameters:
-    ///   - descriptor: for libusb; see `LibUSBDevice(wrapping:information:)`.
-    ///   - streaming: a second open file of the same device. This owns both, also when it throws `streaming`.
+    ///   - descriptor: for control and status.
+    ///   - streaming: a second open file of the same device. This owns both, also when it throws.
     ///   - interfaces: bit n: interface n belongs to `streaming`.
     public init(
         wrapping descriptor: Int32, streaming: Int32, interfaces: UInt32, information: USBDeviceInformation
     ) throws(USBError) {
-        stream = StreamFile(descriptor: streaming)
-        control = try LibUSBDevice(wrapping: descriptor, information: information)
+        self.information = information
+        stream = NodeFile(descriptor: streaming)
+        control = try ControlFile(descriptor: descriptor)
         streamInterfaces = interfaces
         let all = DescriptorSet(parsing: information.descriptors).configurations.flatMap(\.interfaces)
         streamEndpoints = Set(
             all.filter { Self.contains(interfaces, $0.number) }.flatMap(\.endpoints).map(\.address))
     }
 
-    public var information: USBDeviceInformation { control.information }
+    deinit { control.close() }
 
     private static func contains(_ mask: UInt32, _ interface: UInt8) -> Bool { interface < 32 && mask & 1 << UInt32(interface) != 0 }
     private func isStreaming(_ interface: UInt8) -> Bool { Self.contains(streamInterfaces, interface) }
@@ -75,14 +78,19 @@ public final class SplitDevice: USBDeviceHandle, RingCarrierSource {
             throw USBError(
                 .notSupported, operation: "transferQueue(\(endpoint))", detail: "a streaming endpoint's transfers go round in a ring")
         }
-        return try control.transferQueue(endpoint: endpoint, type: type)
+        guard type == .interrupt || type == .bulk else {
+            throw USBError(
+                .invalidArgument, operation: "transferQueue(\(endpoint))",
+                detail: type == .control ? "control transfers are made by `control`" : "isochronous transfers go round in a ring")
+        }
+        return try NodeTransferQueue(endpoint: endpoint, type: type, device: self, file: control)
     }
 
     public func carrier(endpoint: EndpointAddress, type: TransferType, wake: Int32?) throws(USBError) -> any RingCarrier {
         guard streamEndpoints.contains(endpoint) else {
             throw USBError(.notFound, operation: "ring of \(endpoint)", detail: "no streaming interface has that endpoint")
         }
-        return StreamFileCarrier(file: stream, endpoint: endpoint, type: type)
+        return NodeFileCarrier(file: stream, endpoint: endpoint, type: type)
     }
 
     /// What was claimed through the stream's file stays claimed while the supervisor keeps its duplicate.
