@@ -44,23 +44,19 @@ import Testing
         eventfd_write(event, 1)
         var alarms = 0
         var isReady = false
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let token = Reactor.shared.watch(event, for: .readable) { _ in
-                var value: UInt64 = 0
-                eventfd_read(event, &value)
-                isReady = true
-            }
-            func next() {
-                alarms += 1
-                guard isReady || alarms == 1000 else {
-                    _ = Reactor.shared.schedule(at: 0) { next() }
-                    return
-                }
-                Reactor.shared.forget(token, event)
-                continuation.resume()
-            }
-            next()
+        var done: CheckedContinuation<Void, Never>?
+        let token = Reactor.shared.watch(event, for: .readable) { _ in
+            var value: UInt64 = 0
+            eventfd_read(event, &value)
+            isReady = true
         }
+        func next() {
+            alarms += 1
+            if isReady || alarms == 1000 { done?.resume() } else { _ = Reactor.shared.schedule(at: 0) { next() } }
+        }
+        _ = Reactor.shared.schedule(at: 0) { next() }
+        await withCheckedContinuation { done = $0 }
+        Reactor.shared.forget(token, event)
         #expect(alarms < 1000)
         close(event)
     }
