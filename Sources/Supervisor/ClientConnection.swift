@@ -84,6 +84,13 @@ final class ClientConnection {
         }
     }
 
+    private func tryLater() {
+        shortage.set(after: Self.shortageDelay) { [weak self] in
+            guard let self, self.token != nil, self.flush() else { return }
+            self.pump()
+        }
+    }
+
     /// Takes calls while none is being answered, as far as its turn goes.
     private func pump() {
         guard !isPumping else { return }
@@ -162,10 +169,7 @@ final class ClientConnection {
         var wanted: Reactor.Readiness = []
         if socket.isShort {
             // Writable it is already.
-            shortage.set(after: Self.shortageDelay) { [weak self] in
-                guard let self, self.token != nil, self.flush() else { return }
-                self.pump()
-            }
+            if !shortage.isSet { tryLater() }
         } else if socket.hasBacklog {
             wanted.insert(.writable)
         } else if current == nil {

@@ -9,12 +9,15 @@ import Wire
 final class DeviceNews {
     var events: Quota
     var lines: Quota
+    /// Of a stream's form, of which every watcher is told with a descriptor.
+    var changes: Quota
     /// Until it is said what was left out.
     let reminder = ReactorTimer()
 
     init(_ limits: SupervisorConfiguration.Limits) {
         events = Quota(limits.events)
         lines = Quota(limits.logLines)
+        changes = Quota(limits.streamChanges)
     }
 }
 
@@ -34,6 +37,13 @@ extension ManagedDevice {
         let text = text.clipped(toBytes: Self.longestLine)
         guard news.lines.admits(text.utf8.count) else { return omit() }
         logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(text)", metadata: ["driver": "\(bundle?.manifest.id ?? "")"])
+    }
+
+    /// Whether a stream may change now. These can't be left out: a driver that changes it again and again is ended.
+    func admitsChange() -> Bool {
+        if news.changes.admits(0) { return true }
+        incarnation?.kill("it changes its stream too often")
+        return false
     }
 
     private func omit() {

@@ -233,7 +233,7 @@ final class DriverIncarnation {
         var wanted: Reactor.Readiness = throttle.isSet ? [] : .readable
         if channel.isShort {
             // Writable it is already.
-            retry.set(after: Self.shortageDelay) { [weak self] in self?.flush() }
+            if !retry.isSet { retry.set(after: Self.shortageDelay) { [weak self] in self?.flush() } }
         } else if channel.hasBacklog {
             wanted.insert(.writable)
         }

@@ -178,6 +178,7 @@ extension ManagedDevice {
         do throws(CallError) {
             let (ring, isNew) = try stream.ring(for: request)
             let isChanged = isNew || stream.description != request.description
+            if isChanged, !stream.viewers.isEmpty, !admitsChange() { return }
             let isAnotherWriter = stream.writer != generation
             stream.description = request.description
             stream.writer = generation
@@ -197,7 +198,7 @@ extension ManagedDevice {
     }
 
     func ringChanged(_ name: String, _ description: JSONValue) {
-        guard let stream = streams[name], stream.ring != nil else { return }
+        guard let stream = streams[name], stream.ring != nil, admitsChange() else { return }
         stream.description = description
         for watcher in stream.viewers { tell(stream, watcher, .changed) }
     }

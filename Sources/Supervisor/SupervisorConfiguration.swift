@@ -20,6 +20,7 @@ public struct SupervisorConfiguration: Sendable {
         /// What a device's driver may have said of it, to whoever listens and in the log. What is beyond is left out, and how much is said.
         var events = Quota.Rates(bytes: 64 << 10, count: 100)
         var logLines = Quota.Rates(bytes: 16 << 10, count: 50)
+        var streamChanges = Quota.Rates(bytes: 0, count: 2)
         /// What is read of all that a driver says and prints; the rest waits, and with it the driver.
         var driverTalk = Quota.Rates(bytes: 4 << 20, count: 4000)
         /// Bytes that may wait for a client that doesn't read, before it is cut off.

@@ -118,7 +118,7 @@ private struct Texts {
 
     @Test(arguments: [
         ("1e18", JSONValue.int(1_000_000_000_000_000_000)), ("5.0", 5), ("-0", 0), ("9223372036854775808", .double(0x1p63)), ("1e-400", 0),
-        ("0.1", 0.1), ("123456789012345678901234567890", .double(123_456_789_012_345_678_901_234_567_890)),
+        ("0.1", 0.1), ("100000000000000000000", .double(1e20)),
     ]) func numbersBecome(text: String, value: JSONValue) throws {
         #expect(try JSON.decode(JSONValue.self, from: text.utf8) == value)
     }
