@@ -1,17 +1,25 @@
 // Lines of text with indentation, and items that wrap under each other.
 
 struct IndentedLines {
-    static let width = 100
+    /// How wide a line may be: narrower where a terminal is.
+    static let widest = 100
+    let width: Int
     private var lines: [String] = []
     private var depth = 0
+
+    init(width: Int? = nil) { self.width = min(width ?? Self.widest, Self.widest) }
 
     /// With a line feed at the end of each line.
     var text: String { lines.map { $0 + "\n" }.joined() }
 
     mutating func add(_ line: String) {
-        var line = String(repeating: "  ", count: depth) + line
-        while line.hasSuffix(" ") { line.removeLast() }
-        lines.append(line)
+        let room = width - 2 * depth
+        // What does not fit goes on in lines that stand further in.
+        for (place, part) in PlainText.wrapped(line, width: line.count > room ? room - 4 : nil).enumerated() {
+            var part = String(repeating: "  ", count: place > 0 ? depth + 2 : depth) + part
+            while part.hasSuffix(" ") { part.removeLast() }
+            lines.append(part)
+        }
     }
 
     mutating func blank() { lines.append("") }
@@ -24,7 +32,7 @@ struct IndentedLines {
 
     /// The items behind `start`, in as many lines as it takes, each beginning where the first item does.
     mutating func addWrapped(_ start: String, items: [String], separator: String) {
-        let room = Self.width - 2 * depth
+        let room = width - 2 * depth
         let indent = String(repeating: " ", count: start.count)
         var line = start
         var isFirst = true

@@ -33,7 +33,7 @@ struct ListCommand: AsyncParsableCommand {
     }
 
     static func table(_ devices: [DeviceStatus]) -> TextTable {
-        var table = TextTable("DEVICE", "NAME", "KIND", "STATE", "BUS")
+        var table = TextTable("DEVICE", "NAME", "KIND", "STATE", "BUS", spared: [1, 2, 4])
         for device in devices {
             table.add(
                 .init(device.id, .bold), .init(device.name), .init(device.kind.isEmpty ? "–" : device.kind), StateWords.cell(device.state),

@@ -7,10 +7,11 @@ import Wire
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show how devices, their drivers and their streams are.",
+        abstract: "Show the state of devices, their drivers and their streams.",
         discussion: """
-            STATE is one of absent, starting, running, backoff (its driver died and is started again soon), failed (given up: unplug it or \
-            use `userdriver restart`) and unsupported (no driver knows it). LOST counts frames that never came or came damaged.
+            STATE is one of absent, starting, running, backoff (its driver died and will be started again soon), failed (given up: replug it \
+            or use `userdriver restart`), kernel (left to the kernel's driver: see `userdriver take`) and unsupported (no driver for it). \
+            LOST counts frames that never came or came damaged. On a narrow terminal columns are shortened or left out; --json has them all.
 
             Example:
               userdriver status
@@ -23,12 +24,12 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = daemon.client
-        try show(try await client.devices(target.device))
+        try show(try await client.devices(target.selector))
     }
 
     private func show(_ devices: [DeviceStatus]) throws {
         if output.json { return try output.printJSON(DeviceList(devices: devices)) }
-        if devices.isEmpty { return Terminal.note("The daemon runs. No device is attached.") }
+        if devices.isEmpty { return Terminal.note("The daemon is running. No device is attached.") }
         try Terminal.print(Self.table(devices))
         for line in Self.remarks(devices) { try Terminal.print(line) }
     }
@@ -36,7 +37,8 @@ struct StatusCommand: AsyncParsableCommand {
     /// A line a stream; a device without one has a line too.
     static func table(_ devices: [DeviceStatus]) -> TextTable {
         var table = TextTable(
-            "DEVICE", "NAME", "STATE", "PID", "RESTARTS", "STREAM", "FPS", "FRAMES", "LOST", "CLIENTS", rightAligned: [3, 4, 6, 7, 8, 9])
+            "DEVICE", "NAME", "STATE", "PID", "RESTARTS", "STREAM", "FPS", "FRAMES", "LOST", "CLIENTS",
+            rightAligned: [3, 4, 6, 7, 8, 9], spared: [1, 9, 4, 6, 3])
         for device in devices {
             let pid = device.pid > 0 ? "\(device.pid)" : "–"
             let restarts = TextTable.Cell("\(device.restarts)", device.restarts > 0 ? .yellow : nil)

@@ -25,16 +25,40 @@ enum Terminal {
         return "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m"
     }
 
-    /// One line on standard output, at once.
-    static func print(_ line: String) throws(OutputError) { try write(line + "\n", to: STDOUT_FILENO) }
+    /// The columns of the terminal; `nil` where there is none, and lines may be as long as they like. `COLUMNS` outweighs what the terminal
+    /// says of itself, and counts only there.
+    static func width(_ descriptor: Int32) -> Int? {
+        guard isTerminal(descriptor) else { return nil }
+        if let value = getenv("COLUMNS"), let columns = Int(String(cString: value)), columns > 0 { return min(columns, 1000) }
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    /// Whether what is printed may be more than ASCII, as the locale says (the first that is set of `LC_ALL`, `LC_CTYPE` and `LANG`).
+    static let isUTF8: Bool = {
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            guard let value = getenv(name), value.pointee != 0 else { continue }
+            let locale = String(cString: value).lowercased()
+            return locale.contains("utf-8") || locale.contains("utf8")
+        }
+        return false
+    }()
+
+    /// One line on standard output, at once. What devices and drivers said may be part of it.
+    static func print(_ line: String) throws(OutputError) { try printPainted(PlainText.shown(line, utf8: isUTF8)) }
+
+    /// The same for a line that holds nothing but what is fit to be shown, colours among it.
+    static func printPainted(_ line: String) throws(OutputError) { try write(line + "\n", to: STDOUT_FILENO) }
 
     static func print(_ table: TextTable) throws(OutputError) {
-        let lines = table.lines(colours: showsColours(STDOUT_FILENO))
+        let lines = table.lines(colours: showsColours(STDOUT_FILENO), width: width(STDOUT_FILENO), utf8: isUTF8)
         try write(lines.map { $0 + "\n" }.joined(), to: STDOUT_FILENO)
     }
 
     /// One line on standard error. A standard error that can't be written to is nothing to stop for.
     static func note(_ line: String) {
+        let line = PlainText.shown(line, utf8: isUTF8)
         progress.withLock { shown in
             clear(&shown)
             do { try write(line + "\n", to: STDERR_FILENO) } catch {}
@@ -53,6 +77,8 @@ enum Terminal {
     /// Puts `line` in the place of the progress line before it, on a terminal; nothing at all elsewhere.
     static func showProgress(_ line: String) {
         guard isTerminal(STDERR_FILENO) else { return }
+        // A line that wraps could not be taken back.
+        let line = PlainText.shortened(PlainText.shown(line, utf8: isUTF8), to: (width(STDERR_FILENO) ?? 80) - 1, utf8: isUTF8)
         progress.withLock { shown in
             do { try write("\r\u{1B}[K" + line, to: STDERR_FILENO) } catch {}
             shown = line.count
@@ -93,5 +119,8 @@ struct OutputError: Error, CustomStringConvertible {
 
     /// Whoever read the output has gone: there is nobody left to tell.
     var isBrokenPipe: Bool { number == EPIPE }
-    var description: String { "Writing \(what) failed: \(String(cString: strerror(number)))." }
+    var description: String {
+        if number == EISDIR { return "\(what) is a directory: name a file in it." }
+        return "Writing \(what) failed: \(String(cString: strerror(number)))."
+    }
 }
