@@ -35,14 +35,15 @@ enum Terminal {
         return Int(size.ws_col)
     }
 
-    /// Whether what is printed may be more than ASCII, as the locale says (the first that is set of `LC_ALL`, `LC_CTYPE` and `LANG`).
+    /// Whether what is printed may be more than ASCII, as the locale says: the first that is set of `LC_ALL`, `LC_CTYPE` and `LANG`. Where none
+    /// is, as in containers and services, UTF-8 is what is used today.
     static let isUTF8: Bool = {
         for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
             guard let value = getenv(name), value.pointee != 0 else { continue }
             let locale = String(cString: value).lowercased()
             return locale.contains("utf-8") || locale.contains("utf8")
         }
-        return false
+        return true
     }()
 
     /// One line on standard output, at once. What devices and drivers said may be part of it.

@@ -99,6 +99,8 @@ import Wire
             directory: RuntimeDirectory.own(environment: RuntimeDirectory.processEnvironment().filter { $0.key == "XDG_RUNTIME_DIR" }),
             devices: ["x"], program: "userdriver")
         #expect(usual.contains("  userdriver snap -o photo.jpg\n") && !usual.contains("--runtime-dir"))
+        let several = UpText.invitation(directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0001:A", "b@c d"], program: "userdriver")
+        for command in ["snap 1209:0001:A ", "stream 1209:0001:A ", "controls list 1209:0001:A "] { #expect(several.contains(command)) }
         let other = UpText.invitation(directory: RuntimeDirectory("/tmp/my folder"), devices: [], program: "userdriver")
         #expect(other.contains("userdriver status --runtime-dir '/tmp/my folder'"))
     }
