@@ -16,7 +16,7 @@ struct CaptureCommand: ParsableCommand {
             the headers are recorded. Ends after --seconds or --transfers, or on Ctrl-C.
 
             Example:
-              userdriver capture --seconds 10 -o usb.pcapng
+              userdriver capture --seconds 5 -o usb.pcapng
               userdriver capture 1209:0001 --transfers 100 -o usb.pcapng
               userdriver capture --past --seconds 1 -o - | wireshark -k -i -
             """)

@@ -21,10 +21,10 @@ struct StreamCommand: ParsableCommand {
 
             Example:
               userdriver stream --frames 300 --stats json
-              userdriver stream --seconds 10 --format mjpeg -o film.mjpeg
-              userdriver stream --format nv12 --size 640x480 -o film.y4m
+              userdriver stream --seconds 5 --format mjpeg -o film.mjpeg
+              userdriver stream --seconds 2 --format nv12 --size 640x480 -o film.y4m
               userdriver stream --seconds 2 -o frame-%04d.jpg
-              userdriver stream --seconds 10 --format mjpeg -o - |
+              userdriver stream --seconds 5 --format mjpeg -o - |
                 ffmpeg -f mjpeg -framerate 30 -i - -c copy film.mkv
 
             To watch with little delay:
