@@ -17,7 +17,7 @@ struct CaptureCommand: ParsableCommand {
 
             Example:
               userdriver capture --seconds 5 -o usb.pcapng
-              userdriver capture 1209:0001 --transfers 100 -o usb.pcapng
+              userdriver capture 1209:0001 --past --seconds 2 -o usb.pcapng
               userdriver capture --past --seconds 1 -o - | wireshark -k -i -
             """)
 

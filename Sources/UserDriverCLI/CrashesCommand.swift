@@ -94,7 +94,7 @@ struct CrashesShowCommand: AsyncParsableCommand {
 
     private func show(_ crash: CrashReport) throws {
         if output.json { return try output.printJSON(crash) }
-        for line in Self.lines(crash) { try Terminal.print(line) }
+        for line in Self.lines(crash) { try Terminal.printWrapped(line) }
     }
 
     static func lines(_ crash: CrashReport) -> [String] {

@@ -157,7 +157,9 @@ struct DriverListCommand: AsyncParsableCommand {
         if output.json { return try output.printJSON(DriverList(drivers: drivers)) }
         if drivers.isEmpty { return Terminal.note("No driver is installed.") }
         try Terminal.print(Self.table(drivers))
-        for driver in drivers where driver.state == .refused { try Terminal.print("\(driver.path): \(driver.reason ?? "")") }
+        for driver in drivers where driver.state == .refused {
+            try Terminal.printWrapped("\(driver.path): \(driver.reason ?? "")")
+        }
     }
 
     static func table(_ drivers: [DriverStatus]) -> TextTable {

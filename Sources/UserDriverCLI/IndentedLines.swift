@@ -4,15 +4,20 @@ struct IndentedLines {
     /// How wide a line may be: narrower where a terminal is.
     static let widest = 100
     let width: Int
+    private let utf8: Bool
     private var lines: [String] = []
     private var depth = 0
 
-    init(width: Int? = nil) { self.width = min(width ?? Self.widest, Self.widest) }
+    init(width: Int? = nil, utf8: Bool = true) {
+        self.width = min(width ?? Self.widest, Self.widest)
+        self.utf8 = utf8
+    }
 
     /// With a line feed at the end of each line.
     var text: String { lines.map { $0 + "\n" }.joined() }
 
     mutating func add(_ line: String) {
+        let line = PlainText.line(line, utf8: utf8)
         let room = width - 2 * depth
         // What does not fit goes on in lines that stand further in.
         for (place, part) in PlainText.wrapped(line, width: line.count > room ? room - 4 : nil).enumerated() {

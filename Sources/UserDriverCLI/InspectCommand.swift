@@ -47,7 +47,7 @@ struct InspectCommand: AsyncParsableCommand {
 
     private func show(_ report: InspectReport) throws {
         if output.json { return try output.printJSON(report.json()) }
-        var text = report.text(width: Terminal.width(STDOUT_FILENO))
+        var text = report.text(width: Terminal.width(STDOUT_FILENO), utf8: Terminal.isUTF8)
         if text.hasSuffix("\n") { text.removeLast() }
         try Terminal.print(text)
     }

@@ -4,8 +4,8 @@ import USB
 import UVC
 
 extension InspectReport {
-    func text(width: Int? = nil) -> String {
-        var lines = IndentedLines(width: width)
+    func text(width: Int? = nil, utf8: Bool = true) -> String {
+        var lines = IndentedLines(width: width, utf8: utf8)
         header(&lines)
         for (place, configuration) in descriptors.configurations.enumerated() {
             lines.blank()

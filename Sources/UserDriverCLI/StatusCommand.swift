@@ -31,7 +31,7 @@ struct StatusCommand: AsyncParsableCommand {
         if output.json { return try output.printJSON(DeviceList(devices: devices)) }
         if devices.isEmpty { return Terminal.note("The daemon is running. No device is attached.") }
         try Terminal.print(Self.table(devices))
-        for line in Self.remarks(devices) { try Terminal.print(line) }
+        for line in Self.remarks(devices) { try Terminal.printWrapped(line) }
     }
 
     /// A line a stream; a device without one has a line too.

@@ -52,6 +52,12 @@ enum Terminal {
     /// The same for a line that holds nothing but what is fit to be shown, colours among it.
     static func printPainted(_ line: String) throws(OutputError) { try write(line + "\n", to: STDOUT_FILENO) }
 
+    /// A sentence, in as many lines as the terminal needs; those after the first stand further in.
+    static func printWrapped(_ text: String) throws(OutputError) {
+        let lines = PlainText.wrapped(PlainText.line(text, utf8: isUTF8), width: width(STDOUT_FILENO).map { $0 - 2 })
+        for (place, line) in lines.enumerated() { try printPainted(place == 0 ? line : "  " + line) }
+    }
+
     static func print(_ table: TextTable) throws(OutputError) {
         let lines = table.lines(colours: showsColours(STDOUT_FILENO), width: width(STDOUT_FILENO), utf8: isUTF8)
         try write(lines.map { $0 + "\n" }.joined(), to: STDOUT_FILENO)
