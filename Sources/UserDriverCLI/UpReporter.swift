@@ -2,6 +2,7 @@
 
 import Synchronization
 import UserDriverClient
+import Wire
 
 /// Follows the daemon's events, over its deaths.
 final class UpReporter: Sendable {

@@ -30,7 +30,7 @@ final class DaemonConnection: Sendable {
         case EACCES, EPERM:
             return ClientError(
                 .notPermitted,
-                "You may not talk to the UserDriver daemon at \(directory.socketPath): \(describe(number)). "
+                "You may not talk to the UserDriver daemon at \(directory.socketPath): \(ClientError.describe(number)). "
                     + "Members of the socket's group may: `sudo usermod -aG userdriver $USER`, then log in again.",
                 systemError: number)
         case ENAMETOOLONG:
