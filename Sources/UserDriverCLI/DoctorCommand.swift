@@ -31,7 +31,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if output.json {
             try output.printJSON(report)
         } else {
-            for line in StackText.forTerminal.lines(report) { try Terminal.printPainted(line) }
+            for line in StackText.forTerminal.lines(report) { try Terminal.print(line, styled: true) }
         }
         if report.broken != nil { throw ExitCode(ExitStatus.failed) }
     }

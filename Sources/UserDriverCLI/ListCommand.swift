@@ -7,6 +7,8 @@ import Wire
 /// The shape of `status --json` and `list --json`.
 struct DeviceList: Encodable {
     var devices: [DeviceStatus]
+    /// Addresses where no device is, and why; left out where there are none.
+    var attachments: [Diagnosis.Attachment]?
 }
 
 struct ListCommand: AsyncParsableCommand {

@@ -29,7 +29,7 @@ struct OutputOptions: ParsableArguments {
 
     func printJSON(_ value: some Encodable) throws {
         let bytes = try JSON.encode(value, pretty: Terminal.isTerminal(1))
-        try Terminal.printPainted(PlainText.escaped(String(decoding: bytes, as: UTF8.self)))
+        try Terminal.print(PlainText.escaped(String(decoding: bytes, as: UTF8.self)), styled: true)
     }
 }
 

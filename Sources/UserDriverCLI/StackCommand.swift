@@ -31,6 +31,6 @@ struct StackCommand: AsyncParsableCommand {
 
     private func show(_ report: StackReport) throws {
         if output.json { return try output.printJSON(report) }
-        for line in StackText.forTerminal.lines(report) { try Terminal.printPainted(line) }
+        for line in StackText.forTerminal.lines(report) { try Terminal.print(line, styled: true) }
     }
 }

@@ -24,14 +24,33 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = daemon.client
-        try show(try await client.devices(target.selector))
+        let devices = try await client.devices(target.selector)
+        let attachments = target.selector == nil ? try await client.attachments() : []
+        try show(devices, awaited: attachments.filter { $0.device == nil && $0.problem != nil })
     }
 
-    private func show(_ devices: [DeviceStatus]) throws {
-        if output.json { return try output.printJSON(DeviceList(devices: devices)) }
-        if devices.isEmpty { return Terminal.note("The daemon is running. No device is attached.") }
-        try Terminal.print(Self.table(devices))
-        for line in Self.remarks(devices) { try Terminal.printWrapped(line) }
+    /// `awaited` are addresses where no device is.
+    private func show(_ devices: [DeviceStatus], awaited: [Diagnosis.Attachment]) throws {
+        if output.json { return try output.printJSON(DeviceList(devices: devices, attachments: awaited.isEmpty ? nil : awaited)) }
+        if devices.isEmpty {
+            Terminal.note("The daemon is running. No device is attached.")
+        } else {
+            try Terminal.print(Self.table(devices))
+        }
+        for line in Self.remarks(devices) + Self.remarks(awaited) { try Terminal.printWrapped(line) }
+    }
+
+    static func remarks(_ awaited: [Diagnosis.Attachment]) -> [String] {
+        awaited.map { "\($0.url): no device yet: \($0.problem ?? "it is looked for")" }
+    }
+
+    /// Who watches, by process and program.
+    private static func watcherRemarks(_ device: DeviceStatus) -> [String] {
+        let watchers = device.streams.flatMap { $0.watchers ?? [] }
+        guard !watchers.isEmpty else { return [] }
+        let names = watchers.prefix(20).map { $0.program.isEmpty ? "process \($0.pid)" : "\($0.program) (process \($0.pid))" }
+        let more = watchers.count > names.count ? " and \(watchers.count - names.count) more" : ""
+        return ["\(device.id): watched by \(names.joined(separator: ", "))\(more)"]
     }
 
     /// A line a stream; a device without one has a line too.
@@ -67,6 +86,7 @@ struct StatusCommand: AsyncParsableCommand {
     static func remarks(_ devices: [DeviceStatus]) -> [String] {
         devices.flatMap { device in
             (device.reason.map { ["\(device.id): \($0)"] } ?? [])
+                + watcherRemarks(device)
                 + (device.signer.map { ["\(device.id): signed by \($0)"] } ?? [])
                 + (device.warnings.isEmpty ? [] : ["\(device.id): runs \(device.warnings.joined(separator: ", "))"])
                 + sandboxRemarks(device)

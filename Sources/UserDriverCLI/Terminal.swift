@@ -46,16 +46,16 @@ enum Terminal {
         return true
     }()
 
-    /// One line on standard output, at once. What devices and drivers said may be part of it.
-    static func print(_ line: String) throws(OutputError) { try printPainted(PlainText.shown(line, utf8: isUTF8)) }
-
-    /// The same for a line that holds nothing but what is fit to be shown, colours among it.
-    static func printPainted(_ line: String) throws(OutputError) { try write(line + "\n", to: STDOUT_FILENO) }
+    /// One line on standard output, at once. What devices and drivers said may be part of it, unless it is `styled`: then it holds nothing but
+    /// what is fit to be shown, and colours.
+    static func print(_ line: String, styled: Bool = false) throws(OutputError) {
+        try write((styled ? line : PlainText.shown(line, utf8: isUTF8)) + "\n", to: STDOUT_FILENO)
+    }
 
     /// A sentence, in as many lines as the terminal needs; those after the first stand further in.
     static func printWrapped(_ text: String) throws(OutputError) {
         let lines = PlainText.wrapped(PlainText.line(text, utf8: isUTF8), width: width(STDOUT_FILENO).map { $0 - 2 })
-        for (place, line) in lines.enumerated() { try printPainted(place == 0 ? line : "  " + line) }
+        for (place, line) in lines.enumerated() { try print(place == 0 ? line : "  " + line, styled: true) }
     }
 
     static func print(_ table: TextTable) throws(OutputError) {

@@ -153,7 +153,7 @@ enum UpText {
         let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
         let stamp = Terminal.showsColours(STDOUT_FILENO) ? Terminal.coloured(clock, .faint) : clock
         // Whoever reads may have gone; what runs does not depend on being read.
-        do { try Terminal.printPainted("\(stamp)  \(PlainText.shown(text, utf8: Terminal.isUTF8))") } catch {}
+        do { try Terminal.print("\(stamp)  \(PlainText.shown(text, utf8: Terminal.isUTF8))", styled: true) } catch {}
     }
 
     /// How to try what runs, with the exact commands. Of several devices they name the first.

@@ -26,6 +26,13 @@ public struct UserDriverClient: Sendable {
         try Self.decode([DeviceStatus].self, try await call("Status", ["device": selector])["devices"], of: "Status")
     }
 
+    /// Addresses that are looked for, with the device that is there or why there is none.
+    public func attachments() async throws(ClientError) -> [Diagnosis.Attachment] {
+        // A daemon of an earlier version says nothing of them.
+        guard let attachments = try await call("Status")["attachments"] else { return [] }
+        return try Self.decode([Diagnosis.Attachment].self, attachments, of: "Status")
+    }
+
     /// The device that the selector names; without one, the only one.
     public func device(_ selector: String? = nil) async throws(ClientError) -> DeviceStatus {
         let devices = try await devices(selector)
@@ -76,8 +83,11 @@ public struct UserDriverClient: Sendable {
         try Self.decode([CrashReport].self, try await call("Crashes", ["device": selector])["crashes"], of: "Crashes")
     }
 
-    /// A device on another machine: `usbip://HOST[:PORT]/BUSID`. It is looked for until it is detached.
-    public func attach(_ url: String) async throws(ClientError) { _ = try await call("Attach", ["url": url]) }
+    /// A device on another machine: `usbip://HOST[:PORT]/BUSID`. It is looked for until it is detached, by later daemons too; or, where it is
+    /// `transient`, until this one ends. Throws `invalidParameter` where there is no such host.
+    public func attach(_ url: String, transient: Bool = false) async throws(ClientError) {
+        _ = try await call("Attach", ["url": url], transient ? ["transient": .bool(true)] : [:])
+    }
     public func detach(_ url: String) async throws(ClientError) { _ = try await call("Detach", ["url": url]) }
 
     /// A camera; without a selector, the only one.

@@ -46,9 +46,12 @@ public struct Diagnosis: Codable, Hashable, Sendable {
         public var url: String
         /// Why it isn't there.
         public var problem: String?
-        public init(url: String, problem: String? = nil) {
+        /// The id of the device that is there.
+        public var device: String?
+        public init(url: String, problem: String? = nil, device: String? = nil) {
             self.url = url
             self.problem = problem
+            self.device = device
         }
     }
 

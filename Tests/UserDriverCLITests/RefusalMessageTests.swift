@@ -70,7 +70,7 @@ struct RefusalMessageTests {
         }
         let program = try Program.run(
             ["snap", "--skip", "1000000", "--timeout", "1", "-o", "/dev/null", "--type", "jpg"], in: daemon.directory)
-        #expect(program.status == 1 && program.errors.contains("of the 1000000 frames to skip came"), "\(program.errors)")
+        #expect(program.status == 1 && program.errors.contains("1000000"), "\(program.errors)")
         #expect(!program.errors.contains("no frame came"))
     }
 

@@ -118,6 +118,20 @@ import Wire
         #expect(StatusCommand.remarks([device]) == ["1d6b:0104:A: It restarted.", "1d6b:0104:A: runs unsigned"])
     }
 
+    @Test func statusNamesWhoWatchesAndWhatIsAwaited() {
+        let stream = DeviceStatus.Stream(
+            format: "mjpeg", width: 640, height: 480, fps: 30, frames: 1, lost: 0, clients: 2,
+            watchers: [.init(pid: 42, uid: 1000, program: "ffplay"), .init(pid: 43, uid: 0, program: "")])
+        let device = DeviceStatus(
+            id: "a", bus: "1-1", vendorId: "1", productId: "2", name: "Camera", kind: "webcam", driver: "webcam", state: .running, pid: 1,
+            restarts: 0, streams: [stream], warnings: [])
+        #expect(StatusCommand.remarks([device]) == ["a: watched by ffplay (process 42), process 43"])
+        #expect(
+            StatusCommand.remarks([Diagnosis.Attachment(url: "usbip://h/1-1", problem: "no such host")]) == [
+                "usbip://h/1-1: no device yet: no such host"
+            ])
+    }
+
     @Test func aCrashIsShownInFull() {
         let crash = CrashReport(
             number: 3, time: "2026-01-01T00:00:00.000Z", deviceID: "a", driver: "webcam", pid: 7, generation: 2, cause: "SIGSEGV",
