@@ -7,12 +7,12 @@ enum PlainText {
         "“": "\"", "”": "\"", "≤": "<=", "≥": ">=", "·": "-", "•": "-", "\u{A0}": " ", "±": "+/-",
     ]
 
-    /// Line feeds stay; other control characters become spaces, as do those that hide or turn around what stands beside them.
+    /// Line feeds and tabs stay; other control characters become spaces, as do those that hide or turn around what stands beside them.
     static func shown(_ text: String, utf8: Bool) -> String {
-        if text.utf8.allSatisfy({ (32...126).contains($0) || $0 == 10 }) { return text }
+        if text.utf8.allSatisfy({ (32...126).contains($0) || $0 == 10 || $0 == 9 }) { return text }
         var shown = ""
         for scalar in text.unicodeScalars {
-            if scalar == "\n" || (scalar.isASCII && (32...126).contains(scalar.value)) {
+            if scalar == "\n" || scalar == "\t" || (32...126).contains(scalar.value) {
                 shown.unicodeScalars.append(scalar)
             } else if commands(scalar) {
                 shown += " "
@@ -43,7 +43,11 @@ enum PlainText {
     }
 
     /// As one line.
-    static func line(_ text: String, utf8: Bool) -> String { shown(text, utf8: utf8).replacing("\n", with: " ") }
+    static func line(_ text: String, utf8: Bool) -> String {
+        let shown = shown(text, utf8: utf8)
+        guard shown.utf8.contains(where: { $0 < 32 }) else { return shown }
+        return String(String.UnicodeScalarView(shown.unicodeScalars.map { $0.value < 32 ? " " : $0 }))
+    }
 
     /// Control characters of both sets (U+0000…, U+0080…), line and paragraph separators, and the invisible ones that set a text's direction.
     private static func commands(_ scalar: Unicode.Scalar) -> Bool {
