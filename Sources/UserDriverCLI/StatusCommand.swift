@@ -85,11 +85,12 @@ struct StatusCommand: AsyncParsableCommand {
     /// What there is to say beyond the table.
     static func remarks(_ devices: [DeviceStatus]) -> [String] {
         devices.flatMap { device in
-            (device.reason.map { ["\(device.id): \($0)"] } ?? [])
-                + watcherRemarks(device)
-                + (device.signer.map { ["\(device.id): signed by \($0)"] } ?? [])
-                + (device.warnings.isEmpty ? [] : ["\(device.id): runs \(device.warnings.joined(separator: ", "))"])
-                + sandboxRemarks(device)
+            var remarks: [String] = []
+            if let reason = device.reason { remarks.append("\(device.id): \(reason)") }
+            remarks += watcherRemarks(device)
+            if let signer = device.signer { remarks.append("\(device.id): signed by \(signer)") }
+            if !device.warnings.isEmpty { remarks.append("\(device.id): runs \(device.warnings.joined(separator: ", "))") }
+            return remarks + sandboxRemarks(device)
         }
     }
 }

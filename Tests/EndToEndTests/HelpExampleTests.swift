@@ -14,9 +14,10 @@ extension EndToEndTests {
             let folder: String
             let runtime: String
 
-            init(runtime: String) throws {
-                self.runtime = runtime
-                folder = runtime + "/work"
+            /// `runtime` is the folder of the daemon that commands talk to, where they don't say it themselves.
+            init(in parent: String, runtime: String? = nil) throws {
+                self.runtime = runtime ?? parent
+                folder = parent + "/work"
                 let files = FileManager.default
                 try files.createDirectory(atPath: folder + "/bin", withIntermediateDirectories: true)
                 try files.createSymbolicLink(atPath: folder + "/bin/userdriver", withDestinationPath: Programs.folder + "/userdriver")
@@ -66,7 +67,7 @@ extension EndToEndTests {
 
         @Test(.timeLimit(.minutes(10))) func `every example in the help works on the emulated camera`() async throws {
             let bench = try await Bench.start(emulate: ["--startup-ms", "50"])
-            let work = try Workplace(runtime: bench.runtime)
+            let work = try Workplace(in: bench.runtime)
             let dump = try await Programs.run("userdriver", ["--experimental-dump-help"])
             let help = try #require(try JSONSerialization.jsonObject(with: dump.output) as? [String: Any])
             let all = Self.examples(try #require(help["command"] as? [String: Any]))
@@ -99,7 +100,7 @@ extension EndToEndTests {
             let up = try Programs.start(
                 "userdriver", ["up", "--runtime-dir", runtime, "--emulate", "webcam", "--count", "2", "--startup-ms", "50"])
             let said = try await up.waitForOutput { $0.contains("Ctrl-C stops everything.") }
-            let work = try Workplace(runtime: "/nonexistent")
+            let work = try Workplace(in: runtime, runtime: "/nonexistent")
             let commands = said.split(separator: "\n").filter { $0.hasPrefix("  userdriver ") }.map(String.init)
             #expect(commands.count == 4, "\(said)")
             for command in commands {
@@ -108,12 +109,11 @@ extension EndToEndTests {
             }
             #expect(try await up.stop(SIGINT).status == .exited(status: 0))
             try FileManager.default.removeItem(atPath: runtime)
-            try FileManager.default.removeItem(atPath: work.folder)
         }
 
         @Test func `a relative folder is the one in the working directory`() async throws {
             let runtime = try Bench.makeRuntime()
-            let work = try Workplace(runtime: runtime)
+            let work = try Workplace(in: runtime)
             let up = try Running(
                 path: "/bin/bash", name: "bash",
                 arguments: ["-c", "cd \(work.folder) && exec \(Programs.folder)/userdriver up --runtime-dir here"], environment: [:])
