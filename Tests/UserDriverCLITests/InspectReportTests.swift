@@ -9,7 +9,7 @@ import UVC
 
 @Suite struct InspectReportTests {
     /// A small camera with a mistake: it announces two formats and has one.
-    private static let descriptors: [UInt8] = {
+    static let descriptors: [UInt8] = {
         let device: [UInt8] = [18, 1, 0, 2, 0xef, 2, 1, 64, 0x09, 0x12, 0x0c, 0, 0, 1, 1, 2, 3, 1]
         var body: [UInt8] = [9, 4, 0, 0, 1, 0x0e, 1, 0, 0]
         body += [13, 0x24, 1, 0x10, 1, 52, 0, 0, 0x6c, 0xdc, 2, 1, 1]

@@ -1,5 +1,6 @@
 // What fits a terminal: its width, its characters, and nothing that commands it.
 
+import ArgumentParser
 import DeviceStack
 import Testing
 import UserDriverClient
