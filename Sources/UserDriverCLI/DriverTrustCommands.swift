@@ -66,7 +66,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
             Adds a line to the list of signers, for the namespace userdriver only. To take it back, remove the line, or use `revoke`.
 
             Example:
-              userdriver driver trust publisher.pub --name drivers@example.org --valid-before 20300101Z
+              userdriver driver trust publisher.pub --name drivers@example.org
             """)
 
     @Argument(help: ArgumentHelp("A public key: a .pub file.", valueName: "file"), completion: .file())

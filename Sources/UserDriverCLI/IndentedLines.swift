@@ -37,7 +37,8 @@ struct IndentedLines {
 
     /// The items behind `start`, in as many lines as it takes, each beginning where the first item does.
     mutating func addWrapped(_ start: String, items: [String], separator: String) {
-        let room = width - 2 * depth
+        // On a terminal the sign that ends a line may not be the one that is too much.
+        let room = width - 2 * depth - (width < Self.widest ? 1 : 0)
         let indent = String(repeating: " ", count: start.count)
         var line = start
         var isFirst = true

@@ -29,8 +29,8 @@ struct UserDriverCommand: ParsableCommand {
 
             EXIT STATUS
               0  done
-              1  failed: the message says what was tried, what happened and what helps
-              2  wrong usage: an unknown verb or option, a value out of range, a name that fits several devices
+              1  failed: the message says why, and what helps
+              2  wrong usage, a value out of range, a name that fits several devices
               3  no such device
               4  not permitted
             """,

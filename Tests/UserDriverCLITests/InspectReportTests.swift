@@ -180,10 +180,10 @@ import UVC
         #expect(Self.failure(Array(" \n\t".utf8)) == "f is empty.")
         #expect(Self.failure(Array("# nothing\n".utf8)) == "f has comments only, and no bytes.")
         #expect(
-            Self.failure(Array("# x\n0902zz".utf8)) == "f, line 2: \"z\" is no hexadecimal digit, and the file is no binary one either.")
+            Self.failure(Array("# x\n0902zz".utf8)) == "f, line 2: \"z\" is not a hexadecimal digit, and the file is not binary either.")
         #expect(Self.failure(Array("09 020".utf8)) == "f, line 1: an odd number of hexadecimal digits (3).")
         #expect(Self.failure(Array("0902".utf8)) == "f holds 2 bytes, too few for descriptors: a device descriptor alone has 18.")
-        #expect(Self.failure(Array("12ü0".utf8)) == "f, line 1: byte 195 is no hexadecimal digit, and the file is no binary one either.")
+        #expect(Self.failure(Array("12ü0".utf8)) == "f, line 1: byte 195 is not a hexadecimal digit, and the file is not binary either.")
     }
 
     @Test func aFileThatCannotBeReadIsNamed() {

@@ -95,6 +95,7 @@ import Wire
         for width in [80, 60] {
             let lines = camera.text(width: width).split(separator: "\n")
             #expect(lines.allSatisfy { $0.count <= width }, "\(lines.filter { $0.count > width })")
+            #expect(!lines.contains { $0.hasPrefix("      sharp") }, "\(lines)")
         }
         #expect(camera.text() == camera.text(width: 100) && camera.text() == camera.text(width: 500))
     }
