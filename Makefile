@@ -3,6 +3,8 @@ SWIFT ?= swift
 PREFIX ?= /usr
 DESTDIR ?=
 RELEASE = .build/release
+# Where zsh looks: Debian keeps site-functions for what is installed in /usr/local.
+ZSH_COMPLETIONS = zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
 .PHONY: build run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
@@ -72,6 +74,7 @@ man: build
 	.build/debug/generate-manual $(RELEASE)/userdriver --output-directory Docs/man --multi-page
 	.build/debug/generate-manual $(RELEASE)/userdriverd --output-directory Docs/man
 	rm -f Docs/man/userdriver.help.1
+	Scripts/tidy-man Docs/man/*.1
 
 # With DESTDIR nothing but files is installed; whoever unpacks them runs lib/userdriver/activate. `install-files` takes what is built.
 install: build install-files
@@ -81,6 +84,9 @@ install-files:
 	# The key that signed this build: its drivers are trusted by the daemon that is installed with them.
 	install -m 644 $(RELEASE)/allowed_signers $(DESTDIR)$(PREFIX)/lib/userdriver/
 	install -m 644 Docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	for shell in bash:bash-completion/completions/userdriver zsh:$(ZSH_COMPLETIONS)/_userdriver fish:fish/vendor_completions.d/userdriver.fish; do \
+		$(RELEASE)/userdriver --generate-completion-script $${shell%%:*} > $(RELEASE)/completions && \
+		install -D -m 644 $(RELEASE)/completions $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -s -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
 	install -s -m 755 $(RELEASE)/usbip-port $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \

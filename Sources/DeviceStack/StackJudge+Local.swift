@@ -14,17 +14,17 @@ extension StackJudge {
         if let count, count > 0 {
             return StackLayer(
                 .port, .broken, path, facts: ["path": .string(path), "overCurrentCount": .int(Int64(count))],
-                why: "The hub has switched this port off for too much current (\(count) times), and nothing is connected any more.",
+                why: "The hub has switched this port off for too much current (\(count) times), and nothing is connected there now.",
                 remedy: "plug the device into a hub with a power supply of its own")
         }
         return StackLayer(
-            .port, .broken, path, facts: ["path": .string(path)], why: "Nothing is plugged in there any more.", remedy: "plug the device in"
+            .port, .broken, path, facts: ["path": .string(path)], why: "Nothing is plugged in there now.", remedy: "plug the device in"
         )
     }
 
     private static func controller(_ device: LocalDevice) -> StackLayer {
         guard let controller = device.controller else {
-            return StackLayer(.controller, .unknown, "", why: "sysfs does not tell which controller has the bus.")
+            return StackLayer(.controller, .unknown, "", why: "sysfs does not say which controller the bus belongs to.")
         }
         return StackLayer(
             .controller, .ok, device.controllerDriver.map { "\(controller), driven by \($0)" } ?? controller,
@@ -66,7 +66,7 @@ extension StackJudge {
         let suspends = device.powerControl == "auto" ? "may be suspended" : device.powerControl == "on" ? "is kept on" : nil
         var layer = StackLayer(
             .power, .ok,
-            [device.maxPower.map { $0.isEmpty ? "power not told" : "takes up to \($0)" }, device.runtimeStatus, suspends].compactMap { $0 }
+            [device.maxPower.map { $0.isEmpty ? "power unknown" : "takes up to \($0)" }, device.runtimeStatus, suspends].compactMap { $0 }
                 .joined(separator: ", "),
             facts: [
                 "maxPower": device.maxPower.map(JSONValue.string) ?? .null,
@@ -75,7 +75,7 @@ extension StackJudge {
             ])
         if device.configuration == nil, device.isAuthorized {
             layer.health = .broken
-            layer.why = "The kernel has chosen no configuration of the device: mostly its hub can't give the current it asks for."
+            layer.why = "The kernel has chosen no configuration of the device: usually its hub can't supply the current that it asks for."
             layer.remedy = "plug the device into a hub with a power supply of its own"
         } else if device.runtimeStatus == "error" {
             layer.health = .broken
@@ -116,9 +116,9 @@ extension StackJudge {
         layer.why = "The daemon (user \(daemon.user)) can't open it: \(diagnosis.nodeProblem ?? "access denied")."
         if facts.machine.rules.isEmpty {
             layer.remedy =
-                "chown \(daemon.user) \(device.node) && chmod u+rw \(device.node)   (until it is plugged in anew; a udev rule lasts)"
+                "chown \(daemon.user) \(device.node) && chmod u+rw \(device.node)   (until it is plugged in again; a udev rule lasts)"
         } else if let group = facts.machine.groupID, !daemon.groups.contains(group) {
-            layer.remedy = "usermod -aG \(MachineFacts.groupName) \"$(id -nu \(daemon.user))\", and start the daemon anew"
+            layer.remedy = "usermod -aG \(MachineFacts.groupName) \"$(id -nu \(daemon.user))\", then restart the daemon"
         } else {
             layer.remedy = "udevadm trigger --action=add \(device.node)"
         }
@@ -140,14 +140,14 @@ extension StackJudge {
             guard case .running(let daemon) = facts.daemon, facts.diagnosis.map({ !$0.status.driver.isEmpty }) == true else { return layer }
             let takesIt = daemon.detachesKernelDrivers && facts.diagnosis?.status.state == .starting
             layer.health = takesIt ? .unknown : .broken
-            layer.why = takesIt ? "It is being taken off." : "The kernel's driver \(driver) holds what the user-mode driver needs."
+            layer.why = takesIt ? "It is being detached." : "The kernel's driver \(driver) holds what the user-mode driver needs."
             layer.remedy = takesIt ? nil : "userdriver take \(quoted(facts.id))"
         } else if bound.contains(where: { $0.driver == "usbfs" }) {
             layer.summary = "none; the interfaces are claimed through usbfs"
             if facts.diagnosis?.status.state != .running, Evidence(in: facts.complaint) == .held {
                 layer.health = .broken
                 layer.why = "Another program has claimed the device."
-                layer.remedy = "fuser -v \(device.node)   (names it; end it)"
+                layer.remedy = "fuser -v \(device.node)   (names it; then end it)"
             }
         }
         return layer
@@ -160,7 +160,7 @@ extension StackJudge {
         }
         return StackLayer(
             .bandwidth, .broken, "\(device.rootHub) is full", facts: bus,
-            why: "The bus has no bandwidth left for this stream: other devices' streams have reserved it.",
+            why: "The bus has no bandwidth left for this stream: other streams have reserved it.",
             remedy: "userdriver stream \(quoted(facts.id)) --format mjpeg   (or a smaller --size, or another bus: lsusb -t)")
     }
 

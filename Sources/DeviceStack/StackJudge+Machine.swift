@@ -18,25 +18,43 @@ public struct SocketFacts: Hashable, Sendable {
 public typealias StackDriver = Diagnosis.Driver
 
 extension StackJudge {
-    static func machineLayers(_ machine: MachineFacts, daemon: DaemonReach, socket: SocketFacts, drivers: [StackDriver]) -> [StackLayer] {
-        [
-            usb(machine), usbfs(machine), machineMemory(machine), udevRule(machine, daemon), group(machine, daemon),
-            daemonLayer(daemon, machine), socketLayer(socket, daemon), driversLayer(drivers, daemon),
+    static func machineLayers(
+        _ machine: MachineFacts, daemon: DaemonReach, socket: SocketFacts, drivers: [StackDriver], devices: [DeviceFacts]
+    ) -> [StackLayer] {
+        let isNeeded = needsUSB(daemon, devices)
+        return [
+            needed(usb(machine), isNeeded), needed(usbfs(machine), isNeeded), machineMemory(machine), udevRule(machine, daemon),
+            group(machine, daemon), daemonLayer(daemon, machine), socketLayer(socket, daemon), driversLayer(drivers, daemon),
         ]
+    }
+
+    /// Whether devices of this machine are wanted. Where all come over USB/IP the machine may do without USB, and where the daemon can't be
+    /// asked that is what is wrong first.
+    private static func needsUSB(_ daemon: DaemonReach, _ devices: [DeviceFacts]) -> Bool {
+        guard case .running(let daemon) = daemon, daemon.usesUSB else { return false }
+        return devices.isEmpty || devices.contains { if case .remote = $0.place { false } else { true } }
+    }
+
+    /// What is broken and nobody needs is worth a warning.
+    private static func needed(_ layer: StackLayer, _ isNeeded: Bool) -> StackLayer {
+        guard layer.health == .broken, !isNeeded else { return layer }
+        var layer = layer
+        layer.health = .warning
+        return layer
     }
 
     private static func usb(_ machine: MachineFacts) -> StackLayer {
         guard machine.hasUSB else {
             return StackLayer(
                 .usb, .broken, "none",
-                why: "This kernel has no USB: there is no /sys/bus/usb. Devices of this machine can't be driven; those on USB/IP can.",
+                why: "This kernel has no USB (there is no /sys/bus/usb): devices plugged into this machine can't be driven, those on USB/IP can.",
                 remedy: machine.hasModules
                     ? "modprobe -a usbcore xhci_pci ehci_pci" : "userdriver attach usbip://HOST/BUSID   (or boot a kernel with USB)")
         }
         let facts: [String: JSONValue] = ["rootHubs": .array(machine.rootHubs.map(JSONValue.string))]
         if machine.rootHubs.isEmpty {
             return StackLayer(
-                .usb, .broken, "no bus", facts: facts, why: "The kernel knows USB, and has found no host controller.",
+                .usb, .broken, "no bus", facts: facts, why: "The kernel supports USB but found no host controller.",
                 remedy: "modprobe -a xhci_pci ehci_pci uhci_hcd")
         }
         let buses = machine.rootHubs.count == 1 ? "1 bus" : "\(machine.rootHubs.count) buses"
@@ -59,7 +77,7 @@ extension StackJudge {
                 remedy: usbfsRemedy(.absent))
         case .covered:
             return StackLayer(
-                .usbfs, .broken, "covered", why: "Something is mounted over /dev/bus/usb, and hides the device nodes.",
+                .usbfs, .broken, "covered", why: "Something is mounted over /dev/bus/usb and hides the device nodes.",
                 remedy: usbfsRemedy(.covered))
         }
     }
@@ -95,7 +113,7 @@ extension StackJudge {
             return StackLayer(.udevRule, .ok, "none; the daemon runs as root and needs none")
         }
         return StackLayer(
-            .udevRule, .warning, "none", why: "No udev rule opens the nodes to the daemon.",
+            .udevRule, .warning, "none", why: "No udev rule lets the daemon open the device nodes.",
             remedy: "make install   (in the project's folder)")
     }
 
@@ -112,8 +130,8 @@ extension StackJudge {
         }
         return StackLayer(
             .group, .warning, name, facts: facts,
-            why: "The daemon (user \(daemon.user)) is not in the group \(name), which the udev rule serves.",
-            remedy: "usermod -aG \(name) \"$(id -nu \(daemon.user))\", and start the daemon anew")
+            why: "The daemon (user \(daemon.user)) is not in the group \(name), which the udev rule gives the nodes to.",
+            remedy: "usermod -aG \(name) \"$(id -nu \(daemon.user))\", then restart the daemon")
     }
 
     static func daemonLayer(_ daemon: DaemonReach, _ machine: MachineFacts) -> StackLayer {
@@ -130,7 +148,7 @@ extension StackJudge {
             return StackLayer(
                 .daemon, .broken, "not running", why: "Nobody listens at \(path).",
                 remedy: machine.hasUnit ? "systemctl start userdriverd" : "userdriver up")
-        case .notPermitted: return StackLayer(.daemon, .unknown, "", why: "It can't be asked: see its socket.")
+        case .notPermitted: return StackLayer(.daemon, .unknown, "", why: "It could not be asked: see its socket.")
         case .failed(let why):
             return StackLayer(
                 .daemon, .broken, "does not answer", why: why, remedy: machine.hasUnit ? "systemctl restart userdriverd" : "userdriver up")
@@ -150,7 +168,7 @@ extension StackJudge {
             return StackLayer(
                 .socket, .broken, summary, facts: facts, why: why,
                 remedy: admitsGroup
-                    ? "sudo usermod -aG \"$(getent group \(socket.group ?? 0) | cut -d: -f1)\" \"$USER\", and log in anew" : owner)
+                    ? "sudo usermod -aG \"$(getent group \(socket.group ?? 0) | cut -d: -f1)\" \"$USER\", then log in again" : owner)
         }
     }
 
@@ -178,13 +196,13 @@ extension StackJudge {
         }
         if let unsigned = used.first(where: { $0.verdict.contains("unsigned") }) {
             return StackLayer(
-                .drivers, .warning, summary, facts: facts, why: "Nobody has vouched for \(unsigned.id): it is unsigned.",
+                .drivers, .warning, summary, facts: facts, why: "\(unsigned.id) is unsigned: nobody vouches for it.",
                 remedy: remedy(for: unsigned))
         }
         return StackLayer(.drivers, .ok, summary, facts: facts)
     }
 
-    /// What mends a bundle.
+    /// What repairs a bundle.
     static func remedy(for driver: StackDriver) -> String {
         let isUnsigned = (driver.problem ?? driver.verdict).contains("sign")
         return isUnsigned ? "userdriver driver sign \(quoted(driver.path))" : "userdriver driver verify \(quoted(driver.path))"

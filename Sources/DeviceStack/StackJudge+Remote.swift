@@ -16,7 +16,7 @@ extension StackJudge {
             return StackLayer(
                 .server, .broken, server.authority, facts: facts,
                 why:
-                    "The server answers and does not offer \(server.busID) (it offers \(offer)): it is unplugged, not bound, or somebody else has it.",
+                    "The server answers but does not offer \(server.busID) (it offers \(offer)): it is unplugged, not bound, or somebody else has it.",
                 remedy: "usbip bind -b \(quoted(server.busID))   (on the server)")
         case .unreachable(let why):
             return StackLayer(
@@ -27,7 +27,7 @@ extension StackJudge {
 
     private static func connection(_ server: RemoteServer, _ facts: DeviceFacts) -> StackLayer {
         guard let status = facts.diagnosis?.status else {
-            return StackLayer(.connection, .unknown, "", why: "No device was imported yet.")
+            return StackLayer(.connection, .unknown, "", why: "No device has been imported yet.")
         }
         switch status.state {
         case .running, .starting: return StackLayer(.connection, .ok, "imported")

@@ -22,12 +22,12 @@ extension StackJudge {
         var layer = described(facts)
         if Evidence(in: facts.complaint) == .garbage, let complaint = facts.complaint {
             layer.health = .broken
-            layer.why = "The device answers garbage, or nothing: \(complaint)"
+            layer.why = "The device answers with garbage, or not at all: \(complaint)"
             layer.remedy = replug(facts)
         } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
             layer.health = .broken
             let count = noise.frames.addingClamped(noise.lost)
-            layer.why = "The device answers garbage: of \(count) frames \(noise.lost) are missing or damaged."
+            layer.why = "The device sends garbage: of \(count) frames \(noise.lost) are missing or damaged."
             layer.remedy = replug(facts)
         }
         return layer
@@ -37,7 +37,7 @@ extension StackJudge {
     private static func isNoise(_ stream: DeviceStatus.Stream) -> Bool { stream.lost > 30 && stream.lost / 10 > stream.frames }
 
     private static func replug(_ facts: DeviceFacts) -> String {
-        "unplug it and plug it in again   (userdriver inspect \(quoted(facts.id)) shows what it says)"
+        "unplug it and plug it in again   (userdriver inspect \(quoted(facts.id)) shows its descriptors)"
     }
 
     private static func described(_ facts: DeviceFacts) -> StackLayer {
@@ -53,7 +53,7 @@ extension StackJudge {
         let isWebcam = isVideo || facts.diagnosis?.status.kind == "webcam"
         guard isWebcam || descriptors.configurations.isEmpty else { return StackLayer(.deviceClass, .ok, "no video function") }
         return StackLayer(
-            .deviceClass, .broken, "no formats", why: "The descriptors can't be made sense of: there is no video format in them.",
+            .deviceClass, .broken, "no formats", why: "The descriptors make no sense: there is no video format in them.",
             remedy: replug(facts))
     }
 
@@ -80,8 +80,8 @@ extension StackJudge {
                     .driver, .broken, "none", why: "\(refused.path) is not used: \(problem).", remedy: remedy(for: refused))
             }
             return StackLayer(
-                .driver, .broken, "none", why: "No driver that is installed knows this device.",
-                remedy: "userdriver driver install BUNDLE   (where there is one for it)")
+                .driver, .broken, "none", why: "No installed driver knows this device.",
+                remedy: "userdriver driver install BUNDLE   (if there is one for it)")
         }
         let warnings = diagnosis.status.warnings
         var words = ["\(driver.id) \(driver.version)", driver.verdict]
@@ -118,7 +118,7 @@ extension StackJudge {
         case .running:
             guard status.restarts > 0 else { break }
             layer.health = .warning
-            let crash = facts.lastCrash.map { " The last one ended by \($0.cause)." } ?? ""
+            let crash = facts.lastCrash.map { " The last one ended with \($0.cause)." } ?? ""
             layer.why = "Its driver had to be replaced.\(crash)"
             layer.remedy = facts.lastCrash.map { "userdriver crashes show \($0.number)   (tells more)" }
         case .starting:
@@ -126,7 +126,7 @@ extension StackJudge {
             layer.why = "It is starting."
         case .backoff:
             layer.health = .broken
-            layer.why = status.reason ?? "Its driver died, and is started again soon."
+            layer.why = status.reason ?? "Its driver died and will be started again soon."
             layer.remedy = "userdriver restart \(quoted(status.id))"
         case .failed:
             layer.health = .broken

@@ -1,6 +1,6 @@
 // Facts become layers: how each is, why, and what mends it. Pure; the files beside it have the layers themselves.
 
-/// Judges a device or the machine. A layer above a broken one is not blamed for it: who reads looks for the lowest.
+/// Judges a device or the machine. A layer above a broken one is not blamed for it: the reader looks for the lowest.
 public enum StackJudge {
     /// A device's layers, bottom to top.
     public static func report(_ facts: DeviceFacts) -> StackReport {
@@ -18,7 +18,8 @@ public enum StackJudge {
         machine: MachineFacts, daemon: DaemonReach, socket: SocketFacts, drivers: [StackDriver], devices: [DeviceFacts]
     ) -> DoctorReport {
         DoctorReport(
-            machine: machineLayers(machine, daemon: daemon, socket: socket, drivers: drivers), devices: devices.map(report))
+            machine: machineLayers(machine, daemon: daemon, socket: socket, drivers: drivers, devices: devices),
+            devices: devices.map(report))
     }
 
     /// What a shell takes as one word.

@@ -2,12 +2,12 @@
 
 public import Wire
 
-/// How a layer is. `unknown`: it can't be told, mostly because a layer below is broken.
+/// How a layer is. `unknown`: it can't be told, usually because a layer below is broken.
 public enum Health: String, Codable, Sendable {
     case ok, warning, broken, unknown
 }
 
-/// One layer: what is there, how it is, why, and what mends it.
+/// One layer: what is there, how it is, why, and what fixes it.
 public struct StackLayer: Codable, Hashable, Sendable {
     /// Names of layers, for scripts; each list bottom to top.
     public enum Name: String, Codable, Sendable {
@@ -44,7 +44,7 @@ public struct StackLayer: Codable, Hashable, Sendable {
 }
 
 extension Sequence<StackLayer> {
-    /// The foundation that has to be mended first: what is above it may be well once it is.
+    /// The foundation that has to be fixed first: what stands on it may be well once it is.
     public var lowestBroken: StackLayer? { first { $0.health == .broken } }
 
     /// `broken` or `warning` when a layer is, else `ok`: a layer that can't be told does not speak against the others.

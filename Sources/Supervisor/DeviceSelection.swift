@@ -23,7 +23,7 @@ enum DeviceSelection {
         let everything = Array(devices.indices)
         guard let text, !text.isEmpty else {
             return try only(everything.filter { devices[$0].isSuitable }, of: devices) {
-                devices.isEmpty ? "No device is attached." : "None of the devices is of the right kind."
+                devices.isEmpty ? "No device is attached." : "No device here can do that. " + inventory(devices)
             }
         }
         let wanted = text.lowercased()
@@ -37,7 +37,17 @@ enum DeviceSelection {
             let found = everything.filter { way(devices[$0]) }
             if !found.isEmpty { return try only(found, of: devices) { "" } }
         }
-        throw CallError("NoSuchDevice", "No device is called \"\(text.prefix(200))\".")
+        throw CallError("NoSuchDevice", "No device is called \"\(text.prefix(200))\". " + inventory(devices))
+    }
+
+    /// What could have been meant: `"There is 046d:0825@1-2 (Webcam C270)."`
+    private static func inventory(_ devices: [SelectableDevice]) -> String {
+        let attached = devices.filter(\.isAttached)
+        let known = attached.isEmpty ? devices : attached
+        guard !known.isEmpty else { return "None is attached." }
+        let list = known.prefix(20).map { $0.name.isEmpty ? $0.id : "\($0.id) (\($0.name))" }
+        let more = known.count > list.count ? " and \(known.count - list.count) more" : ""
+        return "There \(known.count == 1 ? "is" : "are") \(list.joined(separator: ", "))\(more)."
     }
 
     private static func only(_ found: [Int], of devices: [SelectableDevice], none: () -> String) throws(CallError) -> Int {
@@ -46,7 +56,7 @@ enum DeviceSelection {
         guard let first = candidates.first else { throw CallError("NoSuchDevice", none()) }
         guard candidates.count == 1 else {
             let list = candidates.prefix(20).map { "\(devices[$0].id) (\(devices[$0].name), \(devices[$0].bus))" }.joined(separator: "; ")
-            throw CallError("AmbiguousDevice", "Several devices are meant; say which one: \(list).")
+            throw CallError("AmbiguousDevice", "Several devices could be meant; say which one: \(list).")
         }
         return first
     }

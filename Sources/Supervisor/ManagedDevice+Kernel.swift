@@ -16,7 +16,7 @@ extension ManagedDevice {
     /// Ends the driver and gives the device back to the kernel's. `then` is told what went wrong, if anything.
     func release(then: @escaping @SupervisorActor (String?) -> Void) {
         guard isAttached else { return then(nil) }
-        leaveToKernel("It was released. " + Self.leftToKernel)
+        leaveToKernel("Released. " + Self.leftToKernel)
         onEnd.append { [weak self, source, information] in
             self?.releaseDevice()
             let leaving = self?.succession.leaving
@@ -28,7 +28,7 @@ extension ManagedDevice {
                 } catch .gone {
                     then(nil)
                 } catch {
-                    then("The kernel's driver does not get \(information.path) back: \(error)")
+                    then("\(information.path) could not be given back to the kernel's driver: \(error)")
                 }
             }
         }

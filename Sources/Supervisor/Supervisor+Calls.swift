@@ -62,14 +62,17 @@ extension Supervisor {
             }
         case "Take":
             let device = try device(for: call) { $0.bundle != nil }
-            try policy.choose(device.id, takes: true)
+            let unkept = try policy.choose(device.id, takes: true)
             device.take()
+            if let unkept { throw CallError("DeviceError", "\(device.id) is taken from the kernel's driver. \(unkept)") }
             call.succeed()
         case "Release":
             let device = try device(for: call) { $0.bundle != nil }
-            try policy.choose(device.id, takes: false)
+            let (id, unkept) = (device.id, try policy.choose(device.id, takes: false))
             device.release { failure in
-                if let failure { call.fail(CallError("DeviceError", failure)) } else { call.succeed() }
+                if let failure { return call.fail(CallError("DeviceError", failure)) }
+                guard let unkept else { return call.succeed() }
+                call.fail(CallError("DeviceError", "\(id) is given back to the kernel's driver. \(unkept)"))
             }
         case "Crashes":
             let id = try text("device", of: call) == nil ? nil : try device(for: call).id

@@ -51,8 +51,11 @@ final class TakingPolicy: Sendable {
         return rules.takes(id, subject) ?? takesEverything
     }
 
-    /// Keeps what a person chose. Throws `CallError` where the choice can't be kept, or the administrator's file forbids it.
-    func choose(_ id: String, takes: Bool) throws(CallError) {
+    /// Notes what a person chose: it holds from now on. Throws `CallError` where the administrator's file forbids it or the list is full.
+    ///
+    /// - Returns: why the choice does not outlast the daemon, where it could not be written down. It holds until then all the same.
+    @discardableResult
+    func choose(_ id: String, takes: Bool) throws(CallError) -> String? {
         if takes, let administrators, administratorsRules().leave.contains(where: { $0.id == id }) {
             throw CallError("NotPermitted", "\(administrators) leaves \(id) to the kernel's driver by its id.")
         }
@@ -65,8 +68,9 @@ final class TakingPolicy: Sendable {
         }
         do throws(SystemFailure) {
             try StateFile.write(Array(Self.text(of: choices).utf8), to: ownPath)
+            return nil
         } catch {
-            throw CallError("DeviceError", "The choice holds until the daemon ends, as it can't be kept: \(error)")
+            return "This holds only until the daemon ends, because it could not be written down: \(error). Try again once that is possible."
         }
     }
 

@@ -8,14 +8,14 @@ struct AttachCommand: AsyncParsableCommand {
         commandName: "attach",
         abstract: "Drive a device that another machine, or an emulator, offers over USB/IP.",
         discussion: """
-            The daemon looks for the device until it is detached, and takes it up again whenever it comes back, after its own restarts too. \
-            No kernel module is needed. `userdriver status` shows what it waits for.
+            The daemon looks for the device until you detach it: when its server comes back, and after a restart of the daemon too. \
+            `userdriver status` says what is missing. No kernel module is needed.
 
             Example:
               userdriver attach usbip://127.0.0.1:3240/1-1
             """)
 
-    @Argument(help: ArgumentHelp("usbip://HOST[:PORT]/BUSID; the port is 3240 if it is left out.", valueName: "url"))
+    @Argument(help: ArgumentHelp("usbip://HOST[:PORT]/BUSID. Without a port, 3240.", valueName: "url"))
     var url: String
     @OptionGroup var daemon: DaemonOptions
 
@@ -26,13 +26,13 @@ struct AttachCommand: AsyncParsableCommand {
 struct DetachCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach",
-        abstract: "Let go of a device that was attached over USB/IP.",
+        abstract: "Let go of a device that you attached over USB/IP.",
         discussion: """
             Example:
               userdriver detach usbip://127.0.0.1:3240/1-1
             """)
 
-    @Argument(help: ArgumentHelp("The address it was attached by.", valueName: "url"))
+    @Argument(help: ArgumentHelp("The address that it was attached with.", valueName: "url"))
     var url: String
     @OptionGroup var daemon: DaemonOptions
 
@@ -64,7 +64,7 @@ enum USBIPAddress {
     static func validate(_ text: String) throws {
         guard isValid(text) else {
             throw ValidationError(
-                "'\(text)' is no address of a device: it has the form usbip://HOST[:PORT]/BUSID, as in usbip://127.0.0.1:3240/1-1.")
+                "'\(text)' is not the address of a device. It has the form usbip://HOST[:PORT]/BUSID, as in usbip://127.0.0.1:3240/1-1.")
         }
     }
 }

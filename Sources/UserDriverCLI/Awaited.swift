@@ -14,7 +14,7 @@ enum Awaited {
     static func run(_ work: @escaping @Sendable () async throws -> Void) throws {
         let outcome = Outcome()
         let done = clinux_eventfd()
-        guard done >= 0 else { throw CommandFailure("No file descriptor is left: \(String(cString: strerror(-done))).") }
+        guard done >= 0 else { throw CommandFailure("No file descriptor is free: \(String(cString: strerror(-done))).") }
         defer { close(done) }
         Task.detached {
             do {
@@ -53,7 +53,7 @@ enum Interrupt {
         do throws(WorkerThread.StartFailure) {
             _ = try WorkerThread(name: "interrupts") { pass(descriptor, on: stop) }
         } catch {
-            throw CommandFailure("Signals can't be waited for: \(error)")
+            throw CommandFailure("Signals can't be received: \(error)")
         }
     }
 

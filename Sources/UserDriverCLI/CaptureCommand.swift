@@ -12,13 +12,13 @@ struct CaptureCommand: ParsableCommand {
         commandName: "capture",
         abstract: "Write a device's USB transfers to a file that Wireshark opens.",
         discussion: """
-            Needs no usbmon and no root: the driver itself notes its transfers, and goes on doing so from one incarnation to the next. Of \
-            pictures a capture has no more than the headers. Ends after --seconds or --transfers, or on Ctrl-C.
+            Needs neither usbmon nor root: the driver records its own transfers, and so does the next one when it dies. Of the pictures only \
+            the headers are recorded. Ends after --seconds or --transfers, or on Ctrl-C.
 
             Example:
-              userdriver capture -o usb.pcapng
-              userdriver capture 046d:0825 --seconds 10 -o usb.pcapng
-              userdriver capture -o - | wireshark -k -i -
+              userdriver capture --seconds 5 -o usb.pcapng
+              userdriver capture 1209:0001 --past --seconds 2 -o usb.pcapng
+              userdriver capture --past --seconds 1 -o - | wireshark -k -i -
             """)
 
     @OptionGroup var daemon: DaemonOptions
@@ -26,7 +26,7 @@ struct CaptureCommand: ParsableCommand {
 
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("The pcapng file to write; with - standard output.", valueName: "file"), completion: .file())
+        help: ArgumentHelp("The pcapng file to write, or - for standard output.", valueName: "file"), completion: .file())
     var output: String
 
     @Option(name: [.short, .long], help: ArgumentHelp("End after this time.", valueName: "seconds"))
@@ -35,17 +35,17 @@ struct CaptureCommand: ParsableCommand {
     @Option(name: [.short, .long], help: ArgumentHelp("End after this many transfers.", valueName: "count"))
     var transfers: UInt64?
 
-    @Flag(help: "Begin with the transfers that were noted before.")
+    @Flag(help: "Begin with the transfers that are already recorded.")
     var past = false
 
     func validate() throws {
-        if transfers == 0 { throw ValidationError("--transfers has to be 1 at least.") }
+        if transfers == 0 { throw ValidationError("--transfers has to be 1 or more.") }
     }
 
     func run() throws {
         let cancellation = Cancellation()
         try Interrupt.onFirst { cancellation.cancel() }
-        let (client, device) = (daemon.client, target.device)
+        let (client, device) = (daemon.client, target.selector)
         let found = Mutex<DeviceCapture?>(nil)
         try Awaited.run {
             let capture = try await client.capture(device)
@@ -69,7 +69,7 @@ struct CaptureCommand: ParsableCommand {
         try writer.close()
         if output != "-" {
             Terminal.note(
-                Figure.count(session.count, "transfer") + (session.missed == 0 ? "" : ", \(session.missed) came too fast to be seen")
+                Figure.count(session.count, "transfer") + (session.missed == 0 ? "" : ", \(session.missed) went by too fast to be recorded")
                     + " in \(output)")
         }
     }

@@ -75,7 +75,7 @@ enum ControlText {
     }
 
     static func table(_ controls: [CameraControl]) -> TextTable {
-        var table = TextTable("NAME", "VALUE", "DEFAULT", "MIN", "MAX", "STEP", "NOTES", rightAligned: [1, 2, 3, 4, 5])
+        var table = TextTable("NAME", "VALUE", "DEFAULT", "MIN", "MAX", "STEP", "NOTES", rightAligned: [1, 2, 3, 4, 5], spared: [6, 5])
         for control in controls {
             var notes: [String] = []
             if let menu = control.menu, !menu.isEmpty { notes.append(menu.map { "\($0.value) \($0.text)" }.joined(separator: " | ")) }

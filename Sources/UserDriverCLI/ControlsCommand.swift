@@ -37,13 +37,14 @@ struct ControlsListCommand: AsyncParsableCommand {
         discussion: """
             Example:
               userdriver controls list
+              userdriver controls list 1209:0001
             """)
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup var camera: CameraOption
+    @OptionGroup var target: DeviceArgument
 
     func run() async throws {
-        let camera = daemon.client.camera(camera.device)
+        let camera = daemon.client.camera(target.selector)
         try show(try await camera.controls())
     }
 

@@ -7,11 +7,11 @@ import Wire
 struct CrashesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "crashes",
-        abstract: "Show what drivers died of.",
+        abstract: "Show how drivers died.",
         discussion: """
             Example:
               userdriver crashes
-              userdriver crashes show 3
+              userdriver crashes show
             """,
         subcommands: [CrashesListCommand.self, CrashesShowCommand.self], defaultSubcommand: CrashesListCommand.self)
 }
@@ -25,7 +25,7 @@ struct CrashesListCommand: AsyncParsableCommand {
         commandName: "list", abstract: "List the deaths of drivers, oldest first (the default).",
         discussion: """
             Example:
-              userdriver crashes list 1d6b:0104
+              userdriver crashes list 1209:0001
             """)
 
     @OptionGroup var daemon: DaemonOptions
@@ -34,7 +34,7 @@ struct CrashesListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = daemon.client
-        try show(try await client.crashes(target.device))
+        try show(try await client.crashes(target.selector))
     }
 
     private func show(_ crashes: [CrashReport]) throws {
@@ -44,7 +44,7 @@ struct CrashesListCommand: AsyncParsableCommand {
     }
 
     static func table(_ crashes: [CrashReport]) -> TextTable {
-        var table = TextTable("NUMBER", "TIME", "DEVICE", "DRIVER", "CAUSE", "DECISION", rightAligned: [0])
+        var table = TextTable("NUMBER", "TIME", "DEVICE", "DRIVER", "CAUSE", "DECISION", rightAligned: [0], spared: [5, 3, 4])
         for crash in crashes {
             table.add(
                 .init("\(crash.number)"), .init(crash.time), .init(crash.deviceID), .init(crash.driver), .init(crash.cause, .red),
@@ -59,15 +59,15 @@ struct CrashesShowCommand: AsyncParsableCommand {
         commandName: "show", abstract: "Show one death in full: last words, backtrace, last transfers.",
         discussion: """
             Example:
-              userdriver crashes show 3
-              userdriver crashes show 3 --capture crash.pcapng    (for Wireshark)
+              userdriver crashes show
+              userdriver crashes show 1 --capture crash.pcapng    # for Wireshark
             """)
 
-    @Argument(help: ArgumentHelp("The death's number in `userdriver crashes`. Left out: the last one.", valueName: "number"))
+    @Argument(help: ArgumentHelp("Its number in `userdriver crashes`. Left out: the last one.", valueName: "number"))
     var number: Int?
     @OptionGroup var daemon: DaemonOptions
     @Option(
-        help: ArgumentHelp("Write the last transfers before it to a pcapng file; with - to standard output.", valueName: "file"),
+        help: ArgumentHelp("Write the last transfers before it to a pcapng file, or with - to standard output.", valueName: "file"),
         completion: .file())
     var capture: String?
     @OptionGroup var output: OutputOptions
@@ -87,14 +87,14 @@ struct CrashesShowCommand: AsyncParsableCommand {
 
     private func choose(_ crashes: [CrashReport]) throws -> CrashReport {
         guard let crash = number.map({ number in crashes.first { $0.number == number } }) ?? crashes.last else {
-            throw CommandFailure(number.map { "No crash has the number \($0)." } ?? "No driver has died.")
+            throw CommandFailure(number.map { "There is no crash \($0); `userdriver crashes` lists those that there are." } ?? "No driver has died.")
         }
         return crash
     }
 
     private func show(_ crash: CrashReport) throws {
         if output.json { return try output.printJSON(crash) }
-        for line in Self.lines(crash) { try Terminal.print(line) }
+        for line in Self.lines(crash) { try Terminal.printWrapped(line) }
     }
 
     static func lines(_ crash: CrashReport) -> [String] {

@@ -54,7 +54,7 @@ enum DescriptorFile {
         let values = digits.map { Character(UnicodeScalar($0)).hexDigitValue }
         if let wrong = zip(digits, values).first(where: { $0.1 == nil || $0.0 >= 0x80 }) {
             let shown = (0x21...0x7e).contains(wrong.0) ? "\"\(Character(UnicodeScalar(wrong.0)))\"" : "byte \(wrong.0)"
-            throw Failure(description: "\(place): \(shown) is no hexadecimal digit, and the file is no binary one either.")
+            throw Failure(description: "\(place): \(shown) is not a hexadecimal digit, and the file is not binary either.")
         }
         guard digits.count.isMultiple(of: 2) else {
             throw Failure(description: "\(place): an odd number of hexadecimal digits (\(digits.count)).")

@@ -1,4 +1,4 @@
-// `userdriver doctor`: what is wrong, and what to mend first.
+// `userdriver doctor`: what is wrong, and what to fix first.
 
 import ArgumentParser
 import DeviceStack
@@ -6,13 +6,13 @@ import DeviceStack
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Find the lowest layer that is broken, why, and what mends it.",
+        abstract: "Find the lowest layer that is broken, why, and how to fix it.",
         discussion: """
-            Looks at the machine (USB in the kernel, usbfs, udev rule, group, daemon, socket, drivers), then at each device as `userdriver \
-            stack` does. Nothing is changed, and no device is opened. Exit status: 0 when nothing is broken, 1 when something is.
+            Checks the machine (USB in the kernel, usbfs, udev rule, group, daemon, socket, drivers), then each device as `userdriver stack` \
+            does. It changes nothing and opens no device. Exit status: 0 when nothing is broken, 1 when something is.
 
-            --json prints {health, broken, machine, devices}: broken is {device, layer} of the lowest broken layer, where there is one; \
-            machine holds layers, devices what `userdriver stack --json` prints.
+            --json prints {health, broken, machine, devices}: broken is {device, layer} of the lowest broken layer, if there is one; \
+            machine is an array of layers, devices an array of what `userdriver stack --json` prints.
 
             Example:
               userdriver doctor
@@ -31,7 +31,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if output.json {
             try output.printJSON(report)
         } else {
-            for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line, styled: true) }
+            for line in StackText.forTerminal.lines(report) { try Terminal.print(line, styled: true) }
         }
         if report.broken != nil { throw ExitCode(ExitStatus.failed) }
     }

@@ -9,10 +9,10 @@ import Wire
 struct DriverCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "driver",
-        abstract: "Install drivers, and decide whose drivers are run.",
+        abstract: "Install drivers, and decide whose drivers may run.",
         discussion: """
-            A driver is a folder NAME.driver with driver.yaml, its signature driver.yaml.sig (an SSH signature for the namespace userdriver) and \
-            an executable. It is run only when somebody signed it whom /etc/userdriver/allowed_signers names.
+            A driver is a folder NAME.driver with driver.yaml, its signature driver.yaml.sig (an SSH signature in the namespace userdriver) and \
+            an executable. It runs only if it is signed by somebody whom /etc/userdriver/allowed_signers names.
 
             Example:
               userdriver driver
@@ -32,7 +32,7 @@ struct TrustOptions: ParsableArguments {
     @Option(
         name: .customLong("allowed-signers"),
         help: ArgumentHelp(
-            "A list of signers, as OpenSSH's allowed_signers. Repeatable.",
+            "A list of signers in the form of OpenSSH's allowed_signers. Repeatable.",
             discussion:
                 "Left out: /etc/userdriver/allowed_signers, /usr/lib/userdriver/allowed_signers, and allowed_signers beside this program.",
             valueName: "file"),
@@ -41,11 +41,11 @@ struct TrustOptions: ParsableArguments {
 
     @Option(
         name: .customLong("revoked-keys"),
-        help: ArgumentHelp("A list of revoked keys, a KRL or public keys. Left out: /etc/userdriver/revoked_keys.", valueName: "file"),
+        help: ArgumentHelp("A list of revoked keys: a KRL, or public keys. Left out: /etc/userdriver/revoked_keys. Repeatable.", valueName: "file"),
         completion: .file())
     var revokedKeys: [String] = []
 
-    @Flag(help: "Take drivers that nobody signed. For development only.")
+    @Flag(help: "Accept unsigned drivers. For development only.")
     var allowUnsigned = false
 
     var trust: DriverTrust {
@@ -60,7 +60,7 @@ struct TrustOptions: ParsableArguments {
 
 /// Which daemon is told of a change.
 struct ReloadOptions: ParsableArguments {
-    @Flag(name: .customLong("no-reload"), help: "Don't tell a daemon that runs.")
+    @Flag(name: .customLong("no-reload"), help: "Don't tell the running daemon.")
     var noReload = false
 
     @OptionGroup var daemon: DaemonOptions
@@ -72,7 +72,7 @@ struct ReloadOptions: ParsableArguments {
         do {
             try await client.reloadDrivers()
         } catch let error where error.code == .daemonNotRunning {
-            Terminal.note("No daemon runs; the next one takes it up.")
+            Terminal.note("No daemon is running; it takes effect when one starts.")
         }
     }
 }
@@ -119,9 +119,9 @@ struct DriverChange: Encodable {
 
 struct DriverListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List the drivers, those that are refused too, with who signed them (the default).",
+        commandName: "list", abstract: "List the drivers, refused ones too, and who signed them (the default).",
         discussion: """
-            Asks the daemon; where none runs, or with --directory, looks into the folders itself.
+            Asks the daemon. If none is running, or with --directory, it reads the folders itself.
 
             Example:
               userdriver driver list --json
@@ -130,7 +130,7 @@ struct DriverListCommand: AsyncParsableCommand {
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var trust: TrustOptions
-    @Option(help: ArgumentHelp("Look into this folder of drivers instead of asking the daemon. Repeatable.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Read this folder of drivers instead of asking the daemon. Repeatable.", valueName: "folder"))
     var directory: [String] = []
 
     struct DriverList: Encodable {
@@ -157,11 +157,13 @@ struct DriverListCommand: AsyncParsableCommand {
         if output.json { return try output.printJSON(DriverList(drivers: drivers)) }
         if drivers.isEmpty { return Terminal.note("No driver is installed.") }
         try Terminal.print(Self.table(drivers))
-        for driver in drivers where driver.state == .refused { try Terminal.print("\(driver.path): \(driver.reason ?? "")") }
+        for driver in drivers where driver.state == .refused {
+            try Terminal.printWrapped("\(driver.path): \(driver.reason ?? "")")
+        }
     }
 
     static func table(_ drivers: [DriverStatus]) -> TextTable {
-        var table = TextTable("DRIVER", "VERSION", "STATE", "SIGNED BY", "PATH")
+        var table = TextTable("DRIVER", "VERSION", "STATE", "SIGNED BY", "PATH", spared: [4, 3])
         for driver in drivers {
             table.add(
                 .init(driver.id.isEmpty ? "–" : driver.id, .bold), .init(driver.version.isEmpty ? "–" : driver.version),

@@ -5,10 +5,10 @@ import Bundles
 
 struct DriverInstallCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "install", abstract: "Verify a driver and install it; devices that it drives go over to it at once.",
+        commandName: "install", abstract: "Verify a driver and install it; its devices switch to it at once.",
         discussion: """
-            Exactly the bytes that were verified are installed, in one step. The version that was there is kept for rollback. Streams go on while \
-            the driver is replaced; a new version that dies three times in a minute gives way to the old one.
+            What was verified is what is installed, to the byte and in one step. The previous version is kept for rollback. Streams go on while \
+            the driver is replaced. A new version that dies three times within a minute is replaced by the old one.
 
             Example:
               userdriver driver install webcam.driver
@@ -31,7 +31,7 @@ struct DriverInstallCommand: AsyncParsableCommand {
         if output.json {
             try output.printJSON(change)
         } else if installed.wasThere {
-            try Terminal.print("\(change.id) \(change.version) is installed already, \(change.voucher).")
+            try Terminal.print("\(change.id) \(change.version) is already installed, \(change.voucher).")
         } else {
             let instead = installed.previousVersion.map { " in place of \($0)" } ?? ""
             try Terminal.print("\(change.id) \(change.version) is installed\(instead), \(change.voucher): \(change.path)")
@@ -42,9 +42,9 @@ struct DriverInstallCommand: AsyncParsableCommand {
 
 struct DriverRollbackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rollback", abstract: "Bring back the version of a driver that was there before.",
+        commandName: "rollback", abstract: "Bring back the previous version of a driver.",
         discussion: """
-            The version that is there now becomes the one before: a second rollback undoes the first.
+            The present version becomes the previous one: a second rollback undoes the first.
 
             Example:
               userdriver driver rollback webcam
@@ -74,9 +74,9 @@ struct DriverRollbackCommand: AsyncParsableCommand {
 
 struct DriverRemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "remove", abstract: "Take a driver away, with the version before it.",
+        commandName: "remove", abstract: "Remove a driver, with its previous version.",
         discussion: """
-            Devices that it drives go over to another driver that suits them, or have none.
+            Its devices switch to another driver that fits them, or have none.
 
             Example:
               userdriver driver remove webcam

@@ -8,7 +8,7 @@ struct DriverVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check a driver as the daemon would, without running it.",
         discussion: """
-            Anybody else can check it too: ssh-keygen -Y verify -f allowed_signers -I NAME -n userdriver -s driver.yaml.sig < driver.yaml, and \
+            Anybody can check it without this program: ssh-keygen -Y verify -f allowed_signers -I NAME -n userdriver -s driver.yaml.sig < driver.yaml, and \
             the executable's sha256sum against driver.yaml.
 
             Example:
@@ -17,7 +17,7 @@ struct DriverVerifyCommand: ParsableCommand {
 
     @Argument(help: ArgumentHelp("The driver's folder, NAME.driver.", valueName: "folder"), completion: .directory)
     var bundle: String
-    @Option(help: ArgumentHelp("Demand that the signer is one of this name.", valueName: "name"))
+    @Option(help: ArgumentHelp("Require this signer.", valueName: "name"))
     var signer: String?
     @OptionGroup var trust: TrustOptions
     @OptionGroup var output: OutputOptions
@@ -27,7 +27,7 @@ struct DriverVerifyCommand: ParsableCommand {
         if let signer { trust.store.signers.removeAll { !$0.isNamed(signer) } }
         let change = DriverChange(try DriverBundle(path: Path.plain(bundle), trust: trust), changed: false)
         if output.json { return try output.printJSON(change) }
-        try Terminal.print("\(change.id) \(change.version) is sound, \(change.voucher).")
+        try Terminal.print("\(change.id) \(change.version) is valid, \(change.voucher).")
     }
 }
 
@@ -35,8 +35,8 @@ struct DriverSignCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sign", abstract: "Sign a driver with an SSH key.",
         discussion: """
-            Writes the executable's SHA-256 into driver.yaml and the signature into driver.yaml.sig. A key with a passphrase is ssh-keygen's to \
-            use: ssh-keygen -Y sign -n userdriver -f KEY driver.yaml, after this command has written the SHA-256.
+            Writes the executable's SHA-256 into driver.yaml and the signature into driver.yaml.sig. With a key that has \
+            a passphrase, sign with ssh-keygen: ssh-keygen -Y sign -n userdriver -f KEY driver.yaml, after this command has written the SHA-256.
 
             Example:
               userdriver driver sign webcam.driver --key ~/.ssh/id_ed25519
@@ -61,21 +61,21 @@ struct DriverSignCommand: ParsableCommand {
 
 struct DriverTrustCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trust", abstract: "Run the drivers that a key signs.",
+        commandName: "trust", abstract: "Let drivers run that a key has signed.",
         discussion: """
-            Adds a line to the list of signers, for the namespace userdriver only. Removing that line, or `revoke`, ends it.
+            Adds a line to the list of signers, for the namespace userdriver only. To take it back, remove the line, or use `revoke`.
 
             Example:
-              userdriver driver trust publisher.pub --name drivers@example.org --valid-before 20300101Z
+              userdriver driver trust publisher.pub --name drivers@example.org
             """)
 
     @Argument(help: ArgumentHelp("A public key: a .pub file.", valueName: "file"), completion: .file())
     var key: String
-    @Option(help: ArgumentHelp("How the signer is called from now on. Left out: the key's comment.", valueName: "name"))
+    @Option(help: ArgumentHelp("The signer's name from now on. Left out: the key's comment.", valueName: "name"))
     var name: String?
-    @Option(help: ArgumentHelp("From when on: YYYYMMDD[HHMM[SS]][Z].", valueName: "date"))
+    @Option(help: ArgumentHelp("Not before this time: YYYYMMDD[HHMM[SS]][Z].", valueName: "date"))
     var validAfter: String?
-    @Option(help: ArgumentHelp("Until when: YYYYMMDD[HHMM[SS]][Z].", valueName: "date"))
+    @Option(help: ArgumentHelp("Not after this time: YYYYMMDD[HHMM[SS]][Z].", valueName: "date"))
     var validBefore: String?
     @Option(help: ArgumentHelp("The list of signers. Left out: \(DriverPlaces.administratorsSigners).", valueName: "file"))
     var file: String = DriverPlaces.administratorsSigners
@@ -90,7 +90,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
         let (key, comment) = try TrustFileEditor.publicKey(at: key)
         let name = name ?? comment
         guard !name.isEmpty, !name.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else {
-            throw CommandFailure("Say how the signer is called: --name NAME, without commas and quotation marks.", status: ExitStatus.usage)
+            throw CommandFailure("The signer needs a name: --name NAME, without commas and quotation marks.", status: ExitStatus.usage)
         }
         let signer: AllowedSigner
         do {
@@ -105,17 +105,17 @@ struct DriverTrustCommand: AsyncParsableCommand {
         try Terminal.print(
             isNew
                 ? "\(name) (\(key.fingerprint)) may sign drivers: \(file)"
-                : "\(name) (\(key.fingerprint)) may sign drivers already: \(file)")
+                : "\(name) (\(key.fingerprint)) may already sign drivers: \(file)")
         return isNew
     }
 }
 
 struct DriverRevokeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Never again run what a key signed.",
+        commandName: "revoke", abstract: "Never again run what a key has signed.",
         discussion: """
-            Adds the key to the list of revoked keys. Drivers that it signed are ended at once. A KRL (ssh-keygen -k) may stand in the list's \
-            place; then ssh-keygen -k -u adds to it.
+            Adds the key to the list of revoked keys. Drivers that it signed are stopped at once. If the list is a KRL (ssh-keygen -k), \
+            ssh-keygen -k -u adds to it instead.
 
             Example:
               userdriver driver revoke publisher.pub
@@ -135,7 +135,7 @@ struct DriverRevokeCommand: AsyncParsableCommand {
     private func revoke() throws -> Bool {
         let key = try TrustFileEditor.publicKey(at: key).key
         let isNew = try TrustFileEditor.revoke(key, in: file)
-        try Terminal.print("\(key.fingerprint) is revoked\(isNew ? "" : " already"): \(file)")
+        try Terminal.print("\(key.fingerprint) is \(isNew ? "" : "already ")revoked: \(file)")
         return isNew
     }
 }

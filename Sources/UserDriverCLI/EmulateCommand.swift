@@ -12,7 +12,7 @@ struct EmulateCommand: ParsableCommand {
         commandName: "emulate",
         abstract: "Serve a device in software over USB/IP.",
         discussion: """
-            Linux's own drivers accept it as a real one (usbip attach), and so does `userdriver attach`.
+            Linux's own drivers take it for a real one (usbip attach), and so does `userdriver attach`.
 
             Example:
               userdriver emulate webcam
@@ -23,22 +23,24 @@ struct EmulateCommand: ParsableCommand {
 struct EmulateWebcamCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "webcam",
-        abstract: "A webcam: MJPEG, YUY2 and NV12, controls that change the picture, every frame stamped.",
+        abstract: "A webcam: MJPEG, YUY2 and NV12, controls that change the picture, a stamp in every frame.",
         discussion: """
-            The first line on standard output is the camera's address, usbip://HOST:PORT/BUSID, one line for each camera; then it serves \
-            until Ctrl-C. Like a real camera's, its frames follow the clock whether or not anyone reads.
+            Prints the address of each camera on a line of its own, usbip://HOST:PORT/BUSID, then serves until Ctrl-C. Like a real camera's, \
+            its frames follow the clock whether or not anyone reads them.
 
             Example:
               userdriver emulate webcam
               userdriver emulate webcam --port 0 --bulk --fault disconnect@300
-              usbip attach -r 127.0.0.1 -b 1-1        (as root; Linux's own driver takes it)
-              userdriver emulate webcam --gadget      (as root, on a board with a USB device port)
+
+            As root, Linux's own driver takes it, or a board with a USB device port becomes it:
+              usbip attach -r 127.0.0.1 -b 1-1
+              userdriver emulate webcam --gadget
             """)
 
-    @Option(help: ArgumentHelp("The TCP port to serve at; 0 lets the system choose.", valueName: "port"))
+    @Option(help: ArgumentHelp("The TCP port to serve on; 0 lets the system choose.", valueName: "port"))
     var port: UInt16 = 3240
 
-    @Option(help: ArgumentHelp("The numeric address to serve at. Anyone who reaches it can take the camera.", valueName: "address"))
+    @Option(help: ArgumentHelp("The numeric address to serve on. Whoever can reach it can use the camera.", valueName: "address"))
     var address = "127.0.0.1"
 
     @Option(help: ArgumentHelp("How many cameras.", valueName: "count"))
@@ -46,7 +48,7 @@ struct EmulateWebcamCommand: ParsableCommand {
 
     @Flag(
         help:
-            "Be a camera at the other end of a real cable: over this machine's USB device controller (GadgetFS), with --bulk and a few sizes. Needs root."
+            "Be the camera at the other end of a real cable, through this machine's USB device controller (GadgetFS): with --bulk and a few sizes. Needs root."
     )
     var gadget = false
 
@@ -55,12 +57,12 @@ struct EmulateWebcamCommand: ParsableCommand {
 
     @OptionGroup var camera: EmulatedWebcamArguments
 
-    @Flag(name: [.short, .long], help: "Print on standard error what happens.")
+    @Flag(name: [.short, .long], help: "Print what happens on standard error.")
     var verbose = false
 
     func validate() throws {
         guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
-        guard !gadget || count == 1 else { throw ValidationError("A USB device controller is one device: --gadget goes with --count 1.") }
+        guard !gadget || count == 1 else { throw ValidationError("A USB device controller can be one device only: --gadget goes with --count 1.") }
         guard gadget || udc == nil else { throw ValidationError("--udc goes with --gadget.") }
     }
 
@@ -74,7 +76,7 @@ struct EmulateWebcamCommand: ParsableCommand {
         do {
             devices = try (0..<count).map { ("1-\($0 + 1)", try EmulatedWebcam(options: try camera.options($0), log: log)) }
         } catch {
-            throw CommandFailure("The emulated webcam can't be made: \(error)")
+            throw CommandFailure("The emulated webcam can't be created: \(error)")
         }
         let server = EmulationServer(
             devices: devices, address: address, port: port, lateness: camera.late == .hold ? .hold : .drop, log: log)

@@ -4,14 +4,14 @@ import ArgumentParser
 import EmulatedWebcam
 
 struct EmulatedWebcamArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("The camera's serial number; several cameras count up from it.", valueName: "serial"))
+    @Option(help: ArgumentHelp("The camera's serial number; more cameras count up from it.", valueName: "serial"))
     var serial: String?
 
     @Flag(help: "Send the stream over a bulk endpoint instead of an isochronous one.")
     var bulk = false
 
     @Option(
-        help: ArgumentHelp("From \"start streaming\" to the first payload, in milliseconds, as a real camera takes it.", valueName: "ms"))
+        help: ArgumentHelp("Milliseconds from \"start streaming\" to the first payload, which a real camera needs too.", valueName: "ms"))
     var startupMs = 300
 
     @Option(
@@ -21,13 +21,13 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Something that is to go wrong, as in error-bit@100 or lost-eof@50:every; list prints what there is. Repeatable; several separated by commas.",
+            "Something to go wrong, as in error-bit@100 or lost-eof@50:every; list prints all of them. Repeatable, or separated by commas.",
             valueName: "fault"))
     var fault: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "What becomes of isochronous slots that nobody had asked for in time: drop, as on a bus, or hold.",
+            "What becomes of isochronous slots that nobody asked for in time: drop, as on a bus, or hold.",
             valueName: "what"))
     var late = Lateness.drop
 

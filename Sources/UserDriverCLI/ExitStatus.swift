@@ -35,7 +35,7 @@ enum ExitStatus {
         case let error as CommandFailure: error.status
         case let error as BundleError: error.isNotPermitted ? notPermitted : failed
         case let error as ExitCode: error.rawValue
-        case is OutputError: failed
+        case let error as OutputError: [EACCES, EPERM, EROFS].contains(error.number) ? notPermitted : failed
         default:
             // The parser's own: help and version are no failures, everything else is the caller's mistake.
             switch UserDriverCommand.exitCode(for: error) {

@@ -5,12 +5,14 @@ import Pictures
 import UVC
 import UserDriverClient
 
-/// A file, or standard output, that takes whole frames.
+/// A file, or standard output, that takes whole frames; or files, one for each.
 final class FrameWriter {
     private let path: String
+    private let form: FrameFile
+    /// -1 where each frame has a file of its own.
     private let descriptor: Int32
     private var film: FilmForm?
-    private let isFilm: Bool
+    private var count = 0
 
     /// What every frame of a film has in common.
     private struct FilmForm: Equatable {
@@ -20,13 +22,16 @@ final class FrameWriter {
     }
 
     /// `-` is standard output. A file that is there is written anew.
-    init(path: String) throws {
+    init(path: String, form: FrameFile = .bare(formats: [])) throws {
         self.path = path
-        isFilm = path.lowercased().hasSuffix(".y4m")
-        if path == "-" {
+        self.form = form
+        if case .pictures = form {
+            descriptor = -1
+        } else if path == "-" {
             guard !Terminal.isTerminal(STDOUT_FILENO) else {
                 throw CommandFailure(
-                    "It is no text: pipe standard output into a program, or write a file with -o FILE.", status: ExitStatus.usage)
+                    "Standard output is a terminal, which can't show this: pipe it into a program, or write a file with -o FILE.",
+                    status: ExitStatus.usage)
             }
             descriptor = STDOUT_FILENO
         } else {
@@ -36,7 +41,20 @@ final class FrameWriter {
     }
 
     func write(_ bytes: [UInt8], of stream: StreamDescription?) throws {
-        guard isFilm else { return try put(MotionJPEG.isFormat(stream?.format) ? MotionJPEG.withHuffmanTables(bytes) : bytes) }
+        switch form {
+        case .bare:
+            if let stream { try form.check(stream.format, path: path) }
+            try put(MotionJPEG.isFormat(stream?.format) ? MotionJPEG.withHuffmanTables(bytes) : bytes)
+        case .film: try writeFilm(bytes, of: stream)
+        case .pictures(let before, let digits, let after, let kind):
+            count += 1
+            let number = String(count)
+            let name = before + String(repeating: "0", count: max(0, digits - number.count)) + number + after
+            try WholeFile.write(try PictureOfFrame.encode(bytes, stream: stream, as: kind), to: name)
+        }
+    }
+
+    private func writeFilm(_ bytes: [UInt8], of stream: StreamDescription?) throws {
         guard let stream else { throw CommandFailure("The driver does not say what its frames are: they can't become a film.") }
         let form = FilmForm(format: stream.format, width: stream.width, height: stream.height)
         if film == nil {
@@ -56,7 +74,7 @@ final class FrameWriter {
     }
 
     func close() throws {
-        guard descriptor != STDOUT_FILENO else { return }
+        guard descriptor >= 0, descriptor != STDOUT_FILENO else { return }
         guard Glibc.close(descriptor) == 0 else { throw OutputError(number: errno, what: path) }
     }
 }

@@ -10,13 +10,12 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "Show a device's descriptors as a tree: formats, controls, and what is odd.",
         discussion: """
-            What exists as a file is read as one: sysfs's binary `descriptors`, or hexadecimal text; no daemon is needed for that. Anything \
-            else is a device that the daemon knows.
+            The name of a file is read as one, without a daemon: binary as sysfs has it (/sys/bus/usb/devices/1-2/descriptors), or hexadecimal \
+            text. Anything else is a device that the daemon knows.
 
             Example:
               userdriver inspect
-              userdriver inspect 046d:0825 --json
-              userdriver inspect /sys/bus/usb/devices/1-2/descriptors
+              userdriver inspect 1209:0001 --json
             """)
 
     @Argument(
@@ -38,7 +37,7 @@ struct InspectCommand: AsyncParsableCommand {
         do {
             let report = InspectReport(descriptors: try DescriptorFile.load(path: path))
             guard report.descriptors.device != nil || !report.descriptors.configurations.isEmpty else {
-                throw CommandFailure("\(path) holds no descriptors: it begins with neither a device's nor a configuration's.")
+                throw CommandFailure("\(path) holds no descriptors: it begins with neither a device descriptor nor a configuration descriptor.")
             }
             return report
         } catch let error as DescriptorFile.Failure {
@@ -48,8 +47,9 @@ struct InspectCommand: AsyncParsableCommand {
 
     private func show(_ report: InspectReport) throws {
         if output.json { return try output.printJSON(report.json()) }
-        let text = report.text()
-        try Terminal.write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
+        var text = report.text(width: Terminal.width(STDOUT_FILENO), utf8: Terminal.isUTF8)
+        if text.hasSuffix("\n") { text.removeLast() }
+        try Terminal.print(text)
     }
 
     /// A device's id could be a file's name too; then the file is meant only where it is written as a path.

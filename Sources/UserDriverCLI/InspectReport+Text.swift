@@ -1,11 +1,11 @@
-// The report as a tree for people: aligned, compact, wrapped at 100 columns.
+// The report as a tree for people: aligned, compact, wrapped at 100 columns, or where the terminal ends.
 
 import USB
 import UVC
 
 extension InspectReport {
-    func text() -> String {
-        var lines = IndentedLines()
+    func text(width: Int? = nil, utf8: Bool = true) -> String {
+        var lines = IndentedLines(width: width, utf8: utf8)
         header(&lines)
         for (place, configuration) in descriptors.configurations.enumerated() {
             lines.blank()

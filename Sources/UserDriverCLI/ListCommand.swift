@@ -7,6 +7,8 @@ import Wire
 /// The shape of `status --json` and `list --json`.
 struct DeviceList: Encodable {
     var devices: [DeviceStatus]
+    /// Addresses where no device is, and why; left out where there are none.
+    var attachments: [Diagnosis.Attachment]?
 }
 
 struct ListCommand: AsyncParsableCommand {
@@ -33,7 +35,7 @@ struct ListCommand: AsyncParsableCommand {
     }
 
     static func table(_ devices: [DeviceStatus]) -> TextTable {
-        var table = TextTable("DEVICE", "NAME", "KIND", "STATE", "BUS")
+        var table = TextTable("DEVICE", "NAME", "KIND", "STATE", "BUS", spared: [1, 2, 4])
         for device in devices {
             table.add(
                 .init(device.id, .bold), .init(device.name), .init(device.kind.isEmpty ? "–" : device.kind), StateWords.cell(device.state),

@@ -6,17 +6,17 @@ import UserDriverClient
 struct RestartCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restart",
-        abstract: "End a device's driver and start it again.",
+        abstract: "Stop a device's driver and start it again.",
         discussion: """
-            Also takes up again a device that the daemon has given up (state failed). Streams that are being watched go on.
+            Also gives a device another chance that the daemon has given up (state failed). Streams go on.
 
             Example:
               userdriver restart
-              userdriver restart 046d:0825
+              userdriver restart 1209:0001
             """)
 
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var target: DeviceArgument
 
-    func run() async throws { try await daemon.client.restart(target.device) }
+    func run() async throws { try await daemon.client.restart(target.selector) }
 }

@@ -11,22 +11,25 @@ struct DaemonOptions: ParsableArguments {
         help: ArgumentHelp(
             "The folder of the daemon to talk to.",
             discussion:
-                "Left out: $USERDRIVER_RUNTIME_DIR, else the first of $XDG_RUNTIME_DIR/userdriver, /tmp/userdriver-UID and /run/userdriver where a daemon's socket is.",
+                "Left out: $USERDRIVER_RUNTIME_DIR, else the first of $XDG_RUNTIME_DIR/userdriver, /tmp/userdriver-UID and /run/userdriver that has a daemon's socket.",
             valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
+
+    /// The same option as words of a command line.
+    var words: [String] { runtimeDirectory.map { ["--runtime-dir", $0] } ?? [] }
 
     var client: UserDriverClient { UserDriverClient(runtimeDirectory: RuntimeDirectory.client(option: runtimeDirectory)) }
 }
 
 /// Facts as JSON, for scripts.
 struct OutputOptions: ParsableArguments {
-    @Flag(name: .long, help: "Print JSON: one line, or indented on a terminal.")
+    @Flag(name: .long, help: "Print JSON: on one line, or indented on a terminal.")
     var json = false
 
     func printJSON(_ value: some Encodable) throws {
         let bytes = try JSON.encode(value, pretty: Terminal.isTerminal(1))
-        try Terminal.print(String(decoding: bytes, as: UTF8.self))
+        try Terminal.print(PlainText.escaped(String(decoding: bytes, as: UTF8.self)), styled: true)
     }
 }
 
@@ -34,6 +37,25 @@ struct OutputOptions: ParsableArguments {
 struct DeviceArgument: ParsableArguments {
     @Argument(help: ArgumentHelp("An id, vid:pid, bus path or part of the name. Left out: the only one.", valueName: "device"))
     var device: String?
+
+    /// The same as an option, as verbs take it whose first words mean something else.
+    @Option(name: [.customShort("d"), .customLong("device")], help: .hidden)
+    var deviceOption: String?
+
+    var selector: String? { device ?? deviceOption }
+
+    func validate() throws {
+        if let device { try Self.check(device) }
+        if let deviceOption { try Self.check(deviceOption) }
+        if let device, let deviceOption, device != deviceOption {
+            throw ValidationError("Two devices are named, '\(device)' and '\(deviceOption)': name one.")
+        }
+    }
+
+    /// An empty name is a variable that was not set, and not "the only one".
+    private static func check(_ name: String) throws {
+        guard !name.allSatisfy(\.isWhitespace) else { throw ValidationError("The device's name is empty.") }
+    }
 }
 
 /// Width and height, typed `640x480`.
@@ -70,17 +92,17 @@ struct Seconds: ExpressibleByArgument, Hashable, CustomStringConvertible {
 
 /// The form in which frames are wanted.
 struct FrameOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The frames' format: mjpeg, yuy2, nv12 or another one that the camera offers.", valueName: "format"))
+    @Option(help: ArgumentHelp("The format of the frames: mjpeg, yuy2, nv12 or another one that the camera offers.", valueName: "format"))
     var format: String?
 
-    @Option(help: ArgumentHelp("The frames' size, as in 640x480.", valueName: "WxH"))
+    @Option(help: ArgumentHelp("The size of the frames, as in 640x480.", valueName: "WxH"))
     var size: PictureSize?
 
     @Option(help: ArgumentHelp("Frames a second.", valueName: "rate"))
     var fps: Double?
 
     func validate() throws {
-        if let fps, !(fps.isFinite && fps > 0 && fps <= 10_000) { throw ValidationError("--fps has to be a positive number.") }
+        if let fps, !(fps.isFinite && fps > 0 && fps <= 10_000) { throw ValidationError("--fps has to be more than 0, and 10000 at most.") }
     }
 
     var request: CameraRequest {

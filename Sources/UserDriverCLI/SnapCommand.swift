@@ -12,12 +12,12 @@ struct SnapCommand: ParsableCommand {
         commandName: "snap",
         abstract: "Take a picture.",
         discussion: """
-            A JPEG frame is written as the camera sent it (with the standard Huffman tables put in where it left them out); anything else is \
-            converted. Damaged frames are passed over. The file appears whole or not at all.
+            A JPEG frame is written as the camera sent it, with the standard Huffman tables added if it left them out; anything else is \
+            converted. Damaged frames are skipped. The file appears whole or not at all.
 
             Example:
               userdriver snap -o photo.jpg
-              userdriver snap 046d:0825 --size 1280x720 -o photo.png
+              userdriver snap 1209:0001 --size 1280x720 -o photo.png
               userdriver snap -o - | display -
             """)
 
@@ -26,43 +26,47 @@ struct SnapCommand: ParsableCommand {
 
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("The picture's file, ending in .jpg, .png or .ppm; - writes to standard output.", valueName: "file"),
+        help: ArgumentHelp("The file to write, ending in .jpg, .png or .ppm, or - for standard output.", valueName: "file"),
         completion: .file(extensions: ["jpg", "jpeg", "png", "ppm"]))
     var output: String
 
-    @Option(help: ArgumentHelp("The picture's kind, where the file's name does not tell it: jpg, png or ppm.", valueName: "kind"))
+    @Option(help: ArgumentHelp("The kind of picture, if the file's name does not say it: jpg, png or ppm.", valueName: "kind"))
     var type: String?
 
     @OptionGroup var form: FrameOptions
 
-    @Option(help: ArgumentHelp("JPEG quality from 1 to 100, where the camera sends no JPEG.", valueName: "quality"))
+    @Option(help: ArgumentHelp("JPEG quality from 1 to 100, if the camera does not send JPEG itself.", valueName: "quality"))
     var quality = 90
 
-    @Option(help: ArgumentHelp("Good frames to let pass first, while the camera finds its exposure.", valueName: "count"))
+    @Option(help: ArgumentHelp("Good frames to skip first, while the camera adjusts its exposure.", valueName: "count"))
     var skip = 0
 
     @Option(help: ArgumentHelp("How long to wait for the picture.", valueName: "seconds"))
     var timeout = Seconds(10)
 
-    @Flag(help: "Within that time, also wait for a device that is not known yet and a daemon that does not run yet.")
+    @Flag(help: "Within that time, also wait for the daemon and the device to appear.")
     var wait = false
 
     func validate() throws {
         if !(1...100).contains(quality) { throw ValidationError("--quality goes from 1 to 100.") }
-        if skip < 0 { throw ValidationError("--skip has to be 0 at least.") }
+        if skip < 0 { throw ValidationError("--skip has to be 0 or more.") }
         _ = try kind()
     }
 
     /// What is to be written.
     func kind() throws -> PictureFileFormat {
+        guard !output.isEmpty else { throw ValidationError("-o needs the name of a file, or - for standard output.") }
         let name = type.map { "." + $0 } ?? (output == "-" ? ".jpg" : output)
+        if let said = PictureFileFormat(path: output), let wanted = PictureFileFormat(path: name), said != wanted {
+            throw ValidationError("'\(output)' would hold another kind of picture than its name says: leave --type out, or rename it.")
+        }
         switch PictureFileFormat(path: name) {
         case .jpeg: return .jpeg(quality: quality)
         case let kind?: return kind
         case nil:
             throw ValidationError(
-                type.map { "'\($0)' is no kind of picture that can be written: jpg, png or ppm." }
-                    ?? "'\(output)' does not tell which picture to write: end it in .jpg, .png or .ppm, or add --type.")
+                type.map { "'\($0)' is not a kind of picture that can be written: use jpg, png or ppm." }
+                    ?? "'\(output)' does not say which kind of picture to write: end it in .jpg, .png or .ppm, or add --type.")
         }
     }
 
@@ -70,11 +74,12 @@ struct SnapCommand: ParsableCommand {
         let kind = try kind()
         if output == "-", Terminal.isTerminal(STDOUT_FILENO) {
             throw CommandFailure(
-                "A picture is no text: pipe standard output into a program, or write a file with -o FILE.", status: ExitStatus.usage)
+                "Standard output is a terminal, which can't show a picture: pipe it into a program, or write a file with -o FILE.",
+                status: ExitStatus.usage)
         }
         let deadline = clinux_monotonic_ns() + UInt64(timeout.value * 1e9)
         let options = FrameStream.Options(openTimeout: timeout.duration, waitsForDevice: wait)
-        let stream = try daemon.client.camera(target.device).openStream(form.request, options: options)
+        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options)
         var toSkip = skip
         var judge = FrameJudge()
         var reason = "no frame came"
@@ -93,6 +98,7 @@ struct SnapCommand: ParsableCommand {
                 }
                 guard toSkip == 0 else {
                     toSkip -= 1
+                    reason = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came; skip fewer, or wait longer with --timeout"
                     continue
                 }
                 do {
@@ -146,17 +152,29 @@ enum PictureOfFrame {
 /// Files that appear whole or not at all.
 enum WholeFile {
     static func write(_ bytes: [UInt8], to path: String) throws {
-        // What is no plain file (a device, a pipe) can't be replaced by one.
+        // What is no plain file (a device, a pipe) can't be replaced by one. A link stays, and what it leads to is replaced.
         var status = stat()
-        let isSpecial = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
-        let temporary = isSpecial ? path : path + ".\(getpid()).part"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        let exists = stat(path, &status) == 0
+        let isSpecial = exists && status.st_mode & S_IFMT != S_IFREG
+        let target = exists ? resolved(path) : path
+        let temporary = isSpecial ? path : target + ".\(getpid()).part"
+        let flags = isSpecial ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+        let descriptor = open(temporary, flags, 0o666)
         guard descriptor >= 0 else { throw OutputError(number: errno, what: path) }
-        var failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: descriptor) }
+        var failed: Int32 = 0
+        // Who may read the file that is replaced may read the new one, and nobody else.
+        if exists, !isSpecial, fchmod(descriptor, status.st_mode & 0o777) != 0 { failed = errno }
+        if failed == 0 { failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: descriptor) } }
         if close(descriptor) != 0, failed == 0 { failed = errno }
-        if failed == 0, !isSpecial, rename(temporary, path) != 0 { failed = errno }
+        if failed == 0, !isSpecial, rename(temporary, target) != 0 { failed = errno }
         guard failed != 0 else { return }
         if !isSpecial { unlink(temporary) }
         throw OutputError(number: failed, what: path)
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
     }
 }

@@ -6,18 +6,18 @@ import DeviceStack
 struct StackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stack",
-        abstract: "Show the layers that a device stands on, and how each is.",
+        abstract: "Show each layer that a device stands on, and whether it is well.",
         discussion: """
             Bottom to top: host controller, root hub, port, power, usbfs node, kernel driver, bandwidth, memory for transfers (or, over \
             USB/IP, server and connection), then class, driver, process, stream and clients. Each is ok, warning, broken or unknown. A \
-            fault in a lower layer looks like a fault of those above it: mend the lowest one first.
+            fault in a lower layer looks like a fault in those above it: fix the lowest one first.
 
-            --json prints {device, name, health, layers}; each of the layers is {layer, health, summary, facts} and, where it is not ok, \
-            why and remedy.
+            --json prints {device, name, health, layers}; each layer is {layer, health, summary, facts} and, if it is not ok, why and \
+            remedy.
 
             Example:
               userdriver stack
-              userdriver stack 046d:0825 --json | jq -r '.layers[] | select(.health == "broken") | .remedy'
+              userdriver stack 1209:0001 --json | jq -r '.layers[].health'
             """)
 
     @OptionGroup var daemon: DaemonOptions
@@ -26,11 +26,11 @@ struct StackCommand: AsyncParsableCommand {
 
     func run() async throws {
         let examination = Examination(client: daemon.client)
-        try show(try await examination.device(target.device))
+        try show(try await examination.device(target.selector))
     }
 
     private func show(_ report: StackReport) throws {
         if output.json { return try output.printJSON(report) }
-        for line in StackText(colours: Terminal.showsColours(1)).lines(report) { try Terminal.print(line, styled: true) }
+        for line in StackText.forTerminal.lines(report) { try Terminal.print(line, styled: true) }
     }
 }

@@ -1,10 +1,18 @@
-// Layers for people: a line each, and below those that are not well why, and what mends it.
+// Layers for people: a line each, and below those that are not well why, and what fixes it.
 
 import DeviceStack
-import Wire
+import Glibc
 
 struct StackText {
     var colours: Bool
+    /// Columns of the terminal; `nil`: as many as it takes.
+    var width: Int?
+    var utf8 = true
+
+    /// As it suits standard output.
+    static var forTerminal: StackText {
+        StackText(colours: Terminal.showsColours(STDOUT_FILENO), width: Terminal.width(STDOUT_FILENO), utf8: Terminal.isUTF8)
+    }
 
     /// All layers, bottom to top.
     func lines(_ report: StackReport) -> [String] {
@@ -35,38 +43,57 @@ struct StackText {
             return [paint(devices == 0 ? "Nothing is broken. No device is attached." : "Nothing is broken.", .green)]
         }
         let place = broken.device.map { " of \(clean($0))" } ?? ""
-        var lines = [
-            "\(paint("Mend first:", .red)) \(broken.layer.layer.title)\(place). \(clean(broken.layer.why ?? broken.layer.summary))"
-        ]
-        if let remedy = broken.layer.remedy { lines.append("  \(paint(clean(remedy), .bold))") }
+        let text = "\(broken.layer.layer.title)\(place). \(clean(broken.layer.why ?? broken.layer.summary))"
+        var lines = PlainText.wrapped("Fix first: " + text, width: width)
+        if let first = lines.first, first.hasPrefix("Fix first:") { lines[0] = paint("Fix first:", .red) + first.dropFirst("Fix first:".count) }
+        if let remedy = broken.layer.remedy {
+            lines += PlainText.wrapped(clean(remedy), width: width.map { max(20, $0 - 2) }).map { "  " + paint($0, .bold) }
+        }
         return lines
     }
 
     private func heading(_ report: StackReport) -> String {
-        paint(clean(report.device), .bold) + (report.name.isEmpty ? "" : "  \(clean(report.name))")
+        let id = clean(report.device)
+        let room = max(0, (width ?? .max) - id.count - 2)
+        return paint(id, .bold) + (report.name.isEmpty || room < 4 ? "" : "  " + PlainText.shortened(clean(report.name), to: room, utf8: utf8))
     }
 
     private func lines(_ layer: StackLayer) -> [String] {
         let word = paint(layer.health.rawValue.padded(to: Self.wordWidth), colour(layer.health))
         let start = "\(mark(layer.health)) \(word)\(layer.layer.title.padded(to: Self.titleWidth))"
         // Where there is nothing to show, its cause stands in its place.
-        if layer.summary.isEmpty { return [start + paint(clean(layer.why ?? ""), .faint)] }
-        var lines = [start + clean(layer.summary)]
-        let indent = String(repeating: " ", count: 2 + Self.wordWidth + Self.titleWidth)
-        if let why = layer.why { lines.append(indent + paint(clean(why), layer.health == .unknown ? .faint : nil)) }
-        if let remedy = layer.remedy { lines.append(indent + "→ " + paint(clean(remedy), .bold)) }
+        let first = layer.summary.isEmpty ? wrapped(layer.why ?? "", .faint) : wrapped(layer.summary)
+        var lines = [start + (first.first ?? "")] + first.dropFirst().map { Self.indent + $0 }
+        guard !layer.summary.isEmpty else { return lines }
+        if let why = layer.why { lines += wrapped(why, layer.health == .unknown ? .faint : nil).map { Self.indent + $0 } }
+        if let remedy = layer.remedy { lines += command(remedy) }
         return lines
     }
 
+    private func wrapped(_ text: String, _ colour: Terminal.Colour? = nil) -> [String] {
+        PlainText.wrapped(clean(text), width: width.map { max(20, $0 - Self.indent.count) }).map { paint($0, colour) }
+    }
+
+    /// A command stays in one line as long as there is one that it fits in: it is there to be copied.
+    private func command(_ remedy: String) -> [String] {
+        let arrow = utf8 ? "→ " : "-> "
+        let text = clean(remedy)
+        if width.map({ Self.indent.count + arrow.count + text.count <= $0 }) ?? true { return [Self.indent + arrow + paint(text, .bold)] }
+        let indent = String(repeating: " ", count: 4)
+        let lines = PlainText.wrapped(text, width: width.map { max(20, $0 - indent.count - arrow.count) })
+        return lines.enumerated().map { indent + ($0 == 0 ? arrow : String(repeating: " ", count: arrow.count)) + paint($1, .bold) }
+    }
+
+    private static let indent = String(repeating: " ", count: 2 + wordWidth + titleWidth)
     private static let wordWidth = 9
     private static let titleWidth = 15
 
     private func mark(_ health: Health) -> String {
         let mark =
             switch health {
-            case .ok: "✓"
+            case .ok: utf8 ? "✓" : "+"
             case .warning: "!"
-            case .broken: "✗"
+            case .broken: utf8 ? "✗" : "x"
             case .unknown: "?"
             }
         return paint(mark, colour(health))
@@ -83,8 +110,8 @@ struct StackText {
 
     private func paint(_ text: String, _ colour: Terminal.Colour?) -> String { colours ? Terminal.coloured(text, colour) : text }
 
-    /// What devices and drivers say is part of it: nothing of that commands the terminal, and a line is a line.
-    private func clean(_ text: String) -> String { text.printable }
+    /// What devices and drivers say is part of it, and a line is a line.
+    private func clean(_ text: String) -> String { PlainText.line(text, utf8: utf8) }
 }
 
 extension StackLayer.Name {

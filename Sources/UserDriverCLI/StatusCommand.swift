@@ -7,10 +7,11 @@ import Wire
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show how devices, their drivers and their streams are.",
+        abstract: "Show the state of devices, their drivers and their streams.",
         discussion: """
-            STATE is one of absent, starting, running, backoff (its driver died and is started again soon), failed (given up: unplug it or \
-            use `userdriver restart`) and unsupported (no driver knows it). LOST counts frames that never came or came damaged.
+            STATE is one of absent, starting, running, backoff (its driver died and will be started again soon), failed (given up: replug it \
+            or use `userdriver restart`), kernel (left to the kernel's driver: see `userdriver take`) and unsupported (no driver for it). \
+            LOST counts frames that never came or came damaged. On a narrow terminal columns are shortened or left out; --json has them all.
 
             Example:
               userdriver status
@@ -23,20 +24,40 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = daemon.client
-        try show(try await client.devices(target.device))
+        let devices = try await client.devices(target.selector)
+        let attachments = target.selector == nil ? try await client.attachments() : []
+        try show(devices, awaited: attachments.filter { $0.device == nil && $0.problem != nil })
     }
 
-    private func show(_ devices: [DeviceStatus]) throws {
-        if output.json { return try output.printJSON(DeviceList(devices: devices)) }
-        if devices.isEmpty { return Terminal.note("The daemon runs. No device is attached.") }
-        try Terminal.print(Self.table(devices))
-        for line in Self.remarks(devices) { try Terminal.print(line) }
+    /// `awaited` are addresses where no device is.
+    private func show(_ devices: [DeviceStatus], awaited: [Diagnosis.Attachment]) throws {
+        if output.json { return try output.printJSON(DeviceList(devices: devices, attachments: awaited.isEmpty ? nil : awaited)) }
+        if devices.isEmpty {
+            Terminal.note("The daemon is running. No device is attached.")
+        } else {
+            try Terminal.print(Self.table(devices))
+        }
+        for line in Self.remarks(devices) + Self.remarks(awaited) { try Terminal.printWrapped(line) }
+    }
+
+    static func remarks(_ awaited: [Diagnosis.Attachment]) -> [String] {
+        awaited.map { "\($0.url): no device yet: \($0.problem ?? "it is looked for")" }
+    }
+
+    /// Who watches, by process and program.
+    private static func watcherRemarks(_ device: DeviceStatus) -> [String] {
+        let watchers = device.streams.flatMap { $0.watchers ?? [] }
+        guard !watchers.isEmpty else { return [] }
+        let names = watchers.prefix(20).map { $0.program.isEmpty ? "process \($0.pid)" : "\($0.program) (process \($0.pid))" }
+        let more = watchers.count > names.count ? " and \(watchers.count - names.count) more" : ""
+        return ["\(device.id): watched by \(names.joined(separator: ", "))\(more)"]
     }
 
     /// A line a stream; a device without one has a line too.
     static func table(_ devices: [DeviceStatus]) -> TextTable {
         var table = TextTable(
-            "DEVICE", "NAME", "STATE", "PID", "RESTARTS", "STREAM", "FPS", "FRAMES", "LOST", "CLIENTS", rightAligned: [3, 4, 6, 7, 8, 9])
+            "DEVICE", "NAME", "STATE", "PID", "RESTARTS", "STREAM", "FPS", "FRAMES", "LOST", "CLIENTS",
+            rightAligned: [3, 4, 6, 7, 8, 9], spared: [1, 9, 4, 6, 3])
         for device in devices {
             let pid = device.pid > 0 ? "\(device.pid)" : "–"
             let restarts = TextTable.Cell("\(device.restarts)", device.restarts > 0 ? .yellow : nil)
@@ -64,10 +85,12 @@ struct StatusCommand: AsyncParsableCommand {
     /// What there is to say beyond the table.
     static func remarks(_ devices: [DeviceStatus]) -> [String] {
         devices.flatMap { device in
-            (device.reason.map { ["\(device.id): \($0)"] } ?? [])
-                + (device.signer.map { ["\(device.id): signed by \($0)"] } ?? [])
-                + (device.warnings.isEmpty ? [] : ["\(device.id): runs \(device.warnings.joined(separator: ", "))"])
-                + sandboxRemarks(device)
+            var remarks: [String] = []
+            if let reason = device.reason { remarks.append("\(device.id): \(reason)") }
+            remarks += watcherRemarks(device)
+            if let signer = device.signer { remarks.append("\(device.id): signed by \(signer)") }
+            if !device.warnings.isEmpty { remarks.append("\(device.id): runs \(device.warnings.joined(separator: ", "))") }
+            return remarks + sandboxRemarks(device)
         }
     }
 }

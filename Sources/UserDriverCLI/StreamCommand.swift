@@ -9,21 +9,27 @@ import UserDriverClient
 struct StreamCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream",
-        abstract: "Receive a camera's frames: count them, prove them whole, write them.",
+        abstract: "Receive a camera's frames: count them, check them, write them.",
         discussion: """
-            Goes on when the driver dies, the device is unplugged or the daemon goes, and says so. Ends after --frames or --seconds, or on \
-            Ctrl-C; without either, only on Ctrl-C. Only whole frames count and are written.
+            Goes on when the driver dies, the device is unplugged or the daemon ends, and says so. Ends after --frames or --seconds, or on \
+            Ctrl-C. Only whole frames are counted and written. Exit status: 0 if all frames that --frames asks for came, else 1.
 
             --stats json prints, as the last line, \
-            {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard output (standard error with -o -). lost are \
-            frames that never came, torn frames whose bytes do not belong together: told from the stamps in the frames of the emulated webcam, \
-            from the ring's numbers otherwise. restarts are the driver's, longestGapMs is the longest time between two frames.
+            {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard output (standard error with -o -). lost \
+            counts frames that never came, torn those whose bytes do not belong together (by the stamps in the frames of the emulated webcam, \
+            else by the frames' numbers). restarts counts drivers that were replaced, longestGapMs is the longest time between two frames.
 
             Example:
               userdriver stream --frames 300 --stats json
-              userdriver stream --seconds 10 --format mjpeg -o film.mjpeg
-              userdriver stream --format nv12 --size 640x480 -o film.y4m
-              userdriver stream --format mjpeg -o - | ffplay -f mjpeg -
+              userdriver stream --seconds 5 --format mjpeg -o film.mjpeg
+              userdriver stream --seconds 2 --format nv12 --size 640x480 -o film.y4m
+              userdriver stream --seconds 2 -o frame-%04d.jpg
+              userdriver stream --seconds 5 --format mjpeg -o - |
+                ffmpeg -f mjpeg -framerate 30 -i - -c copy film.mkv
+
+            To watch with little delay:
+              userdriver stream --format mjpeg -o - |
+                ffplay -f mjpeg -fflags nobuffer -flags low_delay -framerate 30 -
             """)
 
     @OptionGroup var daemon: DaemonOptions
@@ -40,7 +46,7 @@ struct StreamCommand: ParsableCommand {
     @Option(
         name: [.short, .long],
         help: ArgumentHelp(
-            "Write the frames one after the other to a file, or with - to standard output; a name in .y4m makes a YUV4MPEG2 film of any format.",
+            "Write the frames: one after the other to a .mjpeg, .yuv or .raw file or, with -, to standard output; as a YUV4MPEG2 film to a .y4m file; or each to a file of its own, as in frame-%04d.jpg.",
             valueName: "file"),
         completion: .file())
     var output: String?
@@ -48,16 +54,16 @@ struct StreamCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Print figures at the end, as text or json.", valueName: "form"))
     var stats: StatisticsForm?
 
-    @Flag(name: [.short, .long], help: "Say nothing of what happens to the stream.")
+    @Flag(name: [.short, .long], help: "Don't report what happens to the stream.")
     var quiet = false
 
-    @Option(help: ArgumentHelp("How long the stream may take to open.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long the stream may take to begin.", valueName: "seconds"))
     var timeout = Seconds(15)
 
-    @Flag(help: "Within that time, also wait for a device that is not known yet and a daemon that does not run yet.")
+    @Flag(help: "Within that time, also wait for the daemon and the device to appear.")
     var wait = false
 
-    @Option(help: ArgumentHelp("End with an error when the daemon stays away for this long.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("End with an error if the daemon stays away for this long.", valueName: "seconds"))
     var giveUpAfter: Seconds?
 
     enum StatisticsForm: String, ExpressibleByArgument, CaseIterable {
@@ -65,7 +71,14 @@ struct StreamCommand: ParsableCommand {
     }
 
     func validate() throws {
-        if frames == 0 { throw ValidationError("--frames has to be 1 at least.") }
+        if frames == 0 { throw ValidationError("--frames has to be 1 or more.") }
+        if let output { _ = try frameFile(output) }
+    }
+
+    private func frameFile(_ path: String) throws -> FrameFile {
+        let words = ["userdriver", "stream"] + [target.selector].compactMap { $0 } + daemon.words
+        return try FrameFile(
+            path: path, format: form.format, fps: form.fps, command: words.map(ShellText.quoted).joined(separator: " "))
     }
 
     func run() throws {
@@ -73,9 +86,13 @@ struct StreamCommand: ParsableCommand {
         try Interrupt.onFirst { cancellation.cancel() }
         let options = FrameStream.Options(
             openTimeout: timeout.duration, waitsForDevice: wait, giveUpAfter: giveUpAfter?.duration)
-        let stream = try daemon.client.camera(target.device).openStream(form.request, options: options, cancellation: cancellation)
+        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options, cancellation: cancellation)
         // Only now: a stream that can't be opened leaves a file that is there as it was.
-        let writer = try output.map { try FrameWriter(path: $0) }
+        let writer = try output.map { path in
+            let form = try frameFile(path)
+            if let format = stream.description?.format { try form.check(format, path: path) }
+            return try FrameWriter(path: path, form: form)
+        }
         var session = StreamSession(wanted: frames, quiet: quiet, writer: writer)
         let failure: (any Error)?
         do {

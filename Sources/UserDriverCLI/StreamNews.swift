@@ -9,11 +9,11 @@ enum StreamNews {
         switch event {
         case .frame: nil
         case .gap(_, let count, let cause):
-            count == 0 ? "frames are numbered anew: \(cause)" : "\(Figure.count(count, "frame")) missing: \(cause)"
+            count == 0 ? "frame numbers start again: \(cause)" : "\(Figure.count(count, "frame")) missing: \(cause)"
         case .driverRestarted(let generation, _, let message): "driver restarted (incarnation \(generation))" + reason(message)
         case .deviceAbsent(let message): "device absent" + reason(message) + "; waiting for it"
         case .deviceBack(_, let message): "device back" + reason(message)
-        case .driverFailed(let message): "driver failed" + reason(message) + "; waiting until it is taken up again (userdriver restart)"
+        case .driverFailed(let message): "driver failed" + reason(message) + "; waiting for `userdriver restart`"
         case .changed(let description): "stream changed" + (description.map { " to \($0)" } ?? "")
         // What a camera says of its own controls comes every second or so: for programs, not for people.
         case .notice(let message): message.hasPrefix("controlChanged ") ? nil : message

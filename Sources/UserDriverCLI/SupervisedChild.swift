@@ -44,7 +44,7 @@ struct SupervisedChild {
         let executable = open(path, O_RDONLY | O_CLOEXEC)
         guard executable >= 0 else {
             throw CommandFailure(
-                "The \(name)'s program can't be started: \(path): \(String(cString: strerror(errno))). It belongs beside userdriver.")
+                "The \(name)'s program can't be started: \(path): \(String(cString: strerror(errno))). It has to lie beside userdriver.")
         }
         defer { close(executable) }
         let (outputEnd, writesOutput) = try Self.pipe()
@@ -122,7 +122,7 @@ struct SupervisedChild {
         everReady = true
         delay = lived > 10_000_000_000 ? 0 : min(max(delay * 2, 100_000_000), 5_000_000_000)
         startsAt = clinux_monotonic_ns() + delay
-        UpText.line("\(name) has died (\(end)); it is started again")
+        UpText.line("\(name) died (\(end)) and will be started again")
         for word in words.suffix(5) { UpText.line("  \(word)") }
     }
 

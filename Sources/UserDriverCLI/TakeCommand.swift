@@ -6,36 +6,36 @@ import UserDriverClient
 struct TakeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "take",
-        abstract: "Take a device from the kernel's own driver, now and whenever it is plugged in.",
+        abstract: "Take a device from the kernel's driver, now and whenever it is plugged in.",
         discussion: """
-            No device is taken from the kernel unless somebody asks for it. The daemon keeps the choice; /etc/userdriver/userdriver.yaml has \
-            the administrator's.
+            No device is taken from the kernel unless somebody asks for it. The daemon remembers the choice; the administrator's rules are in \
+            /etc/userdriver/userdriver.yaml.
 
             Example:
               userdriver take
-              userdriver take 046d:0825
+              userdriver take 1209:0001
             """)
 
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var target: DeviceArgument
 
-    func run() async throws { try await daemon.client.take(target.device) }
+    func run() async throws { try await daemon.client.take(target.selector) }
 }
 
 struct ReleaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "release",
-        abstract: "Give a device back to the kernel's own driver, now and whenever it is plugged in.",
+        abstract: "Give a device back to the kernel's driver, now and whenever it is plugged in.",
         discussion: """
-            Its driver is ended, and who watches it is told. The kernel's driver has the device when this returns.
+            Its driver is stopped, and whoever watches is told. When this returns, the kernel's driver has the device.
 
             Example:
               userdriver release
-              userdriver release 046d:0825
+              userdriver release 1209:0001
             """)
 
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var target: DeviceArgument
 
-    func run() async throws { try await daemon.client.release(target.device) }
+    func run() async throws { try await daemon.client.release(target.selector) }
 }

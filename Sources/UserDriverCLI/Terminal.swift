@@ -30,18 +30,46 @@ enum Terminal {
         return colour.start + text + Colour.end
     }
 
+    /// The columns of the terminal; `nil` where there is none, and lines may be as long as they like. `COLUMNS` outweighs what the terminal
+    /// says of itself, and counts only there.
+    static func width(_ descriptor: Int32) -> Int? {
+        guard isTerminal(descriptor) else { return nil }
+        if let value = getenv("COLUMNS"), let columns = Int(String(cString: value)), columns > 0 { return min(columns, 1000) }
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    /// Whether what is printed may be more than ASCII, as the locale says: the first that is set of `LC_ALL`, `LC_CTYPE` and `LANG`. Where none
+    /// is, as in containers and services, UTF-8 is what is used today.
+    static let isUTF8: Bool = {
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            guard let value = getenv(name), value.pointee != 0 else { continue }
+            let locale = String(cString: value).lowercased()
+            return locale.contains("utf-8") || locale.contains("utf8")
+        }
+        return true
+    }()
+
     /// One line on standard output, at once. Colours are left out unless it is `styled`.
     static func print(_ line: String, styled: Bool = false) throws(OutputError) {
-        try write(line + "\n", to: STDOUT_FILENO, styled: styled)
+        try write((styled ? line : PlainText.shown(line, utf8: isUTF8)) + "\n", to: STDOUT_FILENO, styled: styled)
+    }
+
+    /// A sentence, in as many lines as the terminal needs; those after the first stand further in.
+    static func printWrapped(_ text: String) throws(OutputError) {
+        let lines = PlainText.wrapped(PlainText.line(text, utf8: isUTF8), width: width(STDOUT_FILENO).map { $0 - 2 })
+        for (place, line) in lines.enumerated() { try print(place == 0 ? line : "  " + line, styled: true) }
     }
 
     static func print(_ table: TextTable) throws(OutputError) {
-        let lines = table.lines(colours: showsColours(STDOUT_FILENO))
+        let lines = table.lines(colours: showsColours(STDOUT_FILENO), width: width(STDOUT_FILENO), utf8: isUTF8)
         try write(lines.map { $0 + "\n" }.joined(), to: STDOUT_FILENO, styled: true)
     }
 
     /// One line on standard error. A standard error that can't be written to is nothing to stop for.
     static func note(_ line: String) {
+        let line = PlainText.shown(line, utf8: isUTF8)
         progress.withLock { shown in
             clear(&shown)
             do { try write(line + "\n", to: STDERR_FILENO) } catch {}
@@ -60,8 +88,10 @@ enum Terminal {
     /// Puts `line` in the place of the progress line before it, on a terminal; nothing at all elsewhere.
     static func showProgress(_ line: String) {
         guard isTerminal(STDERR_FILENO) else { return }
+        // A line that wraps could not be taken back.
+        let line = PlainText.shortened(PlainText.shown(line, utf8: isUTF8), to: (width(STDERR_FILENO) ?? 80) - 1, utf8: isUTF8)
         progress.withLock { shown in
-            do { try emit("\r\u{1B}[K" + line.printable, to: STDERR_FILENO) } catch {}
+            do { try emit("\r\u{1B}[K" + line, to: STDERR_FILENO) } catch {}
             shown = line.count
         }
     }
@@ -125,5 +155,8 @@ struct OutputError: Error, CustomStringConvertible {
 
     /// Whoever read the output has gone: there is nobody left to tell.
     var isBrokenPipe: Bool { number == EPIPE }
-    var description: String { "Writing \(what) failed: \(String(cString: strerror(number)))." }
+    var description: String {
+        if number == EISDIR { return "\(what) is a directory: name a file in it." }
+        return "Writing \(what) failed: \(String(cString: strerror(number)))."
+    }
 }

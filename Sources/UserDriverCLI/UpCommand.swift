@@ -9,38 +9,42 @@ struct UpCommand: ParsableCommand {
         commandName: "up",
         abstract: "Run the daemon in the foreground, with emulated devices if you like.",
         discussion: """
-            Needs no rights and no installation: everything lives in a folder of your own, and ends with Ctrl-C. What happens to the devices \
-            is printed as it happens. A daemon or an emulator that dies is started again.
+            Needs no rights and no installation: everything is in a folder of your own and ends with Ctrl-C. It prints what happens to the \
+            devices, and starts the daemon or the emulator again if one dies.
 
             Example:
               userdriver up --emulate webcam
+              userdriver up --emulate webcam --count 2
               userdriver up --emulate webcam --source holiday.mjpeg
-              userdriver up --attach usbip://192.168.1.7/1-1
+              userdriver up --attach usbip://127.0.0.1:3240/1-1
             """)
 
     @Option(
-        help: ArgumentHelp("Emulate these devices and drive them: webcam; several separated by commas.", valueName: "kinds"))
+        help: ArgumentHelp("Emulate devices and drive them: webcam. Several kinds are separated by commas.", valueName: "kinds"))
     var emulate: [EmulatedKinds] = []
 
-    @Option(help: ArgumentHelp("Drive a device that somebody else serves: usbip://HOST[:PORT]/BUSID. Repeatable.", valueName: "url"))
+    @Option(help: ArgumentHelp("How many of each emulated device.", valueName: "count"))
+    var count = 1
+
+    @Option(help: ArgumentHelp("Drive a device that another machine serves: usbip://HOST[:PORT]/BUSID. Repeatable.", valueName: "url"))
     var attach: [String] = []
 
     @Option(
         name: .customLong("runtime-dir"),
         help: ArgumentHelp(
-            "The folder to run in, which is made if it is not there.",
+            "The folder to run in. It is made if it is not there; one that is there has to be yours alone to write to.",
             discussion: "Left out: $USERDRIVER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/userdriver, else /tmp/userdriver-UID.",
             valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
 
-    @Flag(help: "Run drivers that nobody signed. For development only; every status says so.")
+    @Flag(help: "Run unsigned drivers. For development only; `status` says so.")
     var allowUnsigned = false
 
     @OptionGroup(title: "Options of the emulated webcam")
     var camera: EmulatedWebcamArguments
 
-    @Flag(name: [.short, .long], help: "Also print what the daemon and the emulators log.")
+    @Flag(name: [.short, .long], help: "Also print what the daemon and the emulator log.")
     var verbose = false
 
     /// Kinds of device, separated by commas.
@@ -52,14 +56,21 @@ struct UpCommand: ParsableCommand {
         }
     }
 
-    func validate() throws { for url in attach { try USBIPAddress.validate(url) } }
+    private var webcams: Int { emulate.reduce(0) { $0 + $1.kinds.count } * count }
+
+    func validate() throws {
+        for url in attach { try USBIPAddress.validate(url) }
+        guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
+        guard webcams <= 16 else { throw ValidationError("At most 16 devices can be emulated at once.") }
+        guard count == 1 || webcams > 0 else { throw ValidationError("--count goes with --emulate.") }
+    }
 
     func run() throws {
         let interrupts = try Interrupt.descriptor()
         let directory = RuntimeDirectory.own(option: runtimeDirectory)
         try directory.create()
         var session = try UpSession(
-            directory: directory, webcams: emulate.reduce(0) { $0 + $1.kinds.count }, camera: camera.words, attached: attach,
+            directory: directory, webcams: webcams, camera: camera.words, attached: attach,
             allowsUnsigned: allowUnsigned, verbose: verbose, interrupts: interrupts)
         try session.run()
     }

@@ -2,6 +2,7 @@
 
 import Synchronization
 import UserDriverClient
+import Wire
 
 /// Follows the daemon's events, over its deaths.
 final class UpReporter: Sendable {
@@ -38,7 +39,7 @@ final class UpReporter: Sendable {
                 defer { isFirst = false }
                 if isFirst {
                     for url in emulated { UpText.line("emulated webcam at \(url)") }
-                    if emulated.isEmpty { invite() }
+                    if emulated.isEmpty { await invite(client) }
                 } else {
                     UpText.line("daemon is back")
                 }
@@ -49,7 +50,7 @@ final class UpReporter: Sendable {
                     guard event.event == "running", toCome > 0 else { continue }
                     toCome -= 1
                     // Who follows the invitation at once finds the cameras there.
-                    if toCome == 0 { invite() }
+                    if toCome == 0 { await invite(client) }
                 }
             } catch let error as ClientError where error.code == .connectionLost || error.code == .daemonNotRunning {
                 // The main thread says how it ended, and starts it again. One that hangs up at once is asked less and less often.
@@ -75,10 +76,13 @@ final class UpReporter: Sendable {
         }
     }
 
-    private func invite() {
+    private func invite(_ client: UserDriverClient) async {
         let program = CommandLine.arguments.first ?? "userdriver"
+        var ids: [String] = []
+        // A daemon that went meanwhile is said by the main thread, and invites when it is back.
+        do { ids = try await client.devices().filter { $0.state == .running }.map(\.id) } catch {}
         // Whoever reads may have gone; what runs does not depend on being read.
-        do { try Terminal.print(UpText.invitation(directory: directory, devices: urls, program: program)) } catch {}
+        do { try Terminal.print(UpText.invitation(directory: directory, devices: ids, program: program)) } catch {}
     }
 
     static func text(_ event: DeviceEvent) -> String {

@@ -53,7 +53,7 @@ struct UpSession {
         guard socket >= 0 else { return }
         close(socket)
         throw CommandFailure(
-            "A daemon runs in \(directory.path) already. Use it, stop it, or choose another folder with --runtime-dir.")
+            "A daemon already runs in \(directory.path). Use it, stop it, or choose another folder with --runtime-dir.")
     }
 
     mutating func run() throws {
@@ -85,7 +85,7 @@ struct UpSession {
         let deadline = clinux_monotonic_ns() + Self.patience
         while let emulator, emulator.announced.count < webcams {
             let now = clinux_monotonic_ns()
-            guard now < deadline else { throw CommandFailure("The emulated webcam did not come up in time.") }
+            guard now < deadline else { throw CommandFailure("The emulated webcam did not start within 15 seconds; --verbose shows what it says.") }
             if let signal = try turn(timeout: Int32((deadline - now) / 1_000_000) + 1) {
                 UpText.line("\(ChildProcess.signalName(signal)): stopping")
                 return nil
@@ -133,7 +133,7 @@ enum ProgramFolder {
             buffer.withMemoryRebound(to: CChar.self) { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
         }
         guard count > 0, count < buffer.count else {
-            throw CommandFailure("This program can't find itself: /proc/self/exe: \(String(cString: strerror(errno))).")
+            throw CommandFailure("This program can't find the folder that it is in: /proc/self/exe: \(String(cString: strerror(errno))).")
         }
         return String(decoding: buffer[..<count], as: UTF8.self)
     }
@@ -154,33 +154,34 @@ enum UpText {
         let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
         let stamp = Terminal.showsColours(STDOUT_FILENO) ? Terminal.coloured(clock, .faint) : clock
         // Whoever reads may have gone; what runs does not depend on being read.
-        do { try Terminal.print("\(stamp)  \(text.printable)", styled: true) } catch {}
+        do { try Terminal.print("\(stamp)  \(PlainText.shown(text, utf8: Terminal.isUTF8))", styled: true) } catch {}
     }
 
-    /// How to try what runs, with the exact commands.
+    /// How to try what runs, with the exact commands. Of several devices they name the first.
     static func invitation(directory: RuntimeDirectory, devices: [String], program: String) -> String {
         let isDefault =
             RuntimeDirectory.own(environment: RuntimeDirectory.processEnvironment().filter { $0.key == "XDG_RUNTIME_DIR" }) == directory
         let option = isDefault ? "" : " --runtime-dir \(ShellText.quoted(directory.path))"
         let name = ShellText.quoted(program)
-        guard !devices.isEmpty else {
+        guard let first = devices.first else {
             return """
 
-                UserDriver is up. Plug in a webcam, and try in another terminal:
+                UserDriver is up. Plug in a webcam, and in another terminal try:
                   \(name) status\(option)
                   \(name) snap\(option) -o photo.jpg
                 Ctrl-C stops everything.
 
                 """
         }
+        let device = devices.count > 1 ? " \(ShellText.quoted(first))" : ""
         return """
 
-            UserDriver is up. Try in another terminal:
-              \(name) snap\(option) -o photo.jpg
-              \(name) stream\(option) --frames 300 --stats json
+            UserDriver is up. In another terminal, try:
+              \(name) snap\(device)\(option) -o photo.jpg
+              \(name) stream\(device)\(option) --frames 300 --stats json
               \(name) status\(option)
-              \(name) controls\(option)
-            While it streams, kill the driver (its process is in status): kill -9 PID. The stream goes on.
+              \(name) controls list\(device)\(option)
+            While it streams, kill the driver (status shows its PID): kill -9 PID. The stream goes on.
             Ctrl-C stops everything.
 
             """

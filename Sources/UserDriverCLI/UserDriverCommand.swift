@@ -7,24 +7,32 @@ import Glibc
 struct UserDriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver",
-        abstract: "Webcams driven outside the kernel: see them, watch them, try them.",
+        abstract: "Drive webcams outside the kernel: list them, watch them, control them.",
         discussion: """
-            A daemon, userdriverd, drives each device in a process of its own and replaces that process when it dies; streams go on. \
-            This command talks to it.
+            The daemon, userdriverd, drives each device in a process of its own. When that process dies the daemon replaces it, and streams \
+            go on. This command talks to the daemon.
 
             To try it without a camera:
-              userdriver up --emulate webcam        (and in another terminal)
+              userdriver up --emulate webcam
+
+            and in another terminal:
               userdriver snap -o photo.jpg
               userdriver stream --frames 300 --stats json
+              userdriver status
 
-            DEVICE is an id, vid:pid, a bus path or part of the name; left out, the only one there is.
+            DEVICE is an id, vid:pid, a bus path or part of the name. Left out, it is the only device there is.
 
             ENVIRONMENT
               USERDRIVER_RUNTIME_DIR  the daemon's folder, like --runtime-dir
+              COLUMNS                 the width of the terminal
               NO_COLOR                no colours, even on a terminal
 
             EXIT STATUS
-              0 done, 1 failed, 2 wrong usage, 3 no such device, 4 not permitted
+              0  done
+              1  failed: the message says why, and what helps
+              2  wrong usage, a value out of range, a name that fits several devices
+              3  no such device
+              4  not permitted
             """,
         version: Version.text,
         groupedSubcommands: [
@@ -49,6 +57,18 @@ enum Version {
     static let text = "userdriver \(number)"
 }
 
+/// Descriptors 0 to 2.
+enum StandardDescriptors {
+    /// Whoever started this may have closed some: a socket or a file that got such a number would be written to as if it were the output. What
+    /// stands in their place can't be written to, so that a missing output is an error as ever.
+    static func occupy() {
+        for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest number that is free.
+            _ = open("/dev/null", O_RDONLY)
+        }
+    }
+}
+
 @main
 enum Main {
     /// Sendable: the main thread hands the command over and only waits until it has run.
@@ -59,6 +79,7 @@ enum Main {
     /// Runs on the process's main thread and keeps it: children that are to die with this process are tied to the thread that spawned them.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        StandardDescriptors.occupy()
         let arguments = Array(CommandLine.arguments.dropFirst())
         do {
             var command = try UserDriverCommand.parseAsRoot(arguments)

@@ -61,6 +61,10 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         ClientError(code, "\(operation) failed: \(describe(number)).", systemError: number)
     }
 
+    /// What helps where daemon and program do not fit together.
+    static let versionRemedy =
+        "Compare `userdriverd --version` with `userdriver --version`; after an upgrade, restart the daemon (`systemctl restart userdriverd`)."
+
     static func describe(_ number: Int32) -> String { String(cString: strerror(number)) }
 
     /// The daemon's error by its Varlink name, with or without the interface before it.
@@ -81,6 +85,9 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
             default: nil
             }
         if let message, !message.isEmpty { return ClientError(code ?? .failed, message) }
+        if ["MethodNotFound", "MethodNotImplemented", "InterfaceNotFound"].contains(short) {
+            return ClientError(.notSupported, "The daemon does not know this call: it is of another version than this program. \(versionRemedy)")
+        }
         return ClientError(code ?? .failed, "The daemon refused: \(name).")
     }
 }

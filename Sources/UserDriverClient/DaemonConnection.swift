@@ -24,13 +24,14 @@ final class DaemonConnection: Sendable {
         case ENOENT, ENOTDIR, ECONNREFUSED:
             return ClientError(
                 .daemonNotRunning,
-                "The UserDriver daemon is not running: nobody listens at \(directory.socketPath). "
+                "The UserDriver daemon is not running: nothing listens at \(directory.socketPath). "
                     + "Start it with `userdriver up` (or `systemctl start userdriverd`), or say where it is with --runtime-dir.",
                 systemError: number)
         case EACCES, EPERM:
             return ClientError(
                 .notPermitted,
-                "You may not talk to the UserDriver daemon at \(directory.socketPath): your user is not among those it serves.",
+                "You may not talk to the UserDriver daemon at \(directory.socketPath): \(ClientError.describe(number)). "
+                    + "Members of the socket's group may: `sudo usermod -aG userdriver $USER`, then log in again.",
                 systemError: number)
         case ENAMETOOLONG:
             return ClientError(
@@ -58,13 +59,13 @@ final class DaemonConnection: Sendable {
     private func failure(_ error: WireError) -> ClientError {
         if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
         if [.disconnected, .system, .truncated].contains(error.code) { return lost() }
-        return ClientError(.malformedReply, "The daemon's reply can't be understood: \(error).")
+        return ClientError(.malformedReply, "What answers at \(directory.socketPath) is not a UserDriver daemon, or one of another version: \(error).")
     }
 
     private func lost() -> ClientError {
         if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
         return ClientError(
-            .connectionLost, "The UserDriver daemon at \(directory.socketPath) has closed the connection: it has ended or is restarting.")
+            .connectionLost, "The UserDriver daemon at \(directory.socketPath) closed the connection: it ended or is restarting.")
     }
 
     /// The next reply with the descriptors that came with it, which are the caller's to close. `deadline` is CLOCK_MONOTONIC ns.
@@ -90,7 +91,10 @@ final class DaemonConnection: Sendable {
             if let deadline {
                 let now = clinux_monotonic_ns()
                 guard now < deadline else {
-                    throw ClientError(.timedOut, "The UserDriver daemon at \(directory.socketPath) did not answer in time.")
+                    throw ClientError(
+                        .timedOut,
+                        "The UserDriver daemon at \(directory.socketPath) took the call and did not answer in time. "
+                            + "If that goes on it hangs: `systemctl restart userdriverd`, or end `userdriver up` and start it again.")
                 }
                 milliseconds = Int32(min((deadline - now + 999_999) / 1_000_000, 1_000_000))
             }

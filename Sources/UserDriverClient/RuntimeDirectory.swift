@@ -13,10 +13,18 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
     public static let system = RuntimeDirectory("/run/userdriver")
     public static let socketName = "io.userdriver"
 
+    /// A relative path starts at the working directory of now, so that it means the same to every program it is handed to.
     public init(_ path: String) {
-        var path = path
+        var path = path.hasPrefix("/") ? path : Self.workingDirectory() + "/" + path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         self.path = path
+    }
+
+    private static func workingDirectory() -> String {
+        guard let folder = getcwd(nil, 0) else { return "." }
+        defer { free(folder) }
+        let path = String(cString: folder)
+        return path == "/" ? "" : path
     }
 
     public var socketPath: String { path + "/" + Self.socketName }
@@ -82,27 +90,35 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
         return lstat(socketPath, &socket) == 0 && socket.st_mode & S_IFMT == S_IFSOCK
     }
 
-    /// Makes the folder, for its owner only, or checks that the one which is there is such a folder.
+    /// Makes the folder, for its owner only, or checks that the one that is there belongs to this user and that nobody else may write to it.
+    /// A folder that is there is never changed: it may be anything.
     public func create() throws(ClientError) {
-        guard path.hasPrefix("/") else {
-            throw ClientError(.invalidParameter, "The runtime folder \(path) has to be an absolute path.")
-        }
         guard socketPath.utf8.count < 108 else {
             throw ClientError(
-                .invalidParameter, "The runtime folder \(path) is too long for a socket's address (its path may have 92 bytes).")
+                .invalidParameter,
+                "The path of the runtime folder \(path) is too long for a socket (92 bytes at most). Choose another one with --runtime-dir.")
         }
         if mkdir(path, 0o700) == 0 { return }
-        guard errno == EEXIST else {
-            throw .system("Making the runtime folder \(path)", errno, code: errno == EACCES ? .notPermitted : .failed)
+        let number = errno
+        if number == ENOENT {
+            throw ClientError(
+                .failed, "The runtime folder \(path) can't be made: the folder it would be in does not exist.", systemError: number)
+        }
+        guard number == EEXIST else {
+            throw .system("Making the runtime folder \(path)", number, code: [EACCES, EPERM].contains(number) ? .notPermitted : .failed)
         }
         var folder = stat()
         guard lstat(path, &folder) == 0 else { throw .system("Looking at the runtime folder \(path)", errno) }
-        guard folder.st_mode & S_IFMT == S_IFDIR, folder.st_uid == geteuid() else {
-            throw ClientError(
-                .notPermitted, "\(path) is not a folder of yours: somebody else made it. Choose another one with --runtime-dir.")
+        if let problem = Self.problem(of: folder) {
+            throw ClientError(.notPermitted, "\(path) can't be the runtime folder: \(problem) Choose another one with --runtime-dir.")
         }
-        guard folder.st_mode & 0o077 == 0 || chmod(path, 0o700) == 0 else {
-            throw .system("Making the runtime folder \(path) private", errno, code: .notPermitted)
-        }
+    }
+
+    /// Why a folder is not for this user alone to write to.
+    private static func problem(of folder: stat) -> String? {
+        if folder.st_mode & S_IFMT == S_IFLNK { return "it is a symbolic link, which others could redirect." }
+        if folder.st_mode & S_IFMT != S_IFDIR { return "it is not a folder." }
+        if folder.st_uid != geteuid() { return "it belongs to somebody else (user \(folder.st_uid))." }
+        return folder.st_mode & 0o022 == 0 ? nil : "others may write to it."
     }
 }

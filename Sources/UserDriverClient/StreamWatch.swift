@@ -114,16 +114,54 @@ final class StreamWatch: Sendable {
         let comeback = Comeback(directory, cancellation: cancellation)
         var retriable: Set<ClientError.Code> = [.driverRestarted, .connectionLost]
         if options.waitsForDevice { retriable.formUnion([.noSuchDevice, .deviceUnavailable, .daemonNotRunning]) }
+        var awaited: ClientError?
         while true {
             do throws(ClientError) {
                 (first, opening) = try Self.open(directory, selector, self.request, deadline, cancellation)
                 return
             } catch {
-                guard retriable.contains(error.code), clinux_monotonic_ns() < deadline, !cancellation.isCancelled else { throw error }
+                if error.code == .timedOut {
+                    throw awaited ?? Self.reasonOfTimeout(directory, selector, options.openTimeout, cancellation) ?? error
+                }
+                guard retriable.contains(error.code), !cancellation.isCancelled else { throw error }
+                // The last try would come too late to be answered: what was waited for is the reason.
+                awaited = ClientError(
+                    error.code, "Waited \(Self.seconds(options.openTimeout)) s. \(error.message)", systemError: error.systemError)
+                guard clinux_monotonic_ns() < deadline else { throw options.waitsForDevice ? awaited ?? error : error }
                 comeback.wait(until: deadline)
                 if cancellation.isCancelled { throw ClientError(.stopped, "The stream was stopped before it was open.") }
+                guard clinux_monotonic_ns() < deadline else { throw options.waitsForDevice ? awaited ?? error : error }
             }
         }
+    }
+
+    /// Why a stream did not open in time, where the daemon answers and it is the device that did not. `nil`: the daemon does not answer either.
+    private static func reasonOfTimeout(
+        _ directory: RuntimeDirectory, _ selector: String?, _ limit: Duration, _ cancellation: Cancellation
+    ) -> ClientError? {
+        do throws(ClientError) {
+            let connection = try DaemonConnection(directory)
+            cancellation.enter(connection)
+            let parameters: JSONValue = selector.map { ["device": .string($0)] } ?? [:]
+            let reply = try connection.call(
+                "\(InterfaceDescription.management.name).Status", parameters, deadline: clinux_monotonic_ns() + 2_000_000_000)
+            let devices = try UserDriverClient.decode([DeviceStatus].self, reply["devices"], of: "Status")
+            let fitting = devices.filter { $0.state != .absent && !$0.driver.isEmpty }
+            guard let device = fitting.first ?? devices.first else { return nil }
+            let reason = device.reason.map { " (\($0.hasSuffix(".") ? String($0.dropLast()) : $0))" } ?? ""
+            return ClientError(
+                .timedOut,
+                "\(device.id) did not begin to stream within \(seconds(limit)) s: it is \(device.state.rawValue)\(reason). "
+                    + "Allow it more time with --timeout, or see `userdriver stack \(device.id)`.")
+        } catch {
+            return nil
+        }
+    }
+
+    /// `"2"`, `"0.5"`.
+    private static func seconds(_ duration: Duration) -> String {
+        let milliseconds = duration.clientNanoseconds / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)" : "\(Double(milliseconds) / 1000)"
     }
 
     private static func open(

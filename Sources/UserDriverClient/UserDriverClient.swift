@@ -37,11 +37,11 @@ public struct UserDriverClient: Sendable {
     public func device(_ selector: String? = nil) async throws(ClientError) -> DeviceStatus {
         let devices = try await devices(selector)
         guard let device = devices.first else {
-            throw ClientError(.noSuchDevice, selector.map { "No device fits \"\($0)\"." } ?? "No device is attached.")
+            throw ClientError(.noSuchDevice, selector.map { "No device is called \"\($0)\"." } ?? "No device is attached.")
         }
         guard devices.count == 1 else {
             throw ClientError(
-                .ambiguousDevice, "Say which device: \(devices.map { "\"\($0.id)\"" }.joined(separator: ", ")) would fit.")
+                .ambiguousDevice, "Several devices could be meant; say which one: \(devices.map(\.id).joined(separator: ", ")).")
         }
         return device
     }
@@ -141,7 +141,7 @@ public struct UserDriverClient: Sendable {
     }
 
     static func malformed(_ method: String) -> ClientError {
-        ClientError(.malformedReply, "The daemon's reply to \(method) is not what this client understands: are both of the same version?")
+        ClientError(.malformedReply, "This program does not understand the daemon's reply to \(method): they are of different versions. \(ClientError.versionRemedy)")
     }
 
     static func decode<T: Decodable>(_ type: T.Type, _ value: JSONValue?, of method: String) throws(ClientError) -> T {

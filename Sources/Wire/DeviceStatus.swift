@@ -7,6 +7,19 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         /// It is left to the kernel's own driver.
         case kernel
     }
+    /// A program that watches a stream.
+    public struct Watcher: Codable, Hashable, Sendable {
+        public var pid: Int32
+        public var uid: UInt32
+        /// The program's name (`/proc/PID/comm`) as of when it began to watch; empty where it could not be read.
+        public var program: String
+        public init(pid: Int32, uid: UInt32, program: String) {
+            self.pid = pid
+            self.uid = uid
+            self.program = program
+        }
+    }
+    /// A stream that the driver has open or is opening, whether or not somebody watches it just now.
     public struct Stream: Codable, Hashable, Sendable {
         public var format: String
         public var width: Int
@@ -15,7 +28,11 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         public var frames: UInt64
         public var lost: UInt64
         public var clients: Int
-        public init(format: String, width: Int, height: Int, fps: Double, frames: UInt64, lost: UInt64, clients: Int) {
+        /// Who the clients are; absent where the daemon does not say.
+        public var watchers: [Watcher]?
+        public init(
+            format: String, width: Int, height: Int, fps: Double, frames: UInt64, lost: UInt64, clients: Int, watchers: [Watcher]? = nil
+        ) {
             self.format = format
             self.width = width
             self.height = height
@@ -23,6 +40,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.frames = frames
             self.lost = lost
             self.clients = clients
+            self.watchers = watchers
         }
     }
     /// What holds the device's driver in.

@@ -19,9 +19,16 @@ enum Folders {
         return text.isEmpty ? nil : text
     }
 
+    /// From the root: what a relative path means must not change when somebody else resolves it.
+    private static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
+        defer { free(folder) }
+        return String(cString: folder) + "/" + path
+    }
+
     /// The option, `USERDRIVER_RUNTIME_DIR`, the system's folder for root, else one of the user's own.
     static func runtime(_ option: String?) -> String {
-        if let option = option ?? variable("USERDRIVER_RUNTIME_DIR") { return option }
+        if let option = option ?? variable("USERDRIVER_RUNTIME_DIR") { return absolute(option) }
         if geteuid() == 0 { return systemRuntime }
         if let folder = variable("XDG_RUNTIME_DIR"), folder.hasPrefix("/") { return folder + "/userdriver" }
         return "/tmp/userdriver-\(geteuid())"
@@ -29,7 +36,7 @@ enum Folders {
 
     /// The option, systemd's `STATE_DIRECTORY`, the system's folder for the system's daemon, else one in the runtime folder.
     static func state(_ option: String?, runtime: String) -> String {
-        if let option = option ?? variable("STATE_DIRECTORY") { return option }
+        if let option = option ?? variable("STATE_DIRECTORY") { return absolute(option) }
         return runtime == systemRuntime ? systemState : runtime + "/state"
     }
 
@@ -49,7 +56,6 @@ enum Folders {
 
     /// Makes a folder for its owner, or checks that the one which is there is the owner's and nobody else's to write to.
     static func make(_ path: String) throws(StartError) {
-        guard path.hasPrefix("/") else { throw StartError(description: "\(path) has to be an absolute path.") }
         if mkdir(path, 0o700) == 0 { return }
         let number = errno
         guard number == EEXIST else {
@@ -57,10 +63,13 @@ enum Folders {
         }
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw StartError(description: "\(path) is no folder.")
+            throw StartError(description: "\(path) is not a folder.")
         }
-        guard status.st_uid == geteuid(), status.st_mode & S_IWOTH == 0 else {
-            throw StartError(description: "The folder \(path) belongs to somebody else, or everybody may write to it.")
+        guard status.st_uid == geteuid() else {
+            throw StartError(description: "The folder \(path) belongs to somebody else (user \(status.st_uid)).")
+        }
+        guard status.st_mode & S_IWOTH == 0 else {
+            throw StartError(description: "Everybody may write to the folder \(path): choose another one, or chmod o-w it.")
         }
     }
 }

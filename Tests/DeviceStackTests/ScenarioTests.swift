@@ -1,4 +1,4 @@
-// Each fault that a person meets: the lowest broken layer is named, with why and what mends it.
+// Each fault that a person meets: the lowest broken layer is named, with why and what fixes it.
 
 import Foundation
 import Testing
@@ -79,6 +79,26 @@ import Wire
         try expect(report, .usb, why: "no USB", remedy: hasModules ? "modprobe" : "userdriver attach usbip://")
         // What stands on it is not blamed.
         #expect(report.machine.filter { $0.health == .broken }.count == 1)
+    }
+
+    @Test func aMachineWithoutUSBIsWellWhileEverythingOnItComesOverTheNetwork() throws {
+        let machine = try FakeMachine()
+        let camera = DeviceFacts(
+            place: .remote(RemoteServer(authority: "10.0.0.7:3240", busID: "1-1", reach: .proven)), machine: MachineFacts(),
+            daemon: .running(FakeDiagnosis.daemon()), diagnosis: FakeDiagnosis.device(.running, bus: "usbip://10.0.0.7:3240/1-1"))
+        let report = doctor(machine, devices: [camera])
+        #expect(report.broken == nil && report.health == .warning, "\(report.machine)")
+        #expect(report.machine.first?.layer == .usb && report.machine.first?.why?.contains("no USB") == true)
+    }
+
+    @Test func aMachineWithoutUSBHidesNeitherTheAbsentDaemonNorTheMissingPermission() throws {
+        let machine = try FakeMachine()
+        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens at /run/x", remedy: "userdriver up")
+        try expect(doctor(machine, daemon: .notPermitted("You may not talk to the daemon.")), .socket, why: "may not", remedy: "usermod -aG")
+        try expect(doctor(machine, daemon: .failed("It hangs.")), .daemon, why: "It hangs.", remedy: "userdriver up")
+        let nodes = try FakeMachine.healthy()
+        try nodes.remove("/dev/bus/usb")
+        try expect(doctor(nodes, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens", remedy: "userdriver up")
     }
 
     @Test func aKernelWithoutAHostController() throws {

@@ -69,6 +69,18 @@ import Wire
         #expect(try DeviceSelection.choose(nil, among: [devices[0], devices[2]]) == 1)
     }
 
+    @Test func saysWhatThereIsInstead() throws {
+        let devices = [device("a:b:1", "Camera", bus: "1-1"), device("a:b:2", "", bus: "1-2"), device("a:b:3", "Gone", bus: "1-3", attached: false)]
+        let error = try #require(throws: CallError.self) { try DeviceSelection.choose("scanner", among: devices) }
+        #expect(error.code == "NoSuchDevice" && error.message == "No device is called \"scanner\". There are a:b:1 (Camera), a:b:2.")
+        let none = try #require(throws: CallError.self) { try DeviceSelection.choose("scanner", among: []) }
+        #expect(none.message == "No device is called \"scanner\". None is attached.")
+        let unfit = try #require(throws: CallError.self) {
+            try DeviceSelection.choose(nil, among: [device("a:b:1", "Scanner", bus: "1-1", suitable: false)])
+        }
+        #expect(unfit.code == "NoSuchDevice" && unfit.message.contains("There is a:b:1 (Scanner)."))
+    }
+
     @Test func saysWhatIsAmbiguous() throws {
         let devices = [device("a:b:1", "Camera", bus: "1-1"), device("a:b:2", "Camera", bus: "1-2")]
         for text in [nil, "camera", ""] as [String?] {

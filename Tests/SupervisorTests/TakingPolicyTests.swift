@@ -125,6 +125,16 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
         #expect(!policy().takes("a", subject()))
     }
 
+    @Test func aChoiceThatCanNotBeWrittenDownHoldsAllTheSame() throws {
+        let policy = policy()
+        // A folder where the new file would be: nothing can be written, whoever asks.
+        #expect(mkdir(folder.path + "/taken.yaml.new", 0o700) == 0)
+        #expect(try policy.choose("a", takes: true)?.contains("only until the daemon ends") == true)
+        #expect(policy.takes("a", subject()) && !self.policy().takes("a", subject()))
+        #expect(rmdir(folder.path + "/taken.yaml.new") == 0)
+        #expect(try policy.choose("a", takes: true) == nil && self.policy().takes("a", subject()))
+    }
+
     @Test func choicesAreBounded() throws {
         let policy = policy()
         for number in 0..<TakingPolicy.maximumChoices { try policy.choose("\(number)", takes: true) }
@@ -158,6 +168,23 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
         #expect(!exists(pid))
         #expect(bench.source.givenBack == ["1-1"])
         #expect(try await bench.status().first?.state == .kernel)
+        await bench.stop()
+    }
+
+    @Test func whatIsSaidOfAReleaseThatCanNotBeWrittenDownIsTrue() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let pid = try #require(try await bench.status().first).pid
+        let folder = bench.configuration.stateDirectory + "/taken.yaml.new"
+        #expect(mkdir(folder, 0o700) == 0)
+        let released = await #expect(throws: CallError.self) { try await bench.client().call("io.userdriver.Release") }
+        #expect(released?.message.contains("is given back") == true && released?.message.contains("only until the daemon ends") == true)
+        #expect(!exists(pid) && bench.source.givenBack == ["1-1"])
+        #expect(try await bench.status().first?.state == .kernel)
+        let listener = try await bench.listener()
+        let taken = await #expect(throws: CallError.self) { try await bench.client().call("io.userdriver.Take") }
+        #expect(taken?.message.contains("is taken from the kernel's driver") == true)
+        _ = try await listener.event("running")
         await bench.stop()
     }
 

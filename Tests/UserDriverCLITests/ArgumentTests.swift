@@ -15,7 +15,7 @@ import UserDriverClient
                 "json",
                 "--runtime-dir", "/x",
             ]) as? StreamCommand)
-        #expect(command.target.device == "cam" && command.frames == 300 && command.output == "-" && command.stats == .json)
+        #expect(command.target.selector == "cam" && command.frames == 300 && command.output == "-" && command.stats == .json)
         #expect(command.form.request == CameraRequest(format: "mjpeg", width: 640, height: 480, fps: 29.97))
         #expect(command.daemon.client.runtimeDirectory.path == "/x")
     }
@@ -75,6 +75,14 @@ import UserDriverClient
         let command = try #require(Self.verbs.first { $0.words == words }?.command)
         #expect(!command.configuration.abstract.isEmpty)
         #expect(command.configuration.discussion.contains("  " + (["userdriver"] + words).joined(separator: " ")))
+    }
+
+    /// Help is shown in 80 columns, and what is to be copied from it may not break.
+    @Test(arguments: verbs.map(\.words)) func examplesFitIn80Columns(_ words: [String]) throws {
+        let command = try #require(Self.verbs.first { $0.words == words }?.command)
+        for line in command.configuration.discussion.split(separator: "\n") where line.hasPrefix("  ") {
+            #expect(line.count <= 80, "\(line)")
+        }
     }
 
     /// `UPDATE_SNAPSHOTS=1 swift test` writes them anew.

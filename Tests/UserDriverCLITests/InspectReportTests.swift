@@ -9,7 +9,7 @@ import UVC
 
 @Suite struct InspectReportTests {
     /// A small camera with a mistake: it announces two formats and has one.
-    private static let descriptors: [UInt8] = {
+    static let descriptors: [UInt8] = {
         let device: [UInt8] = [18, 1, 0, 2, 0xef, 2, 1, 64, 0x09, 0x12, 0x0c, 0, 0, 1, 1, 2, 3, 1]
         var body: [UInt8] = [9, 4, 0, 0, 1, 0x0e, 1, 0, 0]
         body += [13, 0x24, 1, 0x10, 1, 52, 0, 0, 0x6c, 0xdc, 2, 1, 1]
@@ -180,10 +180,10 @@ import UVC
         #expect(Self.failure(Array(" \n\t".utf8)) == "f is empty.")
         #expect(Self.failure(Array("# nothing\n".utf8)) == "f has comments only, and no bytes.")
         #expect(
-            Self.failure(Array("# x\n0902zz".utf8)) == "f, line 2: \"z\" is no hexadecimal digit, and the file is no binary one either.")
+            Self.failure(Array("# x\n0902zz".utf8)) == "f, line 2: \"z\" is not a hexadecimal digit, and the file is not binary either.")
         #expect(Self.failure(Array("09 020".utf8)) == "f, line 1: an odd number of hexadecimal digits (3).")
         #expect(Self.failure(Array("0902".utf8)) == "f holds 2 bytes, too few for descriptors: a device descriptor alone has 18.")
-        #expect(Self.failure(Array("12ü0".utf8)) == "f, line 1: byte 195 is no hexadecimal digit, and the file is no binary one either.")
+        #expect(Self.failure(Array("12ü0".utf8)) == "f, line 1: byte 195 is not a hexadecimal digit, and the file is not binary either.")
     }
 
     @Test func aFileThatCannotBeReadIsNamed() {

@@ -37,7 +37,7 @@ struct Program {
         return folders.map { $0 + "/userdriver" }.first { access($0, X_OK) == 0 }
     }()
 
-    static func run(_ arguments: [String], in directory: RuntimeDirectory) throws -> Program {
+    static func run(_ arguments: [String], in directory: RuntimeDirectory, environment: [String: String] = [:]) throws -> Program {
         let path = try #require(path)
         let file = open(path, O_RDONLY | O_CLOEXEC)
         defer { close(file) }
@@ -46,7 +46,7 @@ struct Program {
         let child = try ChildProcess(
             executing: file,
             .init(
-                arguments: [path] + arguments, environment: ["USERDRIVER_RUNTIME_DIR": directory.path],
+                arguments: [path] + arguments, environment: ["USERDRIVER_RUNTIME_DIR": directory.path].merging(environment) { $1 },
                 descriptors: [nil, output.writes, errors.writes]))
         close(output.writes)
         close(errors.writes)

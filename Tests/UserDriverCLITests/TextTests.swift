@@ -99,6 +99,8 @@ import Wire
             directory: RuntimeDirectory.own(environment: RuntimeDirectory.processEnvironment().filter { $0.key == "XDG_RUNTIME_DIR" }),
             devices: ["x"], program: "userdriver")
         #expect(usual.contains("  userdriver snap -o photo.jpg\n") && !usual.contains("--runtime-dir"))
+        let several = UpText.invitation(directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0001:A", "b@c d"], program: "userdriver")
+        for command in ["snap 1209:0001:A ", "stream 1209:0001:A ", "controls list 1209:0001:A "] { #expect(several.contains(command)) }
         let other = UpText.invitation(directory: RuntimeDirectory("/tmp/my folder"), devices: [], program: "userdriver")
         #expect(other.contains("userdriver status --runtime-dir '/tmp/my folder'"))
     }
@@ -114,6 +116,20 @@ import Wire
                 "1d6b:0104:A  Camera  running   42         1  mjpeg 640x480   30     300     2        1",
             ])
         #expect(StatusCommand.remarks([device]) == ["1d6b:0104:A: It restarted.", "1d6b:0104:A: runs unsigned"])
+    }
+
+    @Test func statusNamesWhoWatchesAndWhatIsAwaited() {
+        let stream = DeviceStatus.Stream(
+            format: "mjpeg", width: 640, height: 480, fps: 30, frames: 1, lost: 0, clients: 2,
+            watchers: [.init(pid: 42, uid: 1000, program: "ffplay"), .init(pid: 43, uid: 0, program: "")])
+        let device = DeviceStatus(
+            id: "a", bus: "1-1", vendorId: "1", productId: "2", name: "Camera", kind: "webcam", driver: "webcam", state: .running, pid: 1,
+            restarts: 0, streams: [stream], warnings: [])
+        #expect(StatusCommand.remarks([device]) == ["a: watched by ffplay (process 42), process 43"])
+        #expect(
+            StatusCommand.remarks([Diagnosis.Attachment(url: "usbip://h/1-1", problem: "no such host")]) == [
+                "usbip://h/1-1: no device yet: no such host"
+            ])
     }
 
     @Test func aCrashIsShownInFull() {

@@ -39,15 +39,50 @@ import UserDriverClient
         #expect(RuntimeDirectory.client(environment: ["XDG_RUNTIME_DIR": parent]).path == parent + "/userdriver")
     }
 
+    /// The mode of what lies at `path`.
+    private func mode(_ path: String) -> UInt32 {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
+    }
+
     @Test func aFolderIsMadePrivate() throws {
         let daemon = try FakeDaemon { _, _ in }
         let folder = RuntimeDirectory(daemon.directory.path + "/new")
         defer { rmdir(folder.path) }
         try folder.create()
-        chmod(folder.path, 0o755)
+        #expect(mode(folder.path) == 0o700)
         try folder.create()
-        var status = stat()
-        #expect(stat(folder.path, &status) == 0 && status.st_mode & 0o777 == 0o700)
+    }
+
+    @Test(arguments: [0o755, 0o750, 0o1777, 0o777, 0o775] as [UInt32]) func aFolderThatIsThereIsNeverChanged(_ bits: UInt32) throws {
+        let daemon = try FakeDaemon { _, _ in }
+        let folder = RuntimeDirectory(daemon.directory.path + "/there")
+        #expect(mkdir(folder.path, 0o700) == 0 && chmod(folder.path, bits) == 0)
+        defer { rmdir(folder.path) }
+        if bits & 0o022 == 0 {
+            try folder.create()
+        } else {
+            let error = try #require(throws: ClientError.self) { try folder.create() }
+            #expect(error.code == .notPermitted && error.message.contains("others may write to it"), "\(error)")
+        }
+        #expect(mode(folder.path) == bits)
+    }
+
+    @Test func aFileInItsPlaceIsRefused() throws {
+        let daemon = try FakeDaemon { _, _ in }
+        let error = try #require(throws: ClientError.self) { try RuntimeDirectory(daemon.directory.socketPath).create() }
+        #expect(error.message.contains("not a folder"), "\(error)")
+        let nowhere = try #require(throws: ClientError.self) { try RuntimeDirectory(daemon.directory.path + "/a/b").create() }
+        #expect(nowhere.message.contains("does not exist"), "\(nowhere)")
+    }
+
+    @Test func aRelativePathStartsAtTheWorkingDirectory() throws {
+        let folder = try #require(getcwd(nil, 0))
+        defer { free(folder) }
+        let path = String(cString: folder)
+        #expect(RuntimeDirectory("run").path == path + "/run")
+        #expect(RuntimeDirectory.own(option: "run/", environment: [:]).path == path + "/run")
+        #expect(RuntimeDirectory.client(environment: ["USERDRIVER_RUNTIME_DIR": "run"]).path == path + "/run")
     }
 
     @Test func aLinkInItsPlaceIsRefused() throws {
@@ -64,6 +99,5 @@ import UserDriverClient
             try RuntimeDirectory("/tmp/" + String(repeating: "x", count: 120)).create()
         }
         #expect(error.code == .invalidParameter)
-        #expect(throws: ClientError.self) { try RuntimeDirectory("relative").create() }
     }
 }
