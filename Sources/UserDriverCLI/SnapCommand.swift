@@ -13,7 +13,7 @@ struct SnapCommand: ParsableCommand {
         abstract: "Take a picture.",
         discussion: """
             A JPEG frame is written as the camera sent it (with the standard Huffman tables put in where it left them out); anything else is \
-            converted. Damaged frames are passed over. The file appears whole or not at all.
+            converted. Damaged frames are passed over; one whose end the camera leaves out is completed. The file appears whole or not at all.
 
             Example:
               userdriver snap -o photo.jpg
@@ -42,7 +42,7 @@ struct SnapCommand: ParsableCommand {
     var skip = 0
 
     @Option(help: ArgumentHelp("How long to wait for the picture.", valueName: "seconds"))
-    var timeout = Seconds(10)
+    var timeout = Seconds(30)
 
     @Flag(help: "Within that time, also wait for a device that is not known yet and a daemon that does not run yet.")
     var wait = false
@@ -77,20 +77,23 @@ struct SnapCommand: ParsableCommand {
         let stream = try daemon.client.camera(target.device).openStream(form.request, options: options)
         var toSkip = skip
         var judge = FrameJudge()
-        var reason = "no frame came"
-        var isAbsent = false
+        var wait = PictureWait(now: clinux_monotonic_ns())
+        var spoiled: PictureError?
         while true {
             let now = clinux_monotonic_ns()
             guard now < deadline else { break }
-            switch try stream.next(timeout: .nanoseconds(Int64(clamping: deadline - now))) {
+            if let line = wait.line(now: now) { Terminal.note(line) }
+            let next = min(deadline, wait.nextLine)
+            switch try stream.next(timeout: .nanoseconds(Int64(clamping: next > now ? next - now : 0))) {
             case .timedOut: continue
             case .ended(let why): throw CommandFailure("The stream has ended" + (why.map { ": \($0)" } ?? "."))
             case .event(.frame(let frame)):
                 let (verdict, bytes) = judge.judge(frame, copying: true)
                 guard case .whole = verdict, let bytes else {
-                    reason = "every frame was damaged"
+                    wait.tookDamaged(frame.damage)
                     continue
                 }
+                wait.tookWhole(now: clinux_monotonic_ns())
                 guard toSkip == 0 else {
                     toSkip -= 1
                     continue
@@ -100,17 +103,22 @@ struct SnapCommand: ParsableCommand {
                     stream.stop()
                     return try write(file)
                 } catch let error as PictureError where error.code == .malformed {
-                    reason = "the last frame was no picture (\(error.description))"
+                    spoiled = error
                 }
-            case .event(let event):
-                if case .deviceAbsent = event { isAbsent = true }
-                if case .deviceBack = event { isAbsent = false }
-                if let line = StreamNews.line(event) { reason = line }
+            case .event(let event): wait.took(event, now: clinux_monotonic_ns())
+            }
+        }
+        var reason = wait.why
+        if !wait.isAbsent {
+            if let spoiled {
+                reason = "the last frame was no picture (\(spoiled.description))"
+            } else if toSkip < skip {
+                reason = "\(Figure.count(skip - toSkip, "good frame")) came, and \(skip) were to pass first"
             }
         }
         throw CommandFailure(
             "No picture within \(Figure.duration(milliseconds: timeout.value * 1000)): \(reason).",
-            status: isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
+            status: wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
     }
 
     private func write(_ bytes: [UInt8]) throws {

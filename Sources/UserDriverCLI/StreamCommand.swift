@@ -12,18 +12,19 @@ struct StreamCommand: ParsableCommand {
         abstract: "Receive a camera's frames: count them, prove them whole, write them.",
         discussion: """
             Goes on when the driver dies, the device is unplugged or the daemon goes, and says so. Ends after --frames or --seconds, or on \
-            Ctrl-C; without either, only on Ctrl-C. Only whole frames count and are written.
+            Ctrl-C; without either, only on Ctrl-C. Only whole frames count and are written. A stream that brings none says so after 3 s, and why; \
+            the exit status is 1 where none came, or fewer than --frames.
 
             --stats json prints, as the last line, \
             {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard output (standard error with -o -). lost are \
-            frames that never came, torn frames whose bytes do not belong together: told from the stamps in the frames of the emulated webcam, \
+            frames that never came or came damaged, torn frames whose bytes do not belong together: told from the stamps in the frames of the emulated webcam, \
             from the ring's numbers otherwise. restarts are the driver's, longestGapMs is the longest time between two frames.
 
             Example:
               userdriver stream --frames 300 --stats json
               userdriver stream --seconds 10 --format mjpeg -o film.mjpeg
               userdriver stream --format nv12 --size 640x480 -o film.y4m
-              userdriver stream --format mjpeg -o - | ffplay -f mjpeg -
+              userdriver stream -o - | ffplay -fflags nobuffer -flags low_delay -framerate 30 -
             """)
 
     @OptionGroup var daemon: DaemonOptions
@@ -78,8 +79,9 @@ struct StreamCommand: ParsableCommand {
         let writer = try output.map { try FrameWriter(path: $0) }
         var session = StreamSession(wanted: frames, quiet: quiet, writer: writer)
         let failure: (any Error)?
+        var end = StreamSession.End.stopped
         do {
-            try session.run(stream, until: seconds.map { clinux_monotonic_ns() + UInt64($0.value * 1e9) })
+            end = try session.run(stream, until: seconds.map { clinux_monotonic_ns() + UInt64($0.value * 1e9) })
             failure = nil
         } catch {
             failure = error
@@ -91,9 +93,26 @@ struct StreamCommand: ParsableCommand {
                 if let error = failure as? OutputError, error.isBrokenPipe { return ExitStatus.done }
                 return ExitStatus.report(failure)
             } ?? session.close()
+        let shortage = failure == nil ? shortage(session, end) : nil
+        if let shortage, !quiet { Terminal.note("userdriver: \(shortage)") }
         try printStatistics(session.statistics)
-        let isShort = frames.map { session.statistics.frames < $0 } ?? false
-        if status != ExitStatus.done || isShort { throw ExitCode(status == ExitStatus.done ? ExitStatus.failed : status) }
+        let isShort = session.statistics.frames < frames ?? 1
+        guard status == ExitStatus.done else { throw ExitCode(status) }
+        if isShort, failure == nil || frames != nil { throw ExitCode(session.wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed) }
+    }
+
+    /// What is to be said of frames that were wanted and did not come, unless the user has ended it.
+    private func shortage(_ session: StreamSession, _ end: StreamSession.End) -> String? {
+        let count = session.statistics.frames
+        guard count < frames ?? 1 else { return nil }
+        let time: String
+        switch end {
+        case .stopped, .enough: return nil
+        case .ended: time = "before the stream ended"
+        case .deadline: time = "within \(Figure.duration(milliseconds: (seconds?.value ?? 0) * 1000))"
+        }
+        if count == 0 { return "no whole frame came \(time): \(session.wait.why)." }
+        return "only \(count) of \(Figure.count(frames ?? 1, "frame")) came \(time)."
     }
 
     private func printStatistics(_ statistics: StreamStatistics) throws {
