@@ -138,6 +138,8 @@ let package = Package(
         tests("TransferRing", ["USB", "CLinux"]),
         tests("FlightRecorder", ["USB", "CLinux"]),
         tests("UVC", ["USB"]),
+        .testTarget(
+            name: "WebcamDriverTests", dependencies: ["webcam-driver", "UVC", "UserDriver", "Wire"], swiftSettings: swiftSettings),
         tests("Pictures"),
         tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
         tests("Spawn", ["Sandbox", "Threads", "CLinux"]),

@@ -46,7 +46,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         self.log = log
         descriptors = WebcamDescriptors(options: options).all
         file = try options.source.map { path throws(PictureError) in try FileSources.open(path) }
-        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant, repertoire: options.repertoire)
+        negotiation = StreamNegotiation(options)
         faultRun = FaultRun(options.faults)
     }
 
@@ -57,7 +57,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     public func attached(now: UInt64, signal: any EmulationSignal) {
         self.signal = signal
         controls = ControlBank()
-        negotiation = StreamNegotiation(formats: options.formats, variant: options.variant, repertoire: options.repertoire)
+        negotiation = StreamNegotiation(options)
         requestError = .none
         streamError = 0
         isSilent = false
@@ -224,7 +224,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         case .disconnect, .replug:
             pullCable(again: kind == .replug)
             return .silence
-        case .stall, .errorBit, .lostEnd, .truncate, .garbagePayload, .noFrameID, .slowControl:
+        default:
             requestError = .notReady
             return .stall
         }

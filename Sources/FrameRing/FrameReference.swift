@@ -10,6 +10,28 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable {
     public static let damaged = FrameFlags(rawValue: 1 << 0)
     /// A still image that was taken while video ran.
     public static let stillImage = FrameFlags(rawValue: 1 << 1)
+    /// Everything that the device sent is there, and its end was put right: a JPEG got the last marker that the device leaves out, or what stood
+    /// behind the last pixel was cut off.
+    public static let repaired = FrameFlags(rawValue: 1 << 2)
+
+    /// What is wrong with a damaged frame, as far as it is known.
+    public static let short = FrameFlags(rawValue: 1 << 8)
+    public static let oversize = FrameFlags(rawValue: 1 << 9)
+    public static let lostPackets = FrameFlags(rawValue: 1 << 10)
+    public static let deviceError = FrameFlags(rawValue: 1 << 11)
+    public static let malformed = FrameFlags(rawValue: 1 << 12)
+    /// A JPEG without its first or its last marker.
+    public static let cutPicture = FrameFlags(rawValue: 1 << 13)
+
+    /// Why a frame is damaged, in words; empty where nobody knows.
+    public var reasons: [String] {
+        let words: [(FrameFlags, String)] = [
+            (.short, "too short"), (.oversize, "too long"), (.lostPackets, "packets were lost on the bus"),
+            (.deviceError, "the camera signalled an error"), (.malformed, "payload headers make no sense"),
+            (.cutPicture, "the JPEG is cut off"),
+        ]
+        return words.filter { contains($0.0) }.map(\.1)
+    }
 }
 
 /// One frame of a ring. It stays readable until the writer comes round to its slot again; every way to the bytes says whether they were whole.

@@ -84,7 +84,6 @@ final class DriverIncarnation {
     private var afterlife = Duration.zero
 
     var hasSaidHello: Bool { if case .awaitingHello = phase { false } else { true } }
-    var counters: ProgressCounters { progress.counters }
 
     /// Spawns the process. `report` is called on the supervisor's thread, never before this returns.
     init(
@@ -132,14 +131,18 @@ final class DriverIncarnation {
     // MARK: What it is told
 
     /// Gives the driver its device. False when that does not fit into a message.
-    /// - Parameter isRelief: what it takes over is driven by another process until it is ready.
-    func start(_ start: DriverStart, descriptors: [Int32], isRelief: Bool = false) -> Bool {
+    /// - Parameters:
+    ///   - isRelief: what it takes over is driven by another process until it is ready.
+    ///   - patience: times the limits for its start and for its first frame.
+    func start(_ start: DriverStart, descriptors: [Int32], isRelief: Bool = false, patience times: Int = 1) -> Bool {
         guard case .ready = phase else { return true }
         phase = .starting
         wasGivenDevice = true
         born = .now
         hasRecord = start.record != nil
-        let limit = start.takeover == nil || isRelief ? settings.watchdog.startLimit : settings.watchdog.takeoverLimit
+        watchdog.patience = UInt64(clamping: times)
+        let isLong = start.takeover == nil || isRelief
+        let limit = isLong ? settings.watchdog.startLimit * min(times, 4) : settings.watchdog.takeoverLimit
         patience.set(after: limit) { [weak self] in self?.startTookTooLong(limit) }
         return send(.start(start), descriptors: descriptors)
     }
@@ -415,11 +418,11 @@ final class DriverIncarnation {
 
     private func tick() {
         guard case .running = phase else { return }
-        let counters = progress.counters
+        let activities = progress.activities
         let now = clinux_monotonic_ns()
-        if let hang = watchdog.look(counters, now: now) {
+        if let hang = watchdog.look(activities, now: now) {
             self.hang(hang)
-        } else if counters.isStreaming || now < streamExpectedUntil {
+        } else if activities.contains(where: \.isStreaming) || now < streamExpectedUntil {
             ticker.set(after: settings.watchdog.tick) { [weak self] in self?.tick() }
         }
     }
@@ -489,9 +492,11 @@ final class DriverIncarnation {
         if case .killed(let why) = phase { cause += ", by the supervisor: \(why)" }
         if case .stopping = phase { wasAsked = true }
         if let reason { cause += ": \(reason)" }
+        let activities = progress.activities
         return Obituary(
             end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isMute: isMute, lastWords: progress.lastWords,
             lastLines: tail.lines,
-            madeProgress: progress.counters.frames > 0, hasHandled: progress.counters.streamTurns > 0, lifetime: born.duration(to: .now))
+            madeProgress: activities.contains { $0.frames > 0 }, hasHandled: activities.contains { $0.streamTurns > 0 },
+            lifetime: born.duration(to: .now))
     }
 }

@@ -337,7 +337,8 @@ final class ManagedDevice {
             return
         }
         surroundings.keeper?.watch(incarnation.processID, incarnation.pidfd)
-        guard incarnation.start(start, descriptors: descriptors, isRelief: succession.predecessor != nil) else {
+        guard incarnation.start(start, descriptors: descriptors, isRelief: succession.predecessor != nil, patience: policy.patience)
+        else {
             incarnation.kill("its device's descriptors are too large for a message")
             return
         }

@@ -30,11 +30,15 @@ final class ProgressMemory {
         close(descriptor)
     }
 
-    var counters: ProgressCounters {
-        ProgressCounters(
-            streamTurns: clinux_load_u64(page + ProgressPage.streamTurns), transfers: clinux_load_u64(page + ProgressPage.transfers),
-            frames: clinux_load_u64(page + ProgressPage.frames), deliveries: clinux_load_u64(page + ProgressPage.deliveries),
-            isStreaming: clinux_load_u64(page + ProgressPage.streaming) == 1)
+    /// The counters of each activity, by its slot.
+    var activities: [ProgressCounters] { (0..<ProgressPage.slotCount).map(counters) }
+
+    private func counters(_ slot: Int) -> ProgressCounters {
+        let slot = page + ProgressPage.slot(slot)
+        return ProgressCounters(
+            streamTurns: clinux_load_u64(slot + ProgressPage.streamTurns), transfers: clinux_load_u64(slot + ProgressPage.transfers),
+            frames: clinux_load_u64(slot + ProgressPage.frames), deliveries: clinux_load_u64(slot + ProgressPage.deliveries),
+            isStreaming: clinux_load_u64(slot + ProgressPage.streaming) == 1, frameTime: clinux_load_u64(slot + ProgressPage.frameTime))
     }
 
     /// What a crash left; only to be asked for once the driver has ended.

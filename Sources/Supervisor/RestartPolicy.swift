@@ -27,6 +27,9 @@ struct RestartPolicy: Sendable {
     /// Deaths in a row without progress.
     private(set) var deaths = 0
 
+    /// Times the limits of the next driver: once the first steps have not helped, a limit may be what it died of.
+    var patience: Int { deaths <= 2 ? 1 : 1 << min(deaths - 2, 5) }
+
     init(_ configuration: Configuration = Configuration()) { self.configuration = configuration }
 
     /// `progress`: a frame (a page…) since it was started. `chance` is between 0 and 1.

@@ -2,16 +2,18 @@
 
 import Threads
 
-/// What the driver writes into its progress page. Nothing of it is trusted beyond: it changes, or it does not.
+/// What the driver writes of one activity into its progress page. Nothing of it is trusted beyond: it changes, or it does not.
 struct ProgressCounters: Hashable, Sendable {
     var streamTurns: UInt64 = 0
     var transfers: UInt64 = 0
     var frames: UInt64 = 0
     var deliveries: UInt64 = 0
     var isStreaming = false
+    /// What a frame takes, in nanoseconds; 0 where the device does not say.
+    var frameTime: UInt64 = 0
 }
 
-/// Judges one incarnation of a driver.
+/// Judges one incarnation of a driver: each of its activities by itself, so that one that gets on hides no other's hang.
 struct Watchdog: Sendable {
     struct Configuration: Sendable {
         /// From being spawned to `hello`, and from being given the device to `started`.
@@ -48,6 +50,27 @@ struct Watchdog: Sendable {
     }
 
     let configuration: Configuration
+    private var activities: [ActivityWatch] = []
+    /// Times the limits before which a frame has to come: more after each death that brought none.
+    var patience: UInt64 = 1
+
+    init(_ configuration: Configuration = Configuration()) { self.configuration = configuration }
+
+    /// Looks at the counters of a driver's activities, always in the same order. `now` is in ns and only grows.
+    mutating func look(_ counters: [ProgressCounters], now: UInt64) -> Hang? {
+        while activities.count < counters.count { activities.append(ActivityWatch()) }
+        var hang: Hang?
+        // Each is looked at, whatever was found of those before.
+        for index in counters.indices {
+            let found = activities[index].look(counters[index], now: now, configuration, patience: patience)
+            hang = hang ?? found
+        }
+        return hang
+    }
+}
+
+/// Judges one activity.
+private struct ActivityWatch: Sendable {
     private var last = ProgressCounters()
     private var lastLook: UInt64?
     private var turnChanged: UInt64 = 0
@@ -56,10 +79,12 @@ struct Watchdog: Sendable {
     /// When the device began to deliver what no frame has come of.
     private var undelivered: UInt64?
 
-    init(_ configuration: Configuration = Configuration()) { self.configuration = configuration }
+    /// What a device is believed of its frames' time.
+    private static let longestFrame: UInt64 = 10_000_000_000
 
-    /// Looks at the counters of a driver that streams. `now` is in ns and only grows.
-    mutating func look(_ counters: ProgressCounters, now: UInt64) -> Hang? {
+    mutating func look(
+        _ counters: ProgressCounters, now: UInt64, _ configuration: Watchdog.Configuration, patience: UInt64
+    ) -> Watchdog.Hang? {
         defer {
             last = counters
             lastLook = now
@@ -87,7 +112,8 @@ struct Watchdog: Sendable {
         if now &- turnChanged >= configuration.turnLimit.nanoseconds { return .noTurn(configuration.turnLimit) }
         if let undelivered, counters.deliveries != last.deliveries {
             let limit = counters.frames == 0 ? configuration.firstFrameLimit : configuration.frameLimit
-            let nanoseconds = counters.frames == 0 ? limit.nanoseconds : max(limit.nanoseconds, min(slowestFrame, 10_000_000_000) * 4)
+            let frame = min(max(counters.frameTime, counters.frames == 0 ? 0 : slowestFrame), Self.longestFrame)
+            let nanoseconds = max(limit.nanoseconds, frame * 4) * min(max(patience, 1), 64)
             if now &- undelivered >= nanoseconds { return .noFrame(.nanoseconds(Int64(nanoseconds))) }
         }
         return nil

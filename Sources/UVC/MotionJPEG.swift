@@ -2,16 +2,16 @@
 
 /// Motion JPEG's frames (UVC's MJPEG payload document, §2): JPEG images that may lack the Huffman tables, which are the standard's then.
 public enum MotionJPEG {
-    /// The frame as a complete JPEG: standard Huffman tables inserted where it has none, padding behind its end cut off. Bytes that are not
-    /// a JPEG come back as they are. Never more than 420 bytes longer.
+    /// The frame as a complete JPEG: standard Huffman tables inserted where it has none, what stands before its start and behind its end cut
+    /// off. Bytes that are not a JPEG come back as they are. Never more than 420 bytes longer.
     public static func withHuffmanTables(_ bytes: [UInt8]) -> [UInt8] {
         bytes.withUnsafeBytes { withHuffmanTables($0) }
     }
 
     /// The same for bytes that lie elsewhere; each is read once.
     public static func withHuffmanTables(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-        let end = JPEGBounds.check(bytes).length
-        let frame = UnsafeRawBufferPointer(rebasing: bytes[..<end])
+        let start = JPEGBounds.start(bytes) ?? 0
+        let frame = UnsafeRawBufferPointer(rebasing: bytes[start..<(JPEGBounds.end(bytes, from: start) ?? bytes.count)])
         guard let scan = startOfScanWithoutTables(frame) else { return [UInt8](frame) }
         var result: [UInt8] = []
         result.reserveCapacity(frame.count + standardTables.count)

@@ -27,7 +27,7 @@ public struct PayloadAssembler: Sendable {
         public var maxPayloadSize: Int
         /// Nanoseconds from one isochronous packet to the next, 0 if unknown: tells when a frame's first packet came.
         public var packetInterval: UInt64
-        /// FID never toggles: only EOF ends a frame (uvcvideo's quirk 0x10). Noticed by itself after two lost frames.
+        /// FID never toggles: only EOF ends a frame (uvcvideo's quirk 0x10). Noticed by itself, where the frames are no JPEGs after two lost ones.
         public var ignoresFrameID: Bool
         /// EOF may get lost without FID toggling: a payload that begins a JPEG ends the frame before (uvcvideo's quirk 0x20000).
         public var endsAtJPEGStart: Bool
@@ -55,8 +55,8 @@ public struct PayloadAssembler: Sendable {
     private enum Step {
         case taken
         /// The frame ended before this payload, which is to be taken again.
-        case endedBefore
-        case endedAfter
+        case endedBefore(FrameEnd)
+        case endedAfter(FrameEnd)
     }
 
     // MARK: Isochronous
@@ -101,14 +101,14 @@ public struct PayloadAssembler: Sendable {
             let age = UInt64(packets.count - 1 - index) &* settings.packetInterval
             switch take(payload, at: time > age ? time - age : 0, into: slot) {
             case .taken: index += 1
-            case .endedBefore:
-                if let frame = finish(slot) {
+            case .endedBefore(let end):
+                if let frame = finish(slot, end) {
                     state.position = UInt32(truncatingIfNeeded: index)
                     return frame
                 }
-            case .endedAfter:
+            case .endedAfter(let end):
                 index += 1
-                if let frame = finish(slot) {
+                if let frame = finish(slot, end) {
                     state.position = UInt32(truncatingIfNeeded: index)
                     return frame
                 }
@@ -128,17 +128,17 @@ public struct PayloadAssembler: Sendable {
         let flags = payload[1]
         // Nearly every packet: the frame goes on.
         let special = PayloadHeader.Flag.frameID | PayloadHeader.Flag.endOfFrame | PayloadHeader.Flag.error
-        if state.isInFrame == 1, flags & special == state.frameID, !settings.endsAtJPEGStart {
+        if state.isInFrame == 1, flags & special == state.frameID, !state.isWary, !settings.endsAtJPEGStart {
             let count = payload.count &- header
             if count > 0 { append(UnsafeRawBufferPointer(start: base + header, count: count), into: slot) }
-            return .taken
+            return isBrimming(slot) ? .endedAfter(.full) : .taken
         }
         switch begin(payload, header: header, at: time) {
-        case .ends: return .endedBefore
+        case .ends(let end): return .endedBefore(end)
         case .drop: drop(payload.count - header, flags: flags)
         case .accept:
             append(UnsafeRawBufferPointer(rebasing: payload[header...]), into: slot)
-            if flags & PayloadHeader.Flag.endOfFrame != 0 { return .endedAfter }
+            if let end = end(after: flags, slot) { return .endedAfter(end) }
         }
         return .taken
     }
@@ -157,17 +157,21 @@ public struct PayloadAssembler: Sendable {
     ) -> AssembledFrame? {
         let limit = settings.maxPayloadSize > 0 ? settings.maxPayloadSize : .max
         var position = min(Int(state.position), bytes.count)
+        // A payload that filled its transfers to the last byte ended unseen.
+        if position == 0, state.isInPayload != 0, beginsAnotherPayload(bytes), let frame = endBulkPayload(slot) {
+            return frame
+        }
         while position < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
             if state.isInPayload == 0 {
-                guard let header = beginBulkPayload(rest, at: time) else {
-                    if let frame = finish(slot) {
+                switch beginBulkPayload(rest, at: time) {
+                case .began(let header): position += header
+                case .endedBefore(let end):
+                    if let frame = finish(slot, end) {
                         state.position = UInt32(truncatingIfNeeded: position)
                         return frame
                     }
-                    continue
                 }
-                position += header
                 continue
             }
             let count = min(rest.count, max(0, limit - Int(state.payloadLength)))
@@ -197,8 +201,14 @@ public struct PayloadAssembler: Sendable {
         return nil
     }
 
-    /// Looks at a bulk payload's header. Its length; or `nil` where a frame ended before it.
-    private mutating func beginBulkPayload(_ payload: UnsafeRawBufferPointer, at time: UInt64) -> Int? {
+    private enum BulkBeginning {
+        /// With a header of that many bytes.
+        case began(Int)
+        case endedBefore(FrameEnd)
+    }
+
+    /// Looks at a bulk payload's header.
+    private mutating func beginBulkPayload(_ payload: UnsafeRawBufferPointer, at time: UInt64) -> BulkBeginning {
         var header = min(payload.count, 2)
         var skips = true
         var flags: UInt8 = 0
@@ -206,7 +216,7 @@ public struct PayloadAssembler: Sendable {
             header = Int(payload[0])
             flags = payload[1]
             switch begin(payload, header: header, at: time) {
-            case .ends: return nil
+            case .ends(let end): return .endedBefore(end)
             case .drop: break
             case .accept: skips = false
             }
@@ -217,7 +227,24 @@ public struct PayloadAssembler: Sendable {
         state.payloadFlags = flags
         state.skipsPayload = skips ? 1 : 0
         state.payloadLength = UInt32(header)
-        return header
+        state.headerLength = UInt8(truncatingIfNeeded: header)
+        return .began(header)
+    }
+
+    /// Whether a transfer that begins in the middle of a payload, whose end only a short transfer would show, begins another one: it has a header
+    /// like the last, and a frame's first bytes behind it or a whole frame before it.
+    private func beginsAnotherPayload(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let header = Int(state.headerLength)
+        guard header >= 2, bytes.count > header, Int(bytes[0]) == header, state.isInFrame != 0, state.skipsPayload == 0 else {
+            return false
+        }
+        let steady = ~(PayloadHeader.Flag.frameID | PayloadHeader.Flag.endOfFrame | PayloadHeader.Flag.error)
+        guard bytes[1] & steady == state.payloadFlags & steady else { return false }
+        switch settings.content {
+        case .mjpeg: return JPEGBounds.begins(bytes, at: header)
+        case .uncompressed(let length): return length > 0 && Int(state.length) + Int(state.droppedBytes) >= length
+        case .other: return false
+        }
     }
 
     private mutating func endBulkPayload(_ slot: UnsafeMutableRawBufferPointer) -> AssembledFrame? {
@@ -227,8 +254,7 @@ public struct PayloadAssembler: Sendable {
             drop(0, flags: state.payloadFlags)
             return nil
         }
-        guard state.payloadFlags & PayloadHeader.Flag.endOfFrame != 0 else { return nil }
-        return finish(slot)
+        return end(after: state.payloadFlags, slot).flatMap { finish(slot, $0) }
     }
 
     // MARK: Frames
@@ -236,26 +262,34 @@ public struct PayloadAssembler: Sendable {
     private enum Beginning {
         case accept
         case drop
-        case ends
+        case ends(FrameEnd)
     }
 
     /// What a payload's header means for the frame in the making.
     private mutating func begin(_ payload: UnsafeRawBufferPointer, header: Int, at time: UInt64) -> Beginning {
         let flags = payload[1]
         let frameID = flags & PayloadHeader.Flag.frameID
-        let hasData = payload.count > header
+        let hasEnd = flags & PayloadHeader.Flag.endOfFrame != 0
+        let data = UnsafeRawBufferPointer(rebasing: payload[header...])
+        let toggles = state.frameID <= 1 && frameID != state.frameID
+        if hasEnd { state.set(AssemblyState.Mark.ended) }
         if state.isInFrame != 0 {
-            if frameID != state.frameID, !settings.ignoresFrameID { return .ends }
-            if settings.endsAtJPEGStart, state.length > 0, payload.count >= header + 2, payload[header] == 0xff, payload[header + 1] == 0xd8
-            {
-                state.frameID ^= PayloadHeader.Flag.frameID  // what follows has the same FID and is another frame
-                return .ends
+            if let end = boundary(before: data, toggles: toggles) { return .ends(end) }
+            if toggles {
+                state.frameID = frameID
+                state.set(AssemblyState.Mark.innerToggle)
             }
+            if state.has(AssemblyState.Mark.lastHadEnd) { state.set(AssemblyState.Mark.innerEnd) }
         } else {
-            // A payload without data begins nothing; one with the FID of the frame before belongs to it, and comes too late.
-            guard hasData, frameID != state.frameID || settings.ignoresFrameID || state.staleEnds >= 2 else { return .drop }
+            guard !data.isEmpty, startsFrame(data, toggles: toggles) else {
+                // The end of the frame before, that comes late.
+                if hasEnd, !toggles { state.set(AssemblyState.Mark.lastHadEnd) }
+                return .drop
+            }
             beginFrame(payload, frameID: frameID, at: time)
         }
+        if toggles { state.set(AssemblyState.Mark.toggled) }
+        state.set(AssemblyState.Mark.lastHadEnd, hasEnd)
         state.seenFlags |= flags & PayloadHeader.Flag.stillImage
         if flags & PayloadHeader.Flag.error != 0 { state.damage |= FrameDamage.errorBit.rawValue }
         return .accept
@@ -269,6 +303,7 @@ public struct PayloadAssembler: Sendable {
         state.captured = time
         state.seenFlags = 0
         state.droppedBytes = 0
+        state.marks &= ~(AssemblyState.Mark.innerToggle | AssemblyState.Mark.innerEnd)
         guard let header = PayloadHeader(payload: payload) else { return }
         if let time = header.presentationTime {
             state.presentationTime = time
@@ -294,36 +329,74 @@ public struct PayloadAssembler: Sendable {
         }
     }
 
-    /// Takes what fits of a frame that is larger than its slot.
+    /// Takes what fits of a frame that is larger than its slot. Of an uncompressed one it may be padding: its end tells.
     private mutating func overflow(_ data: UnsafeRawBufferPointer, into slot: UnsafeMutableRawBufferPointer) {
         guard !data.isEmpty else { return }
         let length = min(Int(state.length), slot.count)
         let count = min(data.count, slot.count - length)
         if count > 0 { slot[length...].copyBytes(from: data[..<count]) }
         state.length = UInt32(truncatingIfNeeded: length + count)
-        state.damage |= FrameDamage.oversize.rawValue
+        state.droppedBytes = state.droppedBytes.addingSaturated(data.count - count)
+        guard case .uncompressed(let expected) = settings.content, expected > 0 else {
+            state.damage |= FrameDamage.oversize.rawValue
+            return
+        }
+    }
+
+    /// Whether as much again has been dropped of a frame as there is room for: it has an end that was not seen.
+    @inline(__always)
+    private func isBrimming(_ slot: UnsafeMutableRawBufferPointer) -> Bool {
+        Int(state.length) >= slot.count && Int(state.droppedBytes) > slot.count
+    }
+
+    /// How the frame ends behind a payload with these flags, if it does.
+    private func end(after flags: UInt8, _ slot: UnsafeMutableRawBufferPointer) -> FrameEnd? {
+        if flags & PayloadHeader.Flag.endOfFrame != 0, !state.has(AssemblyState.Mark.doubtsEnd) { return .marked }
+        if isBrimming(slot) { return .full }
+        guard case .uncompressed(let expected) = settings.content, expected > 0, !state.believesToggle, !state.believesEnd else {
+            return nil
+        }
+        return Int(state.length) + Int(state.droppedBytes) >= expected ? .content : nil
     }
 
     /// Ends the frame. `nil` where there is none to show: no bytes came, or the stream was joined in its middle.
-    private mutating func finish(_ slot: UnsafeMutableRawBufferPointer) -> AssembledFrame? {
+    private mutating func finish(_ slot: UnsafeMutableRawBufferPointer, _ end: FrameEnd) -> AssembledFrame? {
         var length = min(Int(state.length), slot.count)
+        let dropped = Int(state.droppedBytes)
         var damage = FrameDamage(rawValue: state.damage)
+        // The bus and the device's marks say that nothing is missing: then it is not for the contents to say so.
+        let isVouchedFor = damage.isEmpty && vouches(end)
         state.isInFrame = 0
         state.length = 0
         state.damage = 0
         state.droppedBytes = 0
         state.lastLength = UInt32(truncatingIfNeeded: length)
+        if end == .full { state.set(AssemblyState.Mark.lastHadEnd, false) }
         guard length > 0 else { return nil }
+        state.endedFrames = state.endedFrames < .max ? state.endedFrames + 1 : .max
+        var isRepaired = false
         switch settings.content {
         case .mjpeg:
-            let (end, faults) = JPEGBounds.check(UnsafeRawBufferPointer(rebasing: slot[..<length]))
-            length = end
-            damage.formUnion(faults)
+            let start = JPEGBounds.start(UnsafeRawBufferPointer(rebasing: slot[..<length]))
+            if start == nil { damage.insert(.noStart) }
+            if let end = JPEGBounds.end(UnsafeRawBufferPointer(rebasing: slot[..<length]), from: start ?? 0) {
+                length = end
+            } else if isVouchedFor, start != nil {
+                isRepaired = true
+                if slot.count - length >= 2 {
+                    (slot[length], slot[length + 1]) = (0xff, 0xd9)
+                    length += 2
+                }
+            } else {
+                damage.insert(.noEnd)
+            }
         case .uncompressed(let expected) where expected > 0:
             if length < expected { damage.insert(.short) }
-            if length > expected {
-                damage.insert(.oversize)
+            let excess = length - expected + dropped
+            if length >= expected, excess > 0 {
                 length = expected
+                // A quarter more is no padding: it is the next frame's.
+                if isVouchedFor, excess <= expected / 4 { isRepaired = true } else { damage.insert(.oversize) }
             }
         case .uncompressed, .other: break
         }
@@ -335,7 +408,8 @@ public struct PayloadAssembler: Sendable {
         }
         let flags = state.seenFlags
         return AssembledFrame(
-            length: length, damage: damage, isStillImage: flags & PayloadHeader.Flag.stillImage != 0, captured: state.captured,
+            length: length, damage: damage, isRepaired: isRepaired,
+            isStillImage: flags & PayloadHeader.Flag.stillImage != 0, captured: state.captured,
             presentationTime: flags & PayloadHeader.Flag.presentationTime != 0 ? state.presentationTime : nil,
             sourceClock: flags & PayloadHeader.Flag.sourceClock != 0
                 ? PayloadHeader.SourceClock(time: state.sourceClockTime, frameNumber: state.sourceClockFrame) : nil)
@@ -344,10 +418,12 @@ public struct PayloadAssembler: Sendable {
     /// Counts what is dropped as belonging to the frame before. If whole frames are dropped that way, FID does not toggle.
     private mutating func drop(_ count: Int, flags: UInt8) {
         state.droppedBytes = state.droppedBytes.addingSaturated(count)
-        guard state.isInFrame == 0, flags & PayloadHeader.Flag.endOfFrame != 0, state.droppedBytes > state.lastLength / 2 else { return }
+        guard state.isInFrame == 0, flags & PayloadHeader.Flag.endOfFrame != 0, state.droppedBytes > state.lastLength / 2, !endsTooEarly
+        else { return }
         state.droppedBytes = 0
         state.staleEnds = min(state.staleEnds, 254) + 1
         state.discardedFrames &+= 1
+        state.missedFrames &+= 1
     }
 
     /// Packets between two transfers were never asked for, so that what the device sent in them is lost. Tell it before the later transfer.
@@ -373,29 +449,5 @@ extension UInt32 {
     fileprivate func addingSaturated(_ count: Int) -> UInt32 {
         let sum = Int(self) + Swift.max(0, Swift.min(count, Int(UInt32.max)))
         return UInt32(clamping: sum)
-    }
-}
-
-/// Where a JPEG begins and ends.
-enum JPEGBounds {
-    /// Zeros behind EOI that are taken for padding, and how far from the end EOI may stand among other bytes.
-    static let maximumPadding = 65_536
-    static let maximumTail = 64
-
-    /// The length without padding, and what is missing.
-    static func check(_ bytes: UnsafeRawBufferPointer) -> (length: Int, damage: FrameDamage) {
-        var damage: FrameDamage = []
-        if bytes.count < 2 || bytes[0] != 0xff || bytes[1] != 0xd8 { damage.insert(.noStart) }
-        var end = bytes.count
-        let lowest = max(2, bytes.count - maximumPadding)
-        while end > lowest, bytes[end - 1] == 0 { end -= 1 }
-        let last = max(2, end - maximumTail)
-        var candidate = end
-        while candidate >= last + 2 {
-            if bytes[candidate - 1] == 0xd9, bytes[candidate - 2] == 0xff { return (candidate, damage) }
-            candidate -= 1
-        }
-        damage.insert(.noEnd)
-        return (bytes.count, damage)
     }
 }

@@ -15,6 +15,15 @@ public struct NegotiatedStream: Hashable, Sendable {
     /// What was odd in the device's answers, in sentences.
     public var oddities: [String]
 
+    /// `dwMaxPayloadTransferSize` of a bulk stream where it can be believed: a header of twelve bytes and something behind it, at most a gigabyte.
+    static let payloadLengths = 16...(1 << 30)
+
+    /// Bytes at which a bulk payload ends at the latest; `nil` where only a short packet tells.
+    public var payloadLimit: Int? {
+        let length = Int(parameters.maxPayloadTransferSize)
+        return alternateSetting == nil && Self.payloadLengths.contains(length) ? length : nil
+    }
+
     /// How payloads become frames.
     public func assemblerSettings(speed: USBSpeed, quirks: VideoQuirks = []) -> PayloadAssembler.Settings {
         let content: PayloadAssembler.Settings.Content
@@ -27,7 +36,7 @@ public struct NegotiatedStream: Hashable, Sendable {
         }
         let interval = alternateSetting.map { packetInterval($0, speed: speed) } ?? 0
         return PayloadAssembler.Settings(
-            content: content, maxPayloadSize: alternateSetting == nil ? Int(parameters.maxPayloadTransferSize) : 0,
+            content: content, maxPayloadSize: payloadLimit ?? 0,
             packetInterval: interval,
             ignoresFrameID: quirks.contains(.streamNoFrameID),
             endsAtJPEGStart: content == .mjpeg && quirks.contains(.mjpegNoEndOfFrame))
@@ -250,12 +259,15 @@ public struct StreamNegotiation: Sendable {
 
     private func repairPayloadSize(_ parameters: inout StreamingParameters, choice: StreamChoice, oddities: inout [String]) {
         let answered = parameters.maxPayloadTransferSize
-        // Sixteen bits, sign-extended (Chicony's 04f2:b50b).
-        if answered & 0xffff_0000 == 0xffff_0000 { parameters.maxPayloadTransferSize = answered & 0xffff }
         let largest = interface.alternateSettings.map(\.bytesPerInterval).max() ?? 0
         if interface.isBulk {
-            if parameters.maxPayloadTransferSize > 1 << 30 { parameters.maxPayloadTransferSize = 0 }
+            // It gets its own answer back.
+            if !NegotiatedStream.payloadLengths.contains(Int(answered)) {
+                oddities.append("The device answered payloads of \(answered) bytes; they are taken to end with a short packet.")
+            }
         } else {
+            // Sixteen bits, sign-extended (Chicony's 04f2:b50b).
+            if answered & 0xffff_0000 == 0xffff_0000 { parameters.maxPayloadTransferSize = answered & 0xffff }
             if quirks.contains(.fixBandwidth) || parameters.maxPayloadTransferSize == 0,
                 let computed = StreamingInterface.computedPayloadSize(choice, speed: device.information.speed)
             {

@@ -33,13 +33,19 @@ struct FrameJudge {
         let format = frame.stream?.format ?? ""
         if copying {
             guard let bytes = frame.copy() else { return (.unusable, nil) }
-            return (bytes.withUnsafeBytes { judge($0, format: format, sequence: frame.sequence, epoch: frame.epoch) }, bytes)
+            let verdict = bytes.withUnsafeBytes { judge($0, format: format, sequence: frame.sequence, epoch: frame.epoch) }
+            return (Self.excused(verdict, frame), bytes)
         }
         var next = self
         var verdict = Verdict.unusable
         let isWhole = frame.withBytes { verdict = next.judge($0, format: format, sequence: frame.sequence, epoch: frame.epoch) }
         guard isWhole else { return (.unusable, nil) }
         self = next
-        return (verdict, nil)
+        return (Self.excused(verdict, frame), nil)
+    }
+
+    /// A picture whose end was put right may have been cut off by the camera: that was said.
+    private static func excused(_ verdict: Verdict, _ frame: Frame) -> Verdict {
+        verdict == .torn && frame.isRepaired ? .unusable : verdict
     }
 }

@@ -13,7 +13,7 @@ struct SnapCommand: ParsableCommand {
         abstract: "Take a picture.",
         discussion: """
             A JPEG frame is written as the camera sent it, with the standard Huffman tables added if it left them out; anything else is \
-            converted. Damaged frames are skipped. The file appears whole or not at all.
+            converted. Damaged frames are skipped; a JPEG without its end is completed. The file appears whole or not at all.
 
             Example:
               userdriver snap -o photo.jpg
@@ -42,7 +42,7 @@ struct SnapCommand: ParsableCommand {
     var skip = 0
 
     @Option(help: ArgumentHelp("How long to wait for the picture.", valueName: "seconds"))
-    var timeout = Seconds(10)
+    var timeout = Seconds(30)
 
     @Flag(help: "Within that time, also wait for the daemon and the device to appear.")
     var wait = false
@@ -82,23 +82,25 @@ struct SnapCommand: ParsableCommand {
         let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options)
         var toSkip = skip
         var judge = FrameJudge()
-        var reason = "no frame came"
-        var isAbsent = false
+        var wait = PictureWait(now: clinux_monotonic_ns())
+        var spoiled: PictureError?
         while true {
             let now = clinux_monotonic_ns()
             guard now < deadline else { break }
-            switch try stream.next(timeout: .nanoseconds(Int64(clamping: deadline - now))) {
+            if let line = wait.line(now: now) { Terminal.note(line) }
+            let next = min(deadline, wait.nextLine)
+            switch try stream.next(timeout: .nanoseconds(Int64(clamping: next > now ? next - now : 0))) {
             case .timedOut: continue
             case .ended(let why): throw CommandFailure("The stream has ended" + (why.map { ": \($0)" } ?? "."))
             case .event(.frame(let frame)):
                 let (verdict, bytes) = judge.judge(frame, copying: true)
                 guard case .whole = verdict, let bytes else {
-                    reason = "every frame was damaged"
+                    wait.tookDamaged(frame.damage)
                     continue
                 }
+                wait.tookWhole(now: clinux_monotonic_ns())
                 guard toSkip == 0 else {
                     toSkip -= 1
-                    reason = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came; skip fewer, or wait longer with --timeout"
                     continue
                 }
                 do {
@@ -106,17 +108,22 @@ struct SnapCommand: ParsableCommand {
                     stream.stop()
                     return try write(file)
                 } catch let error as PictureError where error.code == .malformed {
-                    reason = "the last frame was no picture (\(error.description))"
+                    spoiled = error
                 }
-            case .event(let event):
-                if case .deviceAbsent = event { isAbsent = true }
-                if case .deviceBack = event { isAbsent = false }
-                if let line = StreamNews.line(event) { reason = line }
+            case .event(let event): wait.took(event, now: clinux_monotonic_ns())
+            }
+        }
+        var reason = wait.why
+        if !wait.isAbsent {
+            if let spoiled {
+                reason = "the last frame was no picture (\(spoiled.description))"
+            } else if toSkip < skip {
+                reason = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came; skip fewer, or wait longer with --timeout"
             }
         }
         throw CommandFailure(
             "No picture within \(Figure.duration(milliseconds: timeout.value * 1000)): \(reason).",
-            status: isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
+            status: wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
     }
 
     private func write(_ bytes: [UInt8]) throws {

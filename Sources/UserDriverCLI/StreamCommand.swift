@@ -12,11 +12,12 @@ struct StreamCommand: ParsableCommand {
         abstract: "Receive a camera's frames: count them, check them, write them.",
         discussion: """
             Goes on when the driver dies, the device is unplugged or the daemon ends, and says so. Ends after --frames or --seconds, or on \
-            Ctrl-C. Only whole frames are counted and written. Exit status: 0 if all frames that --frames asks for came, else 1.
+            Ctrl-C. Only whole frames are counted and written. A stream that brings none says why after 3 s. The exit status is 1 if \
+            none came, or fewer than --frames.
 
             --stats json prints, as the last line, \
             {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard output (standard error with -o -). lost \
-            counts frames that never came, torn those whose bytes do not belong together (by the stamps in the frames of the emulated webcam, \
+            counts frames that never came or came damaged, torn those whose bytes do not belong together (by the stamps in the frames of the emulated webcam, \
             else by the frames' numbers). restarts counts drivers that were replaced, longestGapMs is the longest time between two frames.
 
             Example:
@@ -95,8 +96,9 @@ struct StreamCommand: ParsableCommand {
         }
         var session = StreamSession(wanted: frames, quiet: quiet, writer: writer)
         let failure: (any Error)?
+        var end = StreamSession.End.stopped
         do {
-            try session.run(stream, until: seconds.map { clinux_monotonic_ns() + UInt64($0.value * 1e9) })
+            end = try session.run(stream, until: seconds.map { clinux_monotonic_ns() + UInt64($0.value * 1e9) })
             failure = nil
         } catch {
             failure = error
@@ -108,9 +110,26 @@ struct StreamCommand: ParsableCommand {
                 if let error = failure as? OutputError, error.isBrokenPipe { return ExitStatus.done }
                 return ExitStatus.report(failure)
             } ?? session.close()
+        let shortage = failure == nil ? shortage(session, end) : nil
+        if let shortage, !quiet { Terminal.note("userdriver: \(shortage)") }
         try printStatistics(session.statistics)
-        let isShort = frames.map { session.statistics.frames < $0 } ?? false
-        if status != ExitStatus.done || isShort { throw ExitCode(status == ExitStatus.done ? ExitStatus.failed : status) }
+        let isShort = session.statistics.frames < frames ?? 1
+        guard status == ExitStatus.done else { throw ExitCode(status) }
+        if isShort, failure == nil || frames != nil { throw ExitCode(session.wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed) }
+    }
+
+    /// What is to be said of frames that were wanted and did not come, unless the user has ended it.
+    private func shortage(_ session: StreamSession, _ end: StreamSession.End) -> String? {
+        let count = session.statistics.frames
+        guard count < frames ?? 1 else { return nil }
+        let time: String
+        switch end {
+        case .stopped, .enough: return nil
+        case .ended: time = "before the stream ended"
+        case .deadline: time = "within \(Figure.duration(milliseconds: (seconds?.value ?? 0) * 1000))"
+        }
+        if count == 0 { return "no whole frame came \(time): \(session.wait.why)." }
+        return "only \(count) of \(Figure.count(frames ?? 1, "frame")) came \(time)."
     }
 
     private func printStatistics(_ statistics: StreamStatistics) throws {

@@ -6,6 +6,7 @@ import Pictures
 ///
 /// Frames are numbered by their stamps where the source stamps them (the emulated webcam), else by the ring. A number that was never delivered
 /// is a lost frame, unless it was delivered torn. The ring's numbers that begin anew are no loss; where stamps do, their times tell what is missing.
+/// What no later frame's number tells, the ring does: frames that came damaged, and gaps.
 struct StreamStatistics: Sendable {
     /// The number a frame bears, and who gave it.
     enum Number: Hashable, Sendable {
@@ -17,7 +18,11 @@ struct StreamStatistics: Sendable {
 
     /// Frames delivered whole.
     private(set) var frames: UInt64 = 0
-    private(set) var lost: UInt64 = 0
+    var lost: UInt64 { counted &+ untold }
+    /// Frames that are lost by the numbers of those around them.
+    private var counted: UInt64 = 0
+    /// Since the newest whole frame, as the ring has it.
+    private var untold: UInt64 = 0
     /// Frames whose bytes do not belong together, and nobody had said so.
     private(set) var torn: UInt64 = 0
     private(set) var restarts: Int = 0
@@ -36,7 +41,12 @@ struct StreamStatistics: Sendable {
         if first == nil { first = time }
         if let last, time > last { longestGap = max(longestGap, time - last) }
         last = time
-        if let missing = Self.missing(from: previous, to: number) { lost &+= missing - min(missing, tornSincePrevious) }
+        if let missing = Self.missing(from: previous, to: number) {
+            counted &+= missing - min(missing, tornSincePrevious)
+        } else {
+            counted &+= untold
+        }
+        untold = 0
         tornSincePrevious = 0
         previous = number
     }
@@ -46,6 +56,9 @@ struct StreamStatistics: Sendable {
         torn += 1
         tornSincePrevious += 1
     }
+
+    /// A frame that was said to be damaged, or could not be read in time; frames that never came.
+    mutating func missed(_ count: UInt64 = 1) { untold &+= count }
 
     /// The driver that writes now is another one: `generation` counts them. From a frame or from an event, whichever comes first.
     mutating func wrote(generation: UInt32) {

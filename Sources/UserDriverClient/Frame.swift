@@ -24,6 +24,11 @@ public struct Frame: Sendable {
     public var byteCount: Int { reference.length }
     /// Bytes are missing, or the device said that something went wrong: to be shown at best, not to be relied on.
     public var isDamaged: Bool { reference.flags.contains(.damaged) }
+    /// Why it is damaged, in words; empty where nobody knows.
+    public var damage: [String] { isDamaged ? reference.flags.reasons : [] }
+    /// All that the camera sent is there, and its end was put right: a JPEG got the last marker that the camera leaves out, or what stood behind
+    /// the last pixel was cut off.
+    public var isRepaired: Bool { reference.flags.contains(.repaired) }
 
     /// Whether the bytes are still there, unchanged.
     public var isWhole: Bool { reference.isWhole }

@@ -2,13 +2,17 @@
 
 import Wire
 
-/// Kept by the supervisor. It holds what clients asked for, never what the device said.
+/// Kept by the supervisor. It holds what clients asked for, and of the device no more than what it committed itself to and how long it takes.
 struct RecoveryRecord: Codable, Equatable {
     /// What each stream that is on was negotiated to, by name.
     var streams: [String: StreamRequest] = [:]
     /// The probe and commit block that each stream that is on was committed with, as hexadecimal digits: a successor that takes the
     /// stream over asks the device nothing.
     var committed: [String: String]? = [:]
+    /// By stream: how long the camera took from being told to stream to its first picture, in milliseconds.
+    var startups: [String: Int]? = [:]
+    /// By stream: how often it was told to stream again since its last picture.
+    var remedies: [String: Int]? = [:]
     /// Controls that clients have set, by name. A camera that was unplugged has forgotten them.
     var controls: [String: Int] = [:]
 
@@ -23,6 +27,17 @@ struct RecoveryRecord: Codable, Equatable {
         let digits = block?.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
         committed = (committed ?? [:]).merging([stream: digits].compactMapValues { $0 }) { $1 }
         if digits == nil { committed?[stream] = nil }
+    }
+
+    func patience(of stream: String) -> Patience {
+        Patience(
+            startup: UInt64(max(0, min(startups?[stream] ?? 0, 3_600_000))) * 1_000_000,
+            remedies: UInt32(clamping: max(0, remedies?[stream] ?? 0)))
+    }
+
+    mutating func setPatience(_ patience: Patience, of stream: String) {
+        startups = (startups ?? [:]).merging([stream: Int(patience.startup / 1_000_000)]) { $1 }
+        remedies = (remedies ?? [:]).merging([stream: Int(patience.remedies)]) { $1 }
     }
 
     /// A record that can't be read is no record: the driver starts as if for the first time, and says so.

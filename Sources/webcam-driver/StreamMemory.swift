@@ -19,11 +19,22 @@ struct StreamMemory: BitwiseCopyable {
     var frames: UInt64 = 0
     var lost: UInt64 = 0
     var bytes: UInt64 = 0
-    /// CLOCK_MONOTONIC ns: the newest published frame's capture, the last transfer with pixels, the last transfer.
+    /// Of the lost ones, those that the assembler could not tell from others.
+    var missed: UInt64 = 0
+    /// CLOCK_MONOTONIC ns: when the device was told to stream, the newest published frame's capture, the last transfer with pixels, the last transfer.
+    var startedAt: UInt64 = 0
     var lastPublished: UInt64 = 0
     var lastDelivery: UInt64 = 0
     var lastCompletion: UInt64 = 0
+    /// 1 once the device has sent pixels since it was told to stream.
+    var hasDelivered: UInt32 = 0
+    /// Whole frames in a row by which the device's marks are worth less than they should be; at 3 it was said.
+    var marks: UInt32 = 0
+    /// Damaged frames that were not published, and that readers have not been told of.
+    var untold: UInt32 = 0
+    /// How long it is waited for; see `Patience`.
+    var patience = Patience()
 
     /// Told with every commit: a program whose memory looks otherwise does not take it over.
-    static let layout = UInt64(1) << 32 | UInt64(MemoryLayout<StreamMemory>.size)
+    static let layout = UInt64(2) << 32 | UInt64(MemoryLayout<StreamMemory>.size)
 }

@@ -13,6 +13,8 @@ import Wire
 actor StreamSession {
     /// How often a stream is started again without a frame having come, before the process gives up and the supervisor decides.
     private static let attemptLimit = 3
+    /// The same of a device that is silent, predecessors' attempts included: each was waited for longer than the one before.
+    private static let remedyLimit = 2
 
     private enum State {
         case closed
@@ -25,25 +27,38 @@ actor StreamSession {
     private let interface: StreamingInterface
     private let negotiation: StreamNegotiation
     private let quirks: VideoQuirks
+    private let controlInterface: UInt8
     private let context: DriverContext
+    /// The counters of this stream, whichever incarnations of it there are in this process.
+    private let progress: Progress.Activity
+    private var patience = Patience()
     private var state = State.closed
     private var attempts = 0
     /// Whether somebody watches: looked at again after each wait.
     private var isWanted = false
     private var requestChanged: @Sendable (StreamRequest?, _ committed: [UInt8]) async -> Void = { _, _ in }
+    private var patienceChanged: @Sendable (Patience) async -> Void = { _ in }
     /// For the heartbeat, which waits for nobody.
     private nonisolated let running = Mutex<VideoStream?>(nil)
 
-    init(name: String, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks, context: DriverContext) {
+    init(name: String, interface: StreamingInterface, function: VideoFunction, quirks: VideoQuirks, context: DriverContext) {
         self.name = name
         self.interface = interface
         self.quirks = quirks
         self.context = context
-        negotiation = StreamNegotiation(device: context.device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
+        controlInterface = function.controlInterface
+        progress = context.progress.activity()
+        negotiation = StreamNegotiation(device: context.device, interface: interface, uvcVersion: function.uvcVersion, quirks: quirks)
     }
 
     /// Who is told what is streamed now, `nil` for nothing, and the block that the device committed itself to.
     func onRequest(_ handler: @escaping @Sendable (StreamRequest?, _ committed: [UInt8]) async -> Void) { requestChanged = handler }
+
+    /// Who is told how long the device is waited for, and with what to begin.
+    func onPatience(_ patience: Patience, _ handler: @escaping @Sendable (Patience) async -> Void) {
+        self.patience = patience
+        patienceChanged = handler
+    }
 
     /// Opens the stream, or finds that the open one suits.
     /// - Parameter resumes: why frames are missing before the first one; `nil` for a stream that begins.
@@ -150,7 +165,7 @@ actor StreamSession {
         guard let setting = agreed.alternateSetting else {
             return .bulk(
                 maxPacketSize: interface.alternateSettings.first?.bytesPerInterval ?? 512,
-                maxPayloadSize: Int(agreed.parameters.maxPayloadTransferSize))
+                payloadSize: agreed.payloadLimit ?? agreed.frameCapacity)
         }
         let settings = agreed.assemblerSettings(speed: context.device.information.speed, quirks: quirks)
         return .isochronous(bytesPerInterval: setting.bytesPerInterval, packetInterval: settings.packetInterval)
@@ -170,13 +185,52 @@ actor StreamSession {
             transfers: transfers, shape: shape(agreed),
             continuity: agreed.alternateSetting.map { SlotContinuity(speed: speed, interval: $0.interval) },
             settings: agreed.assemblerSettings(speed: speed, quirks: quirks), writer: writer,
-            frameInterval: UInt64(agreed.choice.interval) * 100, origin: origin, counters: counters, progress: context.progress)
+            frameInterval: UInt64(agreed.choice.interval) * 100, patience: patience, origin: origin, counters: counters,
+            progress: progress)
         let description = description(agreed)
         state = .open(stream, agreed, description)
         running.withLock { $0 = stream }
         if case .fresh = origin { await requestChanged(description, agreed.parameters.encoded(length: 48)) }
-        stream.start { [weak self] end in
-            Task { await self?.ended(stream, end) }
+        stream.start(
+            heard: { [weak self] news in
+                Task { await self?.heard(stream, news) }
+            },
+            ended: { [weak self] end in
+                Task { await self?.ended(stream, end) }
+            })
+    }
+
+    /// What the stream's thread has to say.
+    private func heard(_ stream: VideoStream, _ news: VideoStream.News) async {
+        guard case .open(let current, let agreed, _) = state, current === stream else { return }
+        switch news {
+        case .firstPicture(let patience):
+            self.patience = patience
+            await patienceChanged(patience)
+        case .marks(let marks): context.supervisor.log("notice", "Stream \"\(name)\": \(marks).")
+        case .drought(let report):
+            let settings = agreed.assemblerSettings(speed: context.device.information.speed, quirks: quirks)
+            var expected: Int?
+            if case .uncompressed(let length) = settings.content, length > 0 { expected = length }
+            context.supervisor.log("warning", report.sentence(expected: expected))
+            if !report.hasPixels { await giveUpIfDead(stream) }
+        }
+    }
+
+    /// A device that sends nothing is waited for as long as it answers something. It is asked what harms no stream: the error of its last request.
+    private func giveUpIfDead(_ stream: VideoStream) async {
+        guard !quirks.contains(.noErrorCode) else { return }
+        let question = VideoRequest.getCur.setup(
+            selector: VideoSelector.requestErrorCode, entity: 0, interface: controlInterface, length: 1)
+        do throws(USBError) {
+            _ = try await context.device.control(question, sending: [], timeout: .seconds(1))
+        } catch {
+            guard case .open(let current, _, _) = state, current === stream else { return }
+            switch error.code {
+            case .noDevice, .connection: context.supervisor.fail("The device is gone: \(error)")
+            case .timedOut: context.supervisor.failMute("The device sends nothing and answers nothing: \(error)")
+            default: break
+            }
         }
     }
 
@@ -202,7 +256,11 @@ actor StreamSession {
         state = .restarting(request)
         let counters = stream.counters.withLock { $0 }
         attempts = counters.frames > 0 && !counters.recent.isEmpty ? 1 : attempts + 1
-        guard attempts <= Self.attemptLimit else {
+        if case .silent = end {
+            patience.tried()
+            await patienceChanged(patience)
+        }
+        guard attempts <= Self.attemptLimit, patience.remedies <= Self.remedyLimit else {
             context.supervisor.fail("The stream was started \(attempts) times without a frame; last, \(reason).")
         }
         context.supervisor.log("warning", "The stream is started again: \(reason).")
@@ -237,6 +295,7 @@ actor StreamSession {
             await giveUpIfMute(after: error)
         }
         attempts = 0
+        patience = Patience(startup: patience.startup)
         await requestChanged(nil, [])
     }
 

@@ -22,6 +22,16 @@ final class VideoStream: Sendable {
         case failed(USBError)
     }
 
+    /// What is worth saying while it goes on.
+    enum News: Sendable {
+        /// Pixels came, for the first time since the device was told to stream.
+        case firstPicture(Patience)
+        /// Nothing whole has come for a while.
+        case drought(Drought.Report)
+        /// What the device's marks are worth.
+        case marks(FrameMarks)
+    }
+
     /// How the transfers are cut.
     struct Shape: Sendable, Equatable {
         var type: TransferType
@@ -57,9 +67,10 @@ final class VideoStream: Sendable {
                 leastTransferCount: least)
         }
 
-        static func bulk(maxPacketSize: Int, maxPayloadSize: Int) -> Shape {
+        /// - Parameter payloadSize: the largest payload's, or a frame's where that is not known.
+        static func bulk(maxPacketSize: Int, payloadSize: Int) -> Shape {
             let packet = max(maxPacketSize, 1)
-            let wanted = min(max(maxPayloadSize, 16 << 10), 64 << 10)
+            let wanted = min(max(payloadSize, 16 << 10), 64 << 10)
             return Shape(
                 type: .bulk, packetLength: (wanted + packet - 1) / packet * packet, packetCount: 1, transferCount: 16,
                 leastTransferCount: 16)
@@ -95,12 +106,9 @@ final class VideoStream: Sendable {
     private let settings: PayloadAssembler.Settings
     private let writer: FrameRingWriter
     private let frameInterval: UInt64
-    private let silenceLimit: UInt64
-    /// Nanoseconds without any transfer: isochronous ones come back by the bus's clock, whether the device sends something or not. Whoever carries them
-    /// has lost them.
-    private static let busSilenceLimit: UInt64 = 1_000_000_000
+    private let patience: Patience
     private let origin: Origin
-    private let progress: Progress
+    private let progress: Progress.Activity
     let counters: Mutex<Counters>
     private let stopping = Mutex(false)
     private let thread = Mutex<WorkerThread?>(nil)
@@ -109,10 +117,11 @@ final class VideoStream: Sendable {
     ///   - transfers: a ring of this shape: fresh, or resumed where `origin` is a takeover.
     ///   - continuity: for isochronous streams, what tells of packets that were never asked for.
     ///   - frameInterval: nanoseconds from frame to frame, as committed.
+    ///   - patience: how long a stream that begins waits for pictures.
     ///   - counters: what the stream has counted so far.
     init(
         transfers: TransferRing, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter,
-        frameInterval: UInt64, origin: Origin, counters: Counters, progress: Progress
+        frameInterval: UInt64, patience: Patience, origin: Origin, counters: Counters, progress: Progress.Activity
     ) {
         self.transfers = transfers
         transfers.sufficientCount = shape.leastTransferCount
@@ -121,17 +130,17 @@ final class VideoStream: Sendable {
         self.settings = settings
         self.writer = writer
         self.frameInterval = frameInterval
-        self.silenceLimit = max(3_000_000_000, frameInterval * 4)
+        self.patience = patience
         self.origin = origin
         self.counters = Mutex(counters)
         self.progress = progress
     }
 
-    /// Starts the thread. `ended` is called once, on that thread, when the stream is over; nothing is in flight then.
-    func start(_ ended: @escaping @Sendable (End) -> Void) {
+    /// Starts the thread, on which both are called: `heard` now and then, `ended` once, when the stream is over; nothing is in flight then.
+    func start(heard: @escaping @Sendable (News) -> Void, ended: @escaping @Sendable (End) -> Void) {
         do throws(WorkerThread.StartFailure) {
             let started = try WorkerThread(name: "stream") { [self] in
-                ended(run())
+                ended(run(heard))
             }
             thread.withLock { $0 = started }
         } catch {
@@ -149,11 +158,11 @@ final class VideoStream: Sendable {
 
     private var isStopping: Bool { stopping.withLock { $0 } }
 
-    private func run() -> End {
-        progress.setStreaming(true)
+    private func run(_ heard: (News) -> Void) -> End {
+        progress.setStreaming(true, frameTime: frameInterval)
         let end: End
         do throws(USBError) {
-            end = try circulate()
+            end = try circulate(heard)
         } catch {
             end = isStopping ? .stopped : .failed(error)
         }
@@ -173,7 +182,9 @@ final class VideoStream: Sendable {
             let slot = writer.begin()
             memory.slot = UInt32(writer.slotIndex)
             memory.interruption = cause?.rawValue ?? 0
-            memory.lastDelivery = clinux_monotonic_ns()
+            memory.startedAt = clinux_monotonic_ns()
+            memory.lastDelivery = memory.startedAt
+            memory.patience = patience
             counters.withLock {
                 memory.frames = $0.frames
                 memory.lost = $0.lost
@@ -216,7 +227,7 @@ final class VideoStream: Sendable {
     // MARK: Going round
 
     /// Takes each transfer as it completes, commits what became of it, and puts it in flight again.
-    private func circulate() throws(USBError) -> End {
+    private func circulate(_ heard: (News) -> Void) throws(USBError) -> End {
         /// Transfers below this number were in flight when the predecessor died.
         let inherited = transfers.inherited
         var (memory, slot) = try begin()
@@ -224,16 +235,19 @@ final class VideoStream: Sendable {
         var continuity = continuity
         continuity?.memory = memory.continuity
         var lastTransfer = clinux_monotonic_ns()
+        var drought = Drought(now: lastTransfer)
         while true {
             let transfer = try transfers.take(timeout: .milliseconds(100))
             progress.turn()
             let now = clinux_monotonic_ns()
             if isStopping { return .stopped }
+            if let report = drought.look(now: now) { heard(.drought(report)) }
             guard let transfer else {
-                if shape.packetCount > 0, now > lastTransfer + Self.busSilenceLimit {
+                // Isochronous transfers come back by the bus's clock, whether the device sends something or not: whoever carries them has lost them.
+                if shape.type == .isochronous, now > lastTransfer + memory.patience.ofBus {
                     return .silent(.nanoseconds(Int64(now - lastTransfer)))
                 }
-                if now > memory.lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - memory.lastDelivery))) }
+                if let silence = silence(memory, now: now) { return .silent(silence) }
                 continue
             }
             lastTransfer = now
@@ -248,8 +262,11 @@ final class VideoStream: Sendable {
             // More than the headers of its payloads: pixels.
             let delivers = transfer.actualLength > 12 * shape.packetCount
             progress.transferCompleted(delivering: delivers)
-            if delivers { memory.lastDelivery = now }
-            if now > memory.lastDelivery + silenceLimit { return .silent(.nanoseconds(Int64(now - memory.lastDelivery))) }
+            if delivers {
+                drought.tookPixels()
+                noteDelivery(&memory, now: now, heard)
+            }
+            if let silence = silence(memory, now: now) { return .silent(silence) }
             if continuity?.hole(startFrame: transfer.startFrame, packetCount: shape.packetCount) == true { assembler.packetsSkipped() }
             if transfer.number == inherited?.end, inherited?.wasDry == true {
                 // Everything that was in flight had completed before this process came: what the device sent meanwhile nobody had asked for.
@@ -261,24 +278,84 @@ final class VideoStream: Sendable {
             let time = completionTime(transfer, memory, isInherited: transfer.number < inherited?.end ?? 0)
             memory.lastCompletion = time
             while let frame = assemble(&assembler, transfer, at: time, into: slot.bytes) {
-                if memory.isFirst != 0, let cause = GapCause(rawValue: memory.interruption), memory.interruption != 0 {
-                    memory.lost &+= writer.resumeGap(now: frame.captured, frameInterval: frameInterval, cause: cause)
-                }
-                memory.isFirst = 0
+                drought.take(frame, now: now)
+                noteMissed(assembler.state, &memory)
                 // Noise in place of payloads looks like many damaged frames; in the ring they would push whole ones out before anybody saw them.
                 if !frame.damage.isEmpty, frame.captured < memory.lastPublished &+ frameInterval / 2 {
-                    memory.lost &+= 1
+                    progress.frameEnded()
+                    if !isFragment(frame) {
+                        memory.lost &+= 1
+                        memory.untold = min(memory.untold, .max - 1) + 1
+                    }
                     continue
                 }
+                tellGaps(before: frame, in: slot, &memory)
+                memory.isFirst = 0
                 publish(frame, &memory)
+                noteMarks(assembler.state, of: frame, &memory, heard)
                 slot = writer.begin()
                 memory.slot = UInt32(writer.slotIndex)
                 memory.assembly = assembler.state
                 transfers.checkpoint(layout: StreamMemory.layout, state: memory)
             }
+            noteMissed(assembler.state, &memory)
             memory.assembly = assembler.state
             try transfers.commit(layout: StreamMemory.layout, state: memory)
         }
+    }
+
+    /// How long the device has been silent, where that is longer than it is waited for.
+    private func silence(_ memory: StreamMemory, now: UInt64) -> Duration? {
+        let limit =
+            memory.hasDelivered != 0
+            ? Patience.betweenPictures(frameInterval: frameInterval) : memory.patience.beforeFirstPicture(frameInterval: frameInterval)
+        guard let limit, now > memory.lastDelivery, now - memory.lastDelivery > limit else { return nil }
+        return .nanoseconds(Int64(clamping: now - memory.lastDelivery))
+    }
+
+    private func noteDelivery(_ memory: inout StreamMemory, now: UInt64, _ heard: (News) -> Void) {
+        memory.lastDelivery = now
+        guard memory.hasDelivered == 0 else { return }
+        memory.hasDelivered = 1
+        memory.patience.delivered(after: now > memory.startedAt ? now - memory.startedAt : 0)
+        heard(.firstPicture(memory.patience))
+    }
+
+    /// A part of a frame that was counted already.
+    private func isFragment(_ frame: AssembledFrame) -> Bool {
+        guard case .uncompressed(let length) = settings.content else { return true }
+        return frame.length < length / 2
+    }
+
+    /// What a few whole frames in a row have shown of the device's marks is said, once. (Noise may show anything.)
+    private func noteMarks(_ state: AssemblyState, of frame: AssembledFrame, _ memory: inout StreamMemory, _ heard: (News) -> Void) {
+        guard memory.marks < 3, frame.damage.isEmpty else { return }
+        memory.marks = state.frameMarks == .sound ? 0 : memory.marks + 1
+        if memory.marks == 3 { heard(.marks(state.frameMarks)) }
+    }
+
+    /// Frames that came and could not be told from others.
+    private func noteMissed(_ state: AssemblyState, _ memory: inout StreamMemory) {
+        let missed = state.missedFrames &- memory.missed
+        guard missed > 0 else { return }
+        memory.missed = state.missedFrames
+        memory.lost &+= missed
+        memory.untold = UInt32(clamping: UInt64(memory.untold) + min(missed, UInt64(UInt32.max)))
+    }
+
+    /// Tells readers of the frames that are missing before this one.
+    private func tellGaps(before frame: AssembledFrame, in slot: FrameSlot, _ memory: inout StreamMemory) {
+        // A frame that a predecessor has published already was told of with its gap.
+        let isNew = slot.sequence >= writer.nextSequence
+        if memory.isFirst != 0, let cause = GapCause(rawValue: memory.interruption), memory.interruption != 0 {
+            let missing = writer.resumeGap(now: frame.captured, frameInterval: frameInterval, cause: cause)
+            if missing > 0 {
+                memory.lost &+= missing - min(missing, UInt64(memory.untold))
+                memory.untold = 0
+            }
+        }
+        if memory.untold > 0, isNew { writer.skip(count: UInt64(memory.untold), cause: .damaged) }
+        memory.untold = 0
     }
 
     /// When a transfer completed. Those that completed while nobody was there to see were noticed late, all at once: isochronous ones keep the bus's
@@ -301,8 +378,8 @@ final class VideoStream: Sendable {
     private func publish(_ frame: AssembledFrame, _ memory: inout StreamMemory) {
         writer.publish(
             length: frame.length, captured: frame.captured, deviceTime: UInt64(frame.presentationTime ?? 0),
-            flags: frame.damage.isEmpty ? [] : .damaged)
-        progress.framePublished()
+            flags: FrameFlags(frame))
+        progress.frameEnded()
         memory.lastPublished = frame.captured
         if frame.damage.isEmpty { memory.frames &+= 1 } else { memory.lost &+= 1 }
         memory.bytes &+= UInt64(frame.length)
@@ -313,5 +390,20 @@ final class VideoStream: Sendable {
             counters.recent.append(frame.captured)
             if counters.recent.count > 240 { counters.recent.removeFirst(120) }
         }
+    }
+}
+
+extension FrameFlags {
+    /// What readers are told of a frame's state.
+    fileprivate init(_ frame: AssembledFrame) {
+        self = frame.isRepaired ? .repaired : []
+        guard !frame.damage.isEmpty else { return }
+        insert(.damaged)
+        let reasons: [(FrameDamage, FrameFlags)] = [
+            (.short, .short), (.oversize, .oversize), (.packetLost, .lostPackets), (.errorBit, .deviceError),
+            (.malformedPayload, .malformed),
+            (.noStart, .cutPicture), (.noEnd, .cutPicture),
+        ]
+        for (damage, flag) in reasons where frame.damage.contains(damage) { insert(flag) }
     }
 }

@@ -49,7 +49,7 @@ actor WebcamDriver: Driver {
         for (index, interface) in function.streamingInterfaces.enumerated() {
             let name = index == 0 ? "video" : "video\(index + 1)"
             streams[name] = StreamSession(
-                name: name, interface: interface, uvcVersion: function.uvcVersion, quirks: quirks, context: context)
+                name: name, interface: interface, function: function, quirks: quirks, context: context)
         }
         self.streams = streams
         facts = DriverFacts(
@@ -66,6 +66,7 @@ actor WebcamDriver: Driver {
         }
         for (name, session) in streams {
             await session.onRequest { [weak self] in await self?.remember($0, committed: $1, stream: name) }
+            await session.onPatience(record.patience(of: name)) { [weak self] in await self?.remember($0, stream: name) }
         }
         var others = context.streams
         if let takeover = context.takeover {
@@ -119,6 +120,12 @@ actor WebcamDriver: Driver {
     private func remember(_ request: StreamRequest?, committed: [UInt8], stream: String) {
         record.streams[stream] = request
         record.setCommitted(request == nil ? nil : committed, of: stream)
+        keepRecord()
+    }
+
+    private func remember(_ patience: Patience, stream: String) {
+        guard record.patience(of: stream) != patience else { return }
+        record.setPatience(patience, of: stream)
         keepRecord()
     }
 

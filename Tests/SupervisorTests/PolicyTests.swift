@@ -146,7 +146,7 @@ import Wire
         var counters = ProgressCounters(isStreaming: true)
         for index in 0..<ticks {
             change(index, &counters)
-            if let hang = watchdog.look(counters, now: start + UInt64(index) * tick) { return (index, hang) }
+            if let hang = watchdog.look([counters], now: start + UInt64(index) * tick) { return (index, hang) }
         }
         return nil
     }
@@ -198,23 +198,68 @@ import Wire
     @Test func aLateLookBlamesNobody() {
         var watchdog = Watchdog()
         let counters = ProgressCounters(streamTurns: 1, isStreaming: true)
-        #expect(watchdog.look(counters, now: 1) == nil)
-        #expect(watchdog.look(counters, now: 1 + 60 * tick) == nil)
-        #expect(watchdog.look(counters, now: 1 + 61 * tick) == nil)
+        #expect(watchdog.look([counters], now: 1) == nil)
+        #expect(watchdog.look([counters], now: 1 + 60 * tick) == nil)
+        #expect(watchdog.look([counters], now: 1 + 61 * tick) == nil)
     }
 
     @Test func countersThatGoBackOrWrapAreNoTrap() {
         var watchdog = Watchdog()
         var counters = ProgressCounters(streamTurns: .max, transfers: .max, frames: .max, deliveries: .max, isStreaming: true)
-        #expect(watchdog.look(counters, now: 1) == nil)
+        #expect(watchdog.look([counters], now: 1) == nil)
         counters = ProgressCounters(isStreaming: true)
-        #expect(watchdog.look(counters, now: 1 + tick) == nil)
-        #expect(watchdog.look(counters, now: 0) == nil)
+        #expect(watchdog.look([counters], now: 1 + tick) == nil)
+        #expect(watchdog.look([counters], now: 0) == nil)
+    }
+
+    @Test(arguments: [true, false]) func oneThatGetsOnHidesNoOthersHang(standsStill: Bool) {
+        var watchdog = Watchdog()
+        var counters = [ProgressCounters(isStreaming: true), ProgressCounters(), ProgressCounters(isStreaming: true)]
+        var end: (tick: Int, hang: Watchdog.Hang)?
+        for index in 0..<100 where end == nil {
+            for stream in [0, 2] {
+                let hangs = stream == 2 && index >= 10
+                if !hangs || !standsStill { counters[stream].streamTurns += 1 }
+                counters[stream].deliveries += 8
+                if !hangs { counters[stream].frames += 3 }
+            }
+            end = watchdog.look(counters, now: 1 + UInt64(index) * tick).map { (index, $0) }
+        }
+        #expect(end?.hang == (standsStill ? .noTurn(.milliseconds(500)) : .noFrame(.seconds(1))))
+        #expect(end?.tick == (standsStill ? 14 : 20))
+    }
+
+    @Test func aCameraThatSaysItsFramesTakeLongHasTimeForTheFirst() {
+        var watchdog = Watchdog()
+        // Five seconds a frame, its payloads spread over them.
+        let end = run(&watchdog, ticks: 1000) { index, counters in
+            counters.frameTime = 5_000_000_000
+            counters.streamTurns += 1
+            counters.deliveries += 2
+            if index % 50 == 49 { counters.frames += 1 }
+        }
+        #expect(end == nil)
+    }
+
+    @Test func limitsGrowWithThePatience() {
+        var watchdog = Watchdog()
+        watchdog.patience = 4
+        let end = run(&watchdog, ticks: 1000) { _, counters in
+            counters.streamTurns += 1
+            counters.deliveries += 2
+        }
+        #expect(end?.hang == .noFrame(.seconds(12)))
+        var policy = RestartPolicy()
+        let patience = (0..<9).map { _ in
+            defer { _ = policy.died(progress: false, lifetime: .zero, chance: 0.5) }
+            return policy.patience
+        }
+        #expect(patience == [1, 1, 1, 2, 4, 8, 16, 32, 32])
     }
 
     @Test func nothingIsExpectedWhileNothingStreams() {
         var watchdog = Watchdog()
-        for index in 0..<100 { #expect(watchdog.look(ProgressCounters(), now: UInt64(index) * tick) == nil) }
+        for index in 0..<100 { #expect(watchdog.look([ProgressCounters()], now: UInt64(index) * tick) == nil) }
     }
 }
 

@@ -8,9 +8,11 @@ import Wire
 
 @Suite(.timeLimit(.minutes(10))) struct StreamTests {
     /// Opens a stream: the first reply's parameters and the inode of the ring.
-    private func watch(_ bench: Bench, _ request: JSONValue = [:]) async throws -> (client: TestClient, reply: JSONValue, ring: UInt) {
+    private func watch(
+        _ bench: Bench, _ request: JSONValue = [:], stream: String = "video"
+    ) async throws -> (client: TestClient, reply: JSONValue, ring: UInt) {
         let client = try bench.client()
-        try await client.send("io.userdriver.Watch", ["request": request], more: true)
+        try await client.send("io.userdriver.Watch", ["request": request, "stream": .string(stream)], more: true)
         let (reply, descriptors) = try #require(try await client.receive())
         if let error = reply.error { throw CallError(error, reply.parameters["message"]?.stringValue ?? "") }
         defer { for descriptor in descriptors { close(descriptor) } }
@@ -169,6 +171,26 @@ import Wire
         #expect(died["message"]?.stringValue?.contains("SIGABRT, by the supervisor") == true, "\(died)")
         #expect(died["message"]?.stringValue?.contains(cause) == true, "\(died)")
         _ = try await client.event("restarted")
+        caller.socket.shutdown()
+        await bench.stop()
+    }
+
+    @Test(arguments: [("stop-turns-of-second", "no progress for"), ("stop-frames-of-second", "no frame came of it")])
+    func aStreamThatHangsIsADeathThoughAnotherGetsOn(control: String, cause: String) async throws {
+        let bench = try await Bench {
+            $0.timing.streamTurnLimit = .milliseconds(200)
+            $0.timing.frameLimit = .milliseconds(200)
+            $0.timing.watchTick = .milliseconds(20)
+        }
+        try await bench.drive()
+        let (first, _, _) = try await watch(bench)
+        let (second, _, _) = try await watch(bench, stream: "video2")
+        let listener = try await bench.listener()
+        let caller = try bench.client()
+        try await caller.send("io.userdriver.camera.GetControl", ["name": .string(control)])
+        let died = try await listener.event("died", "backoff")
+        #expect(died["message"]?.stringValue?.contains(cause) == true, "\(died)")
+        for client in [first, second] { _ = try await client.event("restarted") }
         caller.socket.shutdown()
         await bench.stop()
     }

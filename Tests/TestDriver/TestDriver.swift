@@ -45,7 +45,13 @@ struct TestDriver {
     var nextRequest: UInt64 = 1
     /// The call that waits for a ring, by the ring's request.
     var opening: [UInt64: UInt64] = [:]
-    var streaming = false
+    /// The streams that are on, and the slot of each in the progress page.
+    var streaming: Set<String> = []
+    static let slots = ["video": 0, "video2": 1]
+    /// A ring's stream, by the ring's request.
+    var names: [UInt64: String] = [:]
+    /// The one stream that hangs; `nil` for all.
+    var hanging: String?
     var takesOver = false
     var turnsStopped = false
     var framesStopped = false
@@ -122,10 +128,12 @@ struct TestDriver {
             try channel.send(MessageFromDriver.heartbeat(statistics))
             if afterlife > 0 { _ = clinux_outlive_parent(afterlife) }
         }
-        if streaming {
-            if !turnsStopped { _ = clinux_add_u64(page + ProgressPage.streamTurns, 1) }
-            _ = clinux_add_u64(page + ProgressPage.deliveries, 1)
-            if !framesStopped { _ = clinux_add_u64(page + ProgressPage.frames, 1) }
+        for name in streaming {
+            let slot = page + ProgressPage.slot(Self.slots[name] ?? 0)
+            let hangs = hanging == nil || hanging == name
+            if !turnsStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.streamTurns, 1) }
+            _ = clinux_add_u64(slot + ProgressPage.deliveries, 1)
+            if !framesStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.frames, 1) }
         }
         if behaviour == .chatty { say(String(repeating: "chatter ", count: 100)) }
     }
@@ -139,8 +147,9 @@ struct TestDriver {
         case .start(let start): try begin(start, descriptors)
         case .ring(let grant):
             guard let call = opening.removeValue(forKey: grant.request) else { return }
-            streaming = true
-            clinux_store_u64(page + ProgressPage.streaming, 1)
+            let name = names.removeValue(forKey: grant.request) ?? "video"
+            streaming.insert(name)
+            clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 1)
             if call > 0 { try channel.send(MessageFromDriver.reply(DriverReply(id: call, result: [:]))) }
         case .ringRefused(let request, let reason):
             guard let call = opening.removeValue(forKey: request) else { return }
@@ -202,6 +211,7 @@ struct TestDriver {
         let number = nextRequest
         nextRequest += 1
         opening[number] = call
+        names[number] = name
         let description: JSONValue = [
             "format": request["format"] ?? "grey", "width": 32, "height": 16, "fps": 30.5, "opener": .int(Int64(generation)),
         ]
@@ -228,9 +238,9 @@ struct TestDriver {
             if request["refuse"] != nil { return try refuse("Busy", "It is on in another form.") }
             if request["crash"] != nil { abort() }
             try open(name, request, call: call.id)
-        case (StreamCall.close, _):
-            streaming = false
-            clinux_store_u64(page + ProgressPage.streaming, 0)
+        case (StreamCall.close, let name):
+            streaming.remove(name)
+            clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 0)
             try reply([:])
             try channel.send(MessageFromDriver.event(name: "closed", parameters: ["after": .int(Int64(generation))]))
         case (_, "crash"): deliberateCrash()
@@ -242,6 +252,8 @@ struct TestDriver {
         case (_, "busy"): try refuse("InvalidParameter", "No such control.")
         case (_, "stop-turns"): turnsStopped = true
         case (_, "stop-frames"): framesStopped = true
+        case (_, "stop-turns-of-second"): (turnsStopped, hanging) = (true, "video2")
+        case (_, "stop-frames-of-second"): (framesStopped, hanging) = (true, "video2")
         case (_, "record"):
             try channel.send(MessageFromDriver.record(["kept": .int(Int64(generation))]))
             try reply([:])

@@ -131,13 +131,14 @@ struct SequenceCase: CustomTestStringConvertible, Sendable {
             payloads: { [.data(0, jpeg([1]), end: true)] },
             frames: [TestFrame(bytes: jpeg([1]))]),
         SequenceCase(
-            name: "a JPEG that does not begin, and one that does not end", content: .mjpeg,
+            name: "a JPEG that does not begin, and one that lost its end", content: .mjpeg,
             payloads: {
-                [.data(0, jpeg([1]), end: true), .data(1, [7, 7, 0xff, 0xd9], end: true), .data(0, [0xff, 0xd8, 7], end: true)]
+                [.data(0, jpeg([1]), end: true), .data(1, [7, 7, 0xff, 0xd9], end: true), .data(0, [0xff, 0xd8, 7])]
+                    + [.data(1, jpeg([2]), end: true)]
             },
             frames: [
                 TestFrame(bytes: jpeg([1])), TestFrame(bytes: [7, 7, 0xff, 0xd9], damage: .noStart),
-                TestFrame(bytes: [0xff, 0xd8, 7], damage: .noEnd),
+                TestFrame(bytes: [0xff, 0xd8, 7], damage: .noEnd), TestFrame(bytes: jpeg([2])),
             ]),
         SequenceCase(
             name: "padding behind a JPEG is cut", content: .mjpeg,

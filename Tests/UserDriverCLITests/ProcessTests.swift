@@ -171,7 +171,7 @@ struct ProcessTests {
     }
 
     /// A camera that publishes as many frames as it is asked for, as soon as somebody watches.
-    static func camera(_ frames: [[UInt8]], description: JSONValue) throws -> FakeDaemon {
+    static func camera(_ frames: [[UInt8]], flags: FrameFlags = [], description: JSONValue) throws -> FakeDaemon {
         let stream = try FakeStream(slotCount: 64, capacity: 1 << 16)
         return try FakeDaemon { call, socket in
             guard call.methodName == "Watch" else { return }
@@ -179,7 +179,7 @@ struct ProcessTests {
             defer { close(descriptor) }
             try socket.send(stream.reply("opened", description: description), descriptors: [descriptor])
             // Once the client has mapped the ring it answers nothing; the frames wait until somebody looks.
-            FrameFeeder.feed(frames, into: stream, over: socket)
+            FrameFeeder.feed(frames, flags: flags, into: stream, over: socket)
         }
     }
 
@@ -213,6 +213,44 @@ struct ProcessTests {
         let program = try Program.run(["stream", "--frames", "3", "--stats", "json"], in: daemon.directory)
         #expect(program.status == 1 && program.lastLine.hasPrefix("{\"frames\":0,"))
         #expect(program.errors.contains("The camera has been sold."))
+    }
+
+    @Test func damagedFramesAreLostAndAStreamOfThemFailsWithTheReason() throws {
+        let frames = (0..<20).map { [UInt8](repeating: UInt8($0), count: 500) }
+        let daemon = try Self.camera(frames, flags: [.damaged, .short], description: Self.yuy2)
+        let program = try Program.run(["stream", "--seconds", "0.5", "--stats", "json"], in: daemon.directory)
+        let figures = try JSON.decode(JSONValue.self, from: Array(program.lastLine.utf8))
+        #expect(program.status == 1)
+        #expect(figures["frames"] == 0 && figures["torn"] == 0 && (figures["lost"]?.intValue ?? 0) > 0)
+        #expect(program.errors.contains("no whole frame came within 500 ms: all"), "\(program.errors)")
+        #expect(program.errors.contains("frames that came are damaged (too short)"), "\(program.errors)")
+        let snap = try Program.run(["snap", "-o", "/dev/null", "--type", "jpg", "--timeout", "0.5"], in: daemon.directory)
+        #expect(snap.status == 1 && snap.errors.contains("No picture within 500 ms: all"), "\(snap.errors)")
+    }
+
+    @Test func aStreamThatBringsNothingFails() throws {
+        let stream = try FakeStream()
+        let daemon = try FakeDaemon { _, socket in try stream.send("opened", to: socket) }
+        let program = try Program.run(["stream", "--seconds", "0.2", "--stats", "json"], in: daemon.directory)
+        #expect(program.status == 1)
+        #expect(program.errors == "userdriver: no whole frame came within 200 ms: the camera has sent none.\n")
+        let absent = try FakeDaemon { _, socket in
+            try stream.send("opened", to: socket)
+            try socket.send(news("absent", message: "It was unplugged."))
+        }
+        #expect(try Program.run(["stream", "--seconds", "0.2"], in: absent.directory).status == 3)
+    }
+
+    @Test func aSnapshotThatWaitsForMoreGoodFramesThanComeSaysSo() throws {
+        let daemon = try FakeDaemon { _, socket in
+            let stream = try FakeStream()
+            try stream.send("opened", to: socket)
+            FrameFeeder.feedSlowly([[UInt8](repeating: 1, count: 512)], into: stream, over: socket)
+        }
+        let program = try Program.run(
+            ["snap", "-o", "/dev/null", "--type", "jpg", "--skip", "500", "--timeout", "1"], in: daemon.directory)
+        #expect(program.status == 1)
+        #expect(program.errors.contains("came, and 500 were to pass first"), "\(program.errors)")
     }
 
     @Test(arguments: ["jpg", "png", "ppm"]) func aPictureIsTakenInEveryKind(_ kind: String) throws {
@@ -298,11 +336,22 @@ struct ProcessTests {
 
 /// Publishes frames one by one until the client has gone: it may map the ring at any time, and sees what comes after that.
 enum FrameFeeder {
-    static func feed(_ frames: [[UInt8]], into stream: FakeStream, over socket: VarlinkSocket) {
+    /// A frame now and then, until the client has gone.
+    static func feedSlowly(_ frames: [[UInt8]], into stream: FakeStream, over socket: VarlinkSocket) {
+        TestThread.start {
+            while true {
+                for frame in frames { stream.publish(frame) }
+                var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
+                if poll(&entry, 1, 50) != 0 { return }
+            }
+        }
+    }
+
+    static func feed(_ frames: [[UInt8]], flags: FrameFlags = [], into stream: FakeStream, over socket: VarlinkSocket) {
         TestThread.start {
             while true {
                 for frame in frames {
-                    stream.publish(frame)
+                    stream.publish(frame, flags: flags)
                     // The frames' pace, and the end of it: when the client closes, the socket becomes readable.
                     var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
                     if poll(&entry, 1, 2) != 0 { return }

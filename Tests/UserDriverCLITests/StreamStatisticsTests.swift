@@ -59,6 +59,25 @@ import Testing
         #expect(statistics.lost == 2)
     }
 
+    @Test func whatNoLaterNumberTellsTheRingDoes() {
+        var statistics = StreamStatistics()
+        for _ in 0..<5 { statistics.missed() }
+        #expect(statistics.lost == 5 && statistics.frames == 0)
+        statistics.delivered(.ring(6, epoch: 0), byteCount: 1, at: 0)
+        #expect(statistics.lost == 5)
+        // Told twice, by the gap and by the next number, and lost once.
+        statistics.missed(3)
+        statistics.missed()
+        #expect(statistics.lost == 9)
+        statistics.delivered(.ring(11, epoch: 0), byteCount: 1, at: 1)
+        #expect(statistics.lost == 9)
+        statistics.missed(2)
+        #expect(statistics.lost == 11)
+        // Numbers that begin anew tell nothing.
+        statistics.delivered(.ring(1, epoch: 1), byteCount: 1, at: 2)
+        #expect(statistics.lost == 11)
+    }
+
     @Test func restartsAreCountedOnceWhoeverTellsFirst() {
         var statistics = StreamStatistics()
         for generation in [3, 3, 4, 4, 5, 4, 5, 7] as [UInt32] { statistics.wrote(generation: generation) }

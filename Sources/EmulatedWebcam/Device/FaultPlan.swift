@@ -8,12 +8,18 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         case errorBit = "error-bit", lostEnd = "lost-eof", truncate
         case garbagePayload = "garbage-payload"
         case noFrameID = "no-fid", slowControl = "slow-control"
+        case strayFrameID = "stray-fid", noEnd = "no-eof", strayEnd = "stray-eof"
+        case noEndOfImage = "no-eoi", junkTail = "junk-tail", zeroTail = "zero-tail"
+        case shortFrame = "short-frame", longFrame = "long-frame", boundlessPayload = "boundless-payload"
 
         /// Whether it can happen at a frame.
         var hasFrame: Bool {
             switch self {
             case .stall, .silence, .disconnect, .replug, .errorBit, .lostEnd, .truncate, .garbagePayload: true
-            case .garbage, .noFrameID, .slowControl: false
+            case .garbage: false
+            case .noFrameID, .slowControl, .strayFrameID, .noEnd, .strayEnd, .noEndOfImage, .junkTail, .zeroTail, .shortFrame, .longFrame,
+                .boundlessPayload:
+                false
             }
         }
 
@@ -23,7 +29,10 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .stall, .silence, .disconnect, .replug: true
             // Where the camera says something.
             case .garbage: phase == .enumerate || phase == .open || phase == .probe
-            case .errorBit, .lostEnd, .truncate, .garbagePayload, .noFrameID, .slowControl: false
+            case .errorBit, .lostEnd, .truncate, .garbagePayload: false
+            case .noFrameID, .slowControl, .strayFrameID, .noEnd, .strayEnd, .noEndOfImage, .junkTail, .zeroTail, .shortFrame, .longFrame,
+                .boundlessPayload:
+                false
             }
         }
 
@@ -43,6 +52,15 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .garbagePayload: "the frame's payloads, headers included, are noise"
             case .noFrameID: "the frame identifier never toggles"
             case .slowControl: "each control request takes 300 ms"
+            case .strayFrameID: "the frame identifier toggles with each payload"
+            case .noEnd: "no frame's end is marked"
+            case .strayEnd: "each payload is marked as a frame's end"
+            case .noEndOfImage: "JPEGs go without their last marker"
+            case .junkTail: "600 bytes that mean nothing follow each JPEG"
+            case .zeroTail: "4096 zeros follow each JPEG"
+            case .shortFrame: "uncompressed frames come two bytes short"
+            case .longFrame: "uncompressed frames come sixteen bytes too long"
+            case .boundlessPayload: "bulk: the largest payload is said to have 4294967295 bytes"
             }
         }
     }
@@ -79,6 +97,9 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     }
 
     private(set) var faults: [Fault] = []
+
+    /// Whether a fault that is the camera's nature is in it.
+    func has(_ kind: Kind) -> Bool { faults.contains { $0.kind == kind } }
 
     /// No faults.
     public init() {}
@@ -164,8 +185,8 @@ struct FaultRun {
 
     init(_ plan: FaultPlan) { self.plan = plan }
 
-    /// Whether a lasting fault is in the plan.
-    func has(_ kind: FaultPlan.Kind) -> Bool { plan.faults.contains { $0.kind == kind } }
+    /// Whether a fault that is the camera's nature is in the plan.
+    func has(_ kind: FaultPlan.Kind) -> Bool { plan.has(kind) }
 
     /// The fault that happens at a request of this phase, if one does; uses it up. Noise is what only an answer can be; a negotiation's other
     /// faults happen when it is set.

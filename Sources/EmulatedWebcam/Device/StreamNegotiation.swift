@@ -28,15 +28,25 @@ struct StreamNegotiation {
     let formats: [WebcamFormat]
     let variant: EmulatedWebcamOptions.Variant
     let repertoire: EmulatedWebcamOptions.Repertoire
+    /// `dwMaxPayloadTransferSize` as it is told, where that is not the truth.
+    private let toldPayloadSize: UInt32?
     private(set) var probed: StreamParameters
     private(set) var committed: StreamParameters?
 
+    init(_ options: EmulatedWebcamOptions) {
+        self.init(
+            formats: options.formats, variant: options.variant, repertoire: options.repertoire,
+            toldPayloadSize: options.variant == .bulk && options.faults.has(.boundlessPayload) ? .max : nil)
+    }
+
     init(
-        formats: [WebcamFormat], variant: EmulatedWebcamOptions.Variant, repertoire: EmulatedWebcamOptions.Repertoire = .full
+        formats: [WebcamFormat], variant: EmulatedWebcamOptions.Variant, repertoire: EmulatedWebcamOptions.Repertoire = .full,
+        toldPayloadSize: UInt32? = nil
     ) {
         self.formats = formats
         self.variant = variant
         self.repertoire = repertoire
+        self.toldPayloadSize = toldPayloadSize
         probed = Self.clamped(formats, variant, repertoire, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality)
     }
 
@@ -72,14 +82,15 @@ struct StreamNegotiation {
     }
 
     /// The block on the wire.
-    static func encoded(_ parameters: StreamParameters, hint: UInt16 = 0) -> [UInt8] {
+    private func encoded(_ parameters: StreamParameters) -> [UInt8] {
         var bytes = Bytes()
-        bytes.append16(hint)
+        // bmHint: nothing is fixed.
+        bytes.append16(0)
         bytes.append8(parameters.formatIndex, parameters.frameIndex)
         bytes.append32(parameters.interval)
         // wKeyFrameRate, wPFrameRate: not for intra-only formats. wCompQuality: for MJPEG. wCompWindowSize. wDelay: a frame, in ms.
         bytes.append16(0, 0, parameters.mode.format == .mjpeg ? parameters.quality : 0, 0, UInt16(parameters.interval / 10_000))
-        bytes.append32(UInt32(parameters.frameSize), UInt32(parameters.payloadSize), WebcamDescriptors.clockFrequency)
+        bytes.append32(UInt32(parameters.frameSize), toldPayloadSize ?? UInt32(parameters.payloadSize), WebcamDescriptors.clockFrequency)
         // bmFramingInfo: FID and EOF are in the payload headers. Versions of the payload format: 1.
         bytes.append8(0x03, 1, 1, 1)
         return bytes.bytes
@@ -90,11 +101,11 @@ struct StreamNegotiation {
         case .setCurrent:
             probed = try parsed(data)
             return []
-        case .getCurrent: return Self.encoded(probed)
-        case .getMinimum: return Self.encoded(extreme(interval: probed.mode.intervals.first, Self.qualities.lowerBound))
-        case .getMaximum: return Self.encoded(extreme(interval: probed.mode.intervals.last, Self.qualities.upperBound))
+        case .getCurrent: return encoded(probed)
+        case .getMinimum: return encoded(extreme(interval: probed.mode.intervals.first, Self.qualities.lowerBound))
+        case .getMaximum: return encoded(extreme(interval: probed.mode.intervals.last, Self.qualities.upperBound))
         case .getDefault:
-            return Self.encoded(Self.clamped(formats, variant, repertoire, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality))
+            return encoded(Self.clamped(formats, variant, repertoire, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality))
         case .getResolution: throw .invalidRequest
         case .getLength: return [UInt8(Self.length), 0]
         case .getInformation: return [ControlInformation.get | ControlInformation.set]
@@ -115,7 +126,7 @@ struct StreamNegotiation {
             probed = parameters
             committed = parameters
             return []
-        case .getCurrent: return Self.encoded(committed ?? probed)
+        case .getCurrent: return encoded(committed ?? probed)
         case .getLength: return [UInt8(Self.length), 0]
         case .getInformation: return [ControlInformation.get | ControlInformation.set]
         case .getMinimum, .getMaximum, .getDefault, .getResolution: throw .invalidRequest

@@ -140,6 +140,7 @@ final class BulkStream: VideoStream {
                 let isLast = current.sent + payloadLength - PayloadHeader.length >= current.length
                 header.isEndOfFrame = isLast && !current.faults.contains(.lostEnd)
                 header.isError = current.faults.contains(.errorBit) && isLast
+                mark(&header)
                 header.write(to: bytes)
                 written = min(count, PayloadHeader.length - current.payloadPosition)
                 for index in 0..<written { buffer[index] = bytes[current.payloadPosition + index] }

@@ -62,7 +62,11 @@ final class FrameMaker: @unchecked Sendable {
     }
 
     /// Bytes that a frame's memory needs.
-    static func capacity(_ mode: WebcamMode) -> Int {
+    static func capacity(_ mode: WebcamMode) -> Int { pictureCapacity(mode) + longestTail }
+
+    private static let longestTail = 4096
+
+    private static func pictureCapacity(_ mode: WebcamMode) -> Int {
         switch mode.format {
         case .mjpeg: JPEGEncoder.capacity(width: mode.width, height: mode.height) + FrameStamp.jpegOverhead
         case .yuy2: mode.width * mode.height * 2
@@ -79,13 +83,14 @@ final class FrameMaker: @unchecked Sendable {
         switch parameters.mode.format {
         case .mjpeg: frame.count = try encode(into: frame.memory)
         case .yuy2:
-            RawPacking.yuy2(planes, into: frame.memory)
-            frame.count = frame.memory.count
+            frame.count = Self.pictureCapacity(parameters.mode)
+            RawPacking.yuy2(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
         case .nv12:
-            RawPacking.nv12(planes, into: frame.memory)
-            frame.count = frame.memory.count
+            frame.count = Self.pictureCapacity(parameters.mode)
+            RawPacking.nv12(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
         }
         frame.job = job
+        defer { spoil(frame) }
         guard options.stampsFrames else { return }
         let stamp = FrameStamp(
             number: job.number, captureTime: job.captureTime, intervalNanoseconds: UInt32(parameters.intervalNanoseconds), stream: stream)
@@ -93,10 +98,26 @@ final class FrameMaker: @unchecked Sendable {
             format: parameters.mode.format.rawValue, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
     }
 
+    /// Takes from the frame, or puts behind it, what is the camera's nature.
+    private func spoil(_ frame: PreparedFrame) {
+        func append(_ count: Int, _ byte: (Int) -> UInt8) {
+            for index in 0..<min(count, frame.memory.count - frame.count) { frame.memory[frame.count + index] = byte(index) }
+            frame.count = min(frame.count + count, frame.memory.count)
+        }
+        if parameters.mode.format == .mjpeg {
+            if options.faults.has(.noEndOfImage) { frame.count -= 2 }
+            if options.faults.has(.junkTail) { append(600) { UInt8(truncatingIfNeeded: $0 % 200 + 1) } }
+            if options.faults.has(.zeroTail) { append(Self.longestTail) { _ in 0 } }
+        } else {
+            if options.faults.has(.shortFrame) { frame.count -= 2 }
+            if options.faults.has(.longFrame) { append(16) { UInt8(truncatingIfNeeded: $0) } }
+        }
+    }
+
     /// A JPEG no larger than what was negotiated: of less quality where it must be.
     private func encode(into memory: UnsafeMutableRawBufferPointer) throws(PictureError) -> Int {
         let overhead = options.stampsFrames ? FrameStamp.jpegOverhead : 0
-        let target = UnsafeMutableRawBufferPointer(rebasing: memory[overhead...])
+        let target = UnsafeMutableRawBufferPointer(rebasing: memory[overhead..<Self.pictureCapacity(parameters.mode)])
         var quality = Int(parameters.quality) / 100
         while true {
             var count = try encoder.encode(planes, quality: quality, into: target.assumingMemoryBound(to: UInt8.self))

@@ -152,6 +152,7 @@ final class IsochronousStream: VideoStream {
         var header = header(current, time)
         header.isEndOfFrame = end == current.length && !current.faults.contains(.lostEnd)
         header.isError = current.faults.contains(.errorBit) && start <= current.length / 2 && end > current.length / 2
+        mark(&header)
         header.write(to: buffer)
         let data = UnsafeRawBufferPointer(rebasing: frame.bytes[start..<start + count])
         UnsafeMutableRawBufferPointer(rebasing: buffer[PayloadHeader.length...]).copyMemory(from: data)

@@ -38,6 +38,10 @@ class VideoStream {
     /// Numbers below this have had their faults.
     private var faultsTakenBelow: UInt64 = 0
     let togglesFrameID: Bool
+    private let straysFrameID: Bool
+    private let marksNoEnd: Bool
+    private let marksEachEnd: Bool
+    private var payloads = 0
     var tally = FrameTally()
     private var noise = Noise()
 
@@ -50,7 +54,18 @@ class VideoStream {
         self.owner = owner
         self.wallClockOffset = wallClockOffset
         togglesFrameID = !owner.hasFault(.noFrameID)
+        straysFrameID = owner.hasFault(.strayFrameID)
+        marksNoEnd = owner.hasFault(.noEnd)
+        marksEachEnd = owner.hasFault(.strayEnd)
         request(0)
+    }
+
+    /// Spoils a payload's marks as the camera's nature is.
+    func mark(_ header: inout PayloadHeader) {
+        payloads &+= 1
+        if straysFrameID { header.frameID = payloads & 1 != 0 }
+        if marksNoEnd { header.isEndOfFrame = false }
+        if marksEachEnd { header.isEndOfFrame = true }
     }
 
     var interval: UInt64 { parameters.intervalNanoseconds }

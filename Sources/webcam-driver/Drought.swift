@@ -1,0 +1,64 @@
+// A stream that shows nothing: when that is worth saying, and what of it.
+
+import UVC
+
+/// Counts what came since the last whole frame. A pure value that is shown the time.
+struct Drought {
+    /// What there is to say.
+    struct Report: Equatable {
+        /// Nanoseconds without a whole frame.
+        var duration: UInt64
+        /// Frames that came damaged in that time.
+        var damaged: UInt64
+        /// What was wrong with the newest of them, and its bytes.
+        var damage: FrameDamage
+        var length: Int
+        /// A transfer has brought pixels in that time.
+        var hasPixels: Bool
+    }
+
+    /// After this long it is said, and again after three times as long, and so on.
+    static let first: UInt64 = 3_000_000_000
+    private var since: UInt64
+    private var next = Drought.first
+    private var report = Report(duration: 0, damaged: 0, damage: [], length: 0, hasPixels: false)
+
+    init(now: UInt64) { since = now }
+
+    /// A frame came: whole ones end it.
+    mutating func take(_ frame: AssembledFrame, now: UInt64) {
+        guard !frame.damage.isEmpty else {
+            self = Drought(now: now)
+            return
+        }
+        report.damaged &+= 1
+        report.damage = frame.damage
+        report.length = frame.length
+    }
+
+    mutating func tookPixels() { report.hasPixels = true }
+
+    /// What is to be said now; `nil` for nothing.
+    mutating func look(now: UInt64) -> Report? {
+        guard now > since, now - since >= next else { return nil }
+        let (tripled, overflow) = next.multipliedReportingOverflow(by: 3)
+        next = overflow ? .max : tripled
+        report.duration = now - since
+        return report
+    }
+}
+
+extension Drought.Report {
+    /// For the log.
+    /// - Parameter expected: bytes of a whole frame, where that is known.
+    func sentence(expected: Int?) -> String {
+        let seconds = duration / 1_000_000_000
+        guard damaged > 0 else {
+            return hasPixels
+                ? "No frame has come to its end for \(seconds) s, though the camera sends."
+                : "No picture has come for \(seconds) s; the camera is waited for."
+        }
+        let size = expected.map { ", \(length) of \($0) bytes" } ?? ""
+        return "No whole frame has come for \(seconds) s: \(damaged) came damaged (\(damage)\(size))."
+    }
+}
