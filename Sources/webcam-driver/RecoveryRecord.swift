@@ -1,5 +1,6 @@
 // What the next incarnation needs to go on where this one ended.
 
+import UVC
 import Wire
 
 /// Kept by the supervisor. It holds what clients asked for, never what the device said.
@@ -44,6 +45,10 @@ struct StreamRequest: Codable, Equatable {
         self.width = width
         self.height = height
         self.fps = fps
+    }
+
+    init(_ choice: StreamChoice) {
+        self.init(format: choice.format.name, width: choice.frame.width, height: choice.frame.height, fps: choice.rate)
     }
 
     /// Throws `CallError("InvalidParameter")` for members of the wrong type.

@@ -26,6 +26,8 @@ actor StreamSession {
     private let negotiation: StreamNegotiation
     private let quirks: VideoQuirks
     private let context: DriverContext
+    /// The device, whose requests here go before those of controls.
+    private let device: any USBDeviceHandle
     private var state = State.closed
     private var attempts = 0
     /// Whether somebody watches: looked at again after each wait.
@@ -34,12 +36,16 @@ actor StreamSession {
     /// For the heartbeat, which waits for nobody.
     private nonisolated let running = Mutex<VideoStream?>(nil)
 
-    init(name: String, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks, context: DriverContext) {
+    init(
+        name: String, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks, context: DriverContext,
+        device: any USBDeviceHandle
+    ) {
         self.name = name
         self.interface = interface
         self.quirks = quirks
         self.context = context
-        negotiation = StreamNegotiation(device: context.device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
+        self.device = device
+        negotiation = StreamNegotiation(device: device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
     }
 
     /// Who is told what is streamed now, `nil` for nothing, and the block that the device committed itself to.
@@ -83,10 +89,10 @@ actor StreamSession {
     }
 
     private func begin(_ request: StreamRequest, resumes: GapCause?, counters: VideoStream.Counters) async throws {
+        let wish = StreamWish(format: request.format, width: request.width, height: request.height, rate: request.fps)
         let choice: StreamChoice
         do {
-            choice = try interface.choose(
-                StreamWish(format: request.format, width: request.width, height: request.height, rate: request.fps), quirks: quirks)
+            choice = try interface.choose(wish, quirks: quirks)
         } catch {
             throw CallError("InvalidParameter", "\(error)")
         }
@@ -94,7 +100,16 @@ actor StreamSession {
         for oddity in agreed.oddities { context.supervisor.log("notice", oddity) }
         let writer = try await frameRing(agreed)
         let shape = shape(agreed)
-        if let setting = agreed.alternateSetting { try await select(setting) }
+        if let setting = agreed.alternateSetting {
+            do throws(USBError) {
+                try await select(setting)
+            } catch {
+                guard error.code == .stall || error.code == .noBandwidth else { throw error }
+                let narrower = try await negotiation.narrower(than: agreed, meeting: wish, refusal: error)
+                context.supervisor.log("notice", "There is no bandwidth for \(agreed.choice): \(narrower) in its place.")
+                return try await begin(StreamRequest(narrower), resumes: resumes, counters: counters)
+            }
+        }
         let transfers = try await context.supervisor.openTransfers(
             name: name,
             fresh: TransferRequest.Fresh(
@@ -110,10 +125,10 @@ actor StreamSession {
     /// A device that refuses its bandwidth once, as some refuse a negotiation, is told again.
     private func select(_ setting: StreamingAlternateSetting) async throws(USBError) {
         do throws(USBError) {
-            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
+            try await device.setAlternateSetting(interface: interface.number, to: setting.number)
         } catch {
             guard error.code == .stall else { throw error }
-            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
+            try await device.setAlternateSetting(interface: interface.number, to: setting.number)
             context.supervisor.log("notice", "The device refused alternate setting \(setting.number) once.")
         }
     }
@@ -243,9 +258,9 @@ actor StreamSession {
     /// Tells the device to stop: alternate setting 0, or for bulk a cleared halt (which is how UVC's bulk cameras are told).
     private func quiet(_ agreed: NegotiatedStream) async throws(USBError) {
         if agreed.alternateSetting != nil {
-            try await context.device.setAlternateSetting(interface: interface.number, to: 0)
+            try await device.setAlternateSetting(interface: interface.number, to: 0)
         } else {
-            try await context.device.clearHalt(endpoint: agreed.endpoint)
+            try await device.clearHalt(endpoint: agreed.endpoint)
         }
     }
 
