@@ -10,7 +10,7 @@ enum NearestNames {
         if !close.isEmpty { return Array(close.prefix(3)) }
         // "exposure" or "white_balance": several begin so.
         let text = String(decoding: word, as: UTF8.self)
-        return Array(names.filter { $0.contains(text) || word.count > 3 && text.contains($0) }.prefix(3))
+        return word.count < 3 ? [] : Array(names.filter { $0.contains(text) || text.contains($0) }.prefix(3))
     }
 
     /// Letters that have to be put in, taken out or replaced (Levenshtein).

@@ -1,6 +1,7 @@
 // The camera's default pipe: it carries one request at a time, and what a stream needs goes before what controls ask.
 
 import USB
+import UserDriver
 
 /// Two ways to one device. A request that the camera lets hang holds up every request behind it (USB 2.0 §5.5), and their time-outs run meanwhile.
 /// So controls' requests take turns, each with its own time from when the pipe is free; and a stream's request does not wait for them long.
@@ -183,4 +184,13 @@ private final class PipeLane: USBDeviceHandle {
         try device.transferQueue(endpoint: endpoint, type: type)
     }
     func close() { device.close() }
+}
+
+extension DriverContext {
+    /// The same with another way to the device.
+    func replacing(device: any USBDeviceHandle) -> DriverContext {
+        DriverContext(
+            deviceID: deviceID, device: device, generation: generation, configuration: configuration, record: record, streams: streams,
+            interruption: interruption, takeover: takeover, supervisor: supervisor, progress: progress)
+    }
 }

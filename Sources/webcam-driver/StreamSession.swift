@@ -26,8 +26,6 @@ actor StreamSession {
     private let negotiation: StreamNegotiation
     private let quirks: VideoQuirks
     private let context: DriverContext
-    /// The device, whose requests here go before those of controls.
-    private let device: any USBDeviceHandle
     private var state = State.closed
     private var attempts = 0
     /// Whether somebody watches: looked at again after each wait.
@@ -36,16 +34,12 @@ actor StreamSession {
     /// For the heartbeat, which waits for nobody.
     private nonisolated let running = Mutex<VideoStream?>(nil)
 
-    init(
-        name: String, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks, context: DriverContext,
-        device: any USBDeviceHandle
-    ) {
+    init(name: String, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks, context: DriverContext) {
         self.name = name
         self.interface = interface
         self.quirks = quirks
         self.context = context
-        self.device = device
-        negotiation = StreamNegotiation(device: device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
+        negotiation = StreamNegotiation(device: context.device, interface: interface, uvcVersion: uvcVersion, quirks: quirks)
     }
 
     /// Who is told what is streamed now, `nil` for nothing, and the block that the device committed itself to.
@@ -125,10 +119,10 @@ actor StreamSession {
     /// A device that refuses its bandwidth once, as some refuse a negotiation, is told again.
     private func select(_ setting: StreamingAlternateSetting) async throws(USBError) {
         do throws(USBError) {
-            try await device.setAlternateSetting(interface: interface.number, to: setting.number)
+            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
         } catch {
             guard error.code == .stall else { throw error }
-            try await device.setAlternateSetting(interface: interface.number, to: setting.number)
+            try await context.device.setAlternateSetting(interface: interface.number, to: setting.number)
             context.supervisor.log("notice", "The device refused alternate setting \(setting.number) once.")
         }
     }
@@ -258,9 +252,9 @@ actor StreamSession {
     /// Tells the device to stop: alternate setting 0, or for bulk a cleared halt (which is how UVC's bulk cameras are told).
     private func quiet(_ agreed: NegotiatedStream) async throws(USBError) {
         if agreed.alternateSetting != nil {
-            try await device.setAlternateSetting(interface: interface.number, to: 0)
+            try await context.device.setAlternateSetting(interface: interface.number, to: 0)
         } else {
-            try await device.clearHalt(endpoint: agreed.endpoint)
+            try await context.device.clearHalt(endpoint: agreed.endpoint)
         }
     }
 

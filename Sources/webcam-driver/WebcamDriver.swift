@@ -19,8 +19,6 @@ actor WebcamDriver: Driver {
     private var record: RecoveryRecord
     private let controls: CameraControls
     private var status: StatusListener?
-    /// The device for streams: its requests go before those of controls.
-    private nonisolated let device: any USBDeviceHandle
 
     static func start(_ context: DriverContext) async throws -> WebcamDriver {
         let driver = try WebcamDriver(context)
@@ -29,6 +27,9 @@ actor WebcamDriver: Driver {
     }
 
     private init(_ context: DriverContext) throws {
+        // Streams' requests go before those of controls.
+        let pipe = ControlPipe(context.device)
+        let context = context.replacing(device: pipe.ahead)
         self.context = context
         let information = context.device.information
         let descriptors = DescriptorSet(parsing: information.descriptors)
@@ -43,8 +44,6 @@ actor WebcamDriver: Driver {
         self.function = function
         quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
         record = RecoveryRecord()
-        let pipe = ControlPipe(context.device)
-        device = pipe.ahead
         controls = CameraControls(device: pipe.inTurn, function: function, quirks: quirks) { [supervisor = context.supervisor] in
             supervisor.log("notice", $0)
         }
@@ -52,7 +51,7 @@ actor WebcamDriver: Driver {
         for (index, interface) in function.streamingInterfaces.enumerated() {
             let name = index == 0 ? "video" : "video\(index + 1)"
             streams[name] = StreamSession(
-                name: name, interface: interface, uvcVersion: function.uvcVersion, quirks: quirks, context: context, device: device)
+                name: name, interface: interface, uvcVersion: function.uvcVersion, quirks: quirks, context: context)
         }
         self.streams = streams
         facts = DriverFacts(
