@@ -100,7 +100,9 @@ extension StreamNegotiation {
 extension StreamingInterface {
     /// Whether a choice is one that the wish allows.
     func meets(_ choice: StreamChoice, _ wish: StreamWish) -> Bool {
-        guard wish.width.map({ $0 == choice.frame.width }) ?? true, wish.height.map({ $0 == choice.frame.height }) ?? true else { return false }
+        guard wish.width.map({ $0 == choice.frame.width }) ?? true, wish.height.map({ $0 == choice.frame.height }) ?? true else {
+            return false
+        }
         guard wish.format.map(choice.format.isNamed) ?? true else { return false }
         guard let rate = wish.rate else { return true }
         return abs(choice.rate - rate) <= rate / 100

@@ -18,7 +18,8 @@ enum ControlText {
 
     /// What these settings want of controls, by the names that were typed. What an automatic control drives is set after that one.
     static func changes(_ settings: [(name: String, value: String)], of known: [String: CameraControl]) throws -> [Change] {
-        let changes = try settings.compactMap { name, text in try known[name].map { Change(name: $0.name, value: try value(text, of: $0)) } }
+        let changes = try settings.compactMap { name, text in try known[name].map { Change(name: $0.name, value: try value(text, of: $0)) }
+        }
         return changes.filter { automatic.contains($0.name) } + changes.filter { !automatic.contains($0.name) }
     }
 

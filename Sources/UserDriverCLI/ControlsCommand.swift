@@ -199,12 +199,15 @@ struct ControlsResetCommand: AsyncParsableCommand {
         let failures = result.failed.filter { $0.reason != "held" && $0.reason != "readOnly" }
         guard failures.isEmpty else {
             throw CommandFailure(
-                "\(failures.map(\.name).joined(separator: ", ")) could not be reset; \(Figure.count(result.controls.count, "control")) could.")
+                "\(failures.map(\.name).joined(separator: ", ")) could not be reset; \(Figure.count(result.controls.count, "control")) could."
+            )
         }
     }
 
     private func show(_ result: CameraControlReset) throws {
         for control in result.controls { try Terminal.print("\(control.name) = \(control.value)") }
-        for failure in result.failed where failure.reason != "readOnly" { Terminal.note("\(failure.name) is not reset: \(failure.message)") }
+        for failure in result.failed where failure.reason != "readOnly" {
+            Terminal.note("\(failure.name) is not reset: \(failure.message)")
+        }
     }
 }

@@ -200,7 +200,8 @@ extension InspectJSON {
             stillImageMethod: stream.stillImage.method,
             formats: stream.formats.map { format in
                 Format(
-                    index: format.index, format: format.name, fourcc: format.pixelFormat?.fourCC ?? format.unknownGUID.flatMap(PixelFormat.letters),
+                    index: format.index, format: format.name,
+                    fourcc: format.pixelFormat?.fourCC ?? format.unknownGUID.flatMap(PixelFormat.letters),
                     guid: format.unknownGUID?.description, defaultFrame: format.defaultFrameIndex, frames: format.frames.map(Frame.init))
             })
     }

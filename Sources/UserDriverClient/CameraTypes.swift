@@ -59,7 +59,8 @@ public struct CameraControl: Codable, Hashable, Sendable {
 
     public init(
         name: String, description: String, type: String, minimum: Int, maximum: Int, step: Int, default: Int, value: Int,
-        menu: [MenuItem]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "", selector: Int = 0,
+        menu: [MenuItem]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "",
+        selector: Int = 0,
         problem: String? = nil, message: String? = nil, remedy: String? = nil
     ) {
         self.name = name

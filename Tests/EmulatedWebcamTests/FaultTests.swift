@@ -27,7 +27,8 @@ import USBEmulation
 
     @Test(arguments: [
         "explode", "error-bit", "error-bit@", "error-bit@x", "error-bit@-1", "error-bit@5:often", "lost-eof@0:every", "no-fid@5", ",",
-        "no-fid:again", "no-fid:every", "silent-control", "silent-control@7", "silent-control@start", "silent-control@brightness:every", "probe-34@3", "a@b@c", "garbage", "garbage@start", "garbage@3", "error-bit@probe", "stall@probe:again", "stall",
+        "no-fid:again", "no-fid:every", "silent-control", "silent-control@7", "silent-control@start", "silent-control@brightness:every",
+        "probe-34@3", "a@b@c", "garbage", "garbage@start", "garbage@3", "error-bit@probe", "stall@probe:again", "stall",
         "stall@nowhere",
     ])
     func badTextIsAnErrorThatListsWhatExists(text: String) {
@@ -178,7 +179,8 @@ import USBEmulation
         let bus = try bus(fault)
         for other in [26, 34, 48] {
             #expect(
-                bus.set(selector: 0x01, interface: 1, TestBus.probeBlock(format: 1, frame: 1, interval: 0, length: other)) == (other == length))
+                bus.set(selector: 0x01, interface: 1, TestBus.probeBlock(format: 1, frame: 1, interval: 0, length: other))
+                    == (other == length))
         }
         #expect(bus.get(0x85, selector: 0x01, interface: 1) == [UInt8(length), 0])
     }

@@ -57,7 +57,8 @@ extension EndToEndTests {
             let before = try await brightness(bench)
             for (words, status, hint) in [
                 (["brightness", "9999"], 1, "range"), (["brightness", "-9999"], 1, "range"), (["brightness", "lots"], 2, "no value"),
-                (["no_such_control", "1"], 1, "no control"), (["brightnes", "1"], 1, "Did you mean brightness?"), (["brightness=10", "contrast=9999"], 1, "range"), (["brightness"], 2, "NAME"),
+                (["no_such_control", "1"], 1, "no control"), (["brightnes", "1"], 1, "Did you mean brightness?"),
+                (["brightness=10", "contrast=9999"], 1, "range"), (["brightness"], 2, "NAME"),
             ] as [([String], Int32, String)] {
                 let result = try await Programs.run(
                     "userdriver", ["controls", "set"] + words, environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime])

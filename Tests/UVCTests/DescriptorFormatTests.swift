@@ -14,12 +14,13 @@ import UVC
     }
 
     /// Intel's depth cameras: two of them give one GUID to frames of different lengths.
-    @Test(arguments: [
-        ("5a564e49-2d90-4a58-920b-773f1f2c556b", 16, "z16", 32), ("495a4e49-1a66-a242-9065-d01814a8ef8a", 24, "inzi", 48),
-        ("495a4e49-1a66-a242-9065-d01814a8ef8a", 32, "inzi", 64), ("49564e49-57db-5e49-8e3f-f479532b946f", 16, "y10", 32),
-        ("49564e49-57db-5e49-8e3f-f479532b946f", 8, "grey", 16), ("49564e49-57db-5e49-8e3f-f479532b946f", 99, "y10", 32),
-        ("20202043-0000-0010-8000-00aa00389b71", 4, "cnf4", 8),
-    ] as [(String, UInt8, String, Int)])
+    @Test(
+        arguments: [
+            ("5a564e49-2d90-4a58-920b-773f1f2c556b", 16, "z16", 32), ("495a4e49-1a66-a242-9065-d01814a8ef8a", 24, "inzi", 48),
+            ("495a4e49-1a66-a242-9065-d01814a8ef8a", 32, "inzi", 64), ("49564e49-57db-5e49-8e3f-f479532b946f", 16, "y10", 32),
+            ("49564e49-57db-5e49-8e3f-f479532b946f", 8, "grey", 16), ("49564e49-57db-5e49-8e3f-f479532b946f", 99, "y10", 32),
+            ("20202043-0000-0010-8000-00aa00389b71", 4, "cnf4", 8),
+        ] as [(String, UInt8, String, Int)])
     func depthCamerasFormatsAreKnown(guid: String, bits: UInt8, name: String, bytes: Int) throws {
         let format = try format(guid, bits: bits)
         #expect(format.name == name && format.unknownGUID == nil)

@@ -276,10 +276,11 @@ import UVC
     }
 
     /// The automatic control's value decides. GET_INFO's D2 is often never set, and sometimes always.
-    @Test(arguments: [
-        (1, 0x07, nil), (4, 0x07, nil), (8, 0x03, "exposure_auto is aperture priority: set exposure_auto=manual first"),
-        (2, 0x0f, "exposure_auto is auto: set exposure_auto=manual first"),
-    ] as [(UInt8, UInt8, String?)])
+    @Test(
+        arguments: [
+            (1, 0x07, nil), (4, 0x07, nil), (8, 0x03, "exposure_auto is aperture priority: set exposure_auto=manual first"),
+            (2, 0x0f, "exposure_auto is auto: set exposure_auto=manual first"),
+        ] as [(UInt8, UInt8, String?)])
     func anAutomaticControlIsKnownByItsValue(mode: UInt8, information: UInt8, remedy: String?) async throws {
         let controls = VideoControls(
             device: device([

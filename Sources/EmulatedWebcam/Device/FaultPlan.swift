@@ -164,7 +164,8 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     public static var documentation: String {
         let lines = Kind.allCases.map { kind in
             let place =
-                kind.hasControl ? "@CONTROL" : kind.hasFrame && kind.hasPhase ? "@N|PHASE" : kind.hasFrame ? "@N" : kind.hasPhase ? "@PHASE" : ""
+                kind.hasControl
+                ? "@CONTROL" : kind.hasFrame && kind.hasPhase ? "@N|PHASE" : kind.hasFrame ? "@N" : kind.hasPhase ? "@PHASE" : ""
             let name = kind.rawValue + place
             return "  " + name + String(repeating: " ", count: max(1, 24 - name.count)) + kind.explanation
         }
