@@ -136,8 +136,14 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
             }
             slowUntil = nil
         }
-        guard let request = VideoRequest(setup) else { return .stall }
+        guard var request = VideoRequest(setup) else { return .stall }
         if let phase = Self.phase(of: request), let answer = fault(at: phase, setup) { return answer }
+        if request.interface == WebcamInterface.control,
+            let control = WebcamControl.find(entity: request.entity, selector: request.selector)
+        {
+            if faultRun.has(.silentControl, of: control) { return .silence }
+            if faultRun.has(.swappedRange, of: control) { request.exchangeLimits() }
+        }
         do throws(RequestError) {
             let bytes =
                 switch request.interface {
@@ -204,6 +210,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         case (StandardRequest.getDescriptor, 0): return fault(at: .enumerate, setup)
         case (StandardRequest.setConfiguration, 0): return fault(at: .configure, setup)
         case (StandardRequest.setInterface, 1) where setup.index == UInt16(WebcamInterface.streaming):
+            if faultRun.has(.narrowBus), AlternateSettings.bytes(of: UInt8(truncatingIfNeeded: setup.value)) > 1024 { return .stall }
             if setup.value > 0 { return fault(at: .start, setup) }
             return streamingSetting > 0 ? fault(at: .stop, setup) : nil
         case (StandardRequest.clearFeature, 2) where setup.index == UInt16(WebcamInterface.streamingEndpoint.rawValue):

@@ -42,4 +42,9 @@ public struct EmulatedWebcamOptions: Sendable {
     public var drawsAhead = true
 
     public init() {}
+
+    /// Bytes of the probe blocks that it takes.
+    var probeLengths: [Int] {
+        faults.has(.probe26) ? [26] : faults.has(.probe34) ? [34] : StreamNegotiation.allLengths
+    }
 }

@@ -100,6 +100,7 @@ public enum TransferStatus: Hashable, Sendable {
         case .timedOut: USBError(.timedOut, operation: operation)
         case .overflow: USBError(.overflow, operation: operation)
         case .disconnected: USBError(.noDevice, operation: operation)
+        case .fault(28): USBError(.noBandwidth, operation: operation)  // ENOSPC, of a host controller at the other end of USB/IP
         case .fault(let number): USBError(.fault, operation: operation, detail: "errno \(number)")
         }
     }

@@ -132,7 +132,7 @@ struct FormatParser {
                         : "\(name) announces \(bits) bits a pixel (bBitsPerPixel) instead of \(known.bitsPerPixel).")
             }
         } else {
-            oddities.add(.note, .unknown, at: offset + 5, "The GUID of format \(format.index), \(format.name), is of no format we know.")
+            oddities.add(.note, .unknown, at: offset + 5, "The GUID of format \(format.index), \(format.title), is of no format we know.")
         }
     }
 }

@@ -1,5 +1,7 @@
 // Which of a camera's formats, sizes and rates a request means.
 
+import USB
+
 /// A format, a size and a rate that a camera offers.
 public struct StreamChoice: Hashable, Sendable, CustomStringConvertible {
     public var format: VideoFormat
@@ -87,7 +89,7 @@ extension StreamingInterface {
         if let rate = wish.rate { wanted.append("\(StreamChoice.text(rate: rate)) fps") }
         let offered = formats.filter { !$0.frames.isEmpty }.map { format in
             let sizes = format.frames.map { frame in
-                "\(frame.width)×\(frame.height) (\(frame.intervals.rates.map(StreamChoice.text).joined(separator: ", ")) fps)"
+                "\(frame.width)×\(frame.height) (\(frame.intervals.rateTexts.joined(separator: ", ")) fps)"
             }
             return format.name + " " + sizes.joined(separator: ", ")
         }
@@ -111,8 +113,8 @@ extension StreamChoice {
 }
 
 extension VideoFormat {
-    fileprivate func isNamed(_ wanted: String) -> Bool {
-        if name == wanted.lowercased() { return true }
+    func isNamed(_ wanted: String) -> Bool {
+        if name == wanted.lowercased() || unknownGUID?.description == wanted.lowercased() { return true }
         guard let pixelFormat, let meant = PixelFormat(name: wanted) else { return false }
         return pixelFormat.name == meant.name
     }
@@ -138,11 +140,22 @@ extension UInt32 {
 }
 
 extension FrameIntervals {
-    /// Frames a second, the highest rate first; the two ends where every rate between is allowed.
+    /// Frames a second, the highest rate first, each once; the two ends where every rate between is allowed.
     public var rates: [Double] {
         switch self {
-        case .discrete(let list): list.sorted().map(StreamChoice.rate)
-        case .continuous(let minimum, let maximum, _): [minimum, maximum].map(StreamChoice.rate)
+        case .discrete(let list): Set(list).sorted().map(StreamChoice.rate)
+        case .continuous(let minimum, let maximum, _): Set([minimum, maximum]).sorted().map(StreamChoice.rate)
         }
+    }
+
+    /// The same in thousandths, which is what clients are told; intervals that differ by less stand once.
+    public var roundedRates: [Double] { Self.once(rates.map { ($0 * 1000).rounded() / 1000 }) }
+
+    /// `"30"`, `"29.97"`…: intervals that read the same stand once.
+    var rateTexts: [String] { Self.once(rates.map(StreamChoice.text)) }
+
+    private static func once<Value: Hashable>(_ values: [Value]) -> [Value] {
+        var seen: Set<Value> = []
+        return values.filter { seen.insert($0).inserted }
     }
 }

@@ -1,4 +1,5 @@
 // Probe and commit: host and device settle a stream's parameters, and the device's answers are checked (UVC 1.5 §4.3.1.1).
+import Synchronization
 public import USB
 
 /// A stream that the device has committed itself to.
@@ -49,17 +50,23 @@ public struct NegotiatedStream: Hashable, Sendable {
 
 /// One negotiation with one streaming interface. The interface is claimed before and not streaming.
 public struct StreamNegotiation: Sendable {
-    private let device: any USBDeviceHandle
-    private let interface: StreamingInterface
+    let device: any USBDeviceHandle
+    let interface: StreamingInterface
     private let quirks: VideoQuirks
-    private let declaredLength: Int
+    private let blockLength: BlockLength
+
+    /// Bytes of the probe block: what the version says, until the device is found to take another length.
+    private final class BlockLength: Sendable {
+        let bytes: Mutex<Int>
+        init(_ bytes: Int) { self.bytes = Mutex(bytes) }
+    }
 
     /// - Parameter uvcVersion: `bcdUVC` of the function.
     public init(device: any USBDeviceHandle, interface: StreamingInterface, uvcVersion: UInt16, quirks: VideoQuirks = []) {
         self.device = device
         self.interface = interface
         self.quirks = quirks
-        declaredLength = StreamingParameters.length(uvcVersion: quirks.contains(.version10) ? 0x0100 : uvcVersion)
+        blockLength = BlockLength(StreamingParameters.length(uvcVersion: quirks.contains(.version10) ? 0x0100 : uvcVersion))
     }
 
     /// How often a negotiation is begun with a device that refuses: some stumble over a request once, and take it the next time.
@@ -85,7 +92,38 @@ public struct StreamNegotiation: Sendable {
         // Idle first: some devices crash when they are asked while they stream. Those with one setting only may refuse this.
         if !interface.isBulk { try await becomeIdle() }
 
-        var length = declaredLength
+        var length = blockLength.bytes.withLock { $0 }
+        var wanted = try await proposal(choice, length: length)
+        var probed = try await probe(&wanted, length: &length, oddities: &oddities)
+        if (probed.formatIndex, probed.frameIndex) != (wanted.formatIndex, wanted.frameIndex), let said = try await saidLength(),
+            said != length, try await takes(wanted, length: said)
+        {
+            // It takes a block of any length, and understands those of its own.
+            oddities.append("The device understands probe blocks of \(said) bytes, not of \(length).")
+            length = said
+            probed = try await probedParameters(length: length)
+        }
+        if !quirks.contains(.noProbeMinMax), let best = try await ask(.getMax, length: length) {
+            // Two bytes are the quality alone (Bison's chips).
+            let quality: UInt16 = best.count == 2 ? best.littleEndian(at: 0) : StreamingParameters(bytes: best)?.compressionQuality ?? 0
+            if quality > 0, quality <= 10_000, quality != probed.compressionQuality {
+                wanted.compressionQuality = quality
+                probed = try await probe(&wanted, length: &length, oddities: &oddities)
+            }
+        }
+        let stream = repaired(probed, wanted: choice, oddities: oddities)
+        do throws(USBError) {
+            try await device.videoSet(
+                selector: VideoSelector.commit, interface: interface.number, bytes: stream.parameters.encoded(length: length))
+        } catch {
+            throw error.naming("SET_CUR(VS_COMMIT)")
+        }
+        blockLength.bytes.withLock { $0 = length }
+        return stream
+    }
+
+    /// The block that asks for a choice: the device's defaults, with the choice in them.
+    private func proposal(_ choice: StreamChoice, length: Int) async throws(USBError) -> StreamingParameters {
         var wanted = StreamingParameters()
         if !quirks.contains(.noProbeDefaults), let defaults = try await ask(.getDef, length: length),
             let parameters = StreamingParameters(bytes: defaults)
@@ -102,24 +140,21 @@ public struct StreamNegotiation: Sendable {
         } else if wanted.maxVideoFrameSize == 0 {
             wanted.maxVideoFrameSize = UInt32(clamping: plausibleFrameSize(choice))
         }
+        return wanted
+    }
 
-        var probed = try await probe(&wanted, length: &length, oddities: &oddities)
-        if !quirks.contains(.noProbeMinMax), let best = try await ask(.getMax, length: length) {
-            // Two bytes are the quality alone (Bison's chips).
-            let quality: UInt16 = best.count == 2 ? best.littleEndian(at: 0) : StreamingParameters(bytes: best)?.compressionQuality ?? 0
-            if quality > 0, quality <= 10_000, quality != probed.compressionQuality {
-                wanted.compressionQuality = quality
-                probed = try await probe(&wanted, length: &length, oddities: &oddities)
-            }
-        }
-        let stream = repaired(probed, wanted: choice, oddities: oddities)
+    /// What the device would send for a choice, without committing it. `nil` where it does not offer exactly that.
+    func offered(_ choice: StreamChoice) async throws(USBError) -> NegotiatedStream? {
+        var length = blockLength.bytes.withLock { $0 }
+        var oddities: [String] = []
         do throws(USBError) {
-            try await device.videoSet(
-                selector: VideoSelector.commit, interface: interface.number, bytes: stream.parameters.encoded(length: length))
+            var wanted = try await proposal(choice, length: length)
+            let stream = repaired(try await probe(&wanted, length: &length, oddities: &oddities), wanted: choice)
+            return stream.choice == choice ? stream : nil
         } catch {
-            throw error.naming("SET_CUR(VS_COMMIT)")
+            guard error.code == .stall || error.code == .malformedAnswer else { throw error }
+            return nil
         }
-        return stream
     }
 
     /// A stream that the device has committed itself to before and goes on with: nothing is asked of it.
@@ -131,26 +166,48 @@ public struct StreamNegotiation: Sendable {
         return repaired(parameters, wanted: StreamChoice(format: format, frame: frame, interval: parameters.frameInterval))
     }
 
-    /// SET_CUR and GET_CUR. A device that refuses is asked what it holds, and gets its own sizes and its own length back.
+    /// SET_CUR and GET_CUR.
     private func probe(
         _ wanted: inout StreamingParameters, length: inout Int, oddities: inout [String]
     ) async throws(USBError) -> StreamingParameters {
-        do throws(USBError) {
-            try await setProbe(wanted, length: length)
-        } catch  where error.code == .stall {
-            guard let held = try await ask(.getCur, length: length), let current = StreamingParameters(bytes: held) else {
-                throw error.naming("SET_CUR(VS_PROBE)")
-            }
-            oddities.append("The device refused the probe block until it got its own sizes back.")
-            if held.count < length { length = held.count < 34 ? 26 : 34 }
-            wanted.maxVideoFrameSize = current.maxVideoFrameSize
-            wanted.maxPayloadTransferSize = current.maxPayloadTransferSize
-            do throws(USBError) {
-                try await setProbe(wanted, length: length)
-            } catch {
-                throw error.naming("SET_CUR(VS_PROBE)")
+        if try await !takes(wanted, length: length) { try await insist(&wanted, length: &length, oddities: &oddities) }
+        return try await probedParameters(length: length)
+    }
+
+    /// A device that refuses the probe block gets its own sizes back, in a block of its own length; then blocks of the other lengths that there
+    /// are: some say UVC 1.0 and mean 1.1.
+    private func insist(_ wanted: inout StreamingParameters, length: inout Int, oddities: inout [String]) async throws(USBError) {
+        if let held = try await ask(.getCur, length: length), let current = StreamingParameters(bytes: held) {
+            var own = wanted
+            own.maxVideoFrameSize = current.maxVideoFrameSize
+            own.maxPayloadTransferSize = current.maxPayloadTransferSize
+            let ownLength = held.count < length ? (held.count < 34 ? 26 : 34) : length
+            if try await takes(own, length: ownLength) {
+                oddities.append("The device refused the probe block until it got its own sizes back.")
+                (wanted, length) = (own, ownLength)
+                return
             }
         }
+        let usual = [34, 26, 48]
+        let said = try await saidLength()
+        for other in [said].compactMap({ $0 }) + usual.filter({ $0 != said }) where other != length {
+            if try await takes(wanted, length: other) {
+                oddities.append("The device takes probe blocks of \(other) bytes, not of \(length).")
+                length = other
+                return
+            }
+        }
+        throw USBError(.stall, operation: "SET_CUR(VS_PROBE)", detail: "in every length")
+    }
+
+    /// GET_LEN, which is optional (UVC 1.5 table 4-75): asked only where something is wrong. `nil` for no answer and for nonsense.
+    private func saidLength() async throws(USBError) -> Int? {
+        guard let answer = try await ask(.getLen, length: 2), answer.count == 2 else { return nil }
+        let length = Int(answer[0]) | Int(answer[1]) << 8
+        return (26...64).contains(length) ? length : nil
+    }
+
+    private func probedParameters(length: Int) async throws(USBError) -> StreamingParameters {
         let answer: [UInt8]
         do throws(USBError) {
             answer = try await device.videoGet(.getCur, selector: VideoSelector.probe, interface: interface.number, length: length)
@@ -163,8 +220,16 @@ public struct StreamNegotiation: Sendable {
         return parameters
     }
 
-    private func setProbe(_ parameters: StreamingParameters, length: Int) async throws(USBError) {
-        try await device.videoSet(selector: VideoSelector.probe, interface: interface.number, bytes: parameters.encoded(length: length))
+    /// SET_CUR. False where the device refuses.
+    private func takes(_ parameters: StreamingParameters, length: Int) async throws(USBError) -> Bool {
+        do throws(USBError) {
+            try await device.videoSet(
+                selector: VideoSelector.probe, interface: interface.number, bytes: parameters.encoded(length: length))
+            return true
+        } catch {
+            guard error.code == .stall else { throw error.naming("SET_CUR(VS_PROBE)") }
+            return false
+        }
     }
 
     /// An optional question: `nil` where the device does not answer it.

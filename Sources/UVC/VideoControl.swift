@@ -11,12 +11,14 @@ public struct VideoControl: Hashable, Sendable {
     /// At least 1.
     public var step: Int
     public var defaultValue: Int
-    /// GET_INFO says that it can be read.
+    /// GET_CUR brings something.
     public var isReadable: Bool
     /// GET_INFO says that it can be set.
     public var isWritable: Bool
     /// The values that a menu offers; empty unless it is one.
     public var items: [VideoControlDefinition.Item]
+    /// Bytes of the whole control on the wire: the standard's number, or the camera's own.
+    public var length: Int
 
     public var name: String { definition.name }
 
@@ -32,23 +34,31 @@ public struct VideoControl: Hashable, Sendable {
         return items.first { plain($0.text) == plain(text) }?.value
     }
 
+    /// Whether it is one of the menu's values, or within the range.
+    func allows(_ value: Int) -> Bool {
+        items.isEmpty ? value >= minimum && value <= maximum : items.contains { $0.value == value }
+    }
+
+    func nearestAllowed(to value: Int) -> Int {
+        items.isEmpty ? min(max(value, minimum), maximum) : items.first?.value ?? minimum
+    }
+
+    /// `"it goes from -64 to 64 in steps of 2"`, `"it is one of 0 (disabled), 1 (50 Hz)"`, `"it is on or off"`
+    public var rangeText: String {
+        if definition.kind == .boolean { return "it is on or off" }
+        if !items.isEmpty { return "it is one of " + items.map { "\($0.value) (\($0.text))" }.joined(separator: ", ") }
+        return "it goes from \(minimum) to \(maximum)" + (step > 1 ? " in steps of \(step)" : "")
+    }
+
     /// The value that will be set for a wanted one: rounded to the step, never outside the range.
     public func accepted(_ value: Int) throws(VideoControlError) -> Int {
         guard isWritable else { throw VideoControlError(.readOnly, control: name, reason: "it can only be read") }
-        switch definition.kind {
-        case .menu, .bitmap:
-            guard items.contains(where: { $0.value == value }) else {
-                let list = items.map { "\($0.value) (\($0.text))" }.joined(separator: ", ")
-                throw VideoControlError(.outOfRange, control: name, reason: "\(value) is none of \(list)")
-            }
-            return value
-        case .boolean, .integer:
-            guard value >= minimum, value <= maximum else {
-                throw VideoControlError(.outOfRange, control: name, reason: "\(value) is not within \(minimum)…\(maximum)")
-            }
-            let steps = (value - minimum + step / 2) / step
-            return min(minimum + steps * step, minimum + (maximum - minimum) / step * step)
+        guard allows(value) else {
+            throw VideoControlError(.outOfRange, control: name, reason: "\(value) is out of range: \(rangeText)")
         }
+        guard items.isEmpty else { return value }
+        let steps = (value - minimum + step / 2) / step
+        return min(minimum + steps * step, minimum + (maximum - minimum) / step * step)
     }
 }
 
@@ -59,6 +69,10 @@ public struct VideoControlError: Error, Hashable, Sendable, CustomStringConverti
         case readOnly
         case writeOnly
         case outOfRange
+        /// It did not answer in time.
+        case silent
+        /// An automatic control has it in its hands.
+        case held
         /// The camera refused, and perhaps said why.
         case refused
         /// The transfer failed: `underlying`.
@@ -69,12 +83,18 @@ public struct VideoControlError: Error, Hashable, Sendable, CustomStringConverti
     public var reason: String
     public var underlying: USBError?
 
-    init(_ code: Code, control: String, reason: String, underlying: USBError? = nil) {
+    public init(_ code: Code, control: String, reason: String, underlying: USBError? = nil) {
         self.code = code
         self.control = control
         self.reason = reason
         self.underlying = underlying
     }
 
-    public var description: String { "\(control): \(reason)" }
+    init(silent control: String, after limit: Duration, underlying: USBError? = nil) {
+        let milliseconds = limit.components.seconds * 1000 + limit.components.attoseconds / 1_000_000_000_000_000
+        let text = milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"
+        self.init(.silent, control: control, reason: "the camera did not answer for this control within \(text)", underlying: underlying)
+    }
+
+    public var description: String { code == .noSuchControl ? reason : "\(control): \(reason)" }
 }

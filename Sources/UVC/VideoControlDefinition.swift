@@ -41,17 +41,17 @@ public struct VideoControlDefinition: Hashable, Sendable {
     public var items: [Item]
     /// What the numbers count: `"100 µs"`, `"K"`; empty where they count nothing.
     public var measure: String
-    /// The automatic control that takes this one over while it is on, and its value for manual operation.
+    /// The automatic control that takes this one over while it is on, and its values for manual operation, the plainest first.
     public var automatic: Automatic?
 
     public struct Automatic: Hashable, Sendable {
         public var name: String
-        public var manual: Int
+        public var manual: [Int]
     }
 
     private init(
         _ name: String, _ unit: Unit, bit: Int?, selector: UInt8, size: Int, length: Int? = nil, offset: Int = 0, signed: Bool = false,
-        kind: Kind = .integer, items: [(Int, String)] = [], measure: String = "", automatic: (String, Int)? = nil
+        kind: Kind = .integer, items: [(Int, String)] = [], measure: String = "", automatic: (String, [Int])? = nil
     ) {
         self.name = name
         self.unit = unit
@@ -71,11 +71,11 @@ public struct VideoControlDefinition: Hashable, Sendable {
     /// encoding unit's, which mean something only together with a layer.
     public static let all: [VideoControlDefinition] = [
         VideoControlDefinition("brightness", .processingUnit, bit: 0, selector: 0x02, size: 2, signed: true),
-        VideoControlDefinition("contrast", .processingUnit, bit: 1, selector: 0x03, size: 2, automatic: ("contrast_auto", 0)),
+        VideoControlDefinition("contrast", .processingUnit, bit: 1, selector: 0x03, size: 2, automatic: ("contrast_auto", [0])),
         VideoControlDefinition("contrast_auto", .processingUnit, bit: 18, selector: 0x13, size: 1, kind: .boolean),
         VideoControlDefinition("saturation", .processingUnit, bit: 3, selector: 0x07, size: 2),
         VideoControlDefinition(
-            "hue", .processingUnit, bit: 2, selector: 0x06, size: 2, signed: true, measure: "0.01°", automatic: ("hue_auto", 0)),
+            "hue", .processingUnit, bit: 2, selector: 0x06, size: 2, signed: true, measure: "0.01°", automatic: ("hue_auto", [0])),
         VideoControlDefinition("hue_auto", .processingUnit, bit: 11, selector: 0x10, size: 1, kind: .boolean),
         VideoControlDefinition("sharpness", .processingUnit, bit: 4, selector: 0x08, size: 2),
         VideoControlDefinition("gamma", .processingUnit, bit: 5, selector: 0x09, size: 2, measure: "0.01"),
@@ -87,14 +87,14 @@ public struct VideoControlDefinition: Hashable, Sendable {
         VideoControlDefinition("white_balance_automatic", .processingUnit, bit: 12, selector: 0x0b, size: 1, kind: .boolean),
         VideoControlDefinition(
             "white_balance_temperature", .processingUnit, bit: 6, selector: 0x0a, size: 2, measure: "K",
-            automatic: ("white_balance_automatic", 0)),
+            automatic: ("white_balance_automatic", [0])),
         VideoControlDefinition("white_balance_component_automatic", .processingUnit, bit: 13, selector: 0x0d, size: 1, kind: .boolean),
         VideoControlDefinition(
             "white_balance_blue", .processingUnit, bit: 7, selector: 0x0c, size: 2, length: 4,
-            automatic: ("white_balance_component_automatic", 0)),
+            automatic: ("white_balance_component_automatic", [0])),
         VideoControlDefinition(
             "white_balance_red", .processingUnit, bit: 7, selector: 0x0c, size: 2, length: 4, offset: 2,
-            automatic: ("white_balance_component_automatic", 0)),
+            automatic: ("white_balance_component_automatic", [0])),
         VideoControlDefinition("digital_multiplier", .processingUnit, bit: 14, selector: 0x0e, size: 2),
         VideoControlDefinition("digital_multiplier_limit", .processingUnit, bit: 15, selector: 0x0f, size: 2),
         VideoControlDefinition(
@@ -109,14 +109,16 @@ public struct VideoControlDefinition: Hashable, Sendable {
             items: [(1, "manual"), (2, "auto"), (4, "shutter priority"), (8, "aperture priority")]),
         VideoControlDefinition("exposure_auto_priority", .cameraTerminal, bit: 2, selector: 0x03, size: 1, kind: .boolean),
         VideoControlDefinition(
-            "exposure_time_absolute", .cameraTerminal, bit: 3, selector: 0x04, size: 4, measure: "100 µs", automatic: ("exposure_auto", 1)),
+            "exposure_time_absolute", .cameraTerminal, bit: 3, selector: 0x04, size: 4, measure: "100 µs",
+            automatic: ("exposure_auto", [1, 4])),
         VideoControlDefinition(
-            "focus_absolute", .cameraTerminal, bit: 5, selector: 0x06, size: 2, measure: "mm", automatic: ("focus_auto", 0)),
+            "focus_absolute", .cameraTerminal, bit: 5, selector: 0x06, size: 2, measure: "mm", automatic: ("focus_auto", [0])),
         VideoControlDefinition("focus_auto", .cameraTerminal, bit: 17, selector: 0x08, size: 1, kind: .boolean),
         VideoControlDefinition(
             "focus_simple", .cameraTerminal, bit: 19, selector: 0x12, size: 1, kind: .menu,
             items: [(0, "full range"), (1, "macro"), (2, "people"), (3, "scene")]),
-        VideoControlDefinition("iris_absolute", .cameraTerminal, bit: 7, selector: 0x09, size: 2, measure: "f/100"),
+        VideoControlDefinition(
+            "iris_absolute", .cameraTerminal, bit: 7, selector: 0x09, size: 2, measure: "f/100", automatic: ("exposure_auto", [1, 8])),
         VideoControlDefinition("zoom_absolute", .cameraTerminal, bit: 9, selector: 0x0b, size: 2),
         VideoControlDefinition(
             "pan_absolute", .cameraTerminal, bit: 11, selector: 0x0d, size: 4, length: 8, signed: true, measure: "arc second"),
@@ -132,7 +134,8 @@ public struct VideoControlDefinition: Hashable, Sendable {
     static let aliases = [
         "auto_exposure": "exposure_auto", "exposure_absolute": "exposure_time_absolute",
         "exposure_dynamic_framerate": "exposure_auto_priority", "focus_automatic_continuous": "focus_auto",
-        "white_balance_temperature_auto": "white_balance_automatic", "hue_automatic": "hue_auto",
+        "white_balance_temperature_auto": "white_balance_automatic", "hue_automatic": "hue_auto", "contrast_automatic": "contrast_auto",
+        "white_balance_component_auto": "white_balance_component_automatic",
         "blue_balance": "white_balance_blue", "red_balance": "white_balance_red",
     ]
 
@@ -142,10 +145,16 @@ public struct VideoControlDefinition: Hashable, Sendable {
         return words.prefix(1).uppercased() + words.dropFirst()
     }
 
+    /// A value as people type it: `"off"`, `"aperture priority"`, `"50"`.
+    public func text(of value: Int) -> String {
+        if kind == .boolean { return value == 0 ? "off" : "on" }
+        return items.first { $0.value == value }?.text ?? "\(value)"
+    }
+
     // MARK: Bytes
 
     /// The values that the field can hold.
-    var fieldRange: ClosedRange<Int> {
+    public var fieldRange: ClosedRange<Int> {
         isSigned ? -(1 << (8 * size - 1))...(1 << (8 * size - 1)) - 1 : 0...(1 << (8 * size)) - 1
     }
 
@@ -159,9 +168,13 @@ public struct VideoControlDefinition: Hashable, Sendable {
     }
 
     /// The control's bytes with the field replaced; the other fields as they are in `current`.
-    public func encode(_ value: Int, into current: [UInt8]) -> [UInt8] {
+    /// - Parameter length: bytes of the whole control, where the camera's number is not the standard's.
+    public func encode(_ value: Int, into current: [UInt8], length: Int? = nil) -> [UInt8] {
+        let length = length ?? self.length
         var bytes = Array(current.prefix(length)) + [UInt8](repeating: 0, count: max(0, length - current.count))
-        for index in 0..<size { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
+        // The last field fills what a longer control has, with its sign.
+        let end = offset + size == self.length ? length : min(offset + size, length)
+        for index in offset..<max(offset, end) { bytes[index] = UInt8(truncatingIfNeeded: value >> (8 * (index - offset))) }
         return bytes
     }
 }

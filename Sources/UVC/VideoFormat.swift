@@ -41,11 +41,13 @@ public struct VideoFormat: Hashable, Sendable {
         self.interlaceFlags = interlaceFlags
     }
 
-    /// What people type and JSON says: `"mjpeg"`, `"yuy2"`, `"nv12"`, `"h264"` …; the GUID's text where it has no name.
+    /// What people type and JSON says: `"mjpeg"`, `"yuy2"`, `"nv12"`, `"h264"` …; of a GUID that is not in our table its four characters,
+    /// `"inri"`, where it is made of those, else its text.
     public var name: String {
         switch kind {
         case .mjpeg: "mjpeg"
-        case .uncompressed(let guid, _), .frameBased(let guid, _, _): PixelFormat(guid: guid)?.name ?? guid.description
+        case .uncompressed(let guid, _), .frameBased(let guid, _, _):
+            pixelFormat?.name ?? PixelFormat.name(of: guid) ?? guid.description
         case .h264: "h264"
         case .vp8: "vp8"
         case .stream(0x0a): "mpeg2ts"
@@ -58,11 +60,25 @@ public struct VideoFormat: Hashable, Sendable {
     public var pixelFormat: PixelFormat? {
         switch kind {
         case .mjpeg: PixelFormat(name: "mjpeg")
-        case .uncompressed(let guid, _), .frameBased(let guid, _, _): PixelFormat(guid: guid)
+        case .uncompressed(let guid, let bits), .frameBased(let guid, let bits, _): PixelFormat(guid: guid, bits: Int(bits))
         case .h264: PixelFormat(name: "h264")
         case .vp8: PixelFormat(name: "vp8")
         case .stream: nil
         }
+    }
+
+    /// The GUID of a format that is not in our table.
+    public var unknownGUID: GUID? {
+        switch kind {
+        case .uncompressed(let guid, _), .frameBased(let guid, _, _): pixelFormat == nil ? guid : nil
+        case .mjpeg, .h264, .vp8, .stream: nil
+        }
+    }
+
+    /// The name for people: beside the letters of a GUID that is not in our table the GUID, `"INRI {49524e49-0000-0010-8000-00aa00389b71}"`.
+    public var title: String {
+        guard let guid = unknownGUID else { return name }
+        return PixelFormat.letters(of: guid).map { "\($0) {\(guid)}" } ?? guid.description
     }
 
     /// Whether the length of a frame follows from its size.

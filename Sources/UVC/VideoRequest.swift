@@ -75,17 +75,19 @@ public enum RequestErrorCode {
 extension USBDeviceHandle {
     /// Asks for a control's value. At most `length` bytes come.
     func videoGet(
-        _ request: VideoRequest, selector: UInt8, entity: UInt8 = 0, interface: UInt8, length: Int
+        _ request: VideoRequest, selector: UInt8, entity: UInt8 = 0, interface: UInt8, length: Int,
+        timeout: Duration = Self.standardTimeout
     ) async throws(USBError) -> [UInt8] {
         try await control(
-            request.setup(selector: selector, entity: entity, interface: interface, length: length), sending: [],
-            timeout: Self.standardTimeout)
+            request.setup(selector: selector, entity: entity, interface: interface, length: length), sending: [], timeout: timeout)
     }
 
     /// Sets a control.
-    func videoSet(selector: UInt8, entity: UInt8 = 0, interface: UInt8, bytes: [UInt8]) async throws(USBError) {
+    func videoSet(
+        selector: UInt8, entity: UInt8 = 0, interface: UInt8, bytes: [UInt8], timeout: Duration = Self.standardTimeout
+    ) async throws(USBError) {
         _ = try await control(
             VideoRequest.setCur.setup(selector: selector, entity: entity, interface: interface, length: bytes.count), sending: bytes,
-            timeout: Self.standardTimeout)
+            timeout: timeout)
     }
 }

@@ -27,6 +27,7 @@ public protocol Driver: Actor {
     func closeStream(name: String) async
 
     /// A method of a class interface, `"io.userdriver.camera.SetControl"`, with its parameters. Throws `CallError` for the caller.
+    /// The next call does not wait for the answer to this one.
     func call(method: String, parameters: JSONValue) async throws -> JSONValue
 
     /// For the heartbeat. Called often: no I/O.

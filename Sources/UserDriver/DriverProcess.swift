@@ -10,8 +10,8 @@ public enum DriverProcess {
     /// How often the supervisor hears of this process.
     static let heartbeat = Duration.milliseconds(500)
 
-    /// What the channel's thread passes on. Stream calls and others are answered in order, each kind by itself, so that a control that hangs
-    /// does not keep a stream from stopping.
+    /// What the channel's thread passes on. Stream calls are answered in their order; others each by itself, so that one that takes long keeps none
+    /// from being answered.
     private struct Inbox: Sendable {
         let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, [Int32]).self)
         let streamCalls = AsyncStream.makeStream(of: DriverCall.self)
@@ -78,7 +78,9 @@ public enum DriverProcess {
         }
         Task {
             for await call in inbox.calls.stream {
-                link.send(.reply(await answer(call) { try await driver.call(method: call.method, parameters: call.parameters) }))
+                Task {
+                    link.send(.reply(await answer(call) { try await driver.call(method: call.method, parameters: call.parameters) }))
+                }
             }
         }
         for await call in inbox.streamCalls.stream {

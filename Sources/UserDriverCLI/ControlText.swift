@@ -1,6 +1,7 @@
 // Controls as people type and read them.
 
 import ArgumentParser
+import UVC
 import UserDriverClient
 
 enum ControlText {
@@ -15,15 +16,20 @@ enum ControlText {
         }
     }
 
-    /// What `words` want, of the controls that there are.
-    static func changes(_ words: [String], of known: [CameraControl]) throws -> [(name: String, value: Int)] {
-        try settings(words).map { name, text in
-            guard let control = known.first(where: { $0.name == name }) else {
-                throw CommandFailure("The camera has no control \"\(name)\". It has: \(known.map(\.name).joined(separator: ", ")).")
-            }
-            return (name, try value(text, of: control))
+    /// What these settings want of controls, by the names that were typed. What an automatic control drives is set after that one.
+    static func changes(_ settings: [(name: String, value: String)], of known: [String: CameraControl]) throws -> [Change] {
+        let changes = try settings.compactMap { name, text in try known[name].map { Change(name: $0.name, value: try value(text, of: $0)) }
         }
+        return changes.filter { automatic.contains($0.name) } + changes.filter { !automatic.contains($0.name) }
     }
+
+    struct Change: Equatable {
+        var name: String
+        var value: Int
+    }
+
+    /// The controls that drive others.
+    private static let automatic = Set(VideoControlDefinition.all.compactMap(\.automatic?.name))
 
     /// What `text` means for this control, within its range.
     static func value(_ text: String, of control: CameraControl) throws -> Int {
@@ -38,7 +44,7 @@ enum ControlText {
             if ["on", "true", "yes"].contains(word) { return 1 }
             if ["off", "false", "no"].contains(word) { return 0 }
         }
-        if let item = control.menu?.first(where: { $0.text.lowercased() == word }) { return item.value }
+        if let item = control.menu?.first(where: { plain($0.text) == plain(word) }) { return item.value }
         let value: Int
         if word.hasSuffix("%"), let share = Double(word.dropLast()), (0...100).contains(share) {
             value = part(share / 100, of: control)
@@ -47,21 +53,27 @@ enum ControlText {
         } else {
             throw CommandFailure("\"\(text)\" is no value of \(control.name): \(range(of: control)).", status: ExitStatus.usage)
         }
-        guard control.type == "bitmap" || control.minimum > control.maximum || (control.minimum...control.maximum).contains(value) else {
+        guard control.type == "bitmap" || limits(of: control).contains(value) else {
             throw CommandFailure("\(value) is out of range for \(control.name): \(range(of: control)).")
         }
         return value
     }
 
-    /// A share of the range, on a step. The range is a driver's word: any three numbers.
+    /// From the lower to the upper end, whatever the driver takes for them.
+    private static func limits(of control: CameraControl) -> ClosedRange<Int> {
+        min(control.minimum, control.maximum)...max(control.minimum, control.maximum)
+    }
+
+    /// `"Aperture Priority"`, `"aperture_priority"` and `"aperture-priority"` are the same.
+    private static func plain(_ text: String) -> String { text.lowercased().filter { !" _-".contains($0) } }
+
+    /// A share of the range, on a step. Minimum, maximum and step may be any numbers.
     private static func part(_ share: Double, of control: CameraControl) -> Int {
-        let (span, overflow) = control.maximum.subtractingReportingOverflow(control.minimum)
-        guard !overflow, span > 0, span < 1 << 53 else { return control.minimum }
-        let step = max(1, control.step)
-        let steps = Int((Double(span) * share / Double(step)).rounded())
-        // A step that leads out of the range is one too many.
-        let (distance, tooFar) = steps.multipliedReportingOverflow(by: step)
-        return control.minimum + (tooFar || distance > span ? span / step * step : distance)
+        let limits = limits(of: control)
+        let (lowest, step) = (Int128(limits.lowerBound), Int128(max(1, control.step)))
+        let span = Int128(limits.upperBound) - lowest
+        let steps = Int128((Double(span) * share / Double(step)).rounded())
+        return Int(lowest + min(steps, span / step) * step)
     }
 
     /// `"it goes from -64 to 64 in steps of 2"`, `"it is one of 0 (disabled), 1 (50 Hz)"`, `"it is on or off"`.
@@ -74,9 +86,14 @@ enum ControlText {
         return "it goes from \(control.minimum) to \(control.maximum)\(steps)"
     }
 
-    static func table(_ controls: [CameraControl]) -> TextTable {
+    /// - Parameter awaited: names of controls that are still to come, for which their column has room.
+    static func table(_ controls: [CameraControl], awaiting awaited: [String] = []) -> TextTable {
         var table = TextTable("NAME", "VALUE", "DEFAULT", "MIN", "MAX", "STEP", "NOTES", rightAligned: [1, 2, 3, 4, 5], spared: [6, 5])
         for control in controls {
+            guard control.problem == nil else {
+                table.add(.init(control.name, .bold), "?", "", "", "", "", .init(problem(of: control), .yellow))
+                continue
+            }
             var notes: [String] = []
             if let menu = control.menu, !menu.isEmpty { notes.append(menu.map { "\($0.value) \($0.text)" }.joined(separator: " | ")) }
             if control.type == "boolean" { notes.append("on or off") }
@@ -88,6 +105,15 @@ enum ControlText {
                 .init("\(control.default)"), .init("\(control.minimum)"), .init("\(control.maximum)"), .init("\(control.step)"),
                 .init(notes.joined(separator: "; "), .faint))
         }
+        for name in awaited { table.add(.init(name), "", "", "", "", "", "") }
         return table
+    }
+
+    private static func problem(of control: CameraControl) -> String {
+        switch control.problem {
+        case "silent": "does not answer"
+        case "refused": "refuses every request"
+        default: control.message ?? "not read"
+        }
     }
 }

@@ -1,6 +1,7 @@
 // `userdriver controls`: what can be set on a camera.
 
 import ArgumentParser
+import Glibc
 import UserDriverClient
 
 struct ControlsCommand: AsyncParsableCommand {
@@ -45,13 +46,45 @@ struct ControlsListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let camera = daemon.client.camera(target.selector)
-        try show(try await camera.controls())
+        // One after the other, so that a slow control keeps nobody waiting for those before it.
+        let names = try await camera.controlNames().map(\.name)
+        var listing = ControlListing(names: names, isShown: !output.json)
+        for name in names { try listing.add(try await camera.controls([name]).filter { $0.problem != "refused" }) }
+        if output.json { return try output.printJSON(ControlList(controls: listing.controls)) }
+        try listing.show()
+        if listing.controls.isEmpty { Terminal.note("The camera has no controls.") }
+    }
+}
+
+/// A table that is printed whole where it is there at once, and else row by row.
+private struct ControlListing {
+    private static let patience = Duration.milliseconds(500)
+
+    let names: [String]
+    let isShown: Bool
+    private(set) var controls: [CameraControl] = []
+    private var shown = 0
+    private let begun = ContinuousClock.now
+
+    init(names: [String], isShown: Bool) {
+        self.names = names
+        self.isShown = isShown
     }
 
-    private func show(_ controls: [CameraControl]) throws {
-        if output.json { return try output.printJSON(ControlList(controls: controls)) }
-        if controls.isEmpty { return Terminal.note("The camera has no controls.") }
-        try Terminal.print(ControlText.table(controls))
+    mutating func add(_ more: [CameraControl]) throws {
+        controls += more
+        if isShown, ContinuousClock.now - begun > Self.patience { try show() }
+    }
+
+    /// Prints the rows that are not printed yet.
+    mutating func show() throws {
+        guard controls.count > shown else { return }
+        let awaited = names.filter { name in !controls.contains { $0.name == name } }
+        let lines = ControlText.table(controls, awaiting: awaited).lines(
+            colours: Terminal.showsColours(STDOUT_FILENO), width: Terminal.width(STDOUT_FILENO), utf8: Terminal.isUTF8)
+        if shown == 0, let heading = lines.first { try Terminal.print(heading, styled: true) }
+        for line in lines.dropFirst(1 + shown).prefix(controls.count - shown) { try Terminal.print(line, styled: true) }
+        shown = controls.count
     }
 }
 
@@ -74,6 +107,7 @@ struct ControlsGetCommand: AsyncParsableCommand {
 
     private func show(_ control: CameraControl) throws {
         if output.json { return try output.printJSON(control) }
+        guard control.readable else { throw CommandFailure("\(control.name) can only be set: the camera does not say its value.") }
         try Terminal.print("\(control.value)")
     }
 }
@@ -102,17 +136,30 @@ struct ControlsSetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let camera = daemon.client.camera(camera.device)
-        let known = try await camera.controls()
+        let settings = try ControlText.settings(settings)
         // All are looked at before the first is set: a mistake in the last leaves everything as it was.
-        let wanted = try ControlText.changes(settings, of: known)
+        var known: [String: CameraControl] = [:]
+        for (name, _) in settings where known[name] == nil { known[name] = try await camera.control(name) }
         var changed: [CameraControl] = []
-        for change in wanted { changed.append(try await camera.setControl(change.name, to: change.value)) }
-        try show(changed)
+        do {
+            for change in try ControlText.changes(settings, of: known) { changed.append(try await set(change, of: camera)) }
+        } catch {
+            // What was set before stays so, and is said.
+            if output.json, !changed.isEmpty { try output.printJSON(ControlList(controls: changed)) }
+            throw error
+        }
+        if output.json { try output.printJSON(ControlList(controls: changed)) }
     }
 
-    private func show(_ changed: [CameraControl]) throws {
-        if output.json { return try output.printJSON(ControlList(controls: changed)) }
-        for control in changed { try Terminal.print("\(control.name) = \(control.value)") }
+    private func set(_ change: ControlText.Change, of camera: Camera) async throws -> CameraControl {
+        let control = try await camera.setControl(change.name, to: change.value)
+        // Some cameras take a value for what an automatic control drives, and go on as before.
+        if control.automatic, control.readable, control.value != change.value {
+            let remedy = control.remedy ?? "the camera adjusts it by itself now"
+            throw CommandFailure("\(control.name) is \(control.value) and not \(change.value): \(remedy).")
+        }
+        if !output.json { try Terminal.print("\(control.name) = \(control.value)") }
+        return control
     }
 }
 
@@ -131,11 +178,38 @@ struct ControlsResetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let camera = daemon.client.camera(camera.device)
-        try show(try await camera.resetControls(name))
+        if let name {
+            let control = try await camera.resetControls(name)
+            if output.json { return try output.printJSON(CameraControlReset(controls: control)) }
+            for control in control { try Terminal.print("\(control.name) = \(control.value)") }
+            return
+        }
+        var result = CameraControlReset()
+        var names = try await camera.controlNames().map(\.name)
+        while !names.isEmpty {
+            let part = try await camera.resetControls(names)
+            // What there was no time for comes in the next call.
+            let left = part.failed.filter { $0.reason == "unread" }.map(\.name)
+            let failed = part.failed.filter { left.count == names.count || $0.reason != "unread" }
+            if !output.json { try show(CameraControlReset(controls: part.controls, failed: failed)) }
+            result.controls += part.controls
+            result.failed += failed
+            names = left.count < names.count ? left : []
+        }
+        if output.json { try output.printJSON(result) }
+        // What is in automatic hands by default is as it is by default.
+        let failures = result.failed.filter { $0.reason != "held" && $0.reason != "readOnly" }
+        guard failures.isEmpty else {
+            throw CommandFailure(
+                "\(failures.map(\.name).joined(separator: ", ")) could not be reset; \(Figure.count(result.controls.count, "control")) could."
+            )
+        }
     }
 
-    private func show(_ controls: [CameraControl]) throws {
-        if output.json { return try output.printJSON(ControlList(controls: controls)) }
-        for control in controls { try Terminal.print("\(control.name) = \(control.value)") }
+    private func show(_ result: CameraControlReset) throws {
+        for control in result.controls { try Terminal.print("\(control.name) = \(control.value)") }
+        for failure in result.failed where failure.reason != "readOnly" {
+            Terminal.note("\(failure.name) is not reset: \(failure.message)")
+        }
     }
 }

@@ -85,7 +85,7 @@ struct InspectJSON: Encodable {
             defaultRate = Self.rate(frame.defaultInterval)
             maxFrameBytes = frame.maxFrameBytes == 0 ? nil : frame.maxFrameBytes
             switch frame.intervals {
-            case .discrete(let list): (rates, continuous) = (list.sorted().map(Self.rate), false)
+            case .discrete: (rates, continuous) = (frame.intervals.roundedRates, false)
             case .continuous(let minimum, let maximum, _): (rates, continuous) = ([minimum, maximum].map(Self.rate), true)
             }
         }
@@ -100,6 +100,8 @@ struct InspectJSON: Encodable {
         var index: UInt8
         var format: String
         var fourcc: String?
+        /// Of a format that is not in our table.
+        var guid: String?
         var defaultFrame: UInt8
         var frames: [Frame]
     }
@@ -198,8 +200,9 @@ extension InspectJSON {
             stillImageMethod: stream.stillImage.method,
             formats: stream.formats.map { format in
                 Format(
-                    index: format.index, format: format.name, fourcc: format.pixelFormat?.fourCC, defaultFrame: format.defaultFrameIndex,
-                    frames: format.frames.map(Frame.init))
+                    index: format.index, format: format.name,
+                    fourcc: format.pixelFormat?.fourCC ?? format.unknownGUID.flatMap(PixelFormat.letters),
+                    guid: format.unknownGUID?.description, defaultFrame: format.defaultFrameIndex, frames: format.frames.map(Frame.init))
             })
     }
 }

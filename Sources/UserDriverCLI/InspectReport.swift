@@ -65,12 +65,17 @@ extension FrameIntervals {
         return [rates[0], rates[1], "…", rates[rates.count - 1]]
     }
 
+    /// Intervals that read the same stand once.
+    private static func once(_ rates: [String]) -> [String] {
+        rates.enumerated().filter { !rates[..<$0.offset].contains($0.element) }.map(\.element)
+    }
+
     /// `"30 25 20 fps"`, `"5…30 fps"`.
     var text: String {
         switch self {
         case .discrete(let list):
-            Self.shortened(list.map(Self.rate)).joined(separator: " ") + " fps"
-        case .continuous(let minimum, let maximum, _) where minimum == maximum: "\(Self.rate(minimum)) fps"
+            Self.shortened(Self.once(list.map(Self.rate))).joined(separator: " ") + " fps"
+        case .continuous(let minimum, let maximum, _) where Self.rate(minimum) == Self.rate(maximum): "\(Self.rate(minimum)) fps"
         case .continuous(let minimum, let maximum, _): "\(Self.rate(maximum))…\(Self.rate(minimum)) fps"
         }
     }

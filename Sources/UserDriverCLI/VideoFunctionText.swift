@@ -154,7 +154,7 @@ struct VideoFunctionText {
     }
 
     private func write(_ format: VideoFormat, _ lines: inout IndentedLines) {
-        let name = format.pixelFormat == nil && format.frames.isEmpty ? "\(format.name), not supported" : format.name
+        let name = format.pixelFormat == nil && format.frames.isEmpty ? "\(format.name), not supported" : format.title
         // Frames with the same rates share a line, which keeps most cameras to one or two lines for each format.
         var groups: [(rates: FrameIntervals, frames: [VideoFrame])] = []
         for frame in format.frames {

@@ -13,11 +13,24 @@ public struct Camera: Sendable {
         return try UserDriverClient.decode([CameraFormat].self, reply["formats"], of: "Formats")
     }
 
-    public func controls() async throws(ClientError) -> [CameraControl] {
-        let reply = try await client.call("GetControls", of: .camera, ["device": selector])
+    /// The controls that the camera's descriptors announce: the camera is not asked, so this takes no time.
+    public func controlNames() async throws(ClientError) -> [CameraControlName] {
+        let reply = try await client.call("ControlNames", of: .camera, ["device": selector])
+        return try UserDriverClient.decode([CameraControlName].self, reply["controls"], of: "ControlNames")
+    }
+
+    /// Controls with their values; all of them, or those of these names. One that does not answer has a `problem`, and keeps nobody from the others.
+    /// A slow camera is better asked for one after the other.
+    public func controls(_ names: [String]? = nil) async throws(ClientError) -> [CameraControl] {
+        let reply = try await client.call("GetControls", of: .camera, ["device": selector], Self.list(names))
         return try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "GetControls")
     }
 
+    private static func list(_ names: [String]?) -> [String: JSONValue] {
+        names.map { ["names": .array($0.map { .string($0) })] } ?? [:]
+    }
+
+    /// One control, for which the camera is given more time. Throws `deviceError` where it does not answer.
     public func control(_ name: String) async throws(ClientError) -> CameraControl {
         let reply = try await client.call("GetControl", of: .camera, ["device": selector, "name": name])
         return try UserDriverClient.decode(CameraControl.self, reply["control"], of: "GetControl")
@@ -36,6 +49,14 @@ public struct Camera: Sendable {
     public func resetControls(_ name: String? = nil) async throws(ClientError) -> [CameraControl] {
         let reply = try await client.call("ResetControls", of: .camera, ["device": selector, "name": name])
         return try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "ResetControls")
+    }
+
+    /// Those of these controls that can be set, back to the device's default, as many as can be.
+    public func resetControls(_ names: [String]) async throws(ClientError) -> CameraControlReset {
+        let reply = try await client.call("ResetControls", of: .camera, ["device": selector], Self.list(names))
+        return CameraControlReset(
+            controls: try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "ResetControls"),
+            failed: try UserDriverClient.decode([CameraControlReset.Failure].self, reply["failed"] ?? .array([]), of: "ResetControls"))
     }
 
     /// The camera's frames, and what happens to them, as an asynchronous sequence. What is left out is the driver's choice.

@@ -50,10 +50,18 @@ public struct CameraControl: Codable, Hashable, Sendable {
     public var automatic: Bool
     public var unit: String
     public var selector: Int
+    /// Why there is no value and no range: `"silent"` (it does not answer), `"refused"`, `"unread"` (the others took too long); `nil` as a rule.
+    public var problem: String?
+    /// The same in words.
+    public var message: String?
+    /// What frees a control that another one drives: `"focus_auto is on: set focus_auto=off first"`.
+    public var remedy: String?
 
     public init(
         name: String, description: String, type: String, minimum: Int, maximum: Int, step: Int, default: Int, value: Int,
-        menu: [MenuItem]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "", selector: Int = 0
+        menu: [MenuItem]? = nil, readable: Bool = true, writable: Bool = true, automatic: Bool = false, unit: String = "",
+        selector: Int = 0,
+        problem: String? = nil, message: String? = nil, remedy: String? = nil
     ) {
         self.name = name
         self.description = description
@@ -69,6 +77,49 @@ public struct CameraControl: Codable, Hashable, Sendable {
         self.automatic = automatic
         self.unit = unit
         self.selector = selector
+        self.problem = problem
+        self.message = message
+        self.remedy = remedy
+    }
+}
+
+/// A control that a camera's descriptors announce.
+public struct CameraControlName: Codable, Hashable, Sendable {
+    public var name: String
+    public var description: String
+    /// As `CameraControl.type`.
+    public var type: String
+    public var unit: String
+
+    public init(name: String, description: String, type: String, unit: String = "") {
+        self.name = name
+        self.description = description
+        self.type = type
+        self.unit = unit
+    }
+}
+
+/// What became of controls that were to have their defaults.
+public struct CameraControlReset: Codable, Hashable, Sendable {
+    /// One that has not its default.
+    public struct Failure: Codable, Hashable, Sendable {
+        public var name: String
+        /// `"held"` (an automatic control drives it), `"silent"`, `"refused"`, `"readOnly"`, `"unread"` (there was no time left for it).
+        public var reason: String
+        public var message: String
+
+        public init(name: String, reason: String, message: String) {
+            self.name = name
+            self.reason = reason
+            self.message = message
+        }
+    }
+    public var controls: [CameraControl]
+    public var failed: [Failure]
+
+    public init(controls: [CameraControl] = [], failed: [Failure] = []) {
+        self.controls = controls
+        self.failed = failed
     }
 }
 

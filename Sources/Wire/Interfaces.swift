@@ -128,25 +128,36 @@ public struct InterfaceDescription: Sendable {
 
             type MenuItem (value: int, text: string)
 
-            # `type` is one of integer, boolean, menu, bitmap. `value` is what the device says now; `automatic` that another control drives it.
+            type ControlName (name: string, description: string, type: string, unit: string)
+
+            # `type` is one of integer, boolean, menu, bitmap. `value` is what the device says now; `automatic` that another control drives it, `remedy`
+            # what changes that. `problem` is why there is neither value nor range, in words `message`: silent (it does not answer), refused, unread.
             type Control (
               name: string, description: string, type: string, minimum: int, maximum: int, step: int, default: int, value: int,
-              menu: ?[]MenuItem, readable: bool, writable: bool, automatic: bool, unit: string, selector: int
+              menu: ?[]MenuItem, readable: bool, writable: bool, automatic: bool, unit: string, selector: int,
+              problem: ?string, message: ?string, remedy: ?string
             )
 
+            # `reason` is held (an automatic control drives it), silent, refused, readOnly or unread (there was no time left for it).
+            type ControlFailure (name: string, reason: string, message: string)
+
             method Formats(device: ?string) -> (formats: []Format)
-            method GetControls(device: ?string) -> (controls: []Control)
+            # The controls that the descriptors announce. The camera is not asked.
+            method ControlNames(device: ?string) -> (controls: []ControlName)
+            # Those of these names, or all.
+            method GetControls(device: ?string, names: ?[]string) -> (controls: []Control)
+            # Asks a control that was found silent again.
             method GetControl(device: ?string, name: string) -> (control: Control)
             # `value` as the control counts; it is refused where it is out of range.
             method SetControl(device: ?string, name: string, value: int) -> (control: Control)
-            # Every writable control, or one, back to the device's default.
-            method ResetControls(device: ?string, name: ?string) -> (controls: []Control)
+            # Back to the device's default: one control, or as many as can be of these names or of all.
+            method ResetControls(device: ?string, name: ?string, names: ?[]string) -> (controls: []Control, failed: ?[]ControlFailure)
 
             error InvalidParameter (message: string)
             error NotSupported (message: string)
             error DeviceError (message: string)
             """,
-        idempotentMethods: ["Formats", "GetControls", "GetControl", "SetControl", "ResetControls"])
+        idempotentMethods: ["Formats", "ControlNames", "GetControls", "GetControl", "SetControl", "ResetControls"])
 
     /// Every class interface that drivers may answer.
     public static let classInterfaces = [camera]

@@ -10,10 +10,18 @@ enum CameraCalls {
             format.frames.map { frame -> JSONValue in
                 [
                     "format": .string(format.name), "width": .int(Int64(frame.width)), "height": .int(Int64(frame.height)),
-                    "fps": .array(frame.intervals.rates.map { .double(($0 * 1000).rounded() / 1000) }),
+                    "fps": .array(frame.intervals.roundedRates.map { .double($0) }),
                 ]
             }
         }
+    }
+
+    /// `type ControlName`
+    static func name(_ definition: VideoControlDefinition) -> JSONValue {
+        [
+            "name": .string(definition.name), "description": .string(definition.title), "type": .string(definition.kind.rawValue),
+            "unit": .string(definition.measure),
+        ]
     }
 
     /// `type Control`
@@ -26,9 +34,34 @@ enum CameraCalls {
             "minimum": .int(Int64(control.minimum)), "maximum": .int(Int64(control.maximum)), "step": .int(Int64(control.step)),
             "default": .int(Int64(control.defaultValue)), "value": .int(Int64(state.value ?? control.defaultValue)),
             "menu": menu.isEmpty ? .null : .array(menu), "readable": .bool(control.isReadable), "writable": .bool(control.isWritable),
-            "automatic": .bool(state.isAutomatic), "unit": .string(control.definition.measure),
-            "selector": .int(Int64(control.definition.selector)),
+            "automatic": .bool(state.holder != nil), "unit": .string(control.definition.measure),
+            "selector": .int(Int64(control.definition.selector)), "remedy": state.holder.map { .string($0.remedy) } ?? .null,
         ]
+    }
+
+    /// `type Control` of one that does not answer as well: without a value, with the field's range.
+    static func control(_ reading: ControlReading) -> JSONValue {
+        switch reading {
+        case .state(let state): control(state)
+        case .silent(let definition, let message): control(definition, problem: "silent", message)
+        case .refused(let definition, let message): control(definition, problem: "refused", message)
+        case .unread(let definition): control(definition, problem: "unread", "the others took too long")
+        }
+    }
+
+    private static func control(_ definition: VideoControlDefinition, problem: String, _ message: String) -> JSONValue {
+        let range = definition.fieldRange
+        return [
+            "name": .string(definition.name), "description": .string(definition.title), "type": .string(definition.kind.rawValue),
+            "minimum": .int(Int64(range.lowerBound)), "maximum": .int(Int64(range.upperBound)), "step": 1, "default": 0, "value": 0,
+            "menu": .null, "readable": false, "writable": false, "automatic": false, "unit": .string(definition.measure),
+            "selector": .int(Int64(definition.selector)), "problem": .string(problem), "message": .string(message),
+        ]
+    }
+
+    /// `type ControlFailure`
+    static func failure(_ failure: ControlReset.Failure) -> JSONValue {
+        ["name": .string(failure.name), "reason": .string(failure.reason), "message": .string(failure.message)]
     }
 
     /// Throws `InvalidParameter` where there is none.
@@ -37,5 +70,18 @@ enum CameraCalls {
             throw CallError("InvalidParameter", "The call names no control.")
         }
         return name
+    }
+
+    /// `nil` where the call leaves them out. Throws `InvalidParameter` for anything but a list of names.
+    static func names(in parameters: JSONValue) throws(CallError) -> [String]? {
+        switch parameters["names"] {
+        case nil, .null: return nil
+        case .array(let values):
+            let names = values.compactMap(\.stringValue)
+            guard names.count == values.count else { break }
+            return names
+        default: break
+        }
+        throw CallError("InvalidParameter", "\"names\" is a list of controls' names.")
     }
 }

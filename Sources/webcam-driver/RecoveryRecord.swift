@@ -1,5 +1,6 @@
 // What the next incarnation needs to go on where this one ended.
 
+import UVC
 import Wire
 
 /// Kept by the supervisor. It holds what clients asked for, and of the device no more than what it committed itself to and how long it takes.
@@ -59,6 +60,10 @@ struct StreamRequest: Codable, Equatable {
         self.width = width
         self.height = height
         self.fps = fps
+    }
+
+    init(_ choice: StreamChoice) {
+        self.init(format: choice.format.name, width: choice.frame.width, height: choice.frame.height, fps: choice.rate)
     }
 
     /// Throws `CallError("InvalidParameter")` for members of the wrong type.

@@ -98,10 +98,10 @@ actor StreamSession {
     }
 
     private func begin(_ request: StreamRequest, resumes: GapCause?, counters: VideoStream.Counters) async throws {
+        let wish = StreamWish(format: request.format, width: request.width, height: request.height, rate: request.fps)
         let choice: StreamChoice
         do {
-            choice = try interface.choose(
-                StreamWish(format: request.format, width: request.width, height: request.height, rate: request.fps), quirks: quirks)
+            choice = try interface.choose(wish, quirks: quirks)
         } catch {
             throw CallError("InvalidParameter", "\(error)")
         }
@@ -109,7 +109,16 @@ actor StreamSession {
         for oddity in agreed.oddities { context.supervisor.log("notice", oddity) }
         let writer = try await frameRing(agreed)
         let shape = shape(agreed)
-        if let setting = agreed.alternateSetting { try await select(setting) }
+        if let setting = agreed.alternateSetting {
+            do throws(USBError) {
+                try await select(setting)
+            } catch {
+                guard error.code == .stall || error.code == .noBandwidth else { throw error }
+                let narrower = try await negotiation.narrower(than: agreed, meeting: wish, refusal: error)
+                context.supervisor.log("notice", "There is no bandwidth for \(agreed.choice): \(narrower) in its place.")
+                return try await begin(StreamRequest(narrower), resumes: resumes, counters: counters)
+            }
+        }
         let transfers = try await context.supervisor.openTransfers(
             name: name,
             fresh: TransferRequest.Fresh(

@@ -19,7 +19,6 @@ actor WebcamDriver: Driver {
     private var record: RecoveryRecord
     private let controls: CameraControls
     private var status: StatusListener?
-    private var restoring: Task<Void, Never>?
 
     static func start(_ context: DriverContext) async throws -> WebcamDriver {
         let driver = try WebcamDriver(context)
@@ -28,6 +27,9 @@ actor WebcamDriver: Driver {
     }
 
     private init(_ context: DriverContext) throws {
+        // Streams' requests go before those of controls.
+        let pipe = ControlPipe(context.device)
+        let context = context.replacing(device: pipe.ahead)
         self.context = context
         let information = context.device.information
         let descriptors = DescriptorSet(parsing: information.descriptors)
@@ -42,7 +44,7 @@ actor WebcamDriver: Driver {
         self.function = function
         quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
         record = RecoveryRecord()
-        controls = CameraControls(device: context.device, function: function, quirks: quirks) { [supervisor = context.supervisor] in
+        controls = CameraControls(device: pipe.inTurn, function: function, quirks: quirks) { [supervisor = context.supervisor] in
             supervisor.log("notice", $0)
         }
         var streams: [String: StreamSession] = [:]
@@ -91,30 +93,10 @@ actor WebcamDriver: Driver {
             try await session.open(wanted, resumes: context.interruption == .deviceAbsent ? .deviceAbsent : .driverRestarted)
         }
         // A device that was never let go is as it was.
-        if context.takeover == nil { restoring = Task { await restoreControls() } }
-    }
-
-    /// A camera that was opened anew has forgotten its controls where it was unplugged or reset. Pictures do not wait for this, calls do.
-    private func restoreControls() async {
-        if quirks.contains(.restoreControls) {
-            do {
-                await restore(try await controls.defaults())
-            } catch {
-                context.supervisor.log("warning", "The controls' defaults could not be read: \(error)")
-            }
-        }
-        await restore(record.controls)
-    }
-
-    /// Sets controls as well as the device allows: one that is refused is said and left.
-    private func restore(_ values: [String: Int]) async {
-        for (name, value) in values.sorted(by: { CameraControls.precedes($0.key, $1.key) }) {
-            do {
-                _ = try await controls.set(name, to: value)
-            } catch {
-                context.supervisor.log("warning", "\(name) could not be set to \(value) again: \(error)")
-            }
-        }
+        guard context.takeover == nil else { return }
+        // Known before the first call comes, so that none is answered with a value that is about to be replaced.
+        await controls.prepareRestoring(record.controls, defaults: quirks.contains(.restoreControls))
+        Task { [controls] in await controls.restore() }
     }
 
     private func remember(_ request: StreamRequest?, committed: [UInt8], stream: String) {
@@ -150,10 +132,11 @@ actor WebcamDriver: Driver {
     func call(method: String, parameters: JSONValue) async throws -> JSONValue {
         let prefix = InterfaceDescription.camera.name + "."
         guard method.hasPrefix(prefix) else { throw CallError("NotSupported", "A webcam does not know the method \(method).") }
-        if method != prefix + "Formats" { await restoring?.value }
         switch method.dropFirst(prefix.count) {
         case "Formats": return ["formats": .array(function.streamingInterfaces.first.map(CameraCalls.formats) ?? [])]
-        case "GetControls": return ["controls": .array(try await controls.all().map(CameraCalls.control))]
+        case "ControlNames": return ["controls": .array(controls.announced.map(CameraCalls.name))]
+        case "GetControls":
+            return ["controls": .array(try await controls.read(try CameraCalls.names(in: parameters)).map(CameraCalls.control))]
         case "GetControl": return ["control": CameraCalls.control(try await controls.one(try CameraCalls.name(in: parameters)))]
         case "SetControl":
             let name = try CameraCalls.name(in: parameters)
@@ -161,17 +144,29 @@ actor WebcamDriver: Driver {
                 throw CallError("InvalidParameter", "SetControl takes a whole number as its value.")
             }
             let state = try await controls.set(name, to: value)
-            record.controls[state.control.name] = state.value
+            record.controls[state.control.name] = state.value ?? value
             keepRecord()
             return ["control": CameraCalls.control(state)]
-        case "ResetControls":
-            let only = parameters["name"]?.stringValue
-            let states = try await controls.reset(only)
-            record.controls = only.map { name in record.controls.filter { $0.key != name } } ?? [:]
-            keepRecord()
-            return ["controls": .array(states.map(CameraCalls.control))]
+        case "ResetControls": return try await resetControls(parameters)
         default: throw CallError("NotSupported", "A webcam does not know the method \(method).")
         }
+    }
+
+    private func resetControls(_ parameters: JSONValue) async throws -> JSONValue {
+        let names = try CameraCalls.names(in: parameters)
+        var result = ControlReset()
+        if names == nil, let name = parameters["name"]?.stringValue {
+            result.states = [try await controls.reset(name)]
+        } else {
+            result = try await controls.reset(names)
+        }
+        // What could not be reset is not to be set again either.
+        for name in result.states.map(\.control.name) + result.failures.map(\.name) { record.controls[name] = nil }
+        if names == nil, parameters["name"]?.stringValue == nil { record.controls = [:] }
+        keepRecord()
+        return [
+            "controls": .array(result.states.map(CameraCalls.control)), "failed": .array(result.failures.map(CameraCalls.failure)),
+        ]
     }
 
     nonisolated func statistics() -> DriverStatistics {

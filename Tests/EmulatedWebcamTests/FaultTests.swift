@@ -19,7 +19,7 @@ import USBEmulation
 
     @Test func textBecomesAPlanAndBack() throws {
         let text =
-            "stall@probe,silence@start,replug@commit:every,error-bit@100,lost-eof@50:every,truncate@30:again,no-fid,slow-control,garbage-payload@7,stall@120"
+            "stall@probe,silence@start,replug@commit:every,error-bit@100,lost-eof@50:every,truncate@30:again,no-fid,slow-control,garbage-payload@7,stall@120,silent-control@focus_absolute,swapped-range@brightness,probe-34,narrow-bus"
         #expect(try FaultPlan(parsing: text).description == text)
         #expect(try FaultPlan(parsing: "").description == "")
         #expect(try FaultPlan(parsing: " no-fid , silence@3 ").description == "no-fid,silence@3")
@@ -27,7 +27,8 @@ import USBEmulation
 
     @Test(arguments: [
         "explode", "error-bit", "error-bit@", "error-bit@x", "error-bit@-1", "error-bit@5:often", "lost-eof@0:every", "no-fid@5", ",",
-        "no-fid:again", "no-fid:every", "a@b@c", "garbage", "garbage@start", "garbage@3", "error-bit@probe", "stall@probe:again", "stall",
+        "no-fid:again", "no-fid:every", "silent-control", "silent-control@7", "silent-control@start", "silent-control@brightness:every",
+        "probe-34@3", "a@b@c", "garbage", "garbage@start", "garbage@3", "error-bit@probe", "stall@probe:again", "stall",
         "stall@nowhere",
     ])
     func badTextIsAnErrorThatListsWhatExists(text: String) {
@@ -155,6 +156,45 @@ import USBEmulation
         #expect(bus.get(0x81, selector: 0x02, entity: 2) != nil)
         guard case .silence = bus.webcam.standard(standard(0x00, 9, 1, 0), now: bus.now) else { Issue.record("it answers"); return }
         #expect(bus.get(0x81, selector: 0x02, entity: 2) == nil)
+    }
+
+    @Test func aSilentControlKeepsSilentAlone() throws {
+        let bus = try bus("silent-control@focus_absolute")
+        for request: UInt8 in [0x81, 0x82, 0x86] {
+            let setup = ControlSetup(requestType: 0xa1, request: request, value: 0x0600, index: 0x0100, length: 2)
+            guard case .silence = bus.webcam.control(setup, data: [], now: bus.now) else { Issue.record("it answers"); return }
+        }
+        #expect(bus.get(0x81, selector: 0x08, entity: 1) == [1])  // focus_auto
+        #expect(bus.get(0x81, selector: 0x02, entity: 2) == [0, 0])  // brightness
+    }
+
+    @Test func aRangeIsTheWrongWayRound() throws {
+        let bus = try bus("swapped-range@brightness")
+        #expect(bus.get(0x82, selector: 0x02, entity: 2) == [64, 0])
+        #expect(bus.get(0x83, selector: 0x02, entity: 2) == [0xc0, 0xff])
+        #expect(bus.get(0x82, selector: 0x03, entity: 2) == [0, 0])
+    }
+
+    @Test(arguments: [("probe-26", 26), ("probe-34", 34)]) func oneLengthOfProbeBlocksIsTaken(fault: String, length: Int) throws {
+        let bus = try bus(fault)
+        for other in [26, 34, 48] {
+            #expect(
+                bus.set(selector: 0x01, interface: 1, TestBus.probeBlock(format: 1, frame: 1, interval: 0, length: other))
+                    == (other == length))
+        }
+        #expect(bus.get(0x85, selector: 0x01, interface: 1) == [UInt8(length), 0])
+    }
+
+    @Test func aNarrowBusRefusesLargeSettings() throws {
+        let bus = try bus("narrow-bus")
+        for setting: UInt16 in 0...10 {
+            let setup = ControlSetup(requestType: 0x01, request: 11, value: setting, index: 1, length: 0)
+            if case .stall = bus.webcam.standard(setup, now: bus.now) {
+                #expect(setting > 6)  // 1,024 bytes
+            } else {
+                #expect(setting <= 6)
+            }
+        }
     }
 
     @Test func aSlowCameraTakesItsTime() throws {

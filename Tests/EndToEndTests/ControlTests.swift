@@ -57,7 +57,8 @@ extension EndToEndTests {
             let before = try await brightness(bench)
             for (words, status, hint) in [
                 (["brightness", "9999"], 1, "range"), (["brightness", "-9999"], 1, "range"), (["brightness", "lots"], 2, "no value"),
-                (["no_such_control", "1"], 1, "no control"), (["brightness=10", "contrast=9999"], 1, "range"), (["brightness"], 2, "NAME"),
+                (["no_such_control", "1"], 1, "no control"), (["brightnes", "1"], 1, "Did you mean brightness?"),
+                (["brightness=10", "contrast=9999"], 1, "range"), (["brightness"], 2, "NAME"),
             ] as [([String], Int32, String)] {
                 let result = try await Programs.run(
                     "userdriver", ["controls", "set"] + words, environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime])
@@ -117,6 +118,103 @@ extension EndToEndTests {
             try await set(bench, "brightness", 40)
             let bright = try await mean()
             #expect(bright > dark + 20, "\(dark) and \(bright) of 255")
+            try await bench.stop()
+        }
+
+        private struct Reading: Decodable {
+            var name: String
+            var problem: String?
+        }
+        private struct ReadingList: Decodable { var controls: [Reading] }
+
+        @Test func `a control that hangs spoils no other`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", "silent-control@focus_absolute"])
+            #expect(try await brightness(bench) == 0)
+            let list = try await bench.userdriver("controls", "list", "--json").lastLine(as: ReadingList.self).controls
+            #expect(list.count > 15)
+            #expect(list.filter { $0.problem != nil }.map(\.name) == ["focus_absolute"])
+            let table = try await bench.userdriver("controls", "list")
+            #expect(table.status == .exited(status: 0) && table.text.contains("does not answer"), "\(table.text)")
+            try await set(bench, "contrast", 70)
+            let asked = try await bench.userdriver("controls", "get", "focus_absolute")
+            #expect(asked.status == .exited(status: 1) && asked.errors.contains("did not answer"), "\(asked.errors)")
+            // What can be reset is reset, and the other one is named.
+            let reset = try await bench.userdriver("controls", "reset")
+            #expect(reset.status == .exited(status: 1) && reset.errors.contains("focus_absolute"), "\(reset.errors)")
+            #expect(reset.text.contains("contrast = 50\n"), "\(reset.text)")
+            try await bench.stop()
+        }
+
+        @Test func `a stream does not wait for a control that hangs`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", "silent-control@focus_absolute"])
+            let camera = bench.client.camera()
+            // A setting that hangs is given up after five seconds.
+            let asking = Task { () -> ContinuousClock.Instant in
+                await #expect(throws: ClientError.self) { try await camera.control("focus_absolute") }
+                return .now
+            }
+            for try await event in camera.frames(CameraRequest(format: "mjpeg", width: 160, height: 120)) {
+                if case .frame = event { break }
+            }
+            let streamed = ContinuousClock.now
+            #expect(await asking.value > streamed, "the first picture comes while the camera lets the control hang")
+            try await bench.stop()
+        }
+
+        /// 300 ms a request, some hundred requests: no call lasts so long.
+        @Test func `a slow camera's controls are printed as they come`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", "slow-control"])
+            let listing = try bench.startUserdriver("controls", "list")
+            _ = try await listing.waitForOutput { $0.split(separator: "\n").count >= 3 }
+            _ = try await listing.stop(SIGKILL)
+            #expect(try await bench.userdriver("controls", "get", "zoom_absolute").text == "100\n")
+            try await bench.stop()
+        }
+
+        @Test func `what an automatic control drives is set after that one`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast)
+            let held = try await bench.userdriver("controls", "set", "focus_absolute", "10")
+            #expect(held.status == .exited(status: 1))
+            #expect(held.errors.contains("focus_auto is on: set focus_auto=off first"), "\(held.errors)")
+            let both = try await bench.userdriver("controls", "set", "focus_absolute=10", "focus_auto=off")
+            #expect(both.status == .exited(status: 0) && both.text == "focus_auto = 0\nfocus_absolute = 10\n", "\(both.errors)")
+            // By default the camera focuses by itself: that is no failure.
+            let reset = try await bench.userdriver("controls", "reset")
+            #expect(reset.status == .exited(status: 0) && reset.errors.contains("focus_absolute"), "\(reset.errors)")
+            try await bench.stop()
+        }
+
+        @Test func `a range the wrong way round is exchanged`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", "swapped-range@brightness"])
+            let half = try await bench.userdriver("controls", "set", "brightness=75%")
+            #expect(half.text == "brightness = 32\n", "\(half.errors)")
+            let refused = try await bench.userdriver("controls", "set", "brightness=65")
+            #expect(refused.status == .exited(status: 1) && refused.errors.contains("from -64 to 64"), "\(refused.errors)")
+            try await bench.stop()
+        }
+
+        @Test(arguments: ["probe-34", "probe-26"]) func `a camera with another probe block streams`(fault: String) async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", fault])
+            let result = try await bench.userdriver("stream", "--frames", "3", "--format", "mjpeg", "--size", "160x120", "--stats", "json")
+            #expect(result.status == .exited(status: 0), "\(result.errors)")
+            #expect(try result.lastLine(as: StreamFacts.self).frames == 3)
+            try await bench.stop()
+        }
+
+        @Test func `a bus without room is said with what it has room for`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", "narrow-bus"])
+            let yuy2 = ["stream", "--frames", "3", "--format", "yuy2", "--size", "640x480"]
+            func stream(_ words: [String]) async throws -> Programs.Result {
+                try await Programs.run("userdriver", yuy2 + words, environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime])
+            }
+            let refused = try await stream(["--fps", "30"])
+            #expect(refused.status == .exited(status: 1))
+            #expect(refused.errors.contains("bandwidth") && refused.errors.contains("mjpeg 640×480 at 30 fps"), "\(refused.errors)")
+            #expect(!refused.errors.contains("control "), "\(refused.errors)")
+            // The rate is left open: a lower one fits.
+            let slower = try await stream(["--stats", "json"])
+            #expect(slower.status == .exited(status: 0), "\(slower.errors)")
+            #expect(try slower.lastLine(as: StreamFacts.self).frames == 3)
             try await bench.stop()
         }
     }

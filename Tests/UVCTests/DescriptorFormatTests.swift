@@ -5,8 +5,49 @@ import USB
 import UVC
 
 @Suite struct DescriptorFormatTests {
-    @Test func eachGUIDStandsOnceInTheTable() {
-        #expect(Set(PixelFormat.all.map(\.guid)).count == PixelFormat.all.count)
+    @Test func eachGUIDStandsOnceInTheTableForSoManyBits() {
+        #expect(Set(PixelFormat.all.map { [$0.guid.description, "\($0.bitsPerPixel)"] }).count == PixelFormat.all.count)
+    }
+
+    private func format(_ guid: String, bits: UInt8 = 16) throws -> VideoFormat {
+        VideoFormat(index: 1, kind: .uncompressed(try #require(GUID(guid)), bitsPerPixel: bits))
+    }
+
+    /// Intel's depth cameras: two of them give one GUID to frames of different lengths.
+    @Test(
+        arguments: [
+            ("5a564e49-2d90-4a58-920b-773f1f2c556b", 16, "z16", 32), ("495a4e49-1a66-a242-9065-d01814a8ef8a", 24, "inzi", 48),
+            ("495a4e49-1a66-a242-9065-d01814a8ef8a", 32, "inzi", 64), ("49564e49-57db-5e49-8e3f-f479532b946f", 16, "y10", 32),
+            ("49564e49-57db-5e49-8e3f-f479532b946f", 8, "grey", 16), ("49564e49-57db-5e49-8e3f-f479532b946f", 99, "y10", 32),
+            ("20202043-0000-0010-8000-00aa00389b71", 4, "cnf4", 8),
+        ] as [(String, UInt8, String, Int)])
+    func depthCamerasFormatsAreKnown(guid: String, bits: UInt8, name: String, bytes: Int) throws {
+        let format = try format(guid, bits: bits)
+        #expect(format.name == name && format.unknownGUID == nil)
+        #expect(format.frameBytes(width: 4, height: 4) == bytes)
+    }
+
+    /// A GUID that is made of four characters and nothing else is called by them; any other shows them beside it.
+    @Test(arguments: [
+        ("49524e49-0000-0010-8000-00aa00389b71", "inri", "INRI {49524e49-0000-0010-8000-00aa00389b71}"),
+        ("34464e43-0000-0010-8000-00aa00389b71", "cnf4", "CNF4 {34464e43-0000-0010-8000-00aa00389b71}"),
+        ("20384859-0000-0010-8000-00aa00389b71", "yh8", "YH8 {20384859-0000-0010-8000-00aa00389b71}"),
+        (
+            "49524e49-0001-0203-0405-060708090a0b", "49524e49-0001-0203-0405-060708090a0b",
+            "INRI {49524e49-0001-0203-0405-060708090a0b}"
+        ),
+        ("001b4e49-0000-0010-8000-00aa00389b71", "001b4e49-0000-0010-8000-00aa00389b71", "001b4e49-0000-0010-8000-00aa00389b71"),
+        ("20202020-0000-0010-8000-00aa00389b71", "20202020-0000-0010-8000-00aa00389b71", "20202020-0000-0010-8000-00aa00389b71"),
+    ])
+    func anUnknownGUIDShowsItsLetters(guid: String, name: String, title: String) throws {
+        let format = try format(guid)
+        #expect(format.name == name && format.title == title && format.unknownGUID?.description == guid)
+    }
+
+    @Test func equalRatesStandOnce() {
+        #expect(FrameIntervals.discrete([333_333, 333_333, 333_334, 666_666, 333_333]).roundedRates == [30, 15])
+        #expect(FrameIntervals.discrete([333_667, 333_333]).roundedRates == [30, 29.97])
+        #expect(FrameIntervals.continuous(minimum: 333_333, maximum: 333_333, step: 0).rates.count == 1)
     }
 
     @Test(arguments: [

@@ -100,7 +100,7 @@ import UVC
         format.replaceSubrange(5..<9, with: Array("XYZ1".utf8))
         let function = DescriptorBytes.function(streaming: Self.streaming(format, DescriptorBytes.frameBasedFrame))
         let parsed = try #require(function.streamingInterfaces.first?.formats.first)
-        #expect(parsed.name == "315a5958-0000-0010-8000-00aa00389b71")
+        #expect(parsed.name == "xyz1" && parsed.title == "XYZ1 {315a5958-0000-0010-8000-00aa00389b71}")
         #expect(parsed.pixelFormat == nil)
         #expect(parsed.frames.count == 1)
     }

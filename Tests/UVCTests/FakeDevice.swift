@@ -16,10 +16,15 @@ final class FakeDevice: USBDeviceHandle {
 
     let information: USBDeviceInformation
     private let respond: Responder
+    private let select: @Sendable (UInt8) throws(USBError) -> Void
     private let log = Mutex<[Request]>([])
     private let settings = Mutex<[UInt8]>([])
 
-    init(speed: USBSpeed = .high, respond: @escaping Responder) {
+    /// - Parameter settings: refuses alternate settings by throwing.
+    init(
+        speed: USBSpeed = .high, settings: @escaping @Sendable (UInt8) throws(USBError) -> Void = { _ in }, respond: @escaping Responder
+    ) {
+        select = settings
         information = USBDeviceInformation(path: "fake", speed: speed, descriptors: [])
         self.respond = respond
     }
@@ -41,6 +46,7 @@ final class FakeDevice: USBDeviceHandle {
 
     func setAlternateSetting(interface: UInt8, to alternateSetting: UInt8) async throws(USBError) {
         settings.withLock { $0.append(alternateSetting) }
+        try select(alternateSetting)
     }
     func claim(interface: UInt8) async throws(USBError) {}
     func release(interface: UInt8) async throws(USBError) {}

@@ -37,8 +37,9 @@ struct RealCameraTests {
                 #expect((stream.alternateSetting == nil) == (interface.isBulk || interface.alternateSettings.isEmpty))
                 #expect(!stream.oddities.isEmpty)
             }
-            let controls = try await VideoControls(device: device, function: function)
-            for control in controls.controls {
+            let controls = VideoControls(device: device, function: function)
+            for definition in controls.announced {
+                let control = try await controls.control(definition.name)
                 #expect(control.minimum <= control.maximum && control.step >= 1)
                 if control.isWritable { _ = try control.accepted(control.defaultValue) }
             }

@@ -333,4 +333,98 @@ import UVC
         #expect(stream.assemblerSettings(speed: .high).packetInterval == 125_000 << 15)
         #expect(stream.assemblerSettings(speed: .high, quirks: [.streamNoFrameID, .mjpegNoEndOfFrame]).ignoresFrameID)
     }
+
+    /// A camera that takes blocks of some lengths only. `answersLength`: to GET_LEN, which not all know.
+    private func camera(takes lengths: Set<Int>, answersLength: Bool) -> FakeDevice {
+        let answering = camera()
+        return FakeDevice { setup, data throws(USBError) in
+            if setup.request == 0x85, answersLength, let length = lengths.min() { return [UInt8(length), 0] }
+            if setup.request == 0x01, !lengths.contains(data.count) { throw USBError.stalled }
+            return try answering.answer(setup, data)
+        }
+    }
+
+    @Test(arguments: [(0x0100, 34), (0x0110, 26), (0x0150, 34), (0x0150, 26), (0x0100, 48)] as [(UInt16, Int)], [true, false])
+    func aBlockOfAnotherLengthIsFoundAndRemembered(camera facts: (version: UInt16, length: Int), answersLength: Bool) async throws {
+        let device = camera(takes: [facts.length], answersLength: answersLength)
+        let interface = testInterface()
+        let negotiation = StreamNegotiation(device: device, interface: interface, uvcVersion: facts.version)
+        let choice = try interface.choose(StreamWish(format: "mjpeg", width: 640, height: 480, rate: 30))
+        let stream = try await negotiation.negotiate(choice)
+        #expect(stream.choice == choice)
+        #expect(device.sent(VideoSelector.commit).map(\.count) == [facts.length])
+        #expect(stream.oddities.count == 1)
+        let refused = device.sent(VideoSelector.probe).filter { $0.count != facts.length }.count
+        #expect(try await negotiation.negotiate(choice).oddities == [], "the second time it is known")
+        #expect(device.sent(VideoSelector.probe).filter { $0.count != facts.length }.count == refused)
+    }
+
+    @Test func aLengthThatNoBlockHasIsNotTried() async throws {
+        for answer in [[0, 0], [0xff, 0xff], [25, 0], [1], []] as [[UInt8]] {
+            let device = FakeDevice { setup, _ throws(USBError) in
+                if setup.request == 0x85 { return answer }
+                throw USBError.stalled
+            }
+            await #expect { try await negotiate(device) } throws: {
+                ($0 as? USBError)?.code == .stall && "\($0)".contains("SET_CUR(VS_PROBE)")
+            }
+            #expect(device.sent(VideoSelector.probe).allSatisfy { [26, 34, 48].contains($0.count) })
+        }
+    }
+
+    // MARK: Bandwidth
+
+    /// A camera whose payloads follow from what is asked, on a bus that has room for so many bytes a microframe.
+    private func camera(room: Int, refusal: USBError.Code = .noBandwidth) -> FakeDevice {
+        let answering = camera { parameters in
+            // MJPEG a quarter of YUY2; format 1 is YUY2.
+            let bytes = [1: 614_400, 2: 1_843_200, 3: 4_147_200][Int(parameters.frameIndex)] ?? 0
+            let perInterval = bytes / max(1, Int(parameters.frameInterval) / 1250)
+            parameters.maxPayloadTransferSize = UInt32(min(3_072, parameters.formatIndex == 1 ? perInterval : perInterval / 4))
+        }
+        return FakeDevice(settings: { setting throws(USBError) in
+            let bytes = setting == 0 ? 0 : [192, 384, 512, 1024, 2048, 3072][Int(setting) - 1]
+            if bytes > room { throw USBError(refusal, operation: "USBDEVFS_SETINTERFACE(1, \(setting))") }
+        }) { setup, data throws(USBError) in try answering.answer(setup, data) }
+    }
+
+    private func narrower(
+        room: Int, _ wish: StreamWish, refusal: USBError.Code = .noBandwidth
+    ) async throws -> (StreamChoice, FakeDevice) {
+        let device = camera(room: room, refusal: refusal)
+        let interface = testInterface()
+        let negotiation = StreamNegotiation(device: device, interface: interface, uvcVersion: 0x0110)
+        let stream = try await negotiation.negotiate(interface.choose(wish))
+        let error = USBError(refusal, operation: "USBDEVFS_SETINTERFACE(1, 6)")
+        return (try await negotiation.narrower(than: stream, meeting: wish, refusal: error), device)
+    }
+
+    @Test(arguments: [USBError.Code.noBandwidth, .stall])
+    func whatDoesNotFitIsRefusedWithWhatDoes(refusal: USBError.Code) async throws {
+        await #expect {
+            _ = try await narrower(room: 1024, StreamWish(format: "yuy2", width: 640, height: 480, rate: 30), refusal: refusal)
+        } throws: { error in
+            let text = "\(error)"
+            return (error as? USBError)?.code == .noBandwidth && text.hasPrefix("yuy2 640×480 at 30 fps: ")
+                && text.contains("3072 bytes of each microframe, and 1024 can be had") && text.contains("mjpeg 640×480 at 30 fps")
+                && !text.contains("USBDEVFS")
+        }
+    }
+
+    /// `dwMaxPayloadTransferSize` is binding: what the wish leaves open gives way, the rate before the size.
+    @Test(arguments: [
+        (StreamWish(format: "yuy2", width: 640, height: 480), 2048, "yuy2 640×480 at 15 fps"),
+        (StreamWish(), 1024, "mjpeg 1280×720 at 15 fps"),
+    ])
+    func aWishThatLeavesSomethingOpenIsMetWithLess(wish: StreamWish, room: Int, offer: String) async throws {
+        let (choice, device) = try await narrower(room: room, wish)
+        #expect(choice.description == offer)
+        #expect(device.alternateSettings.last == 0, "the interface is left idle")
+    }
+
+    @Test func aDeviceThatRefusesEverySettingGetsItsOwnError() async throws {
+        await #expect { _ = try await narrower(room: 0, StreamWish(format: "yuy2"), refusal: .stall) } throws: {
+            ($0 as? USBError)?.code == .stall && "\($0)".contains("USBDEVFS_SETINTERFACE")
+        }
+    }
 }

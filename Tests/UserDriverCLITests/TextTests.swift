@@ -148,6 +148,47 @@ import Wire
     static let frequency = CameraControl(
         name: "power_line_frequency", description: "", type: "menu", minimum: 0, maximum: 2, step: 1, default: 1, value: 0,
         menu: [.init(value: 0, text: "Off"), .init(value: 1, text: "50 Hz"), .init(value: 2, text: "60 Hz")])
+    /// What a driver may say: any number for each of them.
+    @Test(arguments: [Int.min, -1, 0, 1, Int.max], [Int.min, -1, 0, 1, Int.max])
+    func noRangeIsTooAbsurdForAShare(minimum: Int, maximum: Int) throws {
+        for step in [Int.min, -1, 0, 1, 7, Int.max] {
+            let control = CameraControl(
+                name: "x", description: "X", type: "integer", minimum: minimum, maximum: maximum, step: step, default: 0, value: 0)
+            for share in ["0%", "50%", "99.9%", "100%"] {
+                let value = try ControlText.value(share, of: control)
+                #expect(value >= min(minimum, maximum) && value <= max(minimum, maximum))
+            }
+            _ = try? ControlText.value("5", of: control)  // refused or not, it returns
+            #expect(!ControlText.range(of: control).isEmpty)
+            #expect(ControlText.table([control]).lines(colours: false).count == 2)
+        }
+    }
+
+    @Test func aShareIsOnAStep() throws {
+        let control = CameraControl(
+            name: "x", description: "X", type: "integer", minimum: 64, maximum: -64, step: 10, default: 0, value: 0)
+        #expect(try ControlText.value("50%", of: control) == -4)
+        #expect(try ControlText.value("100%", of: control) == 56)
+        #expect(throws: CommandFailure.self) { try ControlText.value("65", of: control) }
+    }
+
+    @Test func whatAnAutomaticControlDrivesIsSetAfterIt() throws {
+        let focus = CameraControl(
+            name: "focus_absolute", description: "Focus", type: "integer", minimum: 0, maximum: 250, step: 1, default: 0, value: 0)
+        let words = try ControlText.settings(["focus_absolute=10", "brightness=1", "focus_auto=off"])
+        let changes = try ControlText.changes(
+            words, of: ["focus_absolute": focus, "brightness": Self.brightness, "focus_auto": Self.focus])
+        #expect(changes.map(\.name) == [Self.focus.name, "focus_absolute", "brightness"])
+    }
+
+    @Test func aSilentControlIsMarked() {
+        let silent = CameraControl(
+            name: "focus_absolute", description: "Focus", type: "integer", minimum: 0, maximum: 65535, step: 1, default: 0, value: 0,
+            readable: false, writable: false, problem: "silent", message: "the camera did not answer")
+        let lines = ControlText.table([silent], awaiting: ["white_balance_temperature"]).lines(colours: false)
+        #expect(lines[1].hasPrefix("focus_absolute                 ?") && lines[1].hasSuffix("does not answer"))
+    }
+
     static let focus = CameraControl(
         name: "focus_auto", description: "", type: "boolean", minimum: 0, maximum: 1, step: 1, default: 1, value: 0)
 

@@ -129,6 +129,31 @@ import Wire
         #expect(daemon.calls[1].parameters == ["device": "Camera", "name": "brightness", "value": 5])
     }
 
+    @Test func controlsAreNamedAskedForSinglyAndReset() async throws {
+        let silent: JSONValue = [
+            "name": "focus_absolute", "description": "Focus absolute", "type": "integer", "minimum": 0, "maximum": 65535, "step": 1,
+            "default": 0, "value": 0, "readable": false, "writable": false, "automatic": false, "unit": "mm", "selector": 6,
+            "problem": "silent", "message": "the camera did not answer for this control within 1500 ms",
+        ]
+        let daemon = try FakeDaemon { call, socket in
+            switch call.methodName {
+            case "ControlNames":
+                let name: JSONValue = ["name": "focus_absolute", "description": "Focus absolute", "type": "integer", "unit": "mm"]
+                try socket.send(VarlinkReply(["controls": [name]]))
+            case "GetControls": try socket.send(VarlinkReply(["controls": [silent]]))
+            default:
+                let failure: JSONValue = ["name": "focus_absolute", "reason": "silent", "message": "it does not answer"]
+                try socket.send(VarlinkReply(["controls": [], "failed": [failure]]))
+            }
+        }
+        let camera = daemon.client.camera()
+        #expect(try await camera.controlNames().map(\.name) == ["focus_absolute"])
+        #expect(try await camera.controls(["focus_absolute"]).map(\.problem) == ["silent"])
+        #expect(try await camera.resetControls(["focus_absolute"]).failed.map(\.reason) == ["silent"])
+        #expect(daemon.calls[1].parameters == ["names": ["focus_absolute"]])
+        #expect(daemon.calls[2].parameters == ["names": ["focus_absolute"]])
+    }
+
     @Test func formatsAreListed() async throws {
         let daemon = try FakeDaemon { _, socket in
             try socket.send(VarlinkReply(["formats": [["format": "mjpeg", "width": 640, "height": 480, "fps": [30.0, 15]]]]))

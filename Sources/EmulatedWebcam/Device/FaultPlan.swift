@@ -11,6 +11,8 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         case strayFrameID = "stray-fid", noEnd = "no-eof", strayEnd = "stray-eof"
         case noEndOfImage = "no-eoi", junkTail = "junk-tail", zeroTail = "zero-tail"
         case shortFrame = "short-frame", longFrame = "long-frame", boundlessPayload = "boundless-payload"
+        case silentControl = "silent-control", swappedRange = "swapped-range"
+        case probe26 = "probe-26", probe34 = "probe-34", narrowBus = "narrow-bus"
 
         /// Whether it can happen at a frame.
         var hasFrame: Bool {
@@ -18,10 +20,13 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .stall, .silence, .disconnect, .replug, .errorBit, .lostEnd, .truncate, .garbagePayload: true
             case .garbage: false
             case .noFrameID, .slowControl, .strayFrameID, .noEnd, .strayEnd, .noEndOfImage, .junkTail, .zeroTail, .shortFrame, .longFrame,
-                .boundlessPayload:
+                .boundlessPayload, .silentControl, .swappedRange, .probe26, .probe34, .narrowBus:
                 false
             }
         }
+
+        /// Whether it is the nature of one control.
+        var hasControl: Bool { self == .silentControl || self == .swappedRange }
 
         /// Whether it can happen at a request of this phase. What neither has a frame nor a phase is the camera's nature.
         func happens(at phase: Phase) -> Bool {
@@ -31,7 +36,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .garbage: phase == .enumerate || phase == .open || phase == .probe
             case .errorBit, .lostEnd, .truncate, .garbagePayload: false
             case .noFrameID, .slowControl, .strayFrameID, .noEnd, .strayEnd, .noEndOfImage, .junkTail, .zeroTail, .shortFrame, .longFrame,
-                .boundlessPayload:
+                .boundlessPayload, .silentControl, .swappedRange, .probe26, .probe34, .narrowBus:
                 false
             }
         }
@@ -61,6 +66,11 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .shortFrame: "uncompressed frames come two bytes short"
             case .longFrame: "uncompressed frames come sixteen bytes too long"
             case .boundlessPayload: "bulk: the largest payload is said to have 4294967295 bytes"
+            case .silentControl: "the control answers no request"
+            case .swappedRange: "the control's minimum is above its maximum"
+            case .probe26: "probe and commit blocks of 26 bytes only are taken"
+            case .probe34: "the descriptors say UVC 1.0, and blocks of 34 bytes only are taken"
+            case .narrowBus: "alternate settings of more than 1024 bytes are refused"
             }
         }
     }
@@ -93,6 +103,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         var kind: Kind
         var frame: UInt64?
         var phase: Phase?
+        var control: WebcamControl?
         var repetition: Repeat = .once
     }
 
@@ -133,6 +144,9 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         let halves = parts[0].split(separator: "@", omittingEmptySubsequences: false)
         guard halves.count <= 2, let kind = Kind(rawValue: String(halves[0])) else { throw refusal("There is no fault \"\(parts[0])\".") }
         guard halves.count == 2 else {
+            guard !kind.hasControl else {
+                throw refusal("\"\(word)\" needs a control, as in \(kind.rawValue)@focus_absolute.")
+            }
             guard !kind.hasFrame, !kind.hasPhase else {
                 throw refusal(
                     "\"\(word)\" needs a \(kind.hasFrame ? "frame number, as in \(kind.rawValue)@100" : "phase, as in \(kind.rawValue)@probe")."
@@ -140,6 +154,13 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             }
             guard repetition == .once else { throw refusal("\"\(kind.rawValue)\" is always so: it does not repeat.") }
             return Fault(kind: kind, frame: nil, repetition: .once)
+        }
+        if kind.hasControl {
+            guard let control = WebcamControl.allCases.first(where: { $0.name == halves[1] }) else {
+                throw refusal("The camera has no control \"\(halves[1])\".")
+            }
+            guard repetition == .once else { throw refusal("\"\(parts[0])\" is always so: it does not repeat.") }
+            return Fault(kind: kind, control: control)
         }
         if let phase = Phase(rawValue: String(halves[1])) {
             guard kind.happens(at: phase) else { throw refusal("\"\(kind.rawValue)\" does not happen at \(phase.rawValue).") }
@@ -161,18 +182,26 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     /// What exists, one fault a line.
     public static var documentation: String {
         let lines = Kind.allCases.map { kind in
-            let name = kind.rawValue + (kind.hasFrame && kind.hasPhase ? "@N|PHASE" : kind.hasFrame ? "@N" : kind.hasPhase ? "@PHASE" : "")
-            return "  " + name + String(repeating: " ", count: max(1, 20 - name.count)) + kind.explanation
+            let place =
+                kind.hasControl
+                ? "@CONTROL" : kind.hasFrame && kind.hasPhase ? "@N|PHASE" : kind.hasFrame ? "@N" : kind.hasPhase ? "@PHASE" : ""
+            let name = kind.rawValue + place
+            return "  " + name + String(repeating: " ", count: max(1, 24 - name.count)) + kind.explanation
         }
         return lines.joined(separator: "\n")
             + "\nN is a frame's number. It happens once; with :every at all multiples of N, with :again at frame N of each stream."
             + "\nPHASE is \(Phase.allCases.map(\.rawValue).joined(separator: ", ")). It happens once; with :every each time."
+            + "\nCONTROL is a control's name, as in silent-control@focus_absolute."
     }
+
+    /// Whether a fault that is the camera's nature is in the plan.
+    func has(_ kind: Kind) -> Bool { faults.contains { $0.kind == kind } }
 
     /// The text that makes this plan.
     public var description: String {
         faults.map { fault in
-            fault.kind.rawValue + (fault.frame.map { "@\($0)" } ?? fault.phase.map { "@\($0.rawValue)" } ?? "")
+            fault.kind.rawValue
+                + (fault.frame.map { "@\($0)" } ?? fault.phase.map { "@\($0.rawValue)" } ?? fault.control.map { "@\($0.name)" } ?? "")
                 + (fault.repetition == .once ? "" : ":\(fault.repetition.rawValue)")
         }.joined(separator: ",")
     }
@@ -185,8 +214,13 @@ struct FaultRun {
 
     init(_ plan: FaultPlan) { self.plan = plan }
 
-    /// Whether a fault that is the camera's nature is in the plan.
+    /// Whether a lasting fault is in the plan.
     func has(_ kind: FaultPlan.Kind) -> Bool { plan.has(kind) }
+
+    /// Whether it is in the plan for this control.
+    func has(_ kind: FaultPlan.Kind, of control: WebcamControl) -> Bool {
+        plan.faults.contains { $0.kind == kind && $0.control == control }
+    }
 
     /// The fault that happens at a request of this phase, if one does; uses it up. Noise is what only an answer can be; a negotiation's other
     /// faults happen when it is set.

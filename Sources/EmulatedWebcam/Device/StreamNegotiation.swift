@@ -21,7 +21,7 @@ struct StreamNegotiation {
     /// UVC 1.1's block.
     static let length = 34
     /// The lengths that hosts send: UVC 1.0, 1.1 and 1.5.
-    private static let acceptedLengths = [26, 34, 48]
+    static let allLengths = [26, 34, 48]
     static let qualities: ClosedRange<UInt16> = 1000...9000
     static let defaultQuality: UInt16 = 8000
 
@@ -30,19 +30,23 @@ struct StreamNegotiation {
     let repertoire: EmulatedWebcamOptions.Repertoire
     /// `dwMaxPayloadTransferSize` as it is told, where that is not the truth.
     private let toldPayloadSize: UInt32?
+    /// Blocks of other lengths are refused.
+    let acceptedLengths: [Int]
     private(set) var probed: StreamParameters
     private(set) var committed: StreamParameters?
 
     init(_ options: EmulatedWebcamOptions) {
         self.init(
             formats: options.formats, variant: options.variant, repertoire: options.repertoire,
-            toldPayloadSize: options.variant == .bulk && options.faults.has(.boundlessPayload) ? .max : nil)
+            toldPayloadSize: options.variant == .bulk && options.faults.has(.boundlessPayload) ? .max : nil,
+            acceptedLengths: options.probeLengths)
     }
 
     init(
         formats: [WebcamFormat], variant: EmulatedWebcamOptions.Variant, repertoire: EmulatedWebcamOptions.Repertoire = .full,
-        toldPayloadSize: UInt32? = nil
+        toldPayloadSize: UInt32? = nil, acceptedLengths: [Int] = Self.allLengths
     ) {
+        self.acceptedLengths = acceptedLengths
         self.formats = formats
         self.variant = variant
         self.repertoire = repertoire
@@ -73,7 +77,7 @@ struct StreamNegotiation {
     }
 
     private func parsed(_ data: [UInt8]) throws(RequestError) -> StreamParameters {
-        guard Self.acceptedLengths.contains(data.count) else { throw .invalidRequest }
+        guard acceptedLengths.contains(data.count) else { throw .invalidRequest }
         func number(_ offset: Int, _ size: Int) -> UInt32 {
             (0..<size).reduce(0) { $0 | UInt32(data[offset + $1]) << UInt32($1 * 8) }
         }
@@ -96,6 +100,9 @@ struct StreamNegotiation {
         return bytes.bytes
     }
 
+    /// GET_LEN's answer.
+    private var length: Int { acceptedLengths.contains(Self.length) ? Self.length : acceptedLengths.first ?? Self.length }
+
     mutating func probe(_ request: VideoRequest, data: [UInt8]) throws(RequestError) -> [UInt8] {
         switch request.kind {
         case .setCurrent:
@@ -107,7 +114,7 @@ struct StreamNegotiation {
         case .getDefault:
             return encoded(Self.clamped(formats, variant, repertoire, format: 0, frame: 0, interval: 0, quality: Self.defaultQuality))
         case .getResolution: throw .invalidRequest
-        case .getLength: return [UInt8(Self.length), 0]
+        case .getLength: return [UInt8(length), 0]
         case .getInformation: return [ControlInformation.get | ControlInformation.set]
         }
     }
@@ -127,7 +134,7 @@ struct StreamNegotiation {
             committed = parameters
             return []
         case .getCurrent: return encoded(committed ?? probed)
-        case .getLength: return [UInt8(Self.length), 0]
+        case .getLength: return [UInt8(length), 0]
         case .getInformation: return [ControlInformation.get | ControlInformation.set]
         case .getMinimum, .getMaximum, .getDefault, .getResolution: throw .invalidRequest
         }

@@ -34,6 +34,15 @@ struct VideoRequest: Hashable {
         interface = UInt8(setup.index & 0xff)
         length = Int(setup.length)
     }
+
+    /// Asks for the maximum in place of the minimum, and the other way round.
+    mutating func exchangeLimits() {
+        switch kind {
+        case .getMinimum: kind = .getMaximum
+        case .getMaximum: kind = .getMinimum
+        default: break
+        }
+    }
 }
 
 /// VC_REQUEST_ERROR_CODE_CONTROL's values (§4.2.1.2).

@@ -27,6 +27,23 @@ enum WebcamControl: Int, CaseIterable, Hashable, Sendable {
     case autoExposureMode, exposureTime, focus, zoom, panTilt, focusAuto, privacy
     case backlight, brightness, contrast, gain, powerLineFrequency, hue, saturation, sharpness, gamma, whiteBalance, whiteBalanceAuto
 
+    /// What people call it.
+    var name: String {
+        switch self {
+        case .autoExposureMode: "exposure_auto"
+        case .exposureTime: "exposure_time_absolute"
+        case .focus: "focus_absolute"
+        case .zoom: "zoom_absolute"
+        case .panTilt: "pan_absolute"
+        case .focusAuto: "focus_auto"
+        case .backlight: "backlight_compensation"
+        case .powerLineFrequency: "power_line_frequency"
+        case .whiteBalance: "white_balance_temperature"
+        case .whiteBalanceAuto: "white_balance_automatic"
+        case .privacy, .brightness, .contrast, .gain, .hue, .saturation, .sharpness, .gamma: "\(self)"
+        }
+    }
+
     struct Definition: Sendable {
         var entity: UInt8
         var selector: UInt8

@@ -72,18 +72,21 @@ struct WebcamDescriptors {
         units.append8(3)
         units.append24(WebcamControl.bitmap(of: WebcamEntity.camera))
         // Processing unit (§3.7.2.5): source camera, no digital multiplier, 2 bytes of bmControls, no string, no analog video standard.
-        units.append8(12, 0x24, 0x05, WebcamEntity.processing, WebcamEntity.camera)
+        // UVC 1.0 has no field for the last.
+        let isOld = options.faults.has(.probe34)
+        units.append8(isOld ? 11 : 12, 0x24, 0x05, WebcamEntity.processing, WebcamEntity.camera)
         units.append16(0)
         units.append8(2)
         units.append16(UInt16(truncatingIfNeeded: WebcamControl.bitmap(of: WebcamEntity.processing)))
-        units.append8(0, 0)
+        units.append8(0)
+        if !isOld { units.append8(0) }
         // Output terminal (§3.7.2.2): USB streaming.
         units.append8(9, 0x24, 0x03, WebcamEntity.output)
         units.append16(0x0101)
         units.append8(0, WebcamEntity.processing, 0)
         // Header (§3.7.2): one streaming interface in the collection.
         bytes.append8(13, 0x24, 0x01)
-        bytes.append16(0x0110, UInt16(13 + units.bytes.count))
+        bytes.append16(isOld ? 0x0100 : 0x0110, UInt16(13 + units.bytes.count))
         bytes.append32(Self.clockFrequency)
         bytes.append8(1, WebcamInterface.streaming)
         bytes.bytes += units.bytes
