@@ -177,12 +177,12 @@ private struct LineWords {
         return word
     }
 
-    /// Split at commas outside quotes. None of them is empty.
+    /// Split at commas outside quotes. Empty ones are passed over, but for the last: there something was to come.
     static func options(_ text: String) throws(TrustError) -> [String] {
         var marks = QuotationMarks()
         let options = text.unicodeScalars.split(omittingEmptySubsequences: false) { !marks.areOpen(at: $0) && $0 == "," }.map(String.init)
-        guard options.allSatisfy({ !$0.isEmpty }) else { throw TrustError(.malformed, "There is a comma too many in its options.") }
-        return options
+        guard options.last?.isEmpty != true else { throw TrustError(.malformed, "Its options end in a comma.") }
+        return options.filter { !$0.isEmpty }
     }
 
     /// What stands between the marks, which may have marks of its own with a backslash before them.
