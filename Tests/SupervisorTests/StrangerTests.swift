@@ -73,6 +73,12 @@ import Testing
     }
 }
 
+/// A client that reads as slowly as a test likes.
+@SupervisorActor private final class FakeLine {
+    var backlog = 0
+    var told: [String] = []
+}
+
 @Suite(.timeLimit(.minutes(10))) struct QuotaTests {
     @Test func fillsAsTimeGoesBy() {
         let second: UInt64 = 1_000_000_000
@@ -123,21 +129,20 @@ import Testing
     }
 
     @Test @SupervisorActor func whoDoesNotKeepUpIsToldHowMuchWasLeftOut() throws {
-        var backlog = 0
-        var told: [String] = []
+        let line = FakeLine()
         let call = ClientCall(VarlinkCall(method: "io.userdriver.Events", more: true), peer: .init(processID: 1, userID: 1, groupID: 1)) {
-            reply, _ in told.append(reply.parameters["message"]?.stringValue ?? "")
+            reply, _ in line.told.append(reply.parameters["message"]?.stringValue ?? "")
         } backlog: {
-            backlog
+            line.backlog
         }
         let listener = EventListener(call, tolerance: 1000)
         listener.tell(device: "d", event: "device", message: "one", isOptional: true)
-        backlog = 1001
+        line.backlog = 1001
         for _ in 0..<3 { listener.tell(device: "d", event: "device", message: "two", isOptional: true) }
         listener.tell(device: "d", event: "died", message: "three", isOptional: false)
-        backlog = 0
+        line.backlog = 0
         listener.tell(device: "d", event: "device", message: "four", isOptional: true)
-        #expect(told == ["one", "three", "3 events were left out: they were not read in time.", "four"])
+        #expect(line.told == ["one", "three", "3 events were left out: they were not read in time.", "four"])
         listener.stop()
     }
 
