@@ -26,7 +26,8 @@ extension SandboxPolicy {
     /// The policy of the process that looks up names for a crash report: files that it was handed, and one pipe. What it reads was chosen by a
     /// driver, so its memory and time are what a report is worth.
     public static let names = SandboxPolicy(
-        name: "names", calls: loading + runtime,
+        // A filter's listener is sent over a socket that goes with the execution.
+        name: "names", calls: loading + runtime + channel,
         limits: driverLimits.filter { $0.resource != limit(RLIMIT_DATA) } + [
             Limit(resource: limit(RLIMIT_DATA), value: 96 << 20),
             Limit(resource: limit(RLIMIT_CPU), value: 4),
