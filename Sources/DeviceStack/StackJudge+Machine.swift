@@ -47,7 +47,8 @@ extension StackJudge {
         guard machine.hasUSB else {
             return StackLayer(
                 .usb, .broken, "none",
-                why: "This kernel has no USB (there is no /sys/bus/usb): devices plugged into this machine can't be driven, those on USB/IP can.",
+                why:
+                    "This kernel has no USB (there is no /sys/bus/usb): devices plugged into this machine can't be driven, those on USB/IP can.",
                 remedy: machine.hasModules
                     ? "modprobe -a usbcore xhci_pci ehci_pci" : "userdriver attach usbip://HOST/BUSID   (or boot a kernel with USB)")
         }

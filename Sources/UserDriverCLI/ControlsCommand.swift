@@ -12,7 +12,7 @@ struct ControlsCommand: AsyncParsableCommand {
             Example:
               userdriver controls list
               userdriver controls get brightness
-              userdriver controls set brightness 120
+              userdriver controls set brightness 40
               userdriver controls set brightness=50% contrast=default
               userdriver controls reset
             """,
@@ -121,8 +121,8 @@ struct ControlsSetCommand: AsyncParsableCommand {
             for a menu the name of an entry.
 
             Example:
-              userdriver controls set brightness 120
-              userdriver controls set hue=-10 power_line_frequency="50 Hz"
+              userdriver controls set brightness 40
+              userdriver controls set hue=-1000 power_line_frequency="50 Hz"
             """)
     @Argument(
         parsing: .allUnrecognized,  // a negative number looks like an option

@@ -87,7 +87,8 @@ struct CrashesShowCommand: AsyncParsableCommand {
 
     private func choose(_ crashes: [CrashReport]) throws -> CrashReport {
         guard let crash = number.map({ number in crashes.first { $0.number == number } }) ?? crashes.last else {
-            throw CommandFailure(number.map { "There is no crash \($0); `userdriver crashes` lists those that there are." } ?? "No driver has died.")
+            throw CommandFailure(
+                number.map { "There is no crash \($0); `userdriver crashes` lists those that there are." } ?? "No driver has died.")
         }
         return crash
     }

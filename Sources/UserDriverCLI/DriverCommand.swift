@@ -41,7 +41,8 @@ struct TrustOptions: ParsableArguments {
 
     @Option(
         name: .customLong("revoked-keys"),
-        help: ArgumentHelp("A list of revoked keys: a KRL, or public keys. Left out: /etc/userdriver/revoked_keys. Repeatable.", valueName: "file"),
+        help: ArgumentHelp(
+            "A list of revoked keys: a KRL, or public keys. Left out: /etc/userdriver/revoked_keys. Repeatable.", valueName: "file"),
         completion: .file())
     var revokedKeys: [String] = []
 

@@ -62,7 +62,9 @@ struct EmulateWebcamCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
-        guard !gadget || count == 1 else { throw ValidationError("A USB device controller can be one device only: --gadget goes with --count 1.") }
+        guard !gadget || count == 1 else {
+            throw ValidationError("A USB device controller can be one device only: --gadget goes with --count 1.")
+        }
         guard gadget || udc == nil else { throw ValidationError("--udc goes with --gadget.") }
     }
 

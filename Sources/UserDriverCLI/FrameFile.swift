@@ -60,7 +60,8 @@ enum FrameFile: Hashable {
         guard case .bare(let formats) = self, !formats.isEmpty, !formats.contains(format) else { return nil }
         let wanted = formats.contains("mjpeg") ? "mjpeg" : formats.joined(separator: ", ")
         let type = Self.motionJPEG.contains(format) ? "mjpeg" : RawFormat(rawValue: format) == nil ? "raw" : "yuv"
-        return "The frames are \(format.uppercased()), and '\(path)' is a name for \(wanted): ask for that with --format, or end the name in .\(type)."
+        return
+            "The frames are \(format.uppercased()), and '\(path)' is a name for \(wanted): ask for that with --format, or end the name in .\(type)."
     }
 
     /// The letters behind the last point of the name; empty where it has none, and for what lies in `/dev`.

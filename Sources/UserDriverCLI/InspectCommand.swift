@@ -37,7 +37,8 @@ struct InspectCommand: AsyncParsableCommand {
         do {
             let report = InspectReport(descriptors: try DescriptorFile.load(path: path))
             guard report.descriptors.device != nil || !report.descriptors.configurations.isEmpty else {
-                throw CommandFailure("\(path) holds no descriptors: it begins with neither a device descriptor nor a configuration descriptor.")
+                throw CommandFailure(
+                    "\(path) holds no descriptors: it begins with neither a device descriptor nor a configuration descriptor.")
             }
             return report
         } catch let error as DescriptorFile.Failure {

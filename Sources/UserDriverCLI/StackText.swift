@@ -45,7 +45,9 @@ struct StackText {
         let place = broken.device.map { " of \(clean($0))" } ?? ""
         let text = "\(broken.layer.layer.title)\(place). \(clean(broken.layer.why ?? broken.layer.summary))"
         var lines = PlainText.wrapped("Fix first: " + text, width: width)
-        if let first = lines.first, first.hasPrefix("Fix first:") { lines[0] = paint("Fix first:", .red) + first.dropFirst("Fix first:".count) }
+        if let first = lines.first, first.hasPrefix("Fix first:") {
+            lines[0] = paint("Fix first:", .red) + first.dropFirst("Fix first:".count)
+        }
         if let remedy = broken.layer.remedy {
             lines += PlainText.wrapped(clean(remedy), width: width.map { max(20, $0 - 2) }).map { "  " + paint($0, .bold) }
         }
@@ -55,7 +57,8 @@ struct StackText {
     private func heading(_ report: StackReport) -> String {
         let id = clean(report.device)
         let room = max(0, (width ?? .max) - id.count - 2)
-        return paint(id, .bold) + (report.name.isEmpty || room < 4 ? "" : "  " + PlainText.shortened(clean(report.name), to: room, utf8: utf8))
+        return paint(id, .bold)
+            + (report.name.isEmpty || room < 4 ? "" : "  " + PlainText.shortened(clean(report.name), to: room, utf8: utf8))
     }
 
     private func lines(_ layer: StackLayer) -> [String] {

@@ -85,7 +85,9 @@ struct UpSession {
         let deadline = clinux_monotonic_ns() + Self.patience
         while let emulator, emulator.announced.count < webcams {
             let now = clinux_monotonic_ns()
-            guard now < deadline else { throw CommandFailure("The emulated webcam did not start within 15 seconds; --verbose shows what it says.") }
+            guard now < deadline else {
+                throw CommandFailure("The emulated webcam did not start within 15 seconds; --verbose shows what it says.")
+            }
             if let signal = try turn(timeout: Int32((deadline - now) / 1_000_000) + 1) {
                 UpText.line("\(ChildProcess.signalName(signal)): stopping")
                 return nil

@@ -86,7 +86,8 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
             }
         if let message, !message.isEmpty { return ClientError(code ?? .failed, message) }
         if ["MethodNotFound", "MethodNotImplemented", "InterfaceNotFound"].contains(short) {
-            return ClientError(.notSupported, "The daemon does not know this call: it is of another version than this program. \(versionRemedy)")
+            return ClientError(
+                .notSupported, "The daemon does not know this call: it is of another version than this program. \(versionRemedy)")
         }
         return ClientError(code ?? .failed, "The daemon refused: \(name).")
     }

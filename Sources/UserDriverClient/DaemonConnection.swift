@@ -59,7 +59,8 @@ final class DaemonConnection: Sendable {
     private func failure(_ error: WireError) -> ClientError {
         if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
         if [.disconnected, .system, .truncated].contains(error.code) { return lost() }
-        return ClientError(.malformedReply, "What answers at \(directory.socketPath) is not a UserDriver daemon, or one of another version: \(error).")
+        return ClientError(
+            .malformedReply, "What answers at \(directory.socketPath) is not a UserDriver daemon, or one of another version: \(error).")
     }
 
     private func lost() -> ClientError {

@@ -96,7 +96,8 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
         guard socketPath.utf8.count < 108 else {
             throw ClientError(
                 .invalidParameter,
-                "The path of the runtime folder \(path) is too long for a socket (92 bytes at most). Choose another one with --runtime-dir.")
+                "The path of the runtime folder \(path) is too long for a socket (92 bytes at most). Choose another one with --runtime-dir."
+            )
         }
         if mkdir(path, 0o700) == 0 { return }
         let number = errno

@@ -141,7 +141,10 @@ public struct UserDriverClient: Sendable {
     }
 
     static func malformed(_ method: String) -> ClientError {
-        ClientError(.malformedReply, "This program does not understand the daemon's reply to \(method): they are of different versions. \(ClientError.versionRemedy)")
+        ClientError(
+            .malformedReply,
+            "This program does not understand the daemon's reply to \(method): they are of different versions. \(ClientError.versionRemedy)"
+        )
     }
 
     static func decode<T: Decodable>(_ type: T.Type, _ value: JSONValue?, of method: String) throws(ClientError) -> T {

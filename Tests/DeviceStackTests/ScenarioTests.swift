@@ -94,7 +94,8 @@ import Wire
     @Test func aMachineWithoutUSBHidesNeitherTheAbsentDaemonNorTheMissingPermission() throws {
         let machine = try FakeMachine()
         try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens at /run/x", remedy: "userdriver up")
-        try expect(doctor(machine, daemon: .notPermitted("You may not talk to the daemon.")), .socket, why: "may not", remedy: "usermod -aG")
+        try expect(
+            doctor(machine, daemon: .notPermitted("You may not talk to the daemon.")), .socket, why: "may not", remedy: "usermod -aG")
         try expect(doctor(machine, daemon: .failed("It hangs.")), .daemon, why: "It hangs.", remedy: "userdriver up")
         let nodes = try FakeMachine.healthy()
         try nodes.remove("/dev/bus/usb")

@@ -70,7 +70,9 @@ import Wire
     }
 
     @Test func saysWhatThereIsInstead() throws {
-        let devices = [device("a:b:1", "Camera", bus: "1-1"), device("a:b:2", "", bus: "1-2"), device("a:b:3", "Gone", bus: "1-3", attached: false)]
+        let devices = [
+            device("a:b:1", "Camera", bus: "1-1"), device("a:b:2", "", bus: "1-2"), device("a:b:3", "Gone", bus: "1-3", attached: false),
+        ]
         let error = try #require(throws: CallError.self) { try DeviceSelection.choose("scanner", among: devices) }
         #expect(error.code == "NoSuchDevice" && error.message == "No device is called \"scanner\". There are a:b:1 (Camera), a:b:2.")
         let none = try #require(throws: CallError.self) { try DeviceSelection.choose("scanner", among: []) }

@@ -16,7 +16,10 @@ import Wire
     .serialized, .timeLimit(.minutes(2)),
     .enabled(if: Program.path != nil, "the program userdriver is not built beside the tests, and USERDRIVER_BIN does not say where it is"))
 struct RefusalMessageTests {
-    @Test(arguments: [["stream", "cam", "--wait", "--timeout", "300ms"], ["snap", "cam", "--wait", "--timeout", "300ms", "-o", "/dev/null", "--type", "jpg"]])
+    @Test(arguments: [
+        ["stream", "cam", "--wait", "--timeout", "300ms"],
+        ["snap", "cam", "--wait", "--timeout", "300ms", "-o", "/dev/null", "--type", "jpg"],
+    ])
     func whatWasWaitedForInVainIsNamed(_ arguments: [String]) throws {
         let daemon = try FakeDaemon { _, socket in
             try socket.send(VarlinkReply(error: "io.userdriver.NoSuchDevice", parameters: ["message": "No device is called \"cam\"."]))
@@ -24,7 +27,8 @@ struct RefusalMessageTests {
         let program = try Program.run(arguments, in: daemon.directory)
         #expect(program.status == 3 && program.errors == "userdriver: Waited 0.3 s. No device is called \"cam\".\n", "\(program.errors)")
         let nobody = try Program.run(arguments, in: ProcessTests.nowhere)
-        #expect(nobody.status == 1 && nobody.errors.contains("Waited 0.3 s.") && nobody.errors.contains("is not running"), "\(nobody.errors)")
+        #expect(
+            nobody.status == 1 && nobody.errors.contains("Waited 0.3 s.") && nobody.errors.contains("is not running"), "\(nobody.errors)")
     }
 
     @Test func aDeviceThatDoesNotStreamInTimeIsBlamedAndNotTheDaemon() throws {
@@ -37,13 +41,16 @@ struct RefusalMessageTests {
         }
         let program = try Program.run(["stream", "--timeout", "200ms"], in: daemon.directory)
         #expect(program.status == 1)
-        #expect(program.errors.contains("1d6b:0104:A did not begin to stream within 0.2 s: it is starting (It thinks)."), "\(program.errors)")
+        #expect(
+            program.errors.contains("1d6b:0104:A did not begin to stream within 0.2 s: it is starting (It thinks)."), "\(program.errors)")
     }
 
     @Test func aDaemonThatHangsIsSaidToHang() throws {
         let daemon = try FakeDaemon { _, _ in }
         let program = try Program.run(["stream", "--timeout", "200ms"], in: daemon.directory)
-        #expect(program.status == 1 && program.errors.contains("did not answer in time") && program.errors.contains("hangs"), "\(program.errors)")
+        #expect(
+            program.status == 1 && program.errors.contains("did not answer in time") && program.errors.contains("hangs"),
+            "\(program.errors)")
     }
 
     @Test func aDaemonOfAnotherVersionIsSaidToBeOne() throws {
@@ -56,7 +63,9 @@ struct RefusalMessageTests {
         }
         let odd = try FakeDaemon { _, socket in try socket.send(VarlinkReply(["devices": "many"])) }
         let program = try Program.run(["status"], in: odd.directory)
-        #expect(program.status == 1 && program.errors.contains("different versions") && program.errors.contains("--version"), "\(program.errors)")
+        #expect(
+            program.status == 1 && program.errors.contains("different versions") && program.errors.contains("--version"),
+            "\(program.errors)")
     }
 
     @Test func framesThatWereSkippedAreNotSaidToBeMissing() throws {
@@ -75,25 +84,28 @@ struct RefusalMessageTests {
     }
 
     /// What every verb says to words that make no sense: status 2, what was wrong, and nothing on standard output.
-    @Test(arguments: [
-        (["stream", "-o", "film.mp4"], "ffmpeg"), (["stream", "-o", "photo.jpg"], "snap -o"), (["stream", "-o", ""], "-o needs"),
-        (["stream", "--fps", "0"], "--fps"), (["stream", "--seconds", "-1"], "seconds"), (["stream", "--seconds", "soon"], "seconds"),
-        (["stream", "--frames", "0"], "--frames"), (["stream", "--size", "0x0"], "size"), (["stream", "--timeout", "1e99"], "timeout"),
-        (["stream", ""], "empty"), (["stream", "a", "-d", "b"], "Two devices"), (["stream", "a", "b"], "b"),
-        (["snap", "-o", "film.bmp"], ".jpg, .png or .ppm"), (["snap", "-o", "a.png", "--type", "jpg"], "another kind"),
-        (["snap", "-o", "a.jpg", "--quality", "101"], "--quality"), (["snap", "-o", "a.jpg", "--skip", "-1"], "skip"),
-        (["snap"], "--output"), (["snap", "-o", "-", "--type", "bmp"], "bmp"), (["capture", "-o", "x", "--transfers", "0"], "--transfers"),
-        (["capture"], "--output"), (["status", " "], "empty"), (["restart", "a", "b"], "b"), (["list", "cam"], "cam"),
-        (["take", ""], "empty"), (["release", "-d", ""], "empty"), (["stack", "a", "b"], "b"), (["doctor", "cam"], "cam"),
-        (["attach"], "url"), (["attach", "cam"], "usbip://HOST"), (["detach", "usbip://a"], "usbip://HOST"),
-        (["crashes", "show", "one"], "one"), (["crashes", "list", ""], "empty"), (["driver", "install"], "folder"),
-        (["driver", "sign", "x.driver"], "--key"), (["driver", "rollback"], "name"), (["driver", "nonsense"], "nonsense"),
-        (["emulate", "webcam", "--count", "17"], "--count"), (["emulate", "webcam", "--port", "65536"], "port"),
-        (["emulate", "webcam", "--startup-ms", "-1"], "startup-ms"), (["emulate", "webcam", "--udc", "x"], "--gadget"),
-        (["up", "--count", "2"], "--emulate"), (["up", "--emulate", "webcam", "--count", "0"], "--count"),
-        (["up", "--emulate", "webcam", "--count", "17"], "--count"), (["up", "--attach", "x"], "usbip://HOST"), (["up", "now"], "now"),
-        (["inspect", "a", "b"], "b"), (["nonsense"], "nonsense"),
-    ] as [([String], String)]) func wordsThatMakeNoSenseAreNamed(_ arguments: [String], _ word: String) throws {
+    @Test(
+        arguments: [
+            (["stream", "-o", "film.mp4"], "ffmpeg"), (["stream", "-o", "photo.jpg"], "snap -o"), (["stream", "-o", ""], "-o needs"),
+            (["stream", "--fps", "0"], "--fps"), (["stream", "--seconds", "-1"], "seconds"), (["stream", "--seconds", "soon"], "seconds"),
+            (["stream", "--frames", "0"], "--frames"), (["stream", "--size", "0x0"], "size"), (["stream", "--timeout", "1e99"], "timeout"),
+            (["stream", ""], "empty"), (["stream", "a", "-d", "b"], "Two devices"), (["stream", "a", "b"], "b"),
+            (["snap", "-o", "film.bmp"], ".jpg, .png or .ppm"), (["snap", "-o", "a.png", "--type", "jpg"], "another kind"),
+            (["snap", "-o", "a.jpg", "--quality", "101"], "--quality"), (["snap", "-o", "a.jpg", "--skip", "-1"], "skip"),
+            (["snap"], "--output"), (["snap", "-o", "-", "--type", "bmp"], "bmp"),
+            (["capture", "-o", "x", "--transfers", "0"], "--transfers"),
+            (["capture"], "--output"), (["status", " "], "empty"), (["restart", "a", "b"], "b"), (["list", "cam"], "cam"),
+            (["take", ""], "empty"), (["release", "-d", ""], "empty"), (["stack", "a", "b"], "b"), (["doctor", "cam"], "cam"),
+            (["attach"], "url"), (["attach", "cam"], "usbip://HOST"), (["detach", "usbip://a"], "usbip://HOST"),
+            (["crashes", "show", "one"], "one"), (["crashes", "list", ""], "empty"), (["driver", "install"], "folder"),
+            (["driver", "sign", "x.driver"], "--key"), (["driver", "rollback"], "name"), (["driver", "nonsense"], "nonsense"),
+            (["emulate", "webcam", "--count", "17"], "--count"), (["emulate", "webcam", "--port", "65536"], "port"),
+            (["emulate", "webcam", "--startup-ms", "-1"], "startup-ms"), (["emulate", "webcam", "--udc", "x"], "--gadget"),
+            (["up", "--count", "2"], "--emulate"), (["up", "--emulate", "webcam", "--count", "0"], "--count"),
+            (["up", "--emulate", "webcam", "--count", "17"], "--count"), (["up", "--attach", "x"], "usbip://HOST"), (["up", "now"], "now"),
+            (["inspect", "a", "b"], "b"), (["nonsense"], "nonsense"),
+        ] as [([String], String)]) func wordsThatMakeNoSenseAreNamed(_ arguments: [String], _ word: String) throws
+    {
         let program = try Program.run(arguments, in: ProcessTests.nowhere)
         #expect(program.status == 2 && program.output.isEmpty, "\(arguments): \(program.status) \(program.text)")
         #expect(program.errors.contains(word) && program.errors.contains("Usage:"), "\(arguments): \(program.errors)")
@@ -105,7 +117,8 @@ struct RefusalMessageTests {
             try socket.send(VarlinkReply(error: "io.userdriver.NoSuchDevice", parameters: ["message": .string("asked for \(device)")]))
         }
         for verb in [
-            ["status"], ["stream"], ["snap", "-o", "-", "--type", "ppm"], ["restart"], ["take"], ["release"], ["capture", "-o", "/dev/null"],
+            ["status"], ["stream"], ["snap", "-o", "-", "--type", "ppm"], ["restart"], ["take"], ["release"],
+            ["capture", "-o", "/dev/null"],
             ["crashes", "list"], ["controls", "list"],
         ] {
             for words in [["cam"], ["-d", "cam"], ["--device", "cam"]] {

@@ -19,7 +19,8 @@ import Wire
         cause: "SIGKILL, by the supervisor: no progress for 500 ms while streaming", signal: 9, exitStatus: -1, lastWords: [],
         backtrace: [], decision: "restarted at once")
     static let driver = DriverStatus(
-        id: "io.userdriver.webcam", version: "0.1.0", kind: "webcam", path: "/usr/lib/userdriver/drivers/a-rather-long-name/webcam.driver", state: .ready,
+        id: "io.userdriver.webcam", version: "0.1.0", kind: "webcam", path: "/usr/lib/userdriver/drivers/a-rather-long-name/webcam.driver",
+        state: .ready,
         signer: "development@localhost")
 
     static let tables: [(name: String, table: TextTable)] = [
@@ -72,7 +73,8 @@ import Wire
         var table = TextTable("NAME")
         table.add(.init("a" + hostile + "b"))
         #expect(!table.lines(colours: true)[1].unicodeScalars.contains(scalar))
-        let text = StackText(colours: false).lines(StackReport(device: "a", name: hostile, layers: [StackLayer(.process, .broken, hostile)]))
+        let text = StackText(colours: false).lines(
+            StackReport(device: "a", name: hostile, layers: [StackLayer(.process, .broken, hostile)]))
         #expect(!text.joined().unicodeScalars.contains(scalar))
         let json = String(decoding: try JSON.encode(["name": hostile]), as: UTF8.self)
         let escaped = PlainText.escaped(json)
