@@ -45,7 +45,8 @@ struct OutgoingQueue: ~Copyable {
             if sent == bytes.count { return }
         }
         guard queuedBytes + bytes.count - sent <= bounds.bytes, entries.count - first < bounds.messages else {
-            throw WireError(.backlog, operation: "sendmsg", detail: "\(entries.count - first) messages of \(queuedBytes) bytes wait already")
+            throw WireError(
+                .backlog, operation: "sendmsg", detail: "\(entries.count - first) messages of \(queuedBytes) bytes wait already")
         }
         var entry = Entry(bytes: bytes, sent: sent, descriptors: [])
         if sent == 0 {

@@ -131,7 +131,8 @@ import Testing
     @Test @SupervisorActor func whoDoesNotKeepUpIsToldHowMuchWasLeftOut() throws {
         let line = FakeLine()
         let call = ClientCall(VarlinkCall(method: "io.userdriver.Events", more: true), peer: .init(processID: 1, userID: 1, groupID: 1)) {
-            reply, _ in line.told.append(reply.parameters["message"]?.stringValue ?? "")
+            reply, _ in
+            line.told.append(reply.parameters["message"]?.stringValue ?? "")
         } backlog: {
             line.backlog
         }

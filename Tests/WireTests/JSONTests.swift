@@ -33,7 +33,8 @@ private struct Reference: Decodable {
 private struct Texts {
     private static let spaces = ["", "", "", " ", "\n\t", "\r "]
     private static let parts = [
-        "a", "é", #"\n"#, #"\""#, #"\\"#, #"\/"#, #"\u0041"#, #"\ud83d\ude00"#, "\u{1F600}", "\u{202E}", "\u{9B}", " ", "]", "{", #"\u202e"#,
+        "a", "é", #"\n"#, #"\""#, #"\\"#, #"\/"#, #"\u0041"#, #"\ud83d\ude00"#, "\u{1F600}", "\u{202E}", "\u{9B}", " ", "]", "{",
+        #"\u202e"#,
     ]
     private static let numbers = [
         "0", "-0", "1", "-17", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "18446744073709551615", "1e18", "5.0",
@@ -172,7 +173,9 @@ private struct Texts {
         #expect(shown == "a b" || shown == "a\u{FFFD}b")
     }
 
-    @Test(arguments: ["", "plain text", "Kamera „Büro“ 漢字 😀", "e\u{301}"]) func staysAsItIs(text: String) { #expect(text.printable == text) }
+    @Test(arguments: ["", "plain text", "Kamera „Büro“ 漢字 😀", "e\u{301}"]) func staysAsItIs(text: String) {
+        #expect(text.printable == text)
+    }
 
     @Test func aTextIsClippedBetweenScalars() {
         #expect("aé漢".clipped(toBytes: 6) == "aé漢")
