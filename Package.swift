@@ -11,7 +11,6 @@ let swiftSettings: [SwiftSetting] = [
 
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
-let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -96,7 +95,7 @@ let package = Package(
                 "CLinux", log,
             ]),
         executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
-        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, lifecycle, signals, arguments]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, signals, arguments]),
 
         // Clients.
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),

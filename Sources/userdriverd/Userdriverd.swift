@@ -5,9 +5,7 @@ import Bundles
 import CLinux
 import Glibc
 import Logging
-import ServiceLifecycle
 import Supervisor
-import UnixSignals
 import Wire
 
 struct Userdriverd: ParsableCommand {
@@ -178,11 +176,7 @@ enum Entry {
             }
             let supervisor = await Supervisor(
                 configuration: try command.supervisorConfiguration(manager, descriptors: descriptors), logger: logger)
-            var group = ServiceGroupConfiguration(
-                services: [Daemon(supervisor: supervisor, manager: manager, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: quiet(logger))
-            group.maximumGracefulShutdownDuration = .seconds(15)
-            try await ServiceGroup(configuration: group).run()
+            try await Daemon(supervisor: supervisor, manager: manager, logger: logger).run()
             return 0
         } catch {
             logger.error("\(error)")
@@ -199,12 +193,5 @@ enum Entry {
             _ = write(STDERR_FILENO, bytes, bytes.count)
             return 1
         }
-    }
-
-    /// The service group has its own lines, which say what ours say already.
-    private static func quiet(_ logger: Logger) -> Logger {
-        var logger = logger
-        logger.logLevel = max(logger.logLevel, .error)
-        return logger
     }
 }
