@@ -194,9 +194,6 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             + "\nCONTROL is a control's name, as in silent-control@focus_absolute."
     }
 
-    /// Whether a fault that is the camera's nature is in the plan.
-    func has(_ kind: Kind) -> Bool { faults.contains { $0.kind == kind } }
-
     /// The text that makes this plan.
     public var description: String {
         faults.map { fault in
