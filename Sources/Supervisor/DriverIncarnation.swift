@@ -437,16 +437,14 @@ final class DriverIncarnation {
             if !readiness.contains(.readable) { forgetCalls() }
             return
         }
+        receive(TurnBudget())  // Its hello may lie in the channel already.
         if case .killed = phase { return }
-        // Its hello may lie in the channel already.
-        receive(limit: Self.messagesPerTurn)
         if case .awaitingHello = phase, refusals < Self.maximumRefusals {
             refusals += 1
             tail.append(line: "The sandbox refused \(call) while the driver was loading.")
             child.forbiddenCalls?.refuse(call)
             return
         }
-        if case .killed = phase { return }
         tail.append(line: "The sandbox stopped \(call).")
         kill("forbidden call: \(call.name)", steps: TeardownStep.stoppedCall, thread: call.thread)
     }
