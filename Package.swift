@@ -143,7 +143,7 @@ let package = Package(
         tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
         tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
         // A driver that misbehaves as it is told, for the supervisor's tests.
-        executable("test-driver", ["Wire", "CLinux"], path: "Tests/TestDriver"),
+        executable("test-driver", ["Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
         // One that tries to get out of its sandbox.
         .target(name: "CAttempts", path: "Tests/CAttempts"),
         executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
@@ -151,7 +151,10 @@ let package = Package(
         tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
         tests(
             "Supervisor",
-            ["test-driver", "hostile-driver", "userdriverd", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "CLinux", log]),
+            [
+                "test-driver", "hostile-driver", "userdriverd", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
+                "UserDriverClient", "CLinux", log,
+            ]),
         tests("Wire", ["CLinux"]),
         tests("FrameRing", ["Threads", "CLinux"]),
         .target(

@@ -46,6 +46,9 @@ enum RingField {
     static let generation = 20  // u32: which incarnation of the driver writes now
     static let lastCapture = 24  // u64: CLOCK_MONOTONIC ns of the newest frame's capture
     static let gapsRecorded = 32  // u64: gaps recorded since the ring was made; gap n lies at n % gapCapacity
+    static let first = 40  // u64: in a ring that goes on from another one: the first number that belongs here; 0 in any other
+    static let next = 48  // u64: once the stream goes on in another ring: the first number that belongs there; 0 until then
+    static let firstSlot = 56  // u32: with `first`: the slot that its frame takes
 }
 
 /// Words of a slot's header. Frames take the slots in turn, whatever their numbers (gaps take numbers and no slots). `state` is `2 × sequence + 1` while a frame is written and `2 × sequence + 2` once it is whole.

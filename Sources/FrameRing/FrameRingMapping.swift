@@ -61,6 +61,18 @@ struct FrameRingMapping: ~Copyable, @unchecked Sendable {
         return value <= SequenceLock.maximum ? value : 0
     }
 
+    /// The number that reading begins after: what came before it was never in this ring.
+    var origin: UInt64 {
+        let first = word64(RingField.first)
+        return first >= 1 && first - 1 <= published ? first - 1 : 0
+    }
+
+    /// The last number of this ring, once the stream goes on in another one. Where numbers go on the word was overwritten, and means nothing.
+    var end: UInt64? {
+        let last = published
+        return word64(RingField.next) == last + 1 ? last : nil
+    }
+
     /// The gap that was recorded under a number; `nil` where it was overwritten, is being written, or is nonsense.
     func gap(_ number: UInt64) -> FrameGap? {
         let offset = gapOffset(number)

@@ -20,7 +20,7 @@ public final class FrameRingMemory: Sendable {
             guard ftruncate(descriptor, off_t(geometry.byteCount)) == 0 else {
                 throw FrameRingError("ftruncate", errno: errno, "no memory of \(geometry.byteCount) bytes")
             }
-            let sealed = clinux_seal_size(descriptor)
+            let sealed = clinux_seal_resizing(descriptor)
             guard sealed == 0 else { throw FrameRingError("F_ADD_SEALS", errno: -sealed, "the size can't be sealed") }
             guard fchmod(descriptor, 0o444) == 0 else { throw FrameRingError("fchmod", errno: errno, "can't be made read-only") }
             let mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
@@ -41,6 +41,24 @@ public final class FrameRingMemory: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Whether a writer has said that the stream goes on in another ring. The two words are all that the owner reads of what a writer wrote: they decide
+    /// which of two rings, both the owner's own, a successor gets.
+    public var hasEnded: Bool {
+        var (published, next): (UInt64, UInt64) = (0, 0)
+        return pread(descriptor, &published, 8, off_t(RingField.published)) == 8 && pread(descriptor, &next, 8, off_t(RingField.next)) == 8
+            && next == published &+ 1
+    }
+
+    /// Takes every frame away from whoever has the ring mapped still, as if all slots had been overwritten, gives the memory back, and sees to it that
+    /// nobody fills it again. Blocks for milliseconds: not for a thread that others wait for.
+    /// - Returns: false while somebody has it mapped for writing.
+    public func retire() -> Bool {
+        let unwritten = [UInt8](repeating: 0, count: FrameRingGeometry.slotHeaderSize * geometry.slotCount)
+        guard pwrite(descriptor, unwritten, unwritten.count, off_t(FrameRingGeometry.headerSize)) == unwritten.count else { return false }
+        let data = Int64(geometry.dataOffset)
+        return clinux_punch_hole(descriptor, data, Int64(geometry.byteCount) - data) == 0 && clinux_seal_writing(descriptor) == 0
+    }
 
     /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller closes it.
     public func readOnlyDescriptor() throws(FrameRingError) -> Int32 {

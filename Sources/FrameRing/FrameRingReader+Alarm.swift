@@ -35,10 +35,10 @@ public final class ReaderAlarm: @unchecked Sendable {
 
 extension FrameRingReader {
     /// Waits until there is something to read after number `sequence`, or the alarm was rung more often than `seen`, or until a time
-    /// (CLOCK_MONOTONIC ns; `nil`: for ever). May return early: look with `next(after:timeout: .zero)`.
+    /// (CLOCK_MONOTONIC ns; `nil`: for ever), or the ring has ended. May return early: look with `next(after:timeout: .zero)`.
     public func wait(after sequence: UInt64, alarm: ReaderAlarm, seen: UInt32, until deadline: UInt64?) {
         let wake = mapping.word32(RingField.wake)
-        guard mapping.published == sequence, alarm.count == seen else { return }
+        guard mapping.published == max(sequence, mapping.origin), mapping.end == nil, alarm.count == seen else { return }
         if let deadline, deadline <= clinux_monotonic_ns() { return }
         _ = clinux_futex_wait_either(mapping.base + RingField.wake, wake, alarm.word, seen, deadline ?? 0)
     }

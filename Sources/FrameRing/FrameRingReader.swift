@@ -26,6 +26,18 @@ public final class FrameRingReader: Sendable {
     /// reads after it.
     public var newestSequence: UInt64 { mapping.published }
 
+    /// The last number of this ring, once the stream goes on in another one; what comes after it is there. `nil` while it goes on here.
+    public var end: UInt64? { mapping.end }
+
+    /// The number that reading begins after: in a ring that goes on from another one the last number of that, once the stream is here; 0 in any other.
+    public var origin: UInt64 { mapping.origin }
+
+    /// Whether this ring goes on where `other` ends.
+    public func follows(_ other: FrameRingReader) -> Bool {
+        guard let end = other.mapping.end else { return false }
+        return mapping.word64(RingField.first) == end + 1
+    }
+
     /// The newest frame that is there.
     public var latest: FrameReference? {
         let newest = mapping.published
@@ -38,11 +50,12 @@ public final class FrameRingReader: Sendable {
     }
 
     /// What comes after number `sequence`, waiting for it at most `timeout`. Blocks the thread; never the writer.
-    public func next(after sequence: UInt64, timeout: Duration) -> FrameOutcome {
+    public func next(after number: UInt64, timeout: Duration) -> FrameOutcome {
         var deadline: UInt64?
         while true {
             let wake = mapping.word32(RingField.wake)
             let newest = mapping.published
+            let sequence = max(number, mapping.origin)
             if newest > sequence { return outcome(sequence + 1, newest: newest) }
             if newest < sequence {
                 return .gap(FrameGap(first: newest + 1, count: 0, cause: .renumbered, time: 0, generation: 0, last: newest))

@@ -14,7 +14,7 @@ public struct FrameSlot {
 /// Nothing read back from the memory is trusted: a predecessor may have died in the middle of a store, or after scribbling over it.
 public final class FrameRingWriter: @unchecked Sendable {
     // Sendable: used by one thread at a time, the stream's; handing it over is ordinary.
-    private let mapping: FrameRingMapping
+    private var mapping: FrameRingMapping
     private let generation: UInt32
     private var sequence: UInt64
     private var slot: Int
@@ -22,11 +22,16 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// The open slot's frame was published by the predecessor already: `publish` only goes on to the next.
     private var isReplay = false
     private var gaps: UInt64
+    private let offer = RingOffer()
+    /// Whether `begin` moves to another ring that was offered. Not for a stream whose successor is to go on in the middle of a frame: that one calls
+    /// `move` itself, whenever what it has remembered agrees with the ring.
+    public var movesAtFrames = true
 
     /// Maps the ring and takes over. The descriptor stays the caller's and may be closed afterwards.
     /// - Parameter generation: which incarnation of the driver this is.
     public init(descriptor: Int32, geometry: FrameRingGeometry, generation: UInt32) throws(FrameRingError) {
         mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
+        self.geometry = geometry
         self.generation = generation
 
         // A number so large was never given: the word was overwritten. Readers are told that the numbers start anew.
@@ -45,7 +50,13 @@ public final class FrameRingWriter: @unchecked Sendable {
         }
         if let newest, newest.sequence > last { last = newest.sequence }
         sequence = last + 1
-        slot = newest.map { ($0.slot + 1) % geometry.slotCount } ?? 0
+        // A ring that goes on from another one and has no frame yet begins where that one was.
+        if mapping.word64(RingField.first) > sequence { mapping.store64(RingField.first, 0) }
+        // And whoever writes here has not gone on.
+        mapping.store64(RingField.next, 0)
+        let firstSlot = Int(mapping.word32(RingField.firstSlot))
+        let start = mapping.word64(RingField.first) != 0 && firstSlot < geometry.slotCount ? firstSlot : 0
+        slot = newest.map { ($0.slot + 1) % geometry.slotCount } ?? start
 
         let recorded = mapping.word64(RingField.gapsRecorded)
         gaps = recorded < SequenceLock.maximum ? recorded : 0
@@ -55,7 +66,7 @@ public final class FrameRingWriter: @unchecked Sendable {
         if mapping.word64(RingField.published) != last { announce(last) }
     }
 
-    public var geometry: FrameRingGeometry { mapping.geometry }
+    public let geometry: FrameRingGeometry
     /// The number that the next frame, or the one being written, will have.
     public var nextSequence: UInt64 { sequence }
 
@@ -78,6 +89,7 @@ public final class FrameRingWriter: @unchecked Sendable {
 
     /// The slot of the next frame. Called again before `publish`, it gives the same slot and forgets what was written there.
     public func begin() -> FrameSlot {
+        if movesAtFrames, !isOpen { move() }
         isOpen = true
         isReplay = false
         mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence))
@@ -162,7 +174,55 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// Stores the newest decided number and wakes every reader once.
     private func announce(_ newest: UInt64) {
         mapping.store64(RingField.published, newest)
+        wakeReaders()
+    }
+
+    private func wakeReaders() {
         _ = clinux_add_u32(mapping.base + RingField.wake, 1)
         _ = clinux_futex_wake(mapping.base + RingField.wake)
+    }
+
+    // MARK: Another ring
+
+    /// Another ring of the same geometry to go on in, which `move` takes. A second offer replaces one that was not taken. From any thread. The
+    /// descriptor stays the caller's and may be closed afterwards.
+    /// - Parameter moved: called on the writer's thread once everything that comes lies there.
+    public func offer(descriptor: Int32, geometry: FrameRingGeometry, moved: @escaping @Sendable () -> Void) throws(FrameRingError) {
+        guard geometry == self.geometry else { throw FrameRingError("offer", "another ring to go on in has the same geometry") }
+        offer.replace(OfferedRing(mapping: try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true), moved: moved))
+    }
+
+    /// Goes on in the ring that was offered, if one was: with the next number, in the slot of the same index, and with what is written of an open
+    /// frame. Readers of the ring that is left find there that it ends. A writer that dies before that word is stored has not moved, one that dies after
+    /// it has: in both cases a successor finds in the right ring all that it needs.
+    /// - Parameter length: bytes of the open frame that are written.
+    /// - Returns: the open frame's slot in the ring it has moved to; `nil` where it has not moved or no frame is open.
+    @discardableResult
+    public func move(keeping length: Int = 0) -> FrameSlot? {
+        // A frame that was published already lies in the ring where it was.
+        guard !isReplay, let offered = offer.take() else { return nil }
+        let moved = offered.moved
+        let other = offered.mapping
+        for index in 0..<geometry.slotCount { other.store64(other.slotOffset(index) + SlotField.state, 0) }
+        other.store64(RingField.magic, FrameRingGeometry.magic)
+        other.store64(RingField.next, 0)
+        other.store64(RingField.gapsRecorded, 0)
+        other.store64(RingField.lastCapture, mapping.word64(RingField.lastCapture))
+        other.store32(RingField.generation, generation)
+        other.store32(RingField.firstSlot, UInt32(slot))
+        if isOpen {
+            other.store64(other.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence))
+            let count = min(max(length, 0), geometry.capacity)
+            other.data(slot).copyMemory(from: UnsafeRawBufferPointer(rebasing: mapping.data(slot)[..<count]))
+        }
+        other.store64(RingField.first, sequence)
+        other.store64(RingField.published, sequence - 1)
+        clinux_fence_release()
+        mapping.store64(RingField.next, sequence)
+        wakeReaders()
+        mapping = other
+        gaps = 0
+        moved()
+        return isOpen ? FrameSlot(sequence: sequence, bytes: mapping.data(slot)) : nil
     }
 }

@@ -80,6 +80,8 @@ final class DriverIncarnation {
     private(set) var wasGivenDevice = false
     /// It may be given a device before the process before it has ended.
     private(set) var relieves = false
+    /// It goes on in another ring when it is told to.
+    private(set) var movesRings = false
     /// How long it goes on after this supervisor, as it was told last.
     private var afterlife = Duration.zero
 
@@ -136,6 +138,8 @@ final class DriverIncarnation {
     ///   - patience: times the limits for its start and for its first frame.
     func start(_ start: DriverStart, descriptors: [Int32], isRelief: Bool = false, patience times: Int = 1) -> Bool {
         guard case .ready = phase else { return true }
+        guard send(.start(start), descriptors: descriptors) else { return false }
+        guard case .ready = phase else { return true }
         phase = .starting
         wasGivenDevice = true
         born = .now
@@ -144,7 +148,7 @@ final class DriverIncarnation {
         let isLong = start.takeover == nil || isRelief
         let limit = isLong ? settings.watchdog.startLimit * min(times, 4) : settings.watchdog.takeoverLimit
         patience.set(after: limit) { [weak self] in self?.startTookTooLong(limit) }
-        return send(.start(start), descriptors: descriptors)
+        return true
     }
 
     /// False when the message is too large: that is for the caller to answer for. A driver that doesn't read is ended.
@@ -326,6 +330,7 @@ final class DriverIncarnation {
             }
             phase = .ready
             relieves = hello.relieves
+            movesRings = hello.movesRings
             patience.lift()
             report(.hello)
         case (.awaitingHello, _), (_, .hello):

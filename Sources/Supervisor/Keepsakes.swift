@@ -38,7 +38,10 @@ final class Keepsakes {
         isStateKept = true
         last = inherited.lastNumber
         remember(inherited.hold, inherited.stored.file)
-        for (stream, memory) in inherited.frames { remember(memory, stream.memory) }
+        for (stream, memory, upcoming) in inherited.frames {
+            remember(memory, stream.memory)
+            if let upcoming, let number = stream.upcoming { remember(upcoming, number) }
+        }
         for (ring, memory) in inherited.transfers { remember(memory, ring.memory) }
     }
 

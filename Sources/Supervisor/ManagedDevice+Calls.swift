@@ -68,6 +68,7 @@ extension ManagedDevice {
         ticket.number = nextCall
         nextCall += 1
         ticket.sends += 1
+        if case .open(let stream, _) = ticket.purpose { asked.insert(stream.name) }
         let call = DriverCall(id: ticket.number ?? 0, method: ticket.method, parameters: ticket.parameters)
         if !incarnation.send(.call(call)) {
             let error = CallError("InvalidParameter", "The parameters are too large.")
@@ -86,8 +87,13 @@ extension ManagedDevice {
         guard let ticket = tickets.first(where: { $0.number == reply.id }) else { return }
         drop(ticket)
         switch ticket.purpose {
-        case .close(let name): if streams[name] == nil { closeTransfers(name) }
-        case .open(let stream, let watcher): opened(stream, watcher, reply)
+        case .close(let name):
+            guard streams[name] == nil else { break }
+            closeTransfers(name)
+            asked.remove(name)
+        case .open(let stream, let watcher):
+            opened(stream, watcher, reply)
+            if reply.error != nil, streams[stream.name] == nil, !isClosing(stream.name) { asked.remove(stream.name) }
         case .client(let call, _):
             if let error = reply.error {
                 call.fail(error)
@@ -97,6 +103,10 @@ extension ManagedDevice {
                 call.fail(CallError("DeviceError", "The driver's answer is no object."))
             }
         }
+    }
+
+    private func isClosing(_ name: String) -> Bool {
+        tickets.contains { if case .close(name) = $0.purpose { true } else { false } }
     }
 
     private func drop(_ ticket: CallTicket) {
@@ -119,6 +129,8 @@ extension ManagedDevice {
 
     /// The driver has ended: what may be asked twice waits for the next one.
     func driverIsGone() {
+        givenUp.driverHasEnded()
+        asked = []
         for ticket in tickets {
             switch ticket.purpose {
             case .client(_, let isIdempotent):

@@ -15,6 +15,8 @@ extension ManagedDevice {
             announce("restart", "\(name): the driver is restarted as asked.")
             replaceProcess("it is restarted as asked")
         case .backoff, .failed:
+            // What drivers may have died of is not handed on once more.
+            if state == .failed { record.drop() }
             forgetDeaths()
             announce("restart", "\(name): the driver is started again as asked.")
             startWhenFree()

@@ -32,18 +32,28 @@ extension ManagedDevice {
         DeviceStatus(
             id: id, bus: path, vendorId: DeviceIdentity.hex(information.vendorID), productId: DeviceIdentity.hex(information.productID),
             name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
-            streams: streams.values.filter(\.isOpen).sorted { $0.name < $1.name }.map(Self.status), reason: reason,
+            streams: streamStatus, reason: reason,
             warnings: warnings, sandbox: bundle.map { _ in surroundings.sandboxes.status }, signer: bundle?.verdict.signer?.name,
             drivenSince: drivenSince)
+    }
+
+    /// What the driver has open or is opening, also where nobody watches it (any more): whoever is filmed should know.
+    private var streamStatus: [DeviceStatus.Stream] {
+        let closing = asked.filter { streams[$0] == nil }.map(ManagedStream.init)
+        return (streams.values.filter { $0.isOpen || $0.ring != nil } + closing).sorted { $0.name < $1.name }.map(Self.status)
     }
 
     /// The description's members that are called like the status's are taken over; what isn't there is empty.
     private static func status(of stream: ManagedStream) -> DeviceStatus.Stream {
         let fps = stream.description["fps"]?.doubleValue ?? 0
+        let viewers = stream.viewers
         return DeviceStatus.Stream(
             format: stream.description["format"]?.stringValue ?? "", width: stream.description["width"]?.intValue ?? 0,
             height: stream.description["height"]?.intValue ?? 0, fps: fps.isFinite ? fps : 0, frames: stream.statistics.frames,
-            lost: stream.statistics.lost, clients: stream.viewers.count)
+            lost: stream.statistics.lost, clients: viewers.count,
+            watchers: viewers.map {
+                DeviceStatus.Watcher(pid: $0.call.peer.processID, uid: $0.call.peer.userID, program: $0.program)
+            })
     }
 
     /// The reply of `Inspect`.

@@ -48,7 +48,7 @@ extension ManagedDevice {
 
     func save(after message: MessageFromDriver) {
         switch message {
-        case .started, .record, .openRing, .openTransfers, .ringChanged, .ringClosed, .reply: save()
+        case .started, .record, .openRing, .openTransfers, .ringMoved, .ringChanged, .ringClosed, .reply: save()
         case .hello, .failed, .mute, .heartbeat, .event, .log: break
         }
     }
@@ -70,10 +70,16 @@ extension ManagedDevice {
                 let memory = keepsakes.number(of: ring, ring.descriptor),
                 let transferMemory = keepsakes.number(of: carried.memory, carried.memory.descriptor)
             else { continue }
+            var upcoming: UInt64?
+            if let next = stream.upcoming?.memory {
+                upcoming = keepsakes.number(of: next, next.descriptor)
+                if upcoming == nil { continue }
+            }
+            let present = stream.viewers.map { StoredDevice.Watcher(process: $0.call.peer.processID, user: $0.call.peer.userID) }
             frames.append(
                 StoredDevice.Frames(
                     name: stream.name, request: stream.request ?? .object([:]), description: stream.description, geometry: ring.geometry,
-                    memory: memory))
+                    memory: memory, upcoming: upcoming, watchers: stream.absentees.map { $0 + present }))
             transfers.append(StoredDevice.Transfers(grant: carried.grant, memory: transferMemory))
         }
         guard !transfers.isEmpty else { return nil }
@@ -98,9 +104,9 @@ extension ManagedDevice {
             guard wake >= 0 else { continue }
             carried[ring.grant.name] = CarriedRing(memory: memory, wake: wake, grant: ring.grant)
         }
-        for (frames, memory) in inherited.frames {
+        for (frames, memory, upcoming) in inherited.frames {
             let stream = ManagedStream(name: frames.name)
-            stream.resume(memory, frames, writer: stored.generation)
+            stream.resume(memory, frames, upcoming: upcoming, writer: stored.generation)
             streams[frames.name] = stream
         }
         succession.isResumed = true
@@ -112,7 +118,10 @@ extension ManagedDevice {
         startWhenFree()
         succession.watchersTimer.set(after: timing.watchersReturn) { [weak self] in
             guard let self else { return }
-            for stream in self.streams.values { self.closeIfUnwatched(stream) }
+            for stream in self.streams.values {
+                self.closeIfUnwatched(stream)
+                self.giveUpAbsentees(of: stream)
+            }
         }
     }
 

@@ -50,6 +50,7 @@ extension ManagedDevice {
         case .absent, .starting, .running, .backoff: break
         }
         guard !name.isEmpty, name.utf8.count <= 64 else { throw CallError("InvalidParameter", "A stream's name has 1 to 64 bytes.") }
+        let requestBytes = try affordRequest(request, of: name)
         let stream: ManagedStream
         if let known = streams[name] {
             stream = known
@@ -58,7 +59,8 @@ extension ManagedDevice {
             stream = ManagedStream(name: name)
             streams[name] = stream
         }
-        let watcher = StreamWatcher(call: call, request: request)
+        let watcher = StreamWatcher(call: call, request: request, requestBytes: requestBytes, number: stream.nextNumber())
+        watcher.isReturning = succession.watchersTimer.isSet && stream.takesBack(call.peer)
         stream.watchers.append(watcher)
         call.onCancel = { [weak self, weak watcher, weak stream] in
             guard let self, let watcher, let stream else { return }
@@ -78,10 +80,23 @@ extension ManagedDevice {
         if state == .running { ask(stream, watcher) }
     }
 
+    /// What a client asks is kept for each driver to come: it is bounded in the form in which it goes out. Tells its bytes.
+    private func affordRequest(_ request: JSONValue, of name: String) throws(CallError) -> Int {
+        let bytes = request.encodedByteCount
+        guard bytes <= limits.requestBytes else {
+            throw CallError("InvalidParameter", "What is asked of a stream has \(limits.requestBytes) bytes at most; this has \(bytes).")
+        }
+        let others = streams.values.reduce(0) { $0 + ($1.name == name ? 0 : $1.requestBudget) }
+        guard others + max(bytes, streams[name]?.requestBudget ?? 0) <= limits.requestBytesPerDevice else {
+            throw CallError("LimitReached", "What is asked of the device's streams together is too much.")
+        }
+        return bytes
+    }
+
     private func ask(_ stream: ManagedStream, _ watcher: StreamWatcher) {
         guard !watcher.hasRing, !watcher.isAsking else { return }
         if stream.isOpen, stream.writer == generation, stream.ring != nil, watcher.isContent {
-            open(stream, watcher)
+            admit(stream, watcher)
             return
         }
         watcher.isAsking = true
@@ -89,18 +104,7 @@ extension ManagedDevice {
         submit(CallTicket(.open(stream, watcher), method: StreamCall.open, parameters: parameters))
     }
 
-    /// The watcher's stream is on: it gets the ring.
-    private func open(_ stream: ManagedStream, _ watcher: StreamWatcher) {
-        watcher.limit.lift()
-        watcher.hasRing = true
-        if watcher.wasToldAbsent {
-            watcher.wasToldAbsent = false
-            tell(stream, watcher, .back)
-        }
-        tell(stream, watcher, .opened)
-    }
-
-    private func refuse(_ stream: ManagedStream, _ watcher: StreamWatcher, _ error: CallError) {
+    func refuse(_ stream: ManagedStream, _ watcher: StreamWatcher, _ error: CallError) {
         watcher.call.fail(error)
         leave(stream, watcher)
     }
@@ -108,7 +112,10 @@ extension ManagedDevice {
     private func leave(_ stream: ManagedStream, _ watcher: StreamWatcher) {
         watcher.limit.lift()
         stream.watchers.removeAll { $0 === watcher }
+        if let newest = stream.newest, watcher.rings.newest >= newest.number { stream.hasLeaver = true }
         closeIfUnwatched(stream)
+        changeRing(of: stream)
+        if watcher.hasRing, streams[stream.name] === stream { save() }
     }
 
     func closeIfUnwatched(_ stream: ManagedStream) {
@@ -117,10 +124,14 @@ extension ManagedDevice {
         // A driver that was asked to open it may be about to.
         let wasAsked = tickets.contains { if case .open(let other, _) = $0.purpose { other === stream } else { false } }
         if stream.isOpen || stream.ring != nil || wasAsked, state == .running {
-            submit(CallTicket(.close(stream.name), method: StreamCall.close, parameters: ["name": .string(stream.name)]))
+            submitClose(stream.name)
         }
-        stream.close()
+        closeRings(of: stream)
         save()
+    }
+
+    private func submitClose(_ name: String) {
+        submit(CallTicket(.close(name), method: StreamCall.close, parameters: ["name": .string(name)]))
     }
 
     /// The driver has answered `openStream`. No watcher: the stream was carried over from an incarnation before.
@@ -144,9 +155,13 @@ extension ManagedDevice {
         }
         if case .refused = trouble { trouble = nil }
         stream.isOpen = true
-        if stream.request == nil { stream.request = watcher?.request ?? .object([:]) }
+        if stream.request == nil {
+            stream.request = watcher?.request ?? .object([:])
+            stream.requestBytes = watcher?.requestBytes ?? 2
+        }
         incarnation?.watchProgress()
-        if let watcher, !watcher.call.isFinished, !watcher.hasRing { open(stream, watcher) }
+        if let watcher, !watcher.call.isFinished, !watcher.hasRing { admit(stream, watcher) }
+        changeRing(of: stream)
     }
 
     private func end(_ stream: ManagedStream, _ why: String) {
@@ -160,51 +175,15 @@ extension ManagedDevice {
             }
         }
         stream.watchers = []
-        stream.close()
+        closeRings(of: stream)
         save()
     }
 
-    // MARK: What the driver does with its rings
-
-    func openRing(_ request: RingRequest) {
-        guard let incarnation else { return }
-        let stream: ManagedStream
-        if let known = streams[request.name] {
-            stream = known
-        } else {
-            // Whoever wanted it has left. The driver gets a ring all the same, that nobody keeps: `closeStream` is on its way.
-            stream = ManagedStream(name: request.name)
-        }
-        do throws(CallError) {
-            let (ring, isNew) = try stream.ring(for: request)
-            let isChanged = isNew || stream.description != request.description
-            if isChanged, !stream.viewers.isEmpty, !admitsChange() { return }
-            let isAnotherWriter = stream.writer != generation
-            stream.description = request.description
-            stream.writer = generation
-            let grant = RingGrant(
-                request: request.request, name: request.name, capacity: ring.geometry.capacity, slotCount: ring.geometry.slotCount)
-            incarnation.send(.ring(grant), descriptors: [ring.descriptor])
-            for watcher in stream.viewers {
-                if isAnotherWriter {
-                    tell(stream, watcher, watcher.wasToldAbsent ? .back : .restarted)
-                    watcher.wasToldAbsent = false
-                }
-                if isChanged { tell(stream, watcher, .changed) }
-            }
-        } catch {
-            incarnation.send(.ringRefused(request: request.request, reason: error.message))
-        }
-    }
-
-    func ringChanged(_ name: String, _ description: JSONValue) {
-        guard let stream = streams[name], stream.ring != nil, admitsChange() else { return }
-        stream.description = description
-        for watcher in stream.viewers { tell(stream, watcher, .changed) }
-    }
+    // MARK: What the driver says
 
     func ringClosed(_ name: String, _ reason: String) {
         guard let stream = streams[name], stream.isOpen else { return }
+        asked.remove(name)
         end(stream, reason)
     }
 
@@ -231,7 +210,10 @@ extension ManagedDevice {
                 submit(CallTicket(.open(stream, nil), method: StreamCall.open, parameters: parameters))
             }
             for watcher in stream.watchers { ask(stream, watcher) }
+            changeRing(of: stream)
         }
+        // Everybody may have left while it started.
+        for name in asked where streams[name] == nil { submitClose(name) }
         incarnation?.watchProgress()
     }
 
@@ -267,21 +249,25 @@ extension ManagedDevice {
         }
     }
 
-    private func tell(_ stream: ManagedStream, _ watcher: StreamWatcher, _ event: WatchEvent) {
+    /// - Parameter follows: the ring that comes with it is the upcoming one, in which the stream will go on.
+    func tell(_ stream: ManagedStream, _ watcher: StreamWatcher, _ event: WatchEvent, follows: Bool = false) {
         var parameters: [String: JSONValue] = [
             "event": .string(event.name), "device": .string(id), "generation": .int(Int64(generation)), "restarts": .int(Int64(restarts)),
         ]
         if let message = event.message { parameters["message"] = .string(message) }
         var descriptors: [Int32] = []
-        if event.carriesRing, let ring = stream.ring {
+        if event.carriesRing, let ring = follows ? stream.upcoming : stream.ring(for: watcher) {
             do {
-                descriptors.append(try ring.readOnlyDescriptor())
+                descriptors.append(try ring.memory.readOnlyDescriptor())
             } catch {
                 watcher.call.fail(CallError("DeviceError", "The frame ring can't be handed out: \(error)."))
                 leave(stream, watcher)
                 return
             }
-            parameters["ring"] = ["capacity": .int(Int64(ring.geometry.capacity)), "slotCount": .int(Int64(ring.geometry.slotCount))]
+            watcher.got(ring: ring.number)
+            let geometry = ring.memory.geometry
+            parameters["ring"] = ["capacity": .int(Int64(geometry.capacity)), "slotCount": .int(Int64(geometry.slotCount))]
+            if follows { parameters["follows"] = true }
         }
         if event.carriesRing, case .object = stream.description { parameters["description"] = stream.description }
         watcher.call.reply(VarlinkReply(.object(parameters), continues: !event.isLast), descriptors: descriptors)
@@ -290,6 +276,15 @@ extension ManagedDevice {
 }
 
 extension JSONValue {
+    /// Bytes as JSON; what can't be written is larger than anything.
+    var encodedByteCount: Int {
+        do {
+            return try JSON.encode(self).count
+        } catch {
+            return .max
+        }
+    }
+
     /// As JSON, for a person; a value that can't be written is told by its kind.
     var text: String {
         do {

@@ -30,6 +30,7 @@ extension ManagedDevice {
     func openTransfers(_ request: TransferRequest) {
         guard let incarnation else { return }
         do throws(CallError) {
+            try mayHaveMemory(for: request.name)
             let ring: CarriedRing
             if let fresh = request.fresh {
                 ring = try makeRing(fresh, name: request.name)
@@ -37,7 +38,7 @@ extension ManagedDevice {
             } else if let kept = carried[request.name] {
                 ring = kept
             } else {
-                throw CallError("NotFound", "There are no transfers of the stream \"\(request.name)\" to take over.")
+                throw CallError("NotFound", "There are no transfers of that stream to take over.")
             }
             var grant = ring.grant
             grant.request = request.request
@@ -59,6 +60,7 @@ extension ManagedDevice {
             throw CallError("LimitReached", "The device has too many transfer rings.")
         }
         closeTransfers(name)
+        try afford(geometry.byteCount)
         let wake = clinux_eventfd()
         guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor for a transfer ring.") }
         let grant = TransferGrant(
@@ -80,11 +82,13 @@ extension ManagedDevice {
     /// The driver has closed the stream: nothing of it is in flight.
     func closeTransfers(_ name: String) {
         guard let ring = carried.removeValue(forKey: name) else { return }
+        givenUp.take(ring.memory)
         if case .port(let port) = hold?.keeper { port.endRing(ring.grant.number) }
     }
 
     /// Lets go of the device: what is in flight ends.
     func dropHold() {
+        for ring in carried.values { givenUp.take(ring.memory) }
         carried = [:]
         isHoldDriven = false
         endHold()

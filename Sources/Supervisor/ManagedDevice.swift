@@ -39,6 +39,9 @@ final class ManagedDevice {
     var interruption: DriverStart.Interruption?
 
     var streams: [String: ManagedStream] = [:]
+    /// Streams that the driver was told to open and has not closed.
+    var asked: Set<String> = []
+    let givenUp: GivenUpMemory
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
 
@@ -86,6 +89,7 @@ final class ManagedDevice {
         self.surroundings = surroundings
         policy = RestartPolicy(surroundings.configuration.restarts)
         news = DeviceNews(surroundings.configuration.limits)
+        givenUp = GivenUpMemory(patience: surroundings.configuration.timing.ringPatience)
     }
 
     var logger: Logger {
@@ -333,14 +337,13 @@ final class ManagedDevice {
                 streams: openStreams(), interruption: interruption,
                 takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil, hasRecorder: recorder != nil)
         } catch {
-            incarnation.kill("its device can't be described: \(error)")
-            return
+            return failForGood("It can't be described to a driver: \(error).")
         }
         surroundings.keeper?.watch(incarnation.processID, incarnation.pidfd)
+        asked = Set(start.streams.keys)
         guard incarnation.start(start, descriptors: descriptors, isRelief: succession.predecessor != nil, patience: policy.patience)
         else {
-            incarnation.kill("its device's descriptors are too large for a message")
-            return
+            return startDidNotFit(start, incarnation)
         }
         drivenSince = clinux_monotonic_ns()
         save()
@@ -371,7 +374,14 @@ final class ManagedDevice {
                 started(facts)
             case .record(let value):
                 if !record.replace(value) { logger.warning("the driver's record is too large and was not kept") }
-            case .openRing(let request): openRing(request)
+            case .openRing(let request):
+                // Two that write into a ring would be one too many.
+                afterPredecessor { [weak self, weak incarnation] in
+                    guard let self, let incarnation, self.incarnation === incarnation else { return }
+                    self.openRing(request)
+                    self.save(after: message)
+                }
+            case .ringMoved(let name, let request): ringMoved(name, request)
             case .openTransfers(let request):
                 // From here on it touches the device.
                 afterPredecessor { [weak self, weak incarnation] in

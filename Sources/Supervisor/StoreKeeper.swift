@@ -16,7 +16,7 @@ final class InheritedDevice {
     let stored: StoredDevice
     let state: StateMemory
     let hold: DeviceHold
-    let frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)]
+    let frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory, upcoming: FrameRingMemory?)]
     let transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)]
     /// The driver, if it goes on.
     let process: Predecessor?
@@ -25,7 +25,7 @@ final class InheritedDevice {
 
     init(
         slot: Int, stored: StoredDevice, state: StateMemory, hold: DeviceHold,
-        frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)],
+        frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory, upcoming: FrameRingMemory?)],
         transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)], process: Predecessor?, lastNumber: UInt64
     ) {
         self.slot = slot
@@ -128,14 +128,22 @@ final class StoreKeeper {
             let stored = StoredDevice(parsing: contents), let file = take(stored.file)
         else { return nil }
         let hold = DeviceHold(.file(file, interfaces: stored.interfaces))
-        var frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory)] = []
+        var frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory, upcoming: FrameRingMemory?)] = []
         var transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)] = []
         for stream in stored.frames {
             guard let descriptor = take(stream.memory), let memory = Self.frameRing(descriptor, stream.geometry) else {
                 Self.discard(hold)
                 return nil
             }
-            frames.append((stream, memory))
+            guard let number = stream.upcoming else {
+                frames.append((stream, memory, nil))
+                continue
+            }
+            guard let descriptor = take(number), let upcoming = Self.frameRing(descriptor, stream.geometry) else {
+                Self.discard(hold)
+                return nil
+            }
+            frames.append((stream, memory, upcoming))
         }
         for ring in stored.transfers {
             guard let descriptor = take(ring.memory), let geometry = ring.grant.geometry,

@@ -17,6 +17,15 @@ struct StoredDevice: Codable, Hashable, Sendable {
         var geometry: FrameRingGeometry
         /// The ring's memory: the number of its name in the store.
         var memory: UInt64
+        /// That of the ring in which the stream is to go on, or does already, if the ring itself says that it has ended.
+        var upcoming: UInt64?
+        /// Who has the ring.
+        var watchers: [Watcher]?
+    }
+    /// A program that watches: to tell one that comes back from one that comes.
+    struct Watcher: Codable, Hashable, Sendable {
+        var process: Int32
+        var user: UInt32
     }
     struct Transfers: Codable, Hashable, Sendable {
         var grant: TransferGrant
@@ -25,6 +34,8 @@ struct StoredDevice: Codable, Hashable, Sendable {
 
     /// Another number is another layout, which nobody guesses at.
     static let currentLayout = 2
+    /// A stream is between two rings, of which a reader of the current layout would know one.
+    static let movingLayout = 3
 
     var layout = Self.currentLayout
     var information: USBDeviceInformation
@@ -67,13 +78,14 @@ struct StoredDevice: Codable, Hashable, Sendable {
         self.record = record
         self.frames = frames
         self.transfers = transfers
+        if frames.contains(where: { $0.upcoming != nil }) { layout = Self.movingLayout }
     }
 
     /// Numbers within bounds, names that are told apart, transfers of streams that are there.
     var isSound: Bool {
         let names = Set(frames.map(\.name))
-        let memories = [file] + frames.map(\.memory) + transfers.map(\.memory)
-        return layout == Self.currentLayout && information.descriptors.count >= 18
+        let memories = [file] + frames.map(\.memory) + frames.compactMap(\.upcoming) + transfers.map(\.memory)
+        return [Self.currentLayout, Self.movingLayout].contains(layout) && information.descriptors.count >= 18
             && restarts >= 0 && generation < .max && frames.count <= 64 && names.count == frames.count
             && frames.allSatisfy {
                 1...64 ~= $0.name.utf8.count

@@ -27,6 +27,15 @@ public struct SupervisorConfiguration: Sendable {
         public var backlogBytes = 1 << 20
         public var callsPerDevice = 64
         public var streamsPerDevice = 8
+        /// Bytes of all rings that a device's driver holds or may hold still, frames' and transfers'. 4K at 60 frames a second, raw, takes 66 MB a ring, and
+        /// three of them while it goes from one to the next.
+        public var ringBytesPerDevice = 512 << 20
+        /// Bytes, as they go out to a driver, of what a client asks of a stream, and of what is asked of all streams of a device: with the record
+        /// (`RecoveryRecord.maximumBytes`) and the device's description they fit into the message that starts a driver.
+        public var requestBytes = 4 << 10
+        public var requestBytesPerDevice = 8 << 10
+        /// Bytes of what a driver says of its frames.
+        public var descriptionBytes = 4 << 10
         public var attachments = 64
         /// Devices that are remembered, absent ones included.
         public var devices = 256
@@ -55,6 +64,12 @@ public struct SupervisorConfiguration: Sendable {
         public var heartbeatLimit = Duration.seconds(2)
         public var streamTurnLimit = Duration.milliseconds(500)
         public var frameLimit = Duration.seconds(1)
+        /// How often a stream's ring changes at most, because somebody comes or leaves; what happens in between is seen to at once.
+        public var ringInterval = Duration.milliseconds(250)
+        /// How long those who stay may take to read a ring to its end that the stream has left: longer than it has frames for.
+        public var ringPatience = Duration.seconds(2)
+        /// How long a driver may take to go on in another ring while it has frames.
+        public var ringLimit = Duration.seconds(2)
         public var firstFrameLimit = Duration.seconds(3)
         public var watchTick = Duration.milliseconds(100)
         public var firstRestartDelay = Duration.milliseconds(100)

@@ -13,7 +13,7 @@ public final class TransferRingMemory: Sendable {
     public init(geometry: TransferRingGeometry) throws(USBError) {
         let descriptor = clinux_memfd("transfer-ring", 0)
         guard descriptor >= 0 else { throw USBError(system: -descriptor, operation: "memfd_create(transfer-ring)") }
-        guard ftruncate(descriptor, off_t(geometry.byteCount)) == 0, clinux_seal_size(descriptor) == 0 else {
+        guard ftruncate(descriptor, off_t(geometry.byteCount)) == 0, clinux_seal_resizing(descriptor) == 0 else {
             let number = errno
             close(descriptor)
             throw USBError(system: number, operation: "ftruncate(transfer-ring, \(geometry.byteCount) bytes)")
@@ -34,6 +34,13 @@ public final class TransferRingMemory: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Gives the memory back of a ring that nobody uses any more, and sees to it that nobody fills it again. Blocks for milliseconds: not for a thread
+    /// that others wait for.
+    /// - Returns: false while somebody has it mapped for writing.
+    public func retire() -> Bool {
+        clinux_punch_hole(descriptor, 0, Int64(geometry.byteCount)) == 0 && clinux_seal_writing(descriptor) == 0
+    }
 }
 
 extension USBError {

@@ -16,7 +16,7 @@ public struct AssemblyState: Hashable, Sendable, BitwiseCopyable {
     /// Where in the transfer to go on: a packet's number, or for bulk a byte's.
     var position: UInt32 = 0
     /// Bytes of the frame that are in the slot.
-    var length: UInt32 = 0
+    public internal(set) var length: UInt32 = 0
     /// The frame's PTS and SCR.
     var presentationTime: UInt32 = 0
     var sourceClockTime: UInt32 = 0

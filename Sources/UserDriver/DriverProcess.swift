@@ -34,7 +34,7 @@ public enum DriverProcess {
         // Nobody reads what is printed once the supervisor is gone.
         signal(SIGPIPE, SIG_IGN)
         let inbox = Inbox()
-        tell(channel, .hello(DriverHello(driver: D.name, relieves: D.relievesPredecessor)))
+        tell(channel, .hello(DriverHello(driver: D.name, relieves: D.relievesPredecessor, movesRings: true)))
         Task.detached { await serve(D.self, inbox: inbox, progress: progress) }
         listen(on: channel, inbox: inbox)
     }
@@ -119,6 +119,7 @@ public enum DriverProcess {
                 guard let link else { break }
                 link.granted(grant, descriptors: descriptors)
                 unused = []
+            case .moveRing(let grant): link?.move(grant, descriptors: descriptors)
             case .transfers(let grant):
                 guard let link else { break }
                 link.granted(grant, descriptors: descriptors)

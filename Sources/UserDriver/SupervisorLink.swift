@@ -25,6 +25,7 @@ public final class SupervisorLink: Sendable {
     private let channel: Channel
     private let generation: UInt32
     private let pending = Mutex(Pending())
+    private let moves: RingMoves
     /// How long this process goes on without a supervisor.
     private let afterlife = Mutex<UInt32>(0)
     /// Who carries the transfers of rings, and who notes them; set before the driver starts.
@@ -33,6 +34,7 @@ public final class SupervisorLink: Sendable {
     init(channel: Channel, generation: UInt32) {
         self.channel = channel
         self.generation = generation
+        moves = RingMoves(channel)
     }
 
     /// A supervisor that can't be spoken to any more is gone, and a driver without one holds a device for nobody: the process ends, unless it was
@@ -96,7 +98,8 @@ public final class SupervisorLink: Sendable {
     }
 
     /// A frame ring of this name, for frames of up to `capacity` bytes: the one that is there already if it is large enough (whoever watches
-    /// does not notice), else a new one. `description` is what clients are told of the frames.
+    /// does not notice), else a new one. `description` is what clients are told of the frames. While it streams the supervisor may have it go on in another
+    /// ring, when somebody comes or leaves: see `FrameRingWriter.movesAtFrames`.
     public func openRing(name: String, capacity: Int, slotCount: Int, description: JSONValue) async throws -> FrameRingWriter {
         let answer = try await ask { request in
             .openRing(RingRequest(request: request, name: name, capacity: capacity, slotCount: slotCount, description: description))
@@ -108,7 +111,9 @@ public final class SupervisorLink: Sendable {
         guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount), grant.capacity >= capacity else {
             throw CallError("ContractBroken", "The supervisor's ring of \(grant.slotCount) × \(grant.capacity) bytes does not fit.")
         }
-        return try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation)
+        let writer = try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation)
+        moves.opened(name, writer)
+        return writer
     }
 
     /// Memory for the transfers of a streaming endpoint, which outlives this process. `fresh` says what it should be; `nil` asks for the
@@ -145,7 +150,15 @@ public final class SupervisorLink: Sendable {
     }
 
     /// Takes the answer to `openRing`.
-    func granted(_ grant: RingGrant, descriptors: [Int32]) { answer(grant.request, .frames(grant, descriptors), descriptors) }
+    func granted(_ grant: RingGrant, descriptors: [Int32]) {
+        moves.forget(grant.name)
+        answer(grant.request, .frames(grant, descriptors), descriptors)
+    }
+
+    /// Takes another ring for a stream, and the descriptors.
+    func move(_ grant: RingGrant, descriptors: [Int32]) {
+        if let descriptor = descriptors.first { moves.take(grant, descriptor) }
+    }
 
     /// Takes the answer to `openTransfers`.
     func granted(_ grant: TransferGrant, descriptors: [Int32]) { answer(grant.request, .transfers(grant, descriptors), descriptors) }

@@ -35,8 +35,43 @@ public final class FrameStream: Sendable {
         var ring: OpenedRing?
         var sequence: UInt64 = 0
         var epoch = 0
+        /// The ring goes on from the one that was read before, though perhaps not directly.
+        var isContinuing = false
         /// Another ring waits for this one to be read up to this number.
         var readUpTo: UInt64?
+
+        /// The last number of the ring that is read, where `next` goes on after it.
+        private func end(before next: OpenedRing) -> UInt64? {
+            guard let ring, next.follows || next.reader.follows(ring.reader) else { return nil }
+            return ring.reader.end
+        }
+
+        /// Whether it is the ring that is read, or that before it: told of when the daemon did not know yet that the stream had gone on.
+        private func isSame(_ next: OpenedRing) -> Bool {
+            guard let ring else { return false }
+            return ring.memory == next.memory || ring.reader.follows(next.reader)
+        }
+
+        mutating func turn(_ next: OpenedRing) -> RingTurn {
+            guard let ring else { return .now }
+            if isSame(next) { return .same }
+            if let end = end(before: next) { return sequence >= end ? .now : .soon }
+            guard !next.follows else { return .unknown }
+            let last = readUpTo ?? ring.reader.newestSequence
+            readUpTo = last
+            return sequence >= last ? .now : .soon
+        }
+
+        mutating func take(_ next: OpenedRing) {
+            if isSame(next), let ring {
+                self.ring = OpenedRing(
+                    memory: ring.memory, reader: ring.reader, description: next.description, startsAtFirst: false, follows: false)
+            } else if let end = end(before: next) {
+                self = Position(ring: next, sequence: end, epoch: epoch, isContinuing: true)
+            } else {
+                self = Position(ring: next, sequence: next.startsAtFirst ? 0 : next.reader.newestSequence, epoch: epoch + 1)
+            }
+        }
     }
 
     private let watch: StreamWatch
@@ -72,7 +107,7 @@ public final class FrameStream: Sendable {
             if let event = takeNews() { return .event(event) }
             if let event = takeFrame() { return .event(event) }
             // News that waited for a ring to be read to its end wait no more.
-            if watch.alarm.count != seen || watch.firstNews != nil { continue }
+            if watch.alarm.count != seen || watch.hasNews(turn: turn) { continue }
             if let end = watch.end {
                 // What came before the end has been read above.
                 switch end {
@@ -82,7 +117,7 @@ public final class FrameStream: Sendable {
             }
             if let deadline, clinux_monotonic_ns() >= deadline { return .timedOut }
             let (ring, sequence) = position.withLock { ($0.ring, $0.sequence) }
-            if let ring {
+            if let ring, ring.reader.end.map({ sequence < $0 }) ?? true {
                 ring.reader.wait(after: sequence, alarm: watch.alarm, seen: seen, until: deadline)
             } else {
                 watch.alarm.wait(seen: seen, until: deadline)
@@ -92,36 +127,26 @@ public final class FrameStream: Sendable {
 
     /// The oldest news, once a ring that is being left has been read to its end.
     private func takeNews() -> FrameEvent? {
-        while let news = watch.firstNews {
+        while let news = watch.take(turn: turn) {
             switch news {
-            case .event(let event):
-                watch.dropFirstNews()
-                return event
-            case .ring(let ring):
-                let isRead = position.withLock { position in
-                    guard let old = position.ring, old.memory != ring.memory else { return true }
-                    let last = position.readUpTo ?? old.reader.newestSequence
-                    position.readUpTo = last
-                    return position.sequence >= last
-                }
-                guard isRead else { return nil }
-                watch.dropFirstNews()
-                position.withLock { position in
-                    guard position.ring?.memory != ring.memory else {
-                        position.ring = ring
-                        return
-                    }
-                    position = Position(
-                        ring: ring, sequence: ring.startsAtFirst ? 0 : ring.reader.newestSequence, epoch: position.epoch + 1)
-                }
+            case .event(let event): return event
+            case .ring(let ring): position.withLock { $0.take(ring) }
             }
         }
         return nil
     }
 
+    private func turn(_ ring: OpenedRing) -> RingTurn { position.withLock { $0.turn(ring) } }
+
     private func takeFrame() -> FrameEvent? {
         position.withLock { position in
             guard let ring = position.ring else { return nil }
+            let (last, origin) = (position.sequence, ring.reader.origin)
+            if position.isContinuing, origin > last {
+                // Rings in between were changed faster than they were read.
+                position.sequence = origin
+                return .gap(first: last + 1, count: origin - last, cause: .tooSlow)
+            }
             switch ring.reader.next(after: position.sequence, timeout: .zero) {
             case .frame(let reference):
                 position.sequence = reference.sequence

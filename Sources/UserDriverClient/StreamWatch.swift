@@ -26,6 +26,19 @@ struct OpenedRing: Sendable {
     let description: StreamDescription?
     /// The ring is new: it is read from its first frame, not from now on.
     let startsAtFirst: Bool
+    /// The stream will go on in it, or does already, where the ring before it ends.
+    let follows: Bool
+}
+
+/// When a ring is read that has come after the one that is being read.
+enum RingTurn: Sendable {
+    /// It is the one that is read, or the one before it, told of once more.
+    case same
+    case now
+    /// Once the one before is read to its end.
+    case soon
+    /// When the one before says that it ends, if it ever does.
+    case unknown
 }
 
 /// One reply of `Watch`, understood.
@@ -58,7 +71,8 @@ struct WatchReply: Sendable {
         do throws(FrameRingError) {
             let reader = try FrameRingReader(descriptor: descriptor, geometry: geometry)
             ring = OpenedRing(
-                memory: .init(descriptor), reader: reader, description: description, startsAtFirst: event == "changed")
+                memory: .init(descriptor), reader: reader, description: description, startsAtFirst: event == "changed",
+                follows: parameters["follows"]?.boolValue ?? false)
         } catch {
             throw ClientError(.malformedReply, "The daemon's frame ring can't be used: \(error).")
         }
@@ -83,6 +97,28 @@ final class StreamWatch: Sendable {
         var news: [News] = []
         var isStopped = false
         var end: End?
+
+        /// See `take(turn:)`.
+        mutating func firstDue(_ turn: (OpenedRing) -> RingTurn) -> Int? {
+            var first: Int?
+            for index in news.indices {
+                guard case .ring(let ring) = news[index] else { return index }
+                let its = turn(ring)
+                if its == .same { return index }
+                guard let following = first, case .ring(let earlier) = news[following] else {
+                    if its == .now { return index }
+                    guard ring.follows else { return nil }
+                    first = index
+                    continue
+                }
+                guard !ring.follows else { continue }
+                // The stream was opened in another way. What was to follow is waited for where it has begun, and was given up otherwise.
+                guard turn(earlier) == .unknown else { return nil }
+                news = news[..<index].filter { if case .event = $0 { true } else { false } } + news[index...]
+                return firstDue(turn)
+            }
+            return nil
+        }
     }
 
     let alarm = ReaderAlarm()
@@ -97,6 +133,8 @@ final class StreamWatch: Sendable {
     private static let maximumNews = 1000
     /// A connection that lasted so long was one.
     private static let settled: UInt64 = 1_000_000_000
+    /// The same for rings that follow one another: the daemon has emptied the oldest of so many long ago.
+    private static let maximumRings = 8
 
     /// Opens the stream, on the caller's thread.
     init(
@@ -190,8 +228,14 @@ final class StreamWatch: Sendable {
     var isStopped: Bool { cancellation.isCancelled || state.withLock { $0.isStopped } }
     /// Set once nothing more will come.
     var end: End? { state.withLock { $0.end } }
-    var firstNews: News? { state.withLock { $0.news.first } }
-    func dropFirstNews() { state.withLock { _ = $0.news.removeFirst() } }
+
+    /// The oldest news whose turn it is, which is not kept any more. Until a ring's turn has come everything after it waits; but behind one that follows
+    /// the ring that is read only other rings wait, as its turn may be long in coming.
+    func take(turn: (OpenedRing) -> RingTurn) -> News? {
+        state.withLock { state in state.firstDue(turn).map { state.news.remove(at: $0) } }
+    }
+
+    func hasNews(turn: (OpenedRing) -> RingTurn) -> Bool { state.withLock { $0.firstDue(turn) != nil } }
 
     /// All at once: a ring and what is said of it belong together.
     private func post(_ news: [News]) {
@@ -201,6 +245,8 @@ final class StreamWatch: Sendable {
             if state.news.count > Self.maximumNews {
                 state.news.remove(at: state.news.firstIndex { if case .event = $0 { true } else { false } } ?? 0)
             }
+            let rings = state.news.indices.filter { if case .ring(let ring) = state.news[$0] { ring.follows } else { false } }
+            if rings.count > Self.maximumRings { state.news.remove(at: rings[0]) }
         }
         alarm.ring()
     }
@@ -256,7 +302,7 @@ final class StreamWatch: Sendable {
         case "absent": news.append(.event(.deviceAbsent(reply.message)))
         case "back": news.append(.event(.deviceBack(generation: reply.generation, message: reply.message)))
         case "failed": news.append(.event(.driverFailed(reply.message)))
-        case "changed": news.append(.event(.changed(reply.description)))
+        case "changed": if reply.ring?.follows != true { news.append(.event(.changed(reply.description))) }
         default: if !reply.message.isEmpty { news.append(.event(.notice(reply.message))) }
         }
         if let last { news.append(.event(last)) }

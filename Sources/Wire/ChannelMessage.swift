@@ -7,6 +7,10 @@ public enum MessageToDriver: Codable, Hashable, Sendable {
     case start(DriverStart)
     /// The answer to `openRing`. Descriptor 0 attached: the ring's memfd, writable.
     case ring(RingGrant)
+    /// Go on with the stream of this name in another ring of the same geometry, from where the one before is left, without losing anything; then say
+    /// `ringMoved` with the same number. Descriptor 0 attached: the ring's memfd, writable. Told only where `DriverHello.movesRings` is set, and told again
+    /// to a driver that has opened the ring in which the stream was before: the latest counts.
+    case moveRing(RingGrant)
     /// The supervisor can't give the frame or transfer ring that was asked for.
     case ringRefused(request: UInt64, reason: String)
     /// The answer to `openTransfers`. Descriptor 0 attached: the transfer ring's memfd, writable; descriptor 1, over USB/IP: the eventfd that wakes
@@ -35,8 +39,11 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case heartbeat(DriverStatistics)
     /// What the next incarnation needs to resume; replaces the one before. At most 32 KiB of JSON.
     case record(JSONValue)
-    /// Asks for a frame ring. A ring of the same name whose geometry is large enough is given again: streams outlive drivers.
+    /// Asks for a frame ring, for a stream that the driver was told to open. A ring of the same name whose geometry is large enough is given again:
+    /// streams outlive drivers.
     case openRing(RingRequest)
+    /// The stream goes on in the ring that `moveRing` brought, whose number that is; the driver has not mapped the one before any more.
+    case ringMoved(name: String, request: UInt64)
     /// Asks for memory for a stream's transfers: fresh, or that in which the predecessor's are in flight.
     case openTransfers(TransferRequest)
     /// The stream of this name goes on in another form (format, size); those who watch are told.
@@ -125,12 +132,23 @@ public struct DriverHello: Codable, Hashable, Sendable {
     /// It may be given a device that another process streams from still: it does not touch it before it has been answered an `openTransfers`, which is
     /// when the other one has ended.
     public var relieves: Bool
+    /// It understands `moveRing`. A driver that does not say so has its rings shared by programs of one user only.
+    public var movesRings: Bool
     public static let protocolVersion = 2
 
-    public init(driver: String, relieves: Bool = false) {
+    public init(driver: String, relieves: Bool = false, movesRings: Bool = false) {
         self.protocolVersion = Self.protocolVersion
         self.driver = driver
         self.relieves = relieves
+        self.movesRings = movesRings
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        protocolVersion = try container.decode(Int.self, forKey: .protocolVersion)
+        driver = try container.decode(String.self, forKey: .driver)
+        relieves = try container.decode(Bool.self, forKey: .relieves)
+        movesRings = try container.decodeIfPresent(Bool.self, forKey: .movesRings) ?? false
     }
 }
 

@@ -15,7 +15,13 @@ public struct InterfaceDescription: Sendable {
             # Devices driven in user mode, and the streams they bring.
             interface io.userdriver
 
-            type Stream (format: string, width: int, height: int, fps: float, frames: int, lost: int, clients: int)
+            # A program that watches, as SO_PEERCRED and /proc/PID/comm say.
+            type Watcher (pid: int, uid: int, program: string)
+
+            # Open in the driver, or about to be. `clients` counts those who have its ring, `watchers` says who they are.
+            type Stream (
+              format: string, width: int, height: int, fps: float, frames: int, lost: int, clients: int, watchers: ?[]Watcher
+            )
 
             # `drivenSince` is when the process was given the device, in nanoseconds of CLOCK_MONOTONIC.
             type Device (
@@ -68,9 +74,11 @@ public struct InterfaceDescription: Sendable {
 
             # Watches a stream; call it with `more`. The first reply has event `opened`, `ring` and the descriptor. Later ones tell what happens:
             # `restarted` (a new incarnation writes into the same ring), `absent`, `back`, `failed`, `changed` (a new ring and descriptor come with it), `ended`, `notice`.
+            # With `follows` the new ring goes on where the one before ends: that is read until it says so, then this one after the same number.
             # `request` says what is wanted, in the words of the device's class: for a webcam format, width, height, fps, each optional.
             method Watch(device: ?string, stream: ?string, request: ?object) -> (
-              event: string, device: string, generation: int, restarts: int, ring: ?Ring, description: ?object, message: ?string
+              event: string, device: string, generation: int, restarts: int, ring: ?Ring, description: ?object, message: ?string,
+              follows: ?bool
             )
 
             # What happens to all devices, as it happens; call it with `more`. Event `device` is what a device said by itself, as JSON.

@@ -129,6 +129,7 @@ final class VideoStream: Sendable {
         self.continuity = continuity
         self.settings = settings
         self.writer = writer
+        writer.movesAtFrames = false
         self.frameInterval = frameInterval
         self.patience = patience
         self.origin = origin
@@ -237,6 +238,8 @@ final class VideoStream: Sendable {
         var lastTransfer = clinux_monotonic_ns()
         var drought = Drought(now: lastTransfer)
         while true {
+            // Here what is committed agrees with the ring: a successor goes on in the one or in the other.
+            if let moved = writer.move(keeping: Int(memory.assembly.length)) { slot = moved }
             let transfer = try transfers.take(timeout: .milliseconds(100))
             progress.turn()
             let now = clinux_monotonic_ns()

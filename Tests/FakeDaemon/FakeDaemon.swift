@@ -121,6 +121,15 @@ public final class FakeStream: Sendable {
 
     public func skip(_ count: UInt64, _ cause: GapCause) { writer.withLock { $0.skip(count: count, cause: cause) } }
 
+    /// What comes from now on lies in another stream's ring, and that one's writer goes on.
+    public func move(to other: FakeStream) throws {
+        try writer.withLock { writer in
+            try writer.offer(descriptor: other.memory.descriptor, geometry: other.memory.geometry) {}
+            writer.move()
+        }
+        try other.restart(generation: 1)
+    }
+
     public static let description: JSONValue = ["format": "yuy2", "width": 32, "height": 8, "fps": 30.0]
 
     public func reply(_ event: String, generation: Int64 = 1, restarts: Int64 = 0, description: JSONValue = FakeStream.description)
@@ -140,10 +149,17 @@ public final class FakeStream: Sendable {
         try socket.send(reply(event, generation: generation, restarts: restarts), descriptors: [descriptor])
     }
 
-    public func tell(_ event: String, by daemon: FakeDaemon, description: JSONValue = FakeStream.description) throws {
+    public func tell(
+        _ event: String, by daemon: FakeDaemon, description: JSONValue = FakeStream.description, follows: Bool = false
+    ) throws {
         let descriptor = try memory.readOnlyDescriptor()
         defer { close(descriptor) }
-        try daemon.tell(reply(event, description: description), descriptors: [descriptor])
+        var reply = reply(event, description: description)
+        if follows, case .object(var members) = reply.parameters {
+            members["follows"] = true
+            reply.parameters = .object(members)
+        }
+        try daemon.tell(reply, descriptors: [descriptor])
     }
 }
 

@@ -75,7 +75,7 @@ struct HostileDriver {
             }
             let outcome = try misbehave(call.parameters)
             try send(.reply(DriverReply(id: call.id, result: ["outcome": .int(Int64(outcome))])))
-        case .ringRefused, .transfers, .outlive: break
+        case .ringRefused, .transfers, .outlive, .moveRing: break
         case .stop: exit(0)
         }
     }

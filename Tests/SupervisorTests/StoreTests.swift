@@ -110,7 +110,8 @@ import Wire
 
     @Test func whatMakesNoSenseIsNotBelieved() throws {
         let changes: [(inout StoredDevice) -> Void] = [
-            { $0.layout = 3 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 }, { $0.generation = .max },
+            { $0.layout = 4 }, { $0.frames[0].upcoming = 2 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 },
+            { $0.generation = .max },
             { $0.frames[0].name = "" }, { $0.frames[0].name = String(repeating: "x", count: 65) }, { $0.frames[0].geometry.slotCount = 1 },
             { $0.frames[0].geometry.capacity = .max }, { $0.frames[0].geometry.capacity = -1 }, { $0.frames += $0.frames },
             { $0.frames = [] },
@@ -155,6 +156,7 @@ import Wire
             configuration.timing.watchersReturn = returnLimit
             configuration.timing.afterlife = afterlife
             configuration.timing.callLimit = .seconds(200)
+            configuration.timing.ringLimit = .seconds(300)
             if inherits { configuration.inherited = store.handOver() }
         }
     }
@@ -236,6 +238,38 @@ import Wire
         last.client.socket.shutdown()
         try await wait { devices.isEmpty }
         await third.stop()
+    }
+
+    /// Between two rings the supervisor ends: before the driver has gone over, and after.
+    @Test(arguments: ["moves-never", "moves-alone"]) func areFoundInWhicheverRingTheyAre(way: String) async throws {
+        let first = try await bench(behaviour: "moving")
+        try await first.drive()
+        let stayer = try await HeldRing(first, ["transfers": true, "format": .string(way)])
+        try await wait { devices.count == 4 }
+        let guest = try await HeldRing(first, [:])
+        #expect(try await stayer.next().inode == guest.inode)
+        try await wait { devices.count == 5 }
+        await first.stop()
+        if way == "moves-alone" { try await wait { stayer.reader.end != nil } }
+        let second = try await bench(behaviour: "moving", inherits: true)
+        // Both come back, and neither has left: they get what they had.
+        let again = try await HeldRing(second, ["transfers": true, "format": .string(way)])
+        if way == "moves-alone" {
+            #expect(again.inode == guest.inode)
+            let last = guest.reader.newestSequence
+            try await wait { guest.reader.newestSequence > last }
+        } else {
+            #expect(again.inode == stayer.inode)
+            #expect(try await again.next().inode == guest.inode)
+            let last = stayer.reader.newestSequence
+            try await wait { stayer.reader.newestSequence > last }
+        }
+        // Each number once, in one ring or the other.
+        if let end = stayer.reader.end {
+            #expect(stayer.reader.newestSequence == end)
+            #expect(try #require(guest.oldest) > end)
+        }
+        await second.stop()
     }
 
     /// The one before can't be asked for anything any more.

@@ -32,6 +32,8 @@ enum Behaviour: String {
     case chatty
     /// Publishes frames, and dies after each.
     case fruitful
+    /// The same as `good`, with frames in its ring, which it changes when it is told to, or not: as the format that is asked for says.
+    case moving
     /// Cannot be blamed: ends as soon as it was given a device that has gone.
     case orphaned
 }
@@ -58,6 +60,7 @@ struct TestDriver {
     /// How long it goes on without a supervisor.
     var afterlife: UInt32 = 0
     var isAlone = false
+    var rings = MovingRings()
 
     static func main() {
         let name = getenv(DriverContract.nameVariable).map { String(cString: $0) } ?? ""
@@ -96,7 +99,9 @@ struct TestDriver {
         case .chatty: break
         default: break
         }
-        try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue, relieves: behaviour == .good)))
+        let hello = DriverHello(
+            driver: behaviour.rawValue, relieves: behaviour == .good || behaviour == .moving, movesRings: behaviour == .moving)
+        try channel.send(MessageFromDriver.hello(hello))
         if behaviour == .greets { try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue))) }
         while true {
             var entry = pollfd(fd: isAlone ? -1 : channel.descriptor, events: Int16(POLLIN), revents: 0)
@@ -124,6 +129,7 @@ struct TestDriver {
 
     mutating func tick() throws {
         guard generation > 0 else { return }
+        if !streaming.isEmpty, behaviour == .moving { rings.tick(page + ProgressPage.slot(0), channel, isAlone: isAlone) }
         if behaviour != .silent, !isAlone {
             try channel.send(MessageFromDriver.heartbeat(statistics))
             if afterlife > 0 { _ = clinux_outlive_parent(afterlife) }
@@ -133,7 +139,7 @@ struct TestDriver {
             let hangs = hanging == nil || hanging == name
             if !turnsStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.streamTurns, 1) }
             _ = clinux_add_u64(slot + ProgressPage.deliveries, 1)
-            if !framesStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.frames, 1) }
+            if behaviour != .moving, !framesStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.frames, 1) }
         }
         if behaviour == .chatty { say(String(repeating: "chatter ", count: 100)) }
     }
@@ -150,11 +156,13 @@ struct TestDriver {
             let name = names.removeValue(forKey: grant.request) ?? "video"
             streaming.insert(name)
             clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 1)
+            if behaviour == .moving, let descriptor = descriptors.first { try rings.opened(grant, descriptor, generation) }
             if call > 0 { try channel.send(MessageFromDriver.reply(DriverReply(id: call, result: [:]))) }
         case .ringRefused(let request, let reason):
             guard let call = opening.removeValue(forKey: request) else { return }
             try channel.send(MessageFromDriver.reply(DriverReply(id: call, error: CallError("DeviceError", reason))))
         case .transfers: break
+        case .moveRing(let grant): if let descriptor = descriptors.first { try rings.take(grant, descriptor) }
         case .call(let call): try answer(call)
         case .outlive(let seconds):
             afterlife = seconds
@@ -212,6 +220,7 @@ struct TestDriver {
         nextRequest += 1
         opening[number] = call
         names[number] = name
+        rings.way = request["format"]?.stringValue.flatMap(MovingRings.Way.init) ?? rings.way
         let description: JSONValue = [
             "format": request["format"] ?? "grey", "width": 32, "height": 16, "fps": 30.5, "opener": .int(Int64(generation)),
         ]
@@ -223,8 +232,9 @@ struct TestDriver {
         }
         try channel.send(
             MessageFromDriver.openRing(
-                RingRequest(request: number, name: name, capacity: request["capacity"]?.intValue ?? 4096, slotCount: 4, description: shown))
-        )
+                RingRequest(
+                    request: number, name: name, capacity: request["capacity"]?.intValue ?? 4096, slotCount: behaviour == .moving ? 256 : 4,
+                    description: shown)))
     }
 
     mutating func answer(_ call: DriverCall) throws {
@@ -237,9 +247,12 @@ struct TestDriver {
             let request = call.parameters["request"] ?? [:]
             if request["refuse"] != nil { return try refuse("Busy", "It is on in another form.") }
             if request["crash"] != nil { abort() }
+            // It is on already.
+            if behaviour == .moving, rings.isOpen(name) { return try reply([:]) }
             try open(name, request, call: call.id)
         case (StreamCall.close, let name):
             streaming.remove(name)
+            rings.close()
             clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 0)
             try reply([:])
             try channel.send(MessageFromDriver.event(name: "closed", parameters: ["after": .int(Int64(generation))]))
@@ -265,6 +278,20 @@ struct TestDriver {
                 try channel.send(MessageFromDriver.log(level: "info", message: "line \(number)"))
             }
             try reply([:])
+        case (_, "large-record"):
+            try channel.send(MessageFromDriver.record(.string(String(repeating: "r", count: (32 << 10) - 2))))
+            try reply([:])
+        case (_, "unasked-ring"):
+            opening[nextRequest] = call.id
+            try channel.send(
+                MessageFromDriver.openRing(RingRequest(request: nextRequest, name: "other", capacity: 4096, slotCount: 4, description: [:]))
+            )
+            nextRequest += 1
+        case (_, "unasked-transfers"):
+            opening[nextRequest] = call.id
+            let fresh = TransferRequest.Fresh(transferCount: 4, packetCount: 8, packetLength: 64, endpoint: 0x81, interval: 1)
+            try channel.send(MessageFromDriver.openTransfers(TransferRequest(request: nextRequest, name: "other", fresh: fresh)))
+            nextRequest += 1
         case (_, "end-stream"):
             try channel.send(MessageFromDriver.ringClosed(name: "video", reason: "The show is over."))
             try reply([:])

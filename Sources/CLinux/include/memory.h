@@ -2,6 +2,7 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/memfd.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -37,9 +38,24 @@ static inline int clinux_seal_size(int fd) {
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0 ? -errno : 0;
 }
 
+/// Fixes the size for ever; the contents may be sealed later.
+static inline int clinux_seal_resizing(int fd) {
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 ? -errno : 0;
+}
+
 /// Fixes size and contents for ever.
 static inline int clinux_seal_all(int fd) {
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : 0;
+}
+
+/// From now on nobody writes to it. -EBUSY while somebody could: has it mapped for that.
+static inline int clinux_seal_writing(int fd) {
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0 ? -errno : 0;
+}
+
+/// Gives back the memory of a part, which reads as zeroes afterwards, whoever has it mapped.
+static inline int clinux_punch_hole(int fd, int64_t offset, int64_t length) {
+    return syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) < 0 ? -errno : 0;
 }
 
 static inline int clinux_seals(int fd) {
