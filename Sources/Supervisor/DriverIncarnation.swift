@@ -24,16 +24,6 @@ final class DriverIncarnation {
         case killed(cause: String)
     }
 
-    struct Settings {
-        var watchdog: Watchdog.Configuration
-        var stopPatience: Duration
-        var teardown: [TeardownStep]
-        var hangTeardown: [TeardownStep]
-        var talk: Quota.Rates
-        /// `nil` for a driver that nothing holds in (`--no-sandbox`).
-        var sandbox: PreparedSandbox?
-    }
-
     /// Longer than from one heartbeat to the next.
     private static let streamStart = Duration.seconds(1)
     private static let outputPerTurn = 16 << 10

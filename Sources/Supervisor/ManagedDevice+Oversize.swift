@@ -20,7 +20,7 @@ extension ManagedDevice {
     }
 
     /// Nothing that is tried again by itself helps.
-    private func failForGood(_ why: String) {
+    func failForGood(_ why: String) {
         afterwards = .stayDown
         incarnation?.stop(patience: .zero)
         releaseDevice()

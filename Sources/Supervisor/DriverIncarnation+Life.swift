@@ -1,8 +1,19 @@
-// What is told of a driver process that has ended.
+// What a driver process is born with, and what is told of one that has ended.
 
+import Sandbox
 import Spawn
 
 extension DriverIncarnation {
+    struct Settings {
+        var watchdog: Watchdog.Configuration
+        var stopPatience: Duration
+        var teardown: [TeardownStep]
+        var hangTeardown: [TeardownStep]
+        var talk: Quota.Rates
+        /// `nil` for a driver that nothing holds in (`--no-sandbox`).
+        var sandbox: PreparedSandbox?
+    }
+
     struct Obituary {
         var end: ChildProcess.End
         /// What ended it, in a phrase.
