@@ -6,6 +6,7 @@ import UserDriverClient
 
 enum ControlText {
     /// `["brightness", "12"]` or `["brightness=12", "hue=-3"]` as names with their values.
+    @inline(never)
     static func settings(_ words: [String]) throws -> [(name: String, value: String)] {
         if words.count == 2, !words[0].contains("=") { return [(words[0], words[1])] }
         return try words.map { word in
@@ -17,6 +18,7 @@ enum ControlText {
     }
 
     /// What these settings want of controls, by the names that were typed. What an automatic control drives is set after that one.
+    @inline(never)
     static func changes(_ settings: [(name: String, value: String)], of known: [String: CameraControl]) throws -> [Change] {
         let changes = try settings.compactMap { name, text in try known[name].map { Change(name: $0.name, value: try value(text, of: $0)) }
         }

@@ -47,13 +47,45 @@ struct ControlsListCommand: AsyncParsableCommand {
     func run() async throws {
         let camera = daemon.client.camera(target.selector)
         // One after the other, so that a slow control keeps nobody waiting for those before it.
-        let names = try await camera.controlNames().map(\.name)
-        var listing = ControlListing(names: names, isShown: !output.json)
-        for name in names { try listing.add(try await camera.controls([name]).filter { $0.problem != "refused" }) }
+        var listing = ControlListing(names: try await camera.names(), isShown: !output.json)
+        for name in listing.names { try listing.add(try await camera.shown(name)) }
+        try end(&listing)
+    }
+
+    private func end(_ listing: inout ControlListing) throws {
         if output.json { return try output.printJSON(ControlList(controls: listing.controls)) }
         try listing.show()
         if listing.controls.isEmpty { Terminal.note("The camera has no controls.") }
     }
+}
+
+/// The calls that commands make in loops, each a function of its own: the compiler (6.3.1) crashes on an asynchronous loop in which errors of a
+/// type are thrown on as any error.
+extension Camera {
+    @inline(never)
+    fileprivate func names() async throws -> [String] {
+        let found = try await controlNames()
+        return found.map(\.name)
+    }
+
+    /// A control, unless the camera refuses to tell of it.
+    @inline(never)
+    fileprivate func shown(_ name: String) async throws -> [CameraControl] {
+        let found = try await controls([name])
+        return found.filter { $0.problem != "refused" }
+    }
+
+    @inline(never)
+    fileprivate func one(_ name: String) async throws -> CameraControl { try await control(name) }
+
+    @inline(never)
+    fileprivate func reset(_ name: String) async throws -> CameraControlReset {
+        let controls = try await resetControls(name)
+        return CameraControlReset(controls: controls)
+    }
+
+    @inline(never)
+    fileprivate func reset(_ names: [String]) async throws -> CameraControlReset { try await resetControls(names) }
 }
 
 /// A table that is printed whole where it is there at once, and else row by row.
@@ -138,19 +170,30 @@ struct ControlsSetCommand: AsyncParsableCommand {
         let camera = daemon.client.camera(camera.device)
         let settings = try ControlText.settings(settings)
         // All are looked at before the first is set: a mistake in the last leaves everything as it was.
-        var known: [String: CameraControl] = [:]
-        for (name, _) in settings where known[name] == nil { known[name] = try await camera.control(name) }
+        let changes = try ControlText.changes(settings, of: try await controls(of: camera, in: settings))
         var changed: [CameraControl] = []
-        do {
-            for change in try ControlText.changes(settings, of: known) { changed.append(try await set(change, of: camera)) }
-        } catch {
-            // What was set before stays so, and is said.
-            if output.json, !changed.isEmpty { try output.printJSON(ControlList(controls: changed)) }
-            throw error
+        var failure: (any Error)?
+        for change in changes where failure == nil {
+            do { changed.append(try await set(change, of: camera)) } catch { failure = error }
         }
-        if output.json { try output.printJSON(ControlList(controls: changed)) }
+        try end(changed, failure)
     }
 
+    @inline(never)
+    private func controls(of camera: Camera, in settings: [(name: String, value: String)]) async throws -> [String: CameraControl] {
+        var known: [String: CameraControl] = [:]
+        for (name, _) in settings where known[name] == nil { known[name] = try await camera.one(name) }
+        return known
+    }
+
+    /// What was set before something failed stays so, and is said.
+    @inline(never)
+    private func end(_ changed: [CameraControl], _ failure: (any Error)?) throws {
+        if output.json, failure == nil || !changed.isEmpty { try output.printJSON(ControlList(controls: changed)) }
+        if let failure { throw failure }
+    }
+
+    @inline(never)
     private func set(_ change: ControlText.Change, of camera: Camera) async throws -> CameraControl {
         let control = try await camera.setControl(change.name, to: change.value)
         // Some cameras take a value for what an automatic control drives, and go on as before.
@@ -179,24 +222,33 @@ struct ControlsResetCommand: AsyncParsableCommand {
     func run() async throws {
         let camera = daemon.client.camera(camera.device)
         if let name {
-            let control = try await camera.resetControls(name)
-            if output.json { return try output.printJSON(CameraControlReset(controls: control)) }
-            for control in control { try Terminal.print("\(control.name) = \(control.value)") }
-            return
+            let reset = try await camera.reset(name)
+            return try end(reset, isAll: false)
         }
+        try end(try await resetAll(of: camera), isAll: true)
+    }
+
+    @inline(never)
+    private func resetAll(of camera: Camera) async throws -> CameraControlReset {
         var result = CameraControlReset()
-        var names = try await camera.controlNames().map(\.name)
+        var names = try await camera.names()
         while !names.isEmpty {
-            let part = try await camera.resetControls(names)
+            let part = try await camera.reset(names)
             // What there was no time for comes in the next call.
             let left = part.failed.filter { $0.reason == "unread" }.map(\.name)
             let failed = part.failed.filter { left.count == names.count || $0.reason != "unread" }
-            if !output.json { try show(CameraControlReset(controls: part.controls, failed: failed)) }
+            try show(CameraControlReset(controls: part.controls, failed: failed))
             result.controls += part.controls
             result.failed += failed
             names = left.count < names.count ? left : []
         }
+        return result
+    }
+
+    @inline(never)
+    private func end(_ result: CameraControlReset, isAll: Bool) throws {
         if output.json { try output.printJSON(result) }
+        guard isAll else { return try show(result) }
         // What is in automatic hands by default is as it is by default.
         let failures = result.failed.filter { $0.reason != "held" && $0.reason != "readOnly" }
         guard failures.isEmpty else {
@@ -206,7 +258,9 @@ struct ControlsResetCommand: AsyncParsableCommand {
         }
     }
 
+    @inline(never)
     private func show(_ result: CameraControlReset) throws {
+        guard !output.json else { return }
         for control in result.controls { try Terminal.print("\(control.name) = \(control.value)") }
         for failure in result.failed where failure.reason != "readOnly" {
             Terminal.note("\(failure.name) is not reset: \(failure.message)")
