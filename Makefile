@@ -26,9 +26,13 @@ build: dependencies
 run: build
 	$(RELEASE)/userdriver up --emulate webcam
 
-# Unit tests are debug builds; the end-to-end tests among them drive the release executables.
+# Unit tests are debug builds; the end-to-end tests among them drive the release executables. The supervisor's tests run one after the
+# other (all of them share its thread), and the end-to-end tests after all others, whose processes would keep theirs waiting.
 test: build
-	$(SWIFT) test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --skip '^(SupervisorTests|EndToEndTests)\.'
+	$(SWIFT) test --skip-build --no-parallel --filter '^SupervisorTests\.'
+	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
 
 # The scenarios in Tests/vm, in virtual machines with a real USB stack of Debian 12's or, with DEBIAN=13, of 13's. SCENARIOS="NAME…" runs some.
 SCENARIOS ?=

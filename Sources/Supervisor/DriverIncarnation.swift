@@ -38,6 +38,11 @@ final class DriverIncarnation {
     let processID: Int32
     /// Readable once it has ended.
     var pidfd: Int32 { child.descriptor }
+    /// It has, though the reactor may not have said so yet.
+    var hasEnded: Bool {
+        var entry = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) > 0
+    }
     private let child: ChildProcess
     private let channel: Channel
     private let progress: ProgressMemory

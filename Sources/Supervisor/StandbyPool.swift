@@ -39,7 +39,8 @@ final class StandbyPool {
         of bundle: DriverBundle, executable: SealedExecutable, report: @escaping @SupervisorActor (DriverIncarnation.Event) -> Void
     ) throws -> DriverIncarnation {
         if let standby = waiting.removeValue(forKey: bundle.path) {
-            if standby.executable === executable, standby.hasSaidHello {
+            // One that has just died is told by its pidfd, later in this turn.
+            if standby.executable === executable, standby.hasSaidHello, !standby.hasEnded {
                 standby.report = report
                 return standby
             }

@@ -378,10 +378,11 @@ public struct PayloadAssembler: Sendable {
         switch settings.content {
         case .mjpeg:
             let start = JPEGBounds.start(UnsafeRawBufferPointer(rebasing: slot[..<length]))
-            if start == nil { damage.insert(.noStart) }
+            // Bytes before SOI are of a payload that belongs to no frame: marks that are noise can't be told from true ones.
+            if start != 0 { damage.insert(.noStart) }
             if let end = JPEGBounds.end(UnsafeRawBufferPointer(rebasing: slot[..<length]), from: start ?? 0) {
                 length = end
-            } else if isVouchedFor, start != nil {
+            } else if isVouchedFor, start == 0 {
                 isRepaired = true
                 if slot.count - length >= 2 {
                     (slot[length], slot[length + 1]) = (0xff, 0xd9)

@@ -117,7 +117,7 @@ extension EndToEndTests {
             #expect(capture.output.prefix(4).elementsEqual([0x0a, 0x0d, 0x0d, 0x0a]))
             #expect(capture.output.count > captured * 96)
             let none = try await bench.userdriver("crashes", "show", "2", "--capture", "-")
-            #expect(none.status == .exited(status: 1) && none.errors.contains("No crash has the number 2"))
+            #expect(none.status == .exited(status: 1) && none.errors.contains("There is no crash 2"))
             try await bench.stop()
         }
 
