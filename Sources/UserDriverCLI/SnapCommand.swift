@@ -118,7 +118,8 @@ struct SnapCommand: ParsableCommand {
             if let spoiled {
                 reason = "the last frame was no picture (\(spoiled.description))"
             } else if toSkip < skip {
-                reason = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came; skip fewer, or wait longer with --timeout"
+                let came = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came"
+                reason = came + "; skip fewer, or wait longer with --timeout"
             }
         }
         throw CommandFailure(
