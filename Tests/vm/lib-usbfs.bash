@@ -1,7 +1,7 @@
 # What the scenarios of the supervisor's way over usbfs share. Nothing in them depends on how fast the machine is: frames are counted, never
 # their rate; what was lost is printed and not judged.
 set -uo pipefail
-folder=${1:-.build/release}
+folder=${FOLDER:-.build/release}
 export USERDRIVER_RUNTIME_DIR=/run/userdriver-test
 userdriver=$folder/userdriver
 work=$(mktemp -d)
