@@ -40,7 +40,7 @@ let package = Package(
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),
         .executable(name: "userdriverd", targets: ["userdriverd"]),
         .executable(name: "webcam-driver", targets: ["webcam-driver"]),
-        .executable(name: "usbip-port", targets: ["usbip-port"]),
+        .executable(name: "usbip-proxy", targets: ["usbip-proxy"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -94,7 +94,7 @@ let package = Package(
                 "Sandbox", "Threads",
                 "CLinux", log,
             ]),
-        executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
+        executable("usbip-proxy", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
         executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, signals, arguments]),
 
         // Clients.

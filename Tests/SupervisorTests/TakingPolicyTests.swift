@@ -72,7 +72,7 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
 
     @Test func nothingIsTakenUnasked() { #expect(!policy().takes("a", subject())) }
 
-    @Test func aChoiceOutlivesTheDaemonAndOutweighsRules() throws {
+    @Test func aChoiceSurvivesTheDaemonAndOutweighsRules() throws {
         try write("take: [{class: 14}]")
         #expect(policy().takes("a", subject()))
         try policy().choose("a", takes: false)
