@@ -34,7 +34,7 @@ public final class Supervisor {
     let crashes: CrashReports
     private let portProgram: PortProgram
     let standbys: StandbyPool
-    private let keeper: SuccessionStore?
+    private let successionStore: SuccessionStore?
     private let keptAttachments: KeptAttachments
     /// Names of hosts that are being looked up for clients.
     private var lookups = 0
@@ -42,7 +42,7 @@ public final class Supervisor {
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
     let service: VarlinkService
-    private(set) var devices: [ManagedDevice] = []
+    private(set) var devices: [DriverFunction] = []
     private var identity = DeviceIdentity()
     private var origins: [Origin] = []
     private var server: VarlinkServer?
@@ -71,7 +71,7 @@ public final class Supervisor {
         testSources = sources
         sandboxes = DriverSandboxes(configuration)
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
-        keeper = configuration.store.map { SuccessionStore(store: $0, inherited: configuration.inherited, logger: logger) }
+        successionStore = configuration.store.map { SuccessionStore(store: $0, inherited: configuration.inherited, logger: logger) }
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports,
             names: NameService(configuration, sandboxes: sandboxes), logger: logger)
@@ -97,12 +97,12 @@ public final class Supervisor {
             releaseLock()
             throw SupervisorError(description: "The socket can't be made: \(error)")
         }
-        catalog = Self.readCatalog(configuration, logger, earlier: nil, sealed: keeper?.inheritedExecutables ?? [:])
+        catalog = Self.readCatalog(configuration, logger, earlier: nil, sealed: successionStore?.inheritedExecutables ?? [:])
         readIdentities()
         for source in testSources { look(source, url: nil) }
         if configuration.usesUSB {
             look(
-                USBFSSource(stateDirectory: configuration.stateDirectory, givesBack: keeper == nil) { [weak self] device in
+                USBFSSource(stateDirectory: configuration.stateDirectory, givesBack: successionStore == nil) { [weak self] device in
                     await self?.takes(device) ?? false
                 },
                 url: nil)
@@ -144,7 +144,7 @@ public final class Supervisor {
             listener.call.cancel()
         }
         listeners = []
-        keeper?.freeze()
+        successionStore?.freeze()
         server?.stop()
         server = nil
         await endDrivers()
@@ -342,15 +342,15 @@ public final class Supervisor {
     }
 
     private func make(_ id: String, _ information: USBDeviceInformation, _ source: any DeviceSource, _ bundle: DriverBundle?)
-        -> ManagedDevice
+        -> DriverFunction
     {
         let crashes = crashes
-        return ManagedDevice(
+        return DriverFunction(
             id: id, information: information, source: source, bundle: bundle,
-            dependencies: ManagedDevice.Dependencies(
-                configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, keeper: keeper,
+            dependencies: DriverFunction.Dependencies(
+                configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, successionStore: successionStore,
                 announce: { [weak self] device, event, message in
-                    device.logger.log(level: event == ManagedDevice.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
+                    device.logger.log(level: event == DriverFunction.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
                 },
                 reportCrash: { crashes.take($0) },
@@ -360,8 +360,8 @@ public final class Supervisor {
     // MARK: What an earlier supervisor left
 
     private func resume() {
-        guard let keeper else { return configuration.inherited.forEach { SuccessionStore.discard($0.descriptor) } }
-        for inherited in keeper.takeInherited() {
+        guard let successionStore else { return configuration.inherited.forEach { SuccessionStore.discard($0.descriptor) } }
+        for inherited in successionStore.takeInherited() {
             let information = inherited.stored.information
             let source = origins.first { $0.source.recognises(inherited.file, as: information) }?.source
             let bundle = catalog.driver(for: MatchSubject(information))
@@ -371,14 +371,14 @@ public final class Supervisor {
             else {
                 logger.notice(
                     "a device's streams begin anew: it is another one, or another's now", metadata: ["bus": "\(information.path)"])
-                keeper.discard(inherited)
+                successionStore.discard(inherited)
                 continue
             }
             let device = make(identity.id(of: information), information, source, bundle)
             devices.append(device)
-            device.resume(inherited, keeper)
+            device.resume(inherited, successionStore)
         }
-        keeper.removeUnused()
+        successionStore.removeUnused()
     }
 
     // MARK: What is kept

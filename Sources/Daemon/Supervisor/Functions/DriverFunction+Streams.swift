@@ -4,7 +4,7 @@ import FrameRing
 import Glibc
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     enum WatchEvent {
         case opened, restarted, back, changed
         case absent(String)

@@ -117,7 +117,7 @@ extension Supervisor {
         }
     }
 
-    private func capture(_ device: ManagedDevice, for call: ClientCall) throws(CallError) {
+    private func capture(_ device: DriverFunction, for call: ClientCall) throws(CallError) {
         guard let recorder = device.recorder else {
             throw CallError("DeviceUnavailable", "\(device.name) has not been driven yet: there are no transfers.")
         }
@@ -150,7 +150,7 @@ extension Supervisor {
 
     // MARK: Parameters
 
-    private func device(for call: ClientCall, suitable: (ManagedDevice) -> Bool = { _ in true }) throws(CallError) -> ManagedDevice {
+    private func device(for call: ClientCall, suitable: (DriverFunction) -> Bool = { _ in true }) throws(CallError) -> DriverFunction {
         let list = devices.map {
             SelectableDevice(
                 id: $0.id,
@@ -191,7 +191,7 @@ extension Supervisor {
     func tellListeners(device: String, event: String, message: String) {
         // What a device says by itself has no bound but its quota.
         for listener in listeners {
-            listener.tell(device: device, event: event, message: message, isOptional: event == ManagedDevice.saying)
+            listener.tell(device: device, event: event, message: message, isOptional: event == DriverFunction.saying)
         }
     }
 }

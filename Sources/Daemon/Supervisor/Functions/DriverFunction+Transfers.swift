@@ -23,7 +23,7 @@ final class CarriedRing: Sendable {
     deinit { close(wake) }
 }
 
-extension ManagedDevice {
+extension DriverFunction {
     /// Bytes of all transfers of a stream, at most.
     private static let largestRing = 64 << 20
 

@@ -10,7 +10,7 @@ import Wire
 
 /// One device. It stays known after it was unplugged, with those who watch it.
 @SupervisorActor
-final class ManagedDevice {
+final class DriverFunction {
     /// What follows the end of the process that runs.
     enum Afterwards {
         /// What the restart policy says: nobody asked it to end.
@@ -283,7 +283,7 @@ final class ManagedDevice {
         switch failure {
         case .gone(let why):
             // What looked like the driver's death was the device's; a crash with last words is told all the same.
-            if let material, material.lastWords != nil { write(material, decision: "the device is gone") }
+            if let material, material.crashPage != nil { write(material, decision: "the device is gone") }
             if isCounted { restarts -= 1 }
             isCounted = false
             left("It can't be reached: \(why).")
@@ -339,7 +339,7 @@ final class ManagedDevice {
         } catch {
             return failForGood("It can't be described to a driver: \(error).")
         }
-        dependencies.keeper?.watch(incarnation.processID, incarnation.pidfd)
+        dependencies.successionStore?.watch(incarnation.processID, incarnation.pidfd)
         asked = Set(start.streams.keys)
         guard incarnation.start(start, descriptors: descriptors, isHandover: succession.inheritedProcess != nil, patience: policy.patience)
         else {
@@ -421,7 +421,7 @@ final class ManagedDevice {
     private func ended(_ exitReport: DriverIncarnation.ExitReport) {
         guard let dead = incarnation else { return }
         incarnation = nil
-        if dead.wasGivenDevice { dependencies.keeper?.forget(dead.processID) }
+        if dead.wasGivenDevice { dependencies.successionStore?.forget(dead.processID) }
         drivenSince = nil
         attempt += 1
         let what = afterwards

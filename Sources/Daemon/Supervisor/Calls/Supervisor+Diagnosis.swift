@@ -6,7 +6,7 @@ import Glibc
 import Wire
 
 extension Supervisor {
-    func diagnosis(of chosen: [ManagedDevice]) -> Diagnosis {
+    func diagnosis(of chosen: [DriverFunction]) -> Diagnosis {
         Diagnosis(
             daemon: Diagnosis.Daemon(
                 version: Self.version, pid: getpid(), user: geteuid(), groups: Self.groups(), usesUSB: configuration.usesUSB,
@@ -23,7 +23,7 @@ extension Supervisor {
     }
 }
 
-extension ManagedDevice {
+extension DriverFunction {
     var diagnosis: Diagnosis.Device {
         let node = source.node(of: information)
         let mask = bundle?.manifest.grant(for: subject).interfaces ?? 0

@@ -42,7 +42,7 @@ struct FlightRecord: Sendable {
     }
 }
 
-extension ManagedDevice {
+extension DriverFunction {
     /// The device's recorder, made for its first driver; `nil` where there is no memory for one: a device is driven without it, too.
     func recorderForDriver() -> RecorderMemory? {
         if let recorder { return recorder }

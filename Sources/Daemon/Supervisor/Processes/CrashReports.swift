@@ -11,7 +11,7 @@ import Wire
 /// What is known of a driver's death before addresses have names.
 struct CrashMaterial: Sendable {
     var report: CrashReport
-    var lastWords: CrashPage?
+    var crashPage: CrashPage?
     var executable: SealedExecutable?
     var flight: FlightRecord?
 }
@@ -75,7 +75,7 @@ actor CrashReports {
     /// can't be written is logged: a full disk must not stop a restart.
     func add(_ material: CrashMaterial) async {
         var report = material.report
-        let backtrace = material.lastWords.map { Backtrace($0, executableName: report.driver) }
+        let backtrace = material.crashPage.map { Backtrace($0, executableName: report.driver) }
         report.backtrace = backtrace?.lines() ?? []
         let transfers = material.flight?.transfers ?? []
         report.descriptors = material.flight.map { Data($0.descriptors).base64EncodedString() }

@@ -21,7 +21,7 @@ final class DeviceNews {
     }
 }
 
-extension ManagedDevice {
+extension DriverFunction {
     /// The event by which it is told what a device said by itself.
     static let saying = "device"
     private static let longestLine = 2000

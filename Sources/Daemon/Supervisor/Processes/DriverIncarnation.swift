@@ -492,7 +492,7 @@ final class DriverIncarnation {
         if let reason { cause += ": \(reason)" }
         let activities = progress.activities
         return ExitReport(
-            end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isUnresponsive: isUnresponsive, lastWords: progress.lastWords,
+            end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isUnresponsive: isUnresponsive, crashPage: progress.crashPage,
             lastLines: tail.lines,
             madeProgress: activities.contains { $0.frames > 0 }, hasHandled: activities.contains { $0.streamTurns > 0 },
             lifetime: born.duration(to: .now))

@@ -7,7 +7,7 @@ import Logging
 import Threads
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     // MARK: Who gets which ring
 
     /// The stream is on for a watcher. It gets a ring in which nothing is from before it came: the newest one, if that was made after it had come, else
@@ -58,7 +58,7 @@ extension ManagedDevice {
     /// the ring that they read says that it has ended. Whoever happens to come or leave within a short time shares one change.
     func changeRing(of stream: ManagedStream) {
         guard streams[stream.name] === stream, stream.wantsRing, stream.upcoming == nil, stream.isOpen, stream.writer == generation,
-            state == .running, !stream.moveTimer.isSet, dependencies.keeper?.isFrozen != true, let current = stream.current,
+            state == .running, !stream.moveTimer.isSet, dependencies.successionStore?.isFrozen != true, let current = stream.current,
             let incarnation, incarnation.movesRings
         else { return }
         let now = clinux_monotonic_ns()

@@ -8,7 +8,7 @@ import TransferRing
 import USB
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     /// What has to do with the supervisor before this one and the one after it.
     struct Succession {
         /// What of the device lies in the descriptor store.
@@ -18,7 +18,7 @@ extension ManagedDevice {
         /// Claims that are being given up.
         var leaving: Task<Void, Never>?
         /// An earlier supervisor's driver, which goes on until a new one is about to take its place.
-        var predecessor: InheritedProcess?
+        var inheritedProcess: InheritedProcess?
         /// The store does not take what is held: it is not asked again before that is something else.
         var isRefused = false
         let watchersTimer = ReactorTimer()
@@ -26,12 +26,12 @@ extension ManagedDevice {
 
     /// Whether the next supervisor finds its streams in the descriptor store.
     var isKept: Bool { succession.entries != nil }
-    var isLeftToSuccessor: Bool { isKept && dependencies.keeper?.isFrozen == true }
+    var isLeftToSuccessor: Bool { isKept && dependencies.successionStore?.isFrozen == true }
 
     /// Brings the descriptor store up to date. Costs little where nothing has changed.
     func save() {
-        guard let keeper = dependencies.keeper, !keeper.isFrozen else { return }
-        guard let entries = succession.entries ?? (isWorthKeeping && !succession.isRefused ? StoredEntries(keeper) : nil) else { return }
+        guard let successionStore = dependencies.successionStore, !successionStore.isFrozen else { return }
+        guard let entries = succession.entries ?? (isWorthKeeping && !succession.isRefused ? StoredEntries(successionStore) : nil) else { return }
         succession.entries = entries
         guard let device = stored(entries), entries.commit(device) else {
             incarnation?.survive(.zero)
@@ -41,7 +41,7 @@ extension ManagedDevice {
             return
         }
         if let bundle, let executable = incarnation?.executable {
-            keeper.use(executable, digest: bundle.contents.executable, slot: entries.slot)
+            successionStore.use(executable, digest: bundle.contents.executable, slot: entries.slot)
         }
         incarnation?.survive(timing.afterlife)
     }
@@ -95,9 +95,9 @@ extension ManagedDevice {
     }
 
     /// Goes on with what an earlier supervisor left: the device was never let go.
-    func resume(_ inherited: InheritedDevice, _ keeper: SuccessionStore) {
+    func resume(_ inherited: InheritedDevice, _ successionStore: SuccessionStore) {
         let stored = inherited.stored
-        succession.entries = StoredEntries(keeper, inherited)
+        succession.entries = StoredEntries(successionStore, inherited)
         hold = inherited.hold
         for (ring, memory) in inherited.transfers {
             let wake = clinux_eventfd()
@@ -151,8 +151,8 @@ extension ManagedDevice {
 
     /// Ends the earlier supervisor's driver, if there is one still, and then does the work: nobody else has the device then.
     func afterHandover(_ work: @escaping @SupervisorActor () -> Void) {
-        guard let predecessor = succession.inheritedProcess, let keeper = dependencies.keeper else { return work() }
-        keeper.end(predecessor) { [weak self] in
+        guard let predecessor = succession.inheritedProcess, let successionStore = dependencies.successionStore else { return work() }
+        successionStore.end(predecessor) { [weak self] in
             guard let self else { return }
             if self.succession.inheritedProcess === predecessor { self.succession.inheritedProcess = nil }
             work()
@@ -164,16 +164,16 @@ extension ManagedDevice {
         guard let hold else { return }
         self.hold = nil
         succession.isRefused = false
-        guard dependencies.keeper?.isFrozen != true else { return }
+        guard dependencies.successionStore?.isFrozen != true else { return }
         let predecessor = succession.inheritedProcess
         succession.inheritedProcess = nil
         let task = hold.end()
-        guard let predecessor, let keeper = dependencies.keeper else {
+        guard let predecessor, let successionStore = dependencies.successionStore else {
             if let task { succession.leaving = task }
             return
         }
         succession.leaving = Task { @SupervisorActor in
-            await withCheckedContinuation { continuation in keeper.end(predecessor) { continuation.resume() } }
+            await withCheckedContinuation { continuation in successionStore.end(predecessor) { continuation.resume() } }
             await task?.value
         }
     }

@@ -3,7 +3,7 @@
 import USB
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     static let leftToKernel = "The device is left to the kernel's own driver; `userdriver take` takes it."
 
     /// The policy takes it now: a device that was left to the kernel is opened again.

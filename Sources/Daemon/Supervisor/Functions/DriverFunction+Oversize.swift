@@ -2,11 +2,11 @@
 
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     /// The message that starts a driver is too large, though each part of it was bounded when it came. Each time the most dispensable goes, so that the
     /// device gets out of it by itself.
     func startDidNotFit(_ start: DriverStart, _ incarnation: DriverIncarnation) {
-        dependencies.keeper?.forget(incarnation.processID)
+        dependencies.successionStore?.forget(incarnation.processID)
         step = .openAnew
         if start.record != nil {
             record.drop()

@@ -29,7 +29,7 @@ final class CallTicket {
     }
 }
 
-extension ManagedDevice {
+extension DriverFunction {
     /// Passes a client's call on to the driver. Its answer, or an error, comes within the configuration's `callLimit`.
     func forward(_ call: ClientCall, parameters: JSONValue, isIdempotent: Bool) throws(CallError) {
         switch state {

@@ -8,7 +8,7 @@ import Wire
 @SupervisorActor
 final class StoredEntries {
     let slot: Int
-    private let keeper: SuccessionStore
+    private let successionStore: SuccessionStore
     private let state: StateMemory
     private var isStateKept = false
     /// Objects that own descriptors, which are in the store under a number.
@@ -18,21 +18,21 @@ final class StoredEntries {
     private var contents: [UInt8] = []
 
     /// `nil` where there is no room or no memory.
-    init?(_ keeper: SuccessionStore) {
-        guard let slot = keeper.slot() else { return nil }
+    init?(_ successionStore: SuccessionStore) {
+        guard let slot = successionStore.slot() else { return nil }
         do throws(SystemFailure) {
             state = try StateMemory()
         } catch {
-            keeper.release(slot)
+            successionStore.release(slot)
             return nil
         }
         self.slot = slot
-        self.keeper = keeper
+        self.successionStore = successionStore
     }
 
     /// Of a device that is gone on with.
-    init(_ keeper: SuccessionStore, _ inherited: InheritedDevice) {
-        self.keeper = keeper
+    init(_ successionStore: SuccessionStore, _ inherited: InheritedDevice) {
+        self.successionStore = successionStore
         slot = inherited.slot
         state = inherited.state
         isStateKept = true
@@ -54,7 +54,7 @@ final class StoredEntries {
             used.insert(identifier)
             return known.number
         }
-        guard keeper.keep(descriptor, as: StoreName(slot: slot, number: last + 1)) else { return nil }
+        guard successionStore.keep(descriptor, as: StoreName(slot: slot, number: last + 1)) else { return nil }
         last += 1
         remember(object, last)
         used.insert(identifier)
@@ -74,17 +74,17 @@ final class StoredEntries {
             contents = bytes
         }
         if !isStateKept {
-            guard keeper.keep(state.descriptor, as: StoreName(slot: slot)) else { return false }
+            guard successionStore.keep(state.descriptor, as: StoreName(slot: slot)) else { return false }
             isStateKept = true
         }
         for (identifier, entry) in kept where !used.contains(identifier) {
             kept[identifier] = nil
-            keeper.remove(StoreName(slot: slot, number: entry.number))
+            successionStore.remove(StoreName(slot: slot, number: entry.number))
         }
         used = []
         return true
     }
 
     /// Nothing goes on.
-    func clear() { keeper.release(slot) }
+    func clear() { successionStore.release(slot) }
 }

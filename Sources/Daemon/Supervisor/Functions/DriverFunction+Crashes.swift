@@ -4,7 +4,7 @@ import Bundles
 import Spawn
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     func material(_ exitReport: DriverIncarnation.ExitReport, _ dead: DriverIncarnation) -> CrashMaterial {
         var signal: Int32 = 0
         var status: Int32 = 0
@@ -17,7 +17,7 @@ extension ManagedDevice {
                 number: 0, time: Timestamp.now(), deviceID: id, driver: bundle?.manifest.executable ?? "", pid: dead.processID,
                 generation: generation, cause: exitReport.cause, signal: signal, exitStatus: status, lastWords: exitReport.lastLines,
                 backtrace: [], decision: "", driverVersion: bundle?.manifest.version.description),
-            lastWords: exitReport.lastWords, executable: dead.executable, flight: flightRecord)
+            crashPage: exitReport.crashPage, executable: dead.executable, flight: flightRecord)
     }
 
     func write(_ material: CrashMaterial, decision: String) {

@@ -6,7 +6,7 @@ import Trust
 import USB
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     /// A name a person recognises: the driver's, else the device's own, else its numbers.
     var name: String {
         if let name = facts?.name, !name.isEmpty { return name }

@@ -3,7 +3,7 @@
 import Bundles
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     /// Ends the driver and starts it again; closes an open circuit.
     func restart() throws(CallError) {
         switch state {

@@ -3,7 +3,7 @@
 import Bundles
 import Logging
 
-extension ManagedDevice {
+extension DriverFunction {
     /// What went wrong, which counts until the opposite is seen.
     enum Trouble {
         /// A stream was refused: until one is opened.
@@ -25,9 +25,9 @@ extension ManagedDevice {
         var logger: Logger
         var standbys: StandbyPool
         /// Where streams go that survive the supervisor.
-        var keeper: SuccessionStore?
+        var successionStore: SuccessionStore?
         /// Tells whoever listens what happened: event, message.
-        var announce: (_ device: ManagedDevice, _ event: String, _ message: String) -> Void
+        var announce: (_ device: DriverFunction, _ event: String, _ message: String) -> Void
         var reportCrash: (CrashMaterial) -> Void
         /// Why no driver may run for such a device.
         var absence: (MatchSubject) -> String

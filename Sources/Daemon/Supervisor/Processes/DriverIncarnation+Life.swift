@@ -26,7 +26,7 @@ extension DriverIncarnation {
         var shortage: String?
         /// It gave up because the device answered nothing any more.
         var isUnresponsive: Bool
-        var lastWords: CrashPage?
+        var crashPage: CrashPage?
         var lastLines: [String]
         /// A frame since it was started.
         var madeProgress: Bool

@@ -42,7 +42,7 @@ final class ProgressMemory {
     }
 
     /// What a crash left; only to be asked for once the driver has ended.
-    var lastWords: CrashPage? {
+    var crashPage: CrashPage? {
         CrashPage(
             page: UnsafeRawBufferPointer(
                 start: page + ProgressPage.crashPageOffset, count: ProgressPage.byteCount - ProgressPage.crashPageOffset))

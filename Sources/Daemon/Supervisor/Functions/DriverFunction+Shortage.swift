@@ -2,7 +2,7 @@
 
 import Wire
 
-extension ManagedDevice {
+extension DriverFunction {
     /// What is waited for, and how long until the next try.
     struct Want {
         var shortage: Shortage
