@@ -13,7 +13,7 @@ dependencies:
 	@Scripts/dependencies
 
 # What is installed and run. Everything else is built by the target that needs it.
-PROGRAMS = userdriver userdriverd webcam-driver usbip-port
+PROGRAMS = userdriver userdriverd webcam-driver usbip-proxy
 # Swift's runtime is linked in. lld, since it packs the relocations of position-independent code into an eighth (glibc 2.36 reads them).
 RELEASE_BUILD = $(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 build_products = for product in $(1); do $(RELEASE_BUILD) --product $$product || exit 1; done
@@ -92,7 +92,7 @@ install-files:
 		$(RELEASE)/userdriver --generate-completion-script $${shell%%:*} > $(RELEASE)/completions && \
 		install -D -m 644 $(RELEASE)/completions $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -s -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
-	install -s -m 755 $(RELEASE)/usbip-port $(DESTDIR)$(PREFIX)/lib/userdriver/
+	install -s -m 755 $(RELEASE)/usbip-proxy $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \

@@ -13,6 +13,12 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
+/// Modules of a layer lie in its folder: Sources/LAYER/MODULE.
+func layer(_ name: String, _ targets: [Target]) -> [Target] {
+    for target in targets { target.path = "Sources/\(name)/\(target.path ?? target.name)" }
+    return targets
+}
+
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -23,6 +29,11 @@ func executable(
     .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: swiftSettings)
 }
 
+/// A C library of the system's.
+func systemLibrary(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
 func tests(
     _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
 ) -> Target {
@@ -30,6 +41,167 @@ func tests(
         name: name + "Tests", dependencies: [.target(name: name)] + dependencies, exclude: exclude, resources: resources,
         swiftSettings: swiftSettings)
 }
+
+// The door to the kernel and to C libraries, and what processes share: threads, messages, children.
+let system: [Target] = layer(
+    "System",
+    [
+        .target(name: "CLinux"),
+        systemLibrary("CLibUSB", "libusb-1.0", "libusb-1.0-0-dev"),
+        systemLibrary("CTurboJPEG", "libturbojpeg", "libturbojpeg0-dev"),
+        systemLibrary("CPNG", "libpng", "libpng-dev"),
+        systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
+        systemLibrary("CLibCrypto", "libcrypto", "libssl-dev"),
+        systemLibrary("CYAML", "yaml-0.1", "libyaml-dev"),
+        systemLibrary("CZlib", "zlib", "zlib1g-dev"),
+        library("Threads", ["CLinux"]),
+        library("Wire", ["Threads", "CLinux"]),
+        library("Sandbox", ["CLinux", "CSeccomp"]),
+        library("Spawn", ["Sandbox", "CLinux"]),
+        library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
+    ])
+
+// Data that survives processes.
+let planes: [Target] = layer("Planes", [library("FrameRing", ["CLinux"])])
+
+// Transfers: of this machine, over the network, in software.
+let usb: [Target] = layer(
+    "USB",
+    [
+        library("USB"),
+        library("TransferRing", ["USB", "Threads", "CLinux"]),
+        library("FlightRecorder", ["USB", "CLinux"]),
+        library("USBFS", ["USB", "TransferRing", "Threads", "CLinux"]),
+        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Threads", "CLinux"]),
+        library("USBIP", ["USB"]),
+        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux"]),
+        executable("usbip-proxy", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
+        library("USBEmulation", ["USB", "USBIP", "Threads", "CLinux"]),
+    ])
+
+// Published USB classes: bytes in, values out.
+let classes: [Target] = layer("Classes", [library("UVC", ["USB"])])
+
+// What a driver author imports, and drivers.
+let framework: [Target] = layer(
+    "Framework",
+    [library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"])])
+let drivers: [Target] = layer(
+    "Drivers",
+    [
+        executable(
+            "webcam-driver", ["UserDriver", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"],
+            exclude: ["driver.yaml"])
+    ])
+
+// Drivers on disk: manifests, who vouches for them, how they are installed.
+let trust: [Target] = layer(
+    "Trust",
+    [
+        library("Trust", ["CLibCrypto"]),
+        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux", "CYAML"]),
+    ])
+
+// Who looks after drivers.
+let daemon: [Target] = layer(
+    "Daemon",
+    [
+        library(
+            "Supervisor",
+            [
+                "Bundles", "Trust", "USB", "TransferRing", "FlightRecorder", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing",
+                "Spawn", "Sandbox", "Threads", "CLinux", log,
+            ]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, signals, arguments]),
+    ])
+
+// For programs, and what people touch.
+let clients: [Target] = layer(
+    "Clients",
+    [
+        library("UserDriverClient", ["Wire", "FrameRing", "FlightRecorder", "USB", "Threads", "CLinux"]),
+        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
+    ])
+let surfaces: [Target] = layer(
+    "Surfaces",
+    [
+        executable(
+            "UserDriverCLI",
+            [
+                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
+                "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
+            ], path: "userdriver")
+    ])
+
+// Devices in software, faults by the thousand, bytes that nobody meant, figures against a yardstick in C.
+let bench: [Target] = layer(
+    "Bench",
+    [
+        library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
+        executable(
+            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals], path: "Campaign"),
+        executable(
+            "fuzz",
+            [
+                "USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "FrameRing", "FlightRecorder", "UserDriverClient", "Trust",
+                "Bundles", "Spawn", "CLinux",
+            ], path: "Fuzz"),
+        .target(name: "CBenchmarks"),
+        executable("benchmarks", ["USB", "UVC", "Spawn", "Sandbox", "CBenchmarks"], path: "Benchmarks"),
+    ])
+
+let testTargets: [Target] = [
+    tests("Threads", ["CLinux"]),
+    tests("USB"),
+    tests("TransferRing", ["USB", "CLinux"]),
+    tests("FlightRecorder", ["USB", "CLinux"]),
+    tests("UVC", ["USB"]),
+    .testTarget(
+        name: "WebcamDriverTests", dependencies: ["webcam-driver", "UVC", "UserDriver", "Wire"], swiftSettings: swiftSettings),
+    tests("Pictures"),
+    tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
+    tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
+    // A driver that misbehaves as it is told, for the supervisor's tests.
+    executable("test-driver", ["Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
+    // One that tries to get out of its sandbox.
+    .target(name: "CAttempts", path: "Tests/CAttempts"),
+    executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
+    tests("Trust"),
+    tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
+    tests(
+        "Supervisor",
+        [
+            "test-driver", "hostile-driver", "userdriverd", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
+            "UserDriverClient", "CLinux", log,
+        ]),
+    tests("Wire", ["CLinux"]),
+    tests("FrameRing", ["Threads", "CLinux"]),
+    .target(
+        name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Threads", "CLinux"], path: "Tests/FakeDaemon",
+        swiftSettings: swiftSettings),
+    tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
+    tests(
+        "UserDriverCLI",
+        [
+            "FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC",
+            "CLinux", arguments,
+        ],
+        exclude: ["Snapshots"]),
+    tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
+    // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.
+    .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
+    executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "CLinux"], path: "Tests/UsbfsIntruder"),
+    executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "CLinux"], path: "Tests/usb-probe"),
+    tests("USBFS", ["USB", "Threads", "CLinux"]),
+    tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
+    tests("USBIP", ["USB"]),
+    tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
+    .testTarget(
+        name: "EndToEndTests", dependencies: ["UserDriverClient", "Spawn", "Wire", "CLinux"], swiftSettings: swiftSettings),
+    tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
+]
+
+let targets: [[Target]] = [system, planes, usb, classes, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets]
 
 let package = Package(
     name: "UserDriver",
@@ -40,145 +212,12 @@ let package = Package(
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),
         .executable(name: "userdriverd", targets: ["userdriverd"]),
         .executable(name: "webcam-driver", targets: ["webcam-driver"]),
-        .executable(name: "usbip-port", targets: ["usbip-port"]),
+        .executable(name: "usbip-proxy", targets: ["usbip-proxy"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: [
-        // The door to the kernel and to C libraries.
-        .systemLibrary(
-            name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
-        .target(name: "CLinux"),
-        library("Threads", ["CLinux"]),
-        .systemLibrary(
-            name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
-        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
-        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
-        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-
-        // USB core, its backends, the class protocols.
-        library("USB"),
-        library("USBIP", ["USB"]),
-        library("FlightRecorder", ["USB", "CLinux"]),
-        library("TransferRing", ["USB", "Threads", "CLinux"]),
-        library("USBFS", ["USB", "TransferRing", "Threads", "CLinux"]),
-        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Threads", "CLinux"]),
-        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux"]),
-        library("UVC", ["USB"]),
-
-        // What processes share: messages, frames, children.
-        library("FrameRing", ["CLinux"]),
-        library("Wire", ["Threads", "CLinux"]),
-        library("Sandbox", ["CLinux", "CSeccomp"]),
-        library("Spawn", ["Sandbox", "CLinux"]),
-
-        // Whose signature counts: SSH's keys, signatures and lists of signers.
-        library("Trust", ["CLibCrypto"]),
-
-        // Drivers on disk: manifests, who vouches for them, how they are installed.
-        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux", "CYAML"]),
-
-        // Drivers, and who looks after them.
-        library(
-            "UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
-        executable("webcam-driver", ["UserDriver", "UVC", "Threads", "CLinux"], exclude: ["driver.yaml"]),
-        library(
-            "Supervisor",
-            [
-                "Bundles", "USB", "TransferRing", "FlightRecorder", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing", "Spawn",
-                "Sandbox", "Threads",
-                "CLinux", log,
-            ]),
-        executable("usbip-port", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
-        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, signals, arguments]),
-
-        // Clients.
-        library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
-        library("UserDriverClient", ["Wire", "FrameRing", "FlightRecorder", "USB", "Threads", "CLinux"]),
-        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
-        executable(
-            "UserDriverCLI",
-            [
-                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
-                "EmulatedWebcam",
-                "USBEmulation", "Spawn", "Threads",
-                "CLinux", arguments,
-            ]),
-
-        // The test bench: devices in software.
-        library("USBEmulation", ["USB", "USBIP", "Threads", "CLinux"]),
-        library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
-
-        // Figures against a yardstick in C.
-        .target(name: "CBenchmarks"),
-        executable("benchmarks", ["USB", "UVC", "Spawn", "Sandbox", "CBenchmarks"], path: "Sources/Benchmarks"),
-
-        // Faults by the thousand.
-        executable(
-            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals], path: "Sources/Campaign"
-        ),
-
-        // Tests. `fuzz` runs the parsers on bytes that nobody meant.
-        executable(
-            "fuzz",
-            [
-                "USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "FrameRing", "FlightRecorder", "UserDriverClient", "Trust",
-                "Bundles",
-                "Spawn", "CLinux",
-            ], path: "Sources/Fuzz"
-        ),
-        tests("Threads", ["CLinux"]),
-        tests("USB"),
-        tests("TransferRing", ["USB", "CLinux"]),
-        tests("FlightRecorder", ["USB", "CLinux"]),
-        tests("UVC", ["USB"]),
-        .testTarget(
-            name: "WebcamDriverTests", dependencies: ["webcam-driver", "UVC", "UserDriver", "Wire"], swiftSettings: swiftSettings),
-        tests("Pictures"),
-        tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
-        tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
-        // A driver that misbehaves as it is told, for the supervisor's tests.
-        executable("test-driver", ["Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
-        // One that tries to get out of its sandbox.
-        .target(name: "CAttempts", path: "Tests/CAttempts"),
-        executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
-        tests("Trust"),
-        tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
-        tests(
-            "Supervisor",
-            [
-                "test-driver", "hostile-driver", "userdriverd", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
-                "UserDriverClient", "CLinux", log,
-            ]),
-        tests("Wire", ["CLinux"]),
-        tests("FrameRing", ["Threads", "CLinux"]),
-        .target(
-            name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Threads", "CLinux"], path: "Tests/FakeDaemon",
-            swiftSettings: swiftSettings),
-        tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
-        tests(
-            "UserDriverCLI",
-            [
-                "FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC",
-                "CLinux", arguments,
-            ],
-            exclude: ["Snapshots"]),
-        tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
-        // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.
-        .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
-        executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "CLinux"], path: "Tests/UsbfsIntruder"),
-        executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "CLinux"], path: "Tests/usb-probe"),
-        tests("USBFS", ["USB", "Threads", "CLinux"]),
-        tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
-        tests("USBIP", ["USB"]),
-        tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
-        .testTarget(
-            name: "EndToEndTests", dependencies: ["UserDriverClient", "Spawn", "Wire", "CLinux"], swiftSettings: swiftSettings),
-        tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
-    ]
+    targets: targets.flatMap { $0 }
 )

@@ -184,7 +184,7 @@ static long raise_limit(around a) { struct rlimit limit = {4096, 4096}; (void)a;
 static long limit_supervisor(around a) { struct rlimit limit = {0, 0}; return CALL(SYS_prlimit64, a->supervisor, RLIMIT_NOFILE, &limit, 0); }
 static long be_dumpable(around a) { (void)a; return CALL(SYS_prctl, PR_SET_DUMPABLE, 1); }
 static long ask_dumpable(around a) { (void)a; return CALL(SYS_prctl, PR_GET_DUMPABLE, 0); }
-static long outlive_supervisor(around a) { (void)a; return CALL(SYS_prctl, PR_SET_PDEATHSIG, 0); }
+static long survive_supervisor(around a) { (void)a; return CALL(SYS_prctl, PR_SET_PDEATHSIG, 0); }
 static long new_filter(around a) { uint32_t action = SECCOMP_RET_ALLOW; (void)a; return CALL(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action); }
 static long be_root(around a) { (void)a; return CALL(SYS_setuid, 0); }
 static long leave_session(around a) { (void)a; return CALL(SYS_setsid, 0); }
@@ -312,7 +312,7 @@ static const struct { const char *name; long (*attempt)(around); } table[] = {
     ENTRY(kill_supervisor), ENTRY(kill_bystander), ENTRY(kill_everybody), ENTRY(kill_bystanders_thread), ENTRY(kill_any_thread),
     ENTRY(queue_signal), ENTRY(hold_bystander), ENTRY(signal_by_owner), ENTRY(signal_by_number), ENTRY(read_memory),
     ENTRY(write_memory), ENTRY(new_namespace), ENTRY(join_namespace), ENTRY(real_time), ENTRY(raise_limit), ENTRY(limit_supervisor),
-    ENTRY(be_dumpable), ENTRY(ask_dumpable), ENTRY(outlive_supervisor), ENTRY(new_filter), ENTRY(be_root), ENTRY(leave_session), ENTRY(writable_code),
+    ENTRY(be_dumpable), ENTRY(ask_dumpable), ENTRY(survive_supervisor), ENTRY(new_filter), ENTRY(be_root), ENTRY(leave_session), ENTRY(writable_code),
     ENTRY(anonymous_code), ENTRY(shared_code), ENTRY(page_to_code), ENTRY(uncounted_memory), ENTRY(fault_handler),
     ENTRY(shared_segment), ENTRY(shrink_page), ENTRY(shrink_ring), ENTRY(grow_ring), ENTRY(seal_ring), ENTRY(write_ring),
     ENTRY(all_memory), ENTRY(all_descriptors), ENTRY(all_threads), ENTRY(load_program), ENTRY(load_module), ENTRY(read_keys),

@@ -9,13 +9,13 @@ import UVC
 
 @Suite struct DescriptorTests {
     @Test(arguments: EmulatedWebcamOptions.Variant.allCases, [WebcamFormat.allCases, [.yuy2], [.nv12, .mjpeg]])
-    func theyParseWithoutOddity(variant: EmulatedWebcamOptions.Variant, formats: [WebcamFormat]) throws {
+    func theyParseWithoutAnomaly(variant: EmulatedWebcamOptions.Variant, formats: [WebcamFormat]) throws {
         var options = EmulatedWebcamOptions()
         options.variant = variant
         options.formats = formats
         let descriptors = WebcamDescriptors(options: options).all
         let set = DescriptorSet(parsing: descriptors.device + descriptors.configurations[0])
-        #expect(set.oddities.isEmpty, "\(set.oddities)")
+        #expect(set.anomalies.isEmpty, "\(set.anomalies)")
     }
 
     /// What GadgetFS sends of a configuration.
@@ -27,7 +27,7 @@ import UVC
         let descriptors = WebcamDescriptors(options: options).all
         #expect(descriptors.configurations[0].count <= 256)
         let set = DescriptorSet(parsing: descriptors.device + descriptors.configurations[0])
-        #expect(set.oddities.isEmpty, "\(set.oddities)")
+        #expect(set.anomalies.isEmpty, "\(set.anomalies)")
         let configuration = try #require(set.configurations.first)
         let function = try #require(VideoFunction.all(in: configuration, speed: .high).first)
         let sizes = function.streamingInterfaces.first?.formats.flatMap { format in

@@ -73,7 +73,7 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
-        @Test func `a control that was set outlives its driver, and calls meanwhile are answered`() async throws {
+        @Test func `a control that was set survives its driver, and calls meanwhile are answered`() async throws {
             let bench = try await Bench.start(emulate: Self.fast)
             try await set(bench, "brightness", 40)
             let first = try await bench.client.device().pid

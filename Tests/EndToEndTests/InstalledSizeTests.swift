@@ -29,12 +29,12 @@ struct InstalledSizeTests {
         }
     }
 
-    @Test(arguments: ["userdriver", "userdriverd", driver, "usbip-port"]) func carriesNoDataOfICUs(name: String) throws {
+    @Test(arguments: ["userdriver", "userdriverd", driver, "usbip-proxy"]) func carriesNoDataOfICUs(name: String) throws {
         // The name that each of its tables begins with. All of Foundation brings it along, whoever imports that: a library, too.
         #expect(try !Executable(name).contains("icudt"))
     }
 
-    @Test(arguments: [driver, "usbip-port"]) func aProcessInASandboxNeedsFewLibraries(name: String) throws {
+    @Test(arguments: [driver, "usbip-proxy"]) func aProcessInASandboxNeedsFewLibraries(name: String) throws {
         let executable = try Executable(name)
         #expect(executable.contains("libc.so"))
         for library in ["libcrypto", "libssl", "libyaml", "libseccomp"] { #expect(!executable.contains(library + ".so"), "\(library)") }
@@ -48,7 +48,7 @@ struct InstalledSizeTests {
 
     @Test func installedProgramsTakeLessThanSixtyMegabytes() throws {
         let bytes =
-            try ["userdriver", "userdriverd", "usbip-port"].map { try Executable($0).loadedBytes } + [Executable(Self.driver).bytes.count]
+            try ["userdriver", "userdriverd", "usbip-proxy"].map { try Executable($0).loadedBytes } + [Executable(Self.driver).bytes.count]
         #expect(bytes.allSatisfy { $0 > 1_000_000 })
         #expect(bytes.reduce(0, +) < 60_000_000, "\(bytes)")
     }

@@ -1,4 +1,4 @@
-// The stream outlives its driver, however that dies.
+// The stream survives its driver, however that dies.
 
 import CLinux
 import Foundation
@@ -62,7 +62,7 @@ extension EndToEndTests {
             let client = try bench.startUserdriver("stream", "--frames", "120", "--stats", "json")
             try await bench.waitForDevice { $0.streams.contains { $0.frames > 10 } }
             let daemon = try #require(await bench.daemonProcess).child.processID
-            let port = try #require(Self.children(of: daemon).first { Self.name(of: $0) == "usbip-port" })
+            let port = try #require(Self.children(of: daemon).first { Self.name(of: $0) == "usbip-proxy" })
             kill(port, SIGKILL)
             let result = try await client.finish()
             #expect(result.status == .exited(status: 0), "\(result.errors)")
@@ -162,7 +162,7 @@ extension EndToEndTests {
             #expect(failed.pid == 0)
             let refused = try await bench.userdriver("stream", "--frames", "1", "--seconds", "2")
             #expect(refused.status != .exited(status: 0))
-            // Mended, and asked for again.
+            // Fixed, and asked for again.
             try FileManager.default.removeItem(atPath: bundle + "/webcam-driver")
             try FileManager.default.copyItem(atPath: Programs.folder + "/webcam.driver/webcam-driver", toPath: bundle + "/webcam-driver")
             let restarted = try await bench.userdriver("restart")

@@ -137,7 +137,7 @@ extension EndToEndTests {
             #expect(list.text.contains("\"refused\""))
             let log = try #require(await bench.daemonProcess).errors
             #expect(log.contains("a driver is not used"), "\(log)")
-            // Mended while the daemon runs.
+            // Fixed while the daemon runs.
             try await publisher.install(version: "1b", runtime: bench.runtime)
             try await bench.waitForDevice { $0.state == .running }
             // Revoked, and given up at once.

@@ -100,7 +100,7 @@ extension EndToEndTests {
             session.remove()
         }
 
-        @Test func `nothing outlives up, however it ends`() async throws {
+        @Test func `nothing survives up, however it ends`() async throws {
             let session = try await Session()
             let family = session.descendants()
             #expect(family.count >= 3)

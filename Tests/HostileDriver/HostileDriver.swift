@@ -18,7 +18,7 @@ struct HostileDriver {
         guard let page = mmap(nil, ProgressPage.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, DriverContract.progressDescriptor, 0),
             page != MAP_FAILED
         else { exit(99) }
-        clinux_install_last_words(page + ProgressPage.lastWordsOffset)
+        clinux_install_crash_handler(page + ProgressPage.crashPageOffset)
         var driver = HostileDriver(page: page)
         do {
             try driver.run()
@@ -75,7 +75,7 @@ struct HostileDriver {
             }
             let outcome = try misbehave(call.parameters)
             try send(.reply(DriverReply(id: call.id, result: ["outcome": .int(Int64(outcome))])))
-        case .ringRefused, .transfers, .outlive, .moveRing: break
+        case .ringRefused, .transfers, .survive, .moveRing: break
         case .stop: exit(0)
         }
     }
@@ -136,7 +136,7 @@ struct HostileDriver {
             }
         case "scribbles-page": memset(page, 0xff, ProgressPage.byteCount)
         case "scribbles-page-and-dies":
-            memset(page + ProgressPage.lastWordsOffset + 8, 0xff, 4000)
+            memset(page + ProgressPage.crashPageOffset + 8, 0xff, 4000)
             _exit(44)
         case "fills-ring-with-ones": fill(0xff)
         case "fills-ring-with-zeroes": fill(0)

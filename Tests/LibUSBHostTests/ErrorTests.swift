@@ -33,7 +33,7 @@ import USB
         #expect(noRoom.detail?.contains("Input/output error") == true)
     }
 
-    @Test(arguments: [LIBUSB_ERROR_IO, LIBUSB_ERROR_OTHER]) func aBusThatIsFullAndALimitThatIsReachedNameWhatMends(_ number: libusb_error) {
+    @Test(arguments: [LIBUSB_ERROR_IO, LIBUSB_ERROR_OTHER]) func aBusThatIsFullAndALimitThatIsReachedNameWhatFixes(_ number: libusb_error) {
         let full = USBError(libusb: number.rawValue, operation: "libusb_set_interface_alt_setting(1, 7)", errno: ENOSPC)
         #expect(full.code == .noBandwidth && full.description.contains("no bandwidth") && full.description.contains("smaller size"))
         let limit = USBError(libusb: number.rawValue, operation: "libusb_submit_transfer", errno: ENOMEM)

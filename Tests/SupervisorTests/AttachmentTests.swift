@@ -81,10 +81,10 @@ import Wire
         await patient.stop()
     }
 
-    /// Where `usbip-port` is missing, nothing that is found can be driven: that is said once, and nothing comes and goes.
+    /// Where `usbip-proxy` is missing, nothing that is found can be driven: that is said once, and nothing comes and goes.
     @Test func aMissingPortIsOneErrorAndNoLoop() async throws {
         let bench = try await Bench {
-            $0.portExecutable = "/nonexistent/usbip-port"
+            $0.portExecutable = "/nonexistent/usbip-proxy"
             $0.timing.firstLook = .milliseconds(1)
             $0.timing.longestLook = .milliseconds(1)
         }
@@ -92,8 +92,8 @@ import Wire
         try await attach(bench, Self.url)
         _ = try await listener.event("attach")
         let notice = try await listener.event("notice")
-        #expect(notice["message"]?.stringValue?.contains("usbip-port can't be started") == true, "\(notice)")
-        #expect(try await attachments(bench).first?.problem?.contains("/nonexistent/usbip-port") == true)
+        #expect(notice["message"]?.stringValue?.contains("usbip-proxy can't be started") == true, "\(notice)")
+        #expect(try await attachments(bench).first?.problem?.contains("/nonexistent/usbip-proxy") == true)
         // Some time later, by the daemon's own turns, nothing else has been said.
         for _ in 0..<100 { _ = try await bench.status() }
         _ = try await bench.client().call("io.userdriver.Detach", ["url": .string(Self.url)])
@@ -139,7 +139,7 @@ import Wire
             executable: executable, sandbox: nil, socket: socket, usbipDeviceID: 1,
             logger: Logger(label: "test") { _ in log })
         while await port.isAlive { await Task.yield() }
-        while !log.lines.withLock({ $0.contains { $0.contains("usbip-port said") } }) { await Task.yield() }
+        while !log.lines.withLock({ $0.contains { $0.contains("usbip-proxy said") } }) { await Task.yield() }
         #expect(log.lines.withLock { $0.count } <= 10)
     }
 }

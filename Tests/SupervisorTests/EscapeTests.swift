@@ -67,7 +67,7 @@ import Wire
         ("kill_bystander", "kill"), ("kill_everybody", "kill"), ("kill_bystanders_thread", "tgkill"), ("kill_any_thread", "tkill"),
         ("queue_signal", "rt_sigqueueinfo"), ("hold_bystander", "pidfd_open"), ("signal_by_owner", "fcntl"), ("signal_by_number", "fcntl"),
         ("read_memory", "process_vm_readv"), ("write_memory", "process_vm_writev"), ("real_time", "sched_setscheduler"),
-        ("raise_limit", "prlimit64"), ("limit_supervisor", "prlimit64"), ("be_dumpable", "prctl"), ("outlive_supervisor", "prctl"),
+        ("raise_limit", "prlimit64"), ("limit_supervisor", "prlimit64"), ("be_dumpable", "prctl"), ("survive_supervisor", "prctl"),
     ]) func othersAreOutOfReach(name: String, call: String) async throws { try await attempt(name, .forbidden(call)) }
 
     /// Neither its own user nor, as it has no capabilities, root gets a debugger or a core dump of it.

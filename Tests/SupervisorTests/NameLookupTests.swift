@@ -63,8 +63,8 @@ import Wire
     }
 
     /// Last words of a process that had the executable at 0 and died at these addresses.
-    private static func words(_ frames: [UInt64], path: String? = nil) -> LastWords {
-        LastWords(signal: SIGSEGV, faultAddress: 0, frames: frames, objects: [.init(base: 0, range: 0..<0x10_0000, path: path)])
+    private static func words(_ frames: [UInt64], path: String? = nil) -> CrashPage {
+        CrashPage(signal: SIGSEGV, faultAddress: 0, frames: frames, objects: [.init(base: 0, range: 0..<0x10_0000, path: path)])
     }
 
     private static func sealed(_ bytes: [UInt8]) throws -> SealedExecutable {

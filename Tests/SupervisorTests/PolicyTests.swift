@@ -99,10 +99,10 @@ import Wire
     }
 
     /// Over usbfs nothing else has such a device answer again.
-    @Test func aMuteDeviceIsResetAtOnceAndWithoutItsRecordTheNextTime() {
+    @Test func anUnresponsiveDeviceIsResetAtOnceAndWithoutItsRecordTheNextTime() {
         var ladder = RecoveryLadder()
-        let first = ladder.died(progress: true, hasHandled: true, canTakeOver: true, isMute: true)
-        let second = ladder.died(progress: false, hasHandled: true, canTakeOver: true, isMute: true)
+        let first = ladder.died(progress: true, hasHandled: true, canTakeOver: true, isUnresponsive: true)
+        let second = ladder.died(progress: false, hasHandled: true, canTakeOver: true, isUnresponsive: true)
         #expect([first, second] == [.revive, .reset])
         #expect(steps(&ladder, 1, canTakeOver: true) == [.reset])
         let next = ladder.died(progress: true, hasHandled: true, canTakeOver: true)

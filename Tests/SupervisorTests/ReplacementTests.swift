@@ -64,15 +64,15 @@ import Wire
         #expect(device.streams.first?.clients == 1)
         let crashes = try await bench.client().call("io.userdriver.Crashes")["crashes"]?.decoded(as: [CrashReport].self)
         #expect(crashes?.count == 3)
-        // Asked again, it stays away from what failed; a mended version is taken.
+        // Asked again, it stays away from what failed; a fixed version is taken.
         _ = try await reload(bench)
         #expect(try await bench.status().first?.pid == device.pid)
         try install(bench, "good", version: "3")
         _ = try await reload(bench)
         _ = try await listener.event("running")
-        let mended = try #require(try await bench.status().first)
-        #expect(mended.reason == nil)
-        #expect(mended.pid != device.pid)
+        let fixed = try #require(try await bench.status().first)
+        #expect(fixed.reason == nil)
+        #expect(fixed.pid != device.pid)
         await bench.stop()
     }
 

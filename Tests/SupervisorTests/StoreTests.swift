@@ -1,4 +1,4 @@
-// What outlives a supervisor: how it is written down, what is believed of it, and that streams go on with it.
+// What survives a supervisor: how it is written down, what is believed of it, and that streams go on with it.
 
 import CLinux
 import FrameRing
@@ -27,7 +27,7 @@ import Wire
     }
 }
 
-@Suite("A state that outlives its process") struct StateMemoryTests {
+@Suite("A state that survives its process") struct StateMemoryTests {
     private func read(_ memory: StateMemory) -> [UInt8]? {
         var contents: [UInt8] = []
         return StateMemory(adopting: clinux_duplicate(memory.descriptor), contents: &contents).map { _ in contents }
@@ -141,7 +141,7 @@ import Wire
 }
 
 // One after the other, and no time-out that a busy machine reaches: each has two or three supervisors and their drivers.
-@Suite("Streams that outlive the supervisor", .serialized, .timeLimit(.minutes(5))) struct SuccessionTests {
+@Suite("Streams that survive the supervisor", .serialized, .timeLimit(.minutes(5))) struct SuccessionTests {
     private let store = FakeStore()
     private let folder = TemporaryFolder()
 
@@ -333,7 +333,7 @@ import Wire
     }
 
     /// A driver ends with its supervisor when nothing of it is in the store, and again when nothing is in there any more.
-    @Test func outliveItOnlyWhileTheyAreKept() async throws {
+    @Test func surviveItOnlyWhileTheyAreKept() async throws {
         let first = try await bench()
         try await first.drive()
         let (client, _, _) = try await watch(first, ["transfers": true])

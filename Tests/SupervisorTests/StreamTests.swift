@@ -57,7 +57,7 @@ import Wire
         await bench.stop()
     }
 
-    @Test func theRingOutlivesTheDriver() async throws {
+    @Test func theRingSurvivesTheDriver() async throws {
         let bench = try await Bench()
         try await bench.drive()
         let (client, _, ring) = try await watch(bench)

@@ -90,13 +90,13 @@ import Wire
     }
 
     @Test(arguments: [
-        ("mute", "not ready within"), ("garbage", "broke the channel's contract"), ("greets-twice", "says hello first, and once"),
+        ("unresponsive", "not ready within"), ("garbage", "broke the channel's contract"), ("greets-twice", "says hello first, and once"),
         ("silent", "no heartbeat for"), ("deaf", "no heartbeat for"), ("fails-to-start", "not to my taste"),
     ])
     func endsADriverThatMisbehaves(behaviour: String, cause: String) async throws {
         let bench = try await Bench(behaviour) {
             // Only one of them is to run into it: the others may be as slow to start as the machine is.
-            if behaviour == "mute" { $0.timing.startLimit = .milliseconds(300) }
+            if behaviour == "unresponsive" { $0.timing.startLimit = .milliseconds(300) }
             $0.timing.heartbeatLimit = .milliseconds(300)
             $0.timing.restartsToOpenCircuit = 2
         }
@@ -157,8 +157,8 @@ import Wire
         await bench.stop()
     }
 
-    @Test func aMuteDeviceIsResetAtOnceThoughItWasKept() async throws {
-        let bench = try await Bench("mute-device") { $0.timing.restartsToOpenCircuit = 3 }
+    @Test func anUnresponsiveDeviceIsResetAtOnceThoughItWasKept() async throws {
+        let bench = try await Bench("unresponsive-device") { $0.timing.restartsToOpenCircuit = 3 }
         bench.source.keepDevices()
         let listener = try await bench.listener()
         bench.source.plug(makeDevice())

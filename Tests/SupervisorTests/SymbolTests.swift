@@ -33,17 +33,17 @@ func aFunctionWithAName(_ value: Int) -> Int { value &* 3 }
     }
 
     /// Last words of this process as if it had died at `frames`.
-    private static func words(of page: UnsafeMutableRawPointer, frames: [UInt64]) throws -> LastWords {
+    private static func words(of page: UnsafeMutableRawPointer, frames: [UInt64]) throws -> CrashPage {
         // Only the objects are wanted: handlers of this process are put back.
         let signals = [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS]
         var saved = signals.map { _ in sigaction() }
         for (index, signal) in signals.enumerated() { sigaction(signal, nil, &saved[index]) }
-        clinux_install_last_words(page)
+        clinux_install_crash_handler(page)
         for (index, signal) in signals.enumerated() { sigaction(signal, &saved[index], nil) }
         page.storeBytes(of: UInt32(SIGSEGV), toByteOffset: 8, as: UInt32.self)
         page.storeBytes(of: UInt32(frames.count), toByteOffset: 12, as: UInt32.self)
         for (index, frame) in frames.enumerated() { page.storeBytes(of: frame, toByteOffset: 24 + index * 8, as: UInt64.self) }
-        return try #require(LastWords(page: UnsafeRawBufferPointer(start: page, count: 4096)))
+        return try #require(CrashPage(page: UnsafeRawBufferPointer(start: page, count: 4096)))
     }
 
     @Test func makesSwiftNamesReadable() {
@@ -58,12 +58,12 @@ func aFunctionWithAName(_ value: Int) -> Int { value &* 3 }
             var bytes = (0..<4096).map { _ in UInt8.random(in: 0...255, using: &generator) }
             withUnsafeBytes(of: CLINUX_CRASH_MAGIC.littleEndian) { bytes.replaceSubrange(0..<8, with: $0) }
             bytes.replaceSubrange(8..<12, with: [11, 0, 0, 0])
-            let words = bytes.withUnsafeBytes { LastWords(page: $0) }
+            let words = bytes.withUnsafeBytes { CrashPage(page: $0) }
             #expect((words?.frames.count ?? 0) <= 64)
             #expect((words?.objects.count ?? 0) <= 24)
         }
-        #expect([UInt8](repeating: 0, count: 4096).withUnsafeBytes { LastWords(page: $0) } == nil)
-        #expect([UInt8](repeating: 0, count: 100).withUnsafeBytes { LastWords(page: $0) } == nil)
+        #expect([UInt8](repeating: 0, count: 4096).withUnsafeBytes { CrashPage(page: $0) } == nil)
+        #expect([UInt8](repeating: 0, count: 100).withUnsafeBytes { CrashPage(page: $0) } == nil)
     }
 
     @Test func brokenElfFilesGiveNoNames() throws {

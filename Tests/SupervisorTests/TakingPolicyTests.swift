@@ -72,7 +72,7 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
 
     @Test func nothingIsTakenUnasked() { #expect(!policy().takes("a", subject())) }
 
-    @Test func aChoiceOutlivesTheDaemonAndOutweighsRules() throws {
+    @Test func aChoiceSurvivesTheDaemonAndOutweighsRules() throws {
         try write("take: [{class: 14}]")
         #expect(policy().takes("a", subject()))
         try policy().choose("a", takes: false)
@@ -216,8 +216,8 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
 
     @Test func thoseThatAreInstalledAreTheDriversMatchTables() throws {
         var manifests: [DriverManifest] = []
-        for name in try FileManager.default.contentsOfDirectory(atPath: Self.top + "/Sources") where name.hasSuffix("-driver") {
-            let path = "\(Self.top)/Sources/\(name)/driver.yaml"
+        for name in try FileManager.default.contentsOfDirectory(atPath: Self.top + "/Sources/Drivers") where name.hasSuffix("-driver") {
+            let path = "\(Self.top)/Sources/Drivers/\(name)/driver.yaml"
             manifests.append(try ManifestParser.parse(try StateFile.read(path, maximumBytes: ManifestParser.maximumBytes), path: path))
         }
         #expect(!manifests.isEmpty)

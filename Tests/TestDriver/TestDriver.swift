@@ -15,9 +15,9 @@ enum Behaviour: String {
     /// Says hello, takes its device and ends.
     case failsToStart = "fails-to-start"
     /// Says that the device answers nothing.
-    case muteDevice = "mute-device"
+    case unresponsiveDevice = "unresponsive-device"
     /// Never says hello.
-    case mute
+    case unresponsive
     /// Sends what is no message.
     case garbage
     /// Says hello twice.
@@ -68,7 +68,7 @@ struct TestDriver {
             let page = mmap(nil, ProgressPage.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, DriverContract.progressDescriptor, 0),
             page != MAP_FAILED
         else { exit(99) }
-        clinux_install_last_words(page + ProgressPage.lastWordsOffset)
+        clinux_install_crash_handler(page + ProgressPage.crashPageOffset)
         var driver = TestDriver(page: page, behaviour: behaviour)
         do {
             try driver.run()
@@ -92,7 +92,7 @@ struct TestDriver {
         case .exits:
             say("I have had enough.")
             exit(7)
-        case .mute: wait()
+        case .unresponsive: wait()
         case .garbage:
             _ = clinux_send(channel.descriptor, "no message", 10, nil, 0, 0)
             wait()
@@ -100,7 +100,7 @@ struct TestDriver {
         default: break
         }
         let hello = DriverHello(
-            driver: behaviour.rawValue, relieves: behaviour == .good || behaviour == .moving, movesRings: behaviour == .moving)
+            driver: behaviour.rawValue, handover: behaviour == .good || behaviour == .moving, movesRings: behaviour == .moving)
         try channel.send(MessageFromDriver.hello(hello))
         if behaviour == .greets { try channel.send(MessageFromDriver.hello(DriverHello(driver: behaviour.rawValue))) }
         while true {
@@ -132,7 +132,7 @@ struct TestDriver {
         if !streaming.isEmpty, behaviour == .moving { rings.tick(page + ProgressPage.slot(0), channel, isAlone: isAlone) }
         if behaviour != .silent, !isAlone {
             try channel.send(MessageFromDriver.heartbeat(statistics))
-            if afterlife > 0 { _ = clinux_outlive_parent(afterlife) }
+            if afterlife > 0 { _ = clinux_survive_parent(afterlife) }
         }
         for name in streaming {
             let slot = page + ProgressPage.slot(Self.slots[name] ?? 0)
@@ -164,9 +164,9 @@ struct TestDriver {
         case .transfers: break
         case .moveRing(let grant): if let descriptor = descriptors.first { try rings.take(grant, descriptor) }
         case .call(let call): try answer(call)
-        case .outlive(let seconds):
+        case .survive(let seconds):
             afterlife = seconds
-            guard clinux_outlive_parent(seconds) == 0 else { exit(95) }
+            guard clinux_survive_parent(seconds) == 0 else { exit(95) }
         case .stop: exit(0)
         }
     }
@@ -180,8 +180,8 @@ struct TestDriver {
         case .failsToStart:
             try channel.send(MessageFromDriver.failed(reason: "the device is not to my taste"))
             exit(1)
-        case .muteDevice:
-            try channel.send(MessageFromDriver.mute(reason: "nothing came back"))
+        case .unresponsiveDevice:
+            try channel.send(MessageFromDriver.unresponsive(reason: "nothing came back"))
             exit(1)
         case .orphaned: exit(1)
         case .poisoned where start.record != nil: exit(5)

@@ -14,7 +14,7 @@ import USBIP
     /// A port on the loopback device.
     private final class PortBench: Sendable {
         let bench: HostBench
-        let port: USBIPPort
+        let port: USBIPProxy
         let information: USBDeviceInformation
         let deviceID: UInt32
         init(lateness: EmulationServer.Lateness = .hold) async throws {
@@ -22,7 +22,7 @@ import USBIP
             let handover = try await bench.open().handOver()
             information = handover.information
             deviceID = handover.deviceID
-            port = try USBIPPort(socket: handover.descriptor, deviceID: handover.deviceID) { _ in }
+            port = try USBIPProxy(socket: handover.descriptor, deviceID: handover.deviceID) { _ in }
         }
 
         /// The next driver's handle.

@@ -13,16 +13,16 @@ import USB
     private static let interface: [UInt8] = [9, 0x04, 0, 0, 0, 0xff, 0, 0, 0]
     private static let endpoint: [UInt8] = [7, 0x05, 0x81, 0x02, 0x00, 0x02, 0]
 
-    private static func parse(_ bytes: [UInt8]) -> (ConfigurationDescriptor?, [DescriptorOddity]) {
+    private static func parse(_ bytes: [UInt8]) -> (ConfigurationDescriptor?, [DescriptorAnomaly]) {
         let set = DescriptorSet(parsing: bytes)
-        return (set.configurations.first, set.oddities)
+        return (set.configurations.first, set.anomalies)
     }
 
     @Test func noBytesAreNoDevice() {
         let set = DescriptorSet(parsing: [])
         #expect(set.device == nil)
         #expect(set.configurations.isEmpty)
-        #expect(set.oddities.map(\.kind) == [.missing])
+        #expect(set.anomalies.map(\.kind) == [.missing])
     }
 
     @Test func aLengthOfZeroEndsTheConfigurationAndNotTheNext() {
@@ -30,79 +30,79 @@ import USB
         let set = DescriptorSet(parsing: bytes)
         #expect(set.configurations.map(\.value) == [1, 2])
         #expect(set.configurations.map(\.interfaces.count) == [1, 1])
-        #expect(set.oddities.map(\.kind) == [.length])
-        #expect(set.oddities.first?.severity == .lost)
-        #expect(set.oddities.first?.offset == 18)
+        #expect(set.anomalies.map(\.kind) == [.length])
+        #expect(set.anomalies.first?.severity == .lost)
+        #expect(set.anomalies.first?.offset == 18)
     }
 
     @Test func aDescriptorThatIsCutOffIsLeftOut() {
-        let (configuration, oddities) = Self.parse(Self.configuration(total: 26, Self.interface + [9, 0x04, 1, 0, 0, 0xff, 0, 0]))
+        let (configuration, anomalies) = Self.parse(Self.configuration(total: 26, Self.interface + [9, 0x04, 1, 0, 0, 0xff, 0, 0]))
         #expect(configuration?.interfaces.count == 1)
-        #expect(oddities.contains { $0.kind == .truncated && $0.offset == 18 })
+        #expect(anomalies.contains { $0.kind == .truncated && $0.offset == 18 })
     }
 
     @Test func theNextConfigurationIsFoundThoughTheFirstClaimsToBeLonger() {
         let bytes = Self.configuration(total: 21, Self.interface) + Self.configuration(value: 2, Self.interface)
         let set = DescriptorSet(parsing: bytes)
         #expect(set.configurations.map(\.value) == [1, 2])
-        #expect(set.oddities.map(\.kind) == [.length])
+        #expect(set.anomalies.map(\.kind) == [.length])
     }
 
     @Test func whatFollowsATotalLengthThatIsTooShortIsStillRead() {
-        let (configuration, oddities) = Self.parse(
+        let (configuration, anomalies) = Self.parse(
             Self.configuration(total: 18, [9, 0x04, 0, 0, 1, 0xff, 0, 0, 0] + Self.endpoint))
         #expect(configuration?.interfaces.first?.endpoints.count == 1)
-        #expect(oddities.map(\.message) == ["Configuration 1 announces 18 bytes (wTotalLength) and has 25."])
+        #expect(anomalies.map(\.message) == ["Configuration 1 announces 18 bytes (wTotalLength) and has 25."])
     }
 
     @Test func countsThatLieAreSaid() {
-        let (configuration, oddities) = Self.parse(Self.configuration(interfaces: 3, Self.interface + Self.endpoint))
+        let (configuration, anomalies) = Self.parse(Self.configuration(interfaces: 3, Self.interface + Self.endpoint))
         #expect(configuration?.interfaces.first?.endpoints.count == 1)
         #expect(
-            oddities.map(\.message) == [
+            anomalies.map(\.message) == [
                 "Configuration 1 announces 3 interfaces and has 1.", "Interface 0 announces 0 endpoints and has 1.",
             ])
     }
 
     @Test func theFirstOfTwoEndpointsWithOneAddressCounts() {
         let bytes = Self.configuration([9, 0x04, 0, 0, 2, 0xff, 0, 0, 0] + Self.endpoint + [7, 0x05, 0x81, 0x03, 8, 0, 4])
-        let (configuration, oddities) = Self.parse(bytes)
+        let (configuration, anomalies) = Self.parse(bytes)
         #expect(configuration?.interfaces.first?.endpoints.map(\.transferType) == [.bulk])
-        #expect(oddities.map(\.kind) == [.duplicate, .count])
+        #expect(anomalies.map(\.kind) == [.duplicate, .count])
     }
 
     @Test func shortDescriptorsAreKeptWholeAndNotBelieved() {
-        let (configuration, oddities) = Self.parse(Self.configuration(Self.interface + [5, 0x05, 0x81, 2, 0] + [4, 0x04, 1, 0]))
+        let (configuration, anomalies) = Self.parse(Self.configuration(Self.interface + [5, 0x05, 0x81, 2, 0] + [4, 0x04, 1, 0]))
         #expect(configuration?.interfaces.count == 1)
         #expect(configuration?.interfaces.first?.extra.map(\.type) == [0x05, 0x04])
-        #expect(oddities.map(\.kind) == [.length, .length])
+        #expect(anomalies.map(\.kind) == [.length, .length])
     }
 
     @Test func whatStandsBeforeTheFirstInterfaceIsTheConfigurations() {
         // Realtek's "BIST" block, and an endpoint that has no interface.
-        let (configuration, oddities) = Self.parse(Self.configuration([6, 0xff, 0x42, 0x49, 0x53, 0x54] + Self.endpoint + Self.interface))
+        let (configuration, anomalies) = Self.parse(Self.configuration([6, 0xff, 0x42, 0x49, 0x53, 0x54] + Self.endpoint + Self.interface))
         #expect(configuration?.extra.map(\.type) == [0xff, 0x05])
-        #expect(oddities.map(\.kind) == [.unknown, .misplaced])
+        #expect(anomalies.map(\.kind) == [.unknown, .misplaced])
     }
 
     @Test func aCompanionWithoutAnEndpointIsSaid() {
-        let (configuration, oddities) = Self.parse(Self.configuration(Self.interface + [6, 0x30, 0, 0, 0, 0]))
+        let (configuration, anomalies) = Self.parse(Self.configuration(Self.interface + [6, 0x30, 0, 0, 0, 0]))
         #expect(configuration?.interfaces.first?.extra.map(\.type) == [0x30])
-        #expect(oddities.map(\.kind) == [.misplaced])
+        #expect(anomalies.map(\.kind) == [.misplaced])
     }
 
     @Test func bytesBehindTheConfigurationsAreCounted() {
         let set = DescriptorSet(parsing: SampleDevice.device + [1, 2, 3])
         #expect(set.device != nil)
-        #expect(set.oddities.map(\.kind) == [.unknown, .count])
-        #expect(set.oddities.first?.message == "3 bytes follow that are no configuration.")
+        #expect(set.anomalies.map(\.kind) == [.unknown, .count])
+        #expect(set.anomalies.first?.message == "3 bytes follow that are no configuration.")
     }
 
     @Test func complaintsAreBounded() {
         let endless = Self.configuration(Array(repeating: [4, 0x04, 0, 0] as [UInt8], count: 10_000).flatMap { $0 })
         let set = DescriptorSet(parsing: endless)
-        #expect(set.oddities.count == DescriptorOddities.limit)
-        #expect(set.omittedOddities > 9_000)
+        #expect(set.anomalies.count == DescriptorAnomalies.limit)
+        #expect(set.omittedAnomalies > 9_000)
     }
 
     @Test func aMegabyteOfInterfacesIsReadInLinearTime() {

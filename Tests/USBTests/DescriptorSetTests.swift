@@ -94,7 +94,7 @@ enum SampleDevice {
 
     @Test func everyFieldOfAConfigurationIsRead() throws {
         let set = DescriptorSet(parsing: SampleDevice.all)
-        #expect(set.oddities == [])
+        #expect(set.anomalies == [])
         let configuration = try #require(set.configurations.first)
         #expect(configuration.value == 1)
         #expect(configuration.declaredInterfaceCount == 2)
@@ -141,7 +141,7 @@ enum SampleDevice {
         let set = DescriptorSet(parsing: SampleDevice.configuration)
         #expect(set.device == nil)
         #expect(set.configurations.count == 1)
-        #expect(set.oddities == [])
+        #expect(set.anomalies == [])
     }
 
     @Test func theSpeedIsGuessedFromEndpoints() {

@@ -80,7 +80,7 @@ import USB
 
     @Test func everyCapabilityIsRead() throws {
         let store = BinaryObjectStore(parsing: Self.store)
-        #expect(store.oddities == [])
+        #expect(store.anomalies == [])
         let container = try #require(GUID(bytes: 0..<16))
         let platform = try #require(GUID("d8dd60df-4589-4cc7-9cd2-659d9e648a9f"))
         #expect(
@@ -101,7 +101,7 @@ import USB
     @Test func everyPrefixIsSurvived() {
         for length in Self.store.indices {
             let store = BinaryObjectStore(parsing: Array(Self.store.prefix(length)))
-            #expect(!store.oddities.isEmpty)
+            #expect(!store.anomalies.isEmpty)
         }
     }
 }

@@ -11,7 +11,7 @@ struct DescriptorC270Tests {
 
     init() throws {
         let set = DescriptorSet(parsing: try DescriptorFiles.load("046d-0825-logitech_c270-raw").bytes)
-        #expect(set.oddities == [])
+        #expect(set.anomalies == [])
         #expect(set.likelySpeed == .high)
         let configuration = try #require(set.configurations.first)
         let functions = VideoFunction.all(in: configuration, speed: .high)
@@ -28,7 +28,7 @@ struct DescriptorC270Tests {
         #expect(
             function.statusEndpoint
                 == StatusEndpoint(address: EndpointAddress(rawValue: 0x87), maxPacketSize: 16, interval: 8, maxTransferSize: 16))
-        #expect(function.oddities.map(\.message) == ["Streaming interface 1 announces 3 formats (bNumFormats) and has 2."])
+        #expect(function.anomalies.map(\.message) == ["Streaming interface 1 announces 3 formats (bNumFormats) and has 2."])
     }
 
     @Test func theEntitiesAreRead() throws {

@@ -90,7 +90,7 @@ struct DescriptorFilesTests {
     func whatTheNotesCallAnAnomalyIsSaid(name: String) throws {
         let file = try DescriptorFiles.load(name)
         let set = DescriptorSet(parsing: file.bytes)
-        let messages = (set.oddities + Self.functions(file.bytes).flatMap(\.oddities)).map(\.message)
+        let messages = (set.anomalies + Self.functions(file.bytes).flatMap(\.anomalies)).map(\.message)
         let signs = [
             ("bNumFormats ", "(bNumFormats)"), ("header wTotalLength", "(wTotalLength)"), ("config wTotalLength", "(wTotalLength)"),
             ("-> MISMATCH", "(wTotalLength)"), ("unknown VS subtype 0xe", "subtype 0x0e"), ("unknown VS subtype 0xf", "subtype 0x0f"),

@@ -20,7 +20,7 @@ import UVC
         return [14, 0x24, 0x01, 1, UInt8(total & 0xff), UInt8(total >> 8), 0x81, 0, 4, 0, 0, 0, 1, 0] + all
     }
 
-    private static func messages(_ function: VideoFunction) -> [String] { function.oddities.map(\.message) }
+    private static func messages(_ function: VideoFunction) -> [String] { function.anomalies.map(\.message) }
 
     @Test func countsAndLengthsThatLieAreSaid() {
         var streaming = DescriptorBytes.streaming
@@ -41,7 +41,7 @@ import UVC
         let function = DescriptorBytes.function(
             streaming: Self.streaming(format, DescriptorBytes.mjpegFrame, Self.frame(5, [0x40, 0x01, 0xf0, 0x00])))
         #expect(try #require(function.streamingInterfaces.first?.formats.first).frames.map(\.width) == [640])
-        #expect(function.oddities.map(\.kind) == [.duplicate])
+        #expect(function.anomalies.map(\.kind) == [.duplicate])
     }
 
     @Test func theFirstOfTwoFormatsWithOneIndexCounts() throws {
@@ -50,7 +50,7 @@ import UVC
                 DescriptorBytes.mjpegFormat, DescriptorBytes.mjpegFrame, DescriptorBytes.mjpegFormat, Self.frame(3, [2])))
         let stream = try #require(function.streamingInterfaces.first)
         #expect(stream.formats.map { $0.frames.map(\.index) } == [[1]])
-        #expect(function.oddities.map(\.kind) == [.duplicate])
+        #expect(function.anomalies.map(\.kind) == [.duplicate])
     }
 
     @Test func anIntervalOfZeroIsLeftOut() throws {
@@ -59,7 +59,7 @@ import UVC
         let frame = try #require(function.streamingInterfaces.first?.formats.first?.frames.first)
         #expect(frame.intervals == .discrete([666_666, 2_000_000]))
         #expect(frame.defaultInterval == 666_666)
-        #expect(function.oddities.map(\.kind) == [.value, .value])
+        #expect(function.anomalies.map(\.kind) == [.value, .value])
     }
 
     @Test func aFrameThatNamesNoRateRunsAtThirty() throws {
@@ -71,7 +71,7 @@ import UVC
         #expect(parsed.defaultInterval == 333_333)
     }
 
-    @Test func aContinuousRangeThatIsUpsideDownIsMended() throws {
+    @Test func aContinuousRangeThatIsUpsideDownIsFixed() throws {
         let range: [UInt8] = [0, 0x80, 0x84, 0x1e, 0x00, 0x15, 0x16, 0x05, 0x00, 0, 0, 0, 0]  // from 2000000 to 333333
         let function = DescriptorBytes.function(streaming: Self.streaming(DescriptorBytes.mjpegFormat, Self.frame(25, range)))
         let frame = try #require(function.streamingInterfaces.first?.formats.first?.frames.first)
@@ -111,7 +111,7 @@ import UVC
         let format = try #require(function.streamingInterfaces.first?.formats.first)
         #expect(format.name == "mpeg2ts")
         #expect(format.frames.isEmpty)
-        #expect(function.oddities.map(\.kind) == [.misplaced])
+        #expect(function.anomalies.map(\.kind) == [.misplaced])
     }
 
     @Test func vendorsDescriptorsAreSaidOnceForEachSort() {
@@ -124,7 +124,7 @@ import UVC
     @Test func entitiesThatAreTwiceThereOrNowhereAreSaid() {
         let twice = DescriptorBytes.function(control: DescriptorBytes.control + DescriptorBytes.outputTerminal)
         #expect(twice.entities.map(\.id) == [1, 2, 3, 4])
-        #expect(twice.oddities.contains { $0.kind == .duplicate && $0.message == "Two entities have the id 4; the first counts." })
+        #expect(twice.anomalies.contains { $0.kind == .duplicate && $0.message == "Two entities have the id 4; the first counts." })
         var control = DescriptorBytes.control
         control[control.count - 2] = 9  // the output terminal's source
         #expect(
@@ -140,7 +140,7 @@ import UVC
         let stream = try #require(function.streamingInterfaces.first)
         #expect(stream.endpoint == EndpointAddress(rawValue: 0x81))
         #expect(stream.alternateSettings.count == 2)
-        #expect(function.oddities.map(\.kind) == [.missing])
+        #expect(function.anomalies.map(\.kind) == [.missing])
     }
 
     @Test func aStreamThatTheHeaderForgotIsFound() {
@@ -162,10 +162,10 @@ import UVC
         #expect(function.entities.count == 4)
         #expect(function.streamingInterfaces.map(\.formats.count) == [2])
         #expect(function.streamingInterfaces.map(\.alternateSettings.count) == [2])
-        #expect(function.oddities.filter { $0.severity == .lost }.count == 2)
+        #expect(function.anomalies.filter { $0.severity == .lost }.count == 2)
     }
 
-    /// What once ended the fuzzer, kept to stay mended.
+    /// What once ended the fuzzer, kept to stay fixed.
     @Test(arguments: ["frame-behind-a-format-without-frames"])
     func inputsThatWereFoundByFuzzingAreSurvived(name: String) throws {
         let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")

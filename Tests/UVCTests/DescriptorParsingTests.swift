@@ -8,7 +8,7 @@ import UVC
     private let function = DescriptorBytes.function()
 
     @Test func aSoundCameraHasNothingOdd() {
-        #expect(function.oddities == [])
+        #expect(function.anomalies == [])
     }
 
     @Test func theFunctionIsRead() {
@@ -85,7 +85,7 @@ import UVC
         #expect(entity.kind == .extensionUnit(ExtensionUnit(guid: guid, declaredControlCount: 20, isLogitechDescriptor: true)))
         #expect(entity.sources == [2])
         #expect(entity.controls.set == Array(0..<20))
-        #expect(function.oddities == [])
+        #expect(function.anomalies == [])
     }
 
     @Test func theStreamIsRead() throws {

@@ -103,21 +103,21 @@ import UVC
 
     // MARK: Contents
 
-    struct Oddity: CustomTestStringConvertible, Sendable {
+    struct Anomaly: CustomTestStringConvertible, Sendable {
         var testDescription: String
         var tail: [UInt8]
     }
 
     @Test(arguments: [
-        Oddity(testDescription: "no last marker", tail: []),
-        Oddity(testDescription: "64 bytes behind it", tail: [0xff, 0xd9] + [UInt8](repeating: 7, count: 64)),
-        Oddity(testDescription: "600 bytes behind it", tail: [0xff, 0xd9] + (0..<600).map { UInt8($0 % 200 + 1) }),
-        Oddity(testDescription: "zeros behind it", tail: [0xff, 0xd9] + [UInt8](repeating: 0, count: 600)),
-        Oddity(
+        Anomaly(testDescription: "no last marker", tail: []),
+        Anomaly(testDescription: "64 bytes behind it", tail: [0xff, 0xd9] + [UInt8](repeating: 7, count: 64)),
+        Anomaly(testDescription: "600 bytes behind it", tail: [0xff, 0xd9] + (0..<600).map { UInt8($0 % 200 + 1) }),
+        Anomaly(testDescription: "zeros behind it", tail: [0xff, 0xd9] + [UInt8](repeating: 0, count: 600)),
+        Anomaly(
             testDescription: "another last marker far behind it", tail: [0xff, 0xd9] + [UInt8](repeating: 7, count: 500) + [0xff, 0xd9, 1]),
-    ]) func picturesThatTheTransportSaysAreWholeArrive(oddity: Oddity) {
+    ]) func picturesThatTheTransportSaysAreWholeArrive(anomaly: Anomaly) {
         for marks in [Marks.sound, .noEnd] {
-            let pictures = (0..<8).map { Self.picture(UInt8($0 + 1), end: oddity.tail) }
+            let pictures = (0..<8).map { Self.picture(UInt8($0 + 1), end: anomaly.tail) }
             let (frames, _) = self.frames(
                 pictures.enumerated().flatMap { marks.payloads($1, number: $0) }, isBulk: false, capacity: 1024)
             let whole = frames.filter { $0.damage.isEmpty }

@@ -35,7 +35,7 @@ struct RealCameraTests {
                     .negotiate(choice)
                 #expect(stream.frameCapacity > 0 && stream.frameCapacity <= 256 << 20)
                 #expect((stream.alternateSetting == nil) == (interface.isBulk || interface.alternateSettings.isEmpty))
-                #expect(!stream.oddities.isEmpty)
+                #expect(!stream.anomalies.isEmpty)
             }
             let controls = VideoControls(device: device, function: function)
             for definition in controls.announced {

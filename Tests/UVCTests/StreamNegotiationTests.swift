@@ -42,7 +42,7 @@ import UVC
     }
 
     /// Each time-out takes five seconds, and whoever waits is told, or the camera reset, after the first that is confirmed.
-    @Test func aMuteDeviceIsNotAskedOneQuestionAfterTheOther() async {
+    @Test func anUnresponsiveDeviceIsNotAskedOneQuestionAfterTheOther() async {
         let device = FakeDevice { _, _ throws(USBError) in throw USBError(.timedOut, operation: "control") }
         let interface = testInterface()
         let error = await #expect(throws: USBError.self) {
@@ -107,7 +107,7 @@ import UVC
     @Test func aGoodCameraIsProbedAndCommitted() async throws {
         let device = camera()
         let stream = try await negotiate(device)
-        #expect(stream.oddities == [])
+        #expect(stream.anomalies == [])
         #expect(stream.choice.description == "mjpeg 640×480 at 30 fps")
         #expect(stream.frameCapacity == 614_400)
         #expect(stream.alternateSetting?.number == 4)  // 1,024 bytes for payloads of 1,000
@@ -205,7 +205,7 @@ import UVC
         let stream = try await negotiate(device, version: 0x0150)
         #expect(stream.parameters.formatIndex == 2)
         #expect(device.sent(VideoSelector.commit).map(\.count) == [26])
-        #expect(stream.oddities.count == 1)
+        #expect(stream.anomalies.count == 1)
     }
 
     struct Garbage: Sendable, CustomTestStringConvertible {
@@ -232,7 +232,7 @@ import UVC
         #expect(stream.choice.description == "mjpeg 640×480 at 30 fps")
         #expect(stream.frameCapacity == garbage.capacity)
         #expect(stream.alternateSetting?.number == garbage.setting)
-        #expect(stream.oddities.count == 1)
+        #expect(stream.anomalies.count == 1)
         let committed = try #require(device.sent(VideoSelector.commit).first.flatMap(StreamingParameters.init))
         #expect(committed.formatIndex == 2 && committed.frameIndex == 1 && committed.frameInterval == 333_333)
     }
@@ -243,7 +243,7 @@ import UVC
             let stream = try await negotiate(device)
             #expect(stream.frameCapacity == 614_400)
             #expect(stream.alternateSetting?.number == 6)
-            #expect(stream.oddities.count == 4)
+            #expect(stream.anomalies.count == 4)
         }
     }
 
@@ -270,7 +270,7 @@ import UVC
         let device = camera { ($0.frameIndex, $0.frameInterval) = (2, 666_666) }
         let stream = try await negotiate(device)
         #expect(stream.choice.description == "mjpeg 1280×720 at 15 fps")
-        #expect(stream.oddities.count == 1)
+        #expect(stream.anomalies.count == 1)
     }
 
     @Test func aShortAnswerIsAnError() async throws {
@@ -313,7 +313,7 @@ import UVC
         }
         let stream = try await negotiate(device, quirks: [.noProbeDefaults, .noProbeMinMax])
         #expect(stream.choice.description == "mjpeg 640×480 at 30 fps")
-        #expect(stream.oddities.contains { $0.contains(refusals == 1 ? "once" : "twice") })
+        #expect(stream.anomalies.contains { $0.contains(refusals == 1 ? "once" : "twice") })
         #expect(device.sent(VideoSelector.commit).count == 1)
     }
 
@@ -353,9 +353,9 @@ import UVC
         let stream = try await negotiation.negotiate(choice)
         #expect(stream.choice == choice)
         #expect(device.sent(VideoSelector.commit).map(\.count) == [facts.length])
-        #expect(stream.oddities.count == 1)
+        #expect(stream.anomalies.count == 1)
         let refused = device.sent(VideoSelector.probe).filter { $0.count != facts.length }.count
-        #expect(try await negotiation.negotiate(choice).oddities == [], "the second time it is known")
+        #expect(try await negotiation.negotiate(choice).anomalies == [], "the second time it is known")
         #expect(device.sent(VideoSelector.probe).filter { $0.count != facts.length }.count == refused)
     }
 

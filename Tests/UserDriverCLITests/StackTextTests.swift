@@ -27,7 +27,7 @@ import Wire
         try Snapshot.expect(StackText(colours: false).lines(Self.device).joined(separator: "\n"), "stack")
     }
 
-    @Test func theDoctorSaysWhatToMendFirst() throws {
+    @Test func theDoctorSaysWhatToFixFirst() throws {
         try Snapshot.expect(StackText(colours: false).lines(Self.doctor).joined(separator: "\n"), "doctor")
     }
 

@@ -27,7 +27,7 @@ private func inode(_ descriptor: Int32) -> UInt {
         let messages: [MessageToDriver] = [
             .start(start), .ring(RingGrant(request: 1, name: "video", capacity: 10, slotCount: 3)),
             .ringRefused(request: 2, reason: "too large"), .call(DriverCall(id: 7, method: "a.b.C", parameters: ["x": 1.5])),
-            .outlive(seconds: 10), .moveRing(RingGrant(request: 9, name: "video", capacity: 10, slotCount: 3)),
+            .survive(seconds: 10), .moveRing(RingGrant(request: 9, name: "video", capacity: 10, slotCount: 3)),
             .stop,
         ]
         for message in messages {

@@ -1,0 +1,104 @@
+// The layers of a device or of the machine, bottom to top, each with its health, and the one to fix first.
+
+public import Wire
+
+/// How a layer is. `unknown`: it can't be told, usually because a layer below is broken.
+public enum Health: String, Codable, Sendable {
+    case ok, warning, broken, unknown
+}
+
+/// One layer: what is there, how it is, why, and what fixes it.
+public struct StackLayer: Codable, Hashable, Sendable {
+    /// Names of layers, for scripts; each list bottom to top.
+    public enum Name: String, Codable, Sendable {
+        // The machine.
+        case usb, usbfs, usbfsMemory = "usbfs-memory", udevRule = "udev-rule", group, daemon, socket, drivers
+        // Where a device is: plugged into this machine, or offered by a server.
+        case controller, rootHub = "root-hub", port, power, node, kernelDriver = "kernel-driver", bandwidth
+        case server, connection
+        // What a device is, and who works with it.
+        case deviceClass = "class", driver, process, stream, clients
+    }
+    public var layer: Name
+    public var health: Health
+    /// What is there, in a line; empty where that can't be told.
+    public var summary: String
+    /// The same for scripts, as the layer has it.
+    public var facts: [String: JSONValue]
+    /// Where it is not `ok`: a sentence.
+    public var why: String?
+    /// A command, or where none does it, what to do.
+    public var remedy: String?
+
+    public init(
+        _ layer: Name, _ health: Health = .ok, _ summary: String, facts: [String: JSONValue] = [:], why: String? = nil,
+        remedy: String? = nil
+    ) {
+        self.layer = layer
+        self.health = health
+        self.summary = summary
+        self.facts = facts
+        self.why = why
+        self.remedy = remedy
+    }
+}
+
+extension Sequence<StackLayer> {
+    /// The foundation that has to be fixed first: what stands on it may be well once it is.
+    public var lowestBroken: StackLayer? { first { $0.health == .broken } }
+
+    /// `broken` or `warning` when a layer is, else `ok`: a layer that can't be told does not speak against the others.
+    public var health: Health {
+        var worst = Health.ok
+        for layer in self {
+            if layer.health == .broken { return .broken }
+            if layer.health == .warning { worst = .warning }
+        }
+        return worst
+    }
+}
+
+/// What `userdriver stack` prints: one device.
+public struct StackReport: Codable, Hashable, Sendable {
+    /// As `userdriver list` names it; where no daemon tells, `vendor:product@path`.
+    public var device: String
+    public var name: String
+    public var health: Health
+    /// Bottom to top.
+    public var layers: [StackLayer]
+
+    public init(device: String, name: String, layers: [StackLayer]) {
+        self.device = device
+        self.name = name
+        self.layers = layers
+        health = layers.health
+    }
+}
+
+/// What `userdriver doctor` prints: the machine, then each device on it.
+public struct DoctorReport: Codable, Hashable, Sendable {
+    /// The lowest broken layer of all.
+    public struct Finding: Codable, Hashable, Sendable {
+        /// `nil`: it is one of the machine's.
+        public var device: String?
+        public var layer: StackLayer
+    }
+    public var health: Health
+    public var broken: Finding?
+    public var machine: [StackLayer]
+    public var devices: [StackReport]
+
+    public init(machine: [StackLayer], devices: [StackReport]) {
+        self.machine = machine
+        self.devices = devices
+        health = (machine + devices.flatMap(\.layers)).health
+        if let layer = machine.lowestBroken {
+            broken = Finding(device: nil, layer: layer)
+        } else {
+            broken =
+                devices.lazy.compactMap { report in
+                    report.layers.lowestBroken.map { Finding(device: report.device, layer: $0) }
+                }.first
+        }
+    }
+}

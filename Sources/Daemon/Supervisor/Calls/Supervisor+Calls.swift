@@ -1,0 +1,197 @@
+// What clients ask: the management interface here, the class interfaces of the driver.
+
+import Bundles
+import FlightRecorder
+import Glibc
+import USB
+import Wire
+
+extension Supervisor {
+    /// Answers a call, now or later.
+    func handle(_ call: ClientCall) {
+        if let reply = service.reply(to: call.call) {
+            call.reply(reply)
+            return
+        }
+        do throws(CallError) {
+            try ClientRights.of(user: call.peer.userID, daemonUser: geteuid()).check(call.call)
+            if call.call.interfaceName == InterfaceDescription.management.name {
+                try manage(call)
+            } else {
+                try forward(call)
+            }
+        } catch {
+            call.fail(error)
+        }
+    }
+
+    private func manage(_ call: ClientCall) throws(CallError) {
+        let parameters = call.call.parameters
+        switch call.call.methodName {
+        case "Status":
+            let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
+            var reply: [String: JSONValue] = ["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })]
+            // Those that have no device are nowhere else.
+            if try text("device", of: call) == nil { reply["attachments"] = try encode(attachmentDiagnoses) }
+            call.succeed(.object(reply))
+        case "Diagnose":
+            call.succeed(try encode(diagnosis(of: try text("device", of: call) == nil ? devices : [device(for: call)])))
+        case "Inspect":
+            call.succeed(try device(for: call).inspection)
+        case "Watch":
+            guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
+            let stream = try text("stream", of: call) ?? ManagedStream.defaultName
+            try device(for: call) { $0.bundle != nil }.watch(call, stream: stream, request: parameters["request"] ?? .object([:]))
+        case "Events":
+            guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
+            let listener = EventListener(call, tolerance: configuration.limits.backlogBytes / 2)
+            listeners.append(listener)
+            call.onCancel = { [weak self, weak listener] in
+                listener?.stop()
+                self?.listeners.removeAll { $0 === listener }
+            }
+        case "Restart":
+            try device(for: call) { $0.bundle != nil }.restart()
+            call.succeed()
+        case "Drivers":
+            call.succeed(["drivers": try encode(catalog.statuses)])
+        case "ReloadDrivers":
+            Task { @SupervisorActor in
+                await self.reloadDrivers()
+                do throws(CallError) { call.succeed(["drivers": try self.encode(self.catalog.statuses)]) } catch { call.fail(error) }
+            }
+        case "Take":
+            let device = try device(for: call) { $0.bundle != nil }
+            let unkept = try policy.choose(device.id, takes: true)
+            device.take()
+            if let unkept { throw CallError("DeviceError", "\(device.id) is taken from the kernel's driver. \(unkept)") }
+            call.succeed()
+        case "Release":
+            let device = try device(for: call) { $0.bundle != nil }
+            let (id, unkept) = (device.id, try policy.choose(device.id, takes: false))
+            device.release { failure in
+                if let failure { return call.fail(CallError("DeviceError", failure)) }
+                guard let unkept else { return call.succeed() }
+                call.fail(CallError("DeviceError", "\(id) is given back to the kernel's driver. \(unkept)"))
+            }
+        case "Crashes":
+            let id = try text("device", of: call) == nil ? nil : try device(for: call).id
+            let crashes = crashes
+            Task { @SupervisorActor in
+                let reports = await crashes.reports(of: id)
+                do throws(CallError) {
+                    call.succeed(["crashes": .array(try reports.map { report throws(CallError) in try self.encode(report) })])
+                } catch {
+                    call.fail(error)
+                }
+            }
+        case "CrashCapture":
+            guard case .int(let number) = call.call.parameters["number"] else {
+                throw CallError("InvalidParameter", "number is missing.")
+            }
+            let crashes = crashes
+            Task { @SupervisorActor in
+                guard let file = await crashes.capture(of: Int(number)) else {
+                    return call.fail(CallError("InvalidParameter", "There is no capture of a crash with the number \(number)."))
+                }
+                call.reply(VarlinkReply(.object([:])), descriptors: [file])
+                close(file)
+            }
+        case "Capture":
+            try capture(try device(for: call), for: call)
+        case "Attach":
+            let (url, isTransient) = (try url(of: call), parameters["transient"]?.boolValue ?? false)
+            Task { @SupervisorActor in
+                do throws(CallError) {
+                    try await self.attach(url, isTransient: isTransient)
+                    call.succeed()
+                } catch {
+                    call.fail(error)
+                }
+            }
+        case "Detach":
+            try detach(try url(of: call))
+            call.succeed()
+        default:
+            call.reply(VarlinkService.methodNotFound(call.call.method))
+        }
+    }
+
+    private func capture(_ device: DriverFunction, for call: ClientCall) throws(CallError) {
+        guard let recorder = device.recorder else {
+            throw CallError("DeviceUnavailable", "\(device.name) has not been driven yet: there are no transfers.")
+        }
+        let descriptor: Int32
+        do throws(USBError) {
+            descriptor = try recorder.readOnlyDescriptor()
+        } catch {
+            throw CallError("DeviceError", "The flight recorder can't be handed out: \(error)")
+        }
+        defer { close(descriptor) }
+        call.reply(
+            VarlinkReply([
+                "id": .string(device.id), "busNumber": .int(Int64(device.information.busNumber)),
+                "deviceNumber": .int(Int64(device.information.deviceNumber)), "descriptors": device.inspection["descriptors"] ?? .null,
+            ]), descriptors: [descriptor])
+    }
+
+    /// A method of a class interface: the driver's to answer, without the parameter `device`.
+    private func forward(_ call: ClientCall) throws(CallError) {
+        guard let interface = InterfaceDescription.classInterfaces.first(where: { $0.name == call.call.interfaceName }) else {
+            return call.reply(VarlinkService.methodNotFound(call.call.method))
+        }
+        let device = try device(for: call) { $0.answers(interface.name) }
+        var members: [String: JSONValue] = [:]
+        if case .object(let given) = call.call.parameters { members = given }
+        members["device"] = nil
+        try device.forward(
+            call, parameters: .object(members), isIdempotent: interface.idempotentMethods.contains(call.call.methodName))
+    }
+
+    // MARK: Parameters
+
+    private func device(for call: ClientCall, suitable: (DriverFunction) -> Bool = { _ in true }) throws(CallError) -> DriverFunction {
+        let list = devices.map {
+            SelectableDevice(
+                id: $0.id,
+                vendorProduct: DeviceIdentity.hex($0.information.vendorID) + ":" + DeviceIdentity.hex($0.information.productID),
+                bus: $0.path,
+                name: $0.name, isAttached: $0.isAttached, isSuitable: suitable($0))
+        }
+        return devices[try DeviceSelection.choose(try text("device", of: call), among: list)]
+    }
+
+    private func text(_ name: String, of call: ClientCall) throws(CallError) -> String? {
+        switch call.call.parameters[name] {
+        case nil, .null: return nil
+        case .string(let text): return text
+        default: throw CallError("InvalidParameter", "\(name) is a string.")
+        }
+    }
+
+    private func url(of call: ClientCall) throws(CallError) -> AttachmentURL {
+        guard let text = try text("url", of: call) else { throw CallError("InvalidParameter", "url is missing.") }
+        do throws(AttachmentURL.ParseError) {
+            return try AttachmentURL(text)
+        } catch {
+            throw CallError("InvalidParameter", error.description)
+        }
+    }
+
+    private func encode(_ value: some Encodable) throws(CallError) -> JSONValue {
+        do {
+            return try JSONValue(encoding: value)
+        } catch {
+            throw CallError("DeviceError", "The answer can't be written: \(error)")
+        }
+    }
+
+    // MARK: Events
+
+    func tellListeners(device: String, event: String, message: String) {
+        // What a device says by itself has no bound but its quota.
+        for listener in listeners {
+            listener.tell(device: device, event: event, message: message, isOptional: event == DriverFunction.saying)
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// What is around a device, and what is known of its troubles.
+
+import Bundles
+import Logging
+
+extension DriverFunction {
+    /// What went wrong, which counts until the opposite is seen.
+    enum Trouble {
+        /// A stream was refused: until one is opened.
+        case refused(String)
+        /// A driver died without a frame: until frames come.
+        case died(String)
+
+        var message: String {
+            switch self {
+            case .refused(let text), .died(let text): text
+            }
+        }
+    }
+
+    /// What a device needs of the supervisor.
+    struct Dependencies {
+        var configuration: SupervisorConfiguration
+        var sandboxes: DriverSandboxes
+        var logger: Logger
+        var standbys: StandbyPool
+        /// Where streams go that survive the supervisor.
+        var successionStore: SuccessionStore?
+        /// Tells whoever listens what happened: event, message.
+        var announce: (_ device: DriverFunction, _ event: String, _ message: String) -> Void
+        var reportCrash: (CrashMaterial) -> Void
+        /// Why no driver may run for such a device.
+        var absence: (MatchSubject) -> String
+        /// Between 0 and 1.
+        var chance: () -> Double
+    }
+}

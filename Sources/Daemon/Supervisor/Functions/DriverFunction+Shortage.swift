@@ -1,0 +1,31 @@
+// A device whose driver can't be started because the system is short of something: waited out, named, and not held against it.
+
+import Wire
+
+extension DriverFunction {
+    /// What is waited for, and how long until the next try.
+    struct Want {
+        var shortage: Shortage
+        var delay: Duration
+    }
+
+    private static let longestWait = Duration.seconds(5)
+
+    /// Tries again until there is enough, ever more rarely. It is no death: neither the restart policy nor a driver's probation counts it, and what is
+    /// held of the device is kept.
+    func waitOut(_ shortage: Shortage) {
+        attempt += 1
+        dropOpened()
+        // Also where opening it was under way.
+        if hold != nil { isHeld = true }
+        let delay = want.map { min($0.delay * 2, Self.longestWait) } ?? timing.firstRestartDelay
+        let isNews = want?.shortage != shortage
+        want = Want(shortage: shortage, delay: delay)
+        enter(.backoff, "The system is short of something: \(shortage.text). It is tried again in \(delay.text).")
+        if isNews {
+            announce("backoff", "\(name): the system is short of something: \(shortage.text). It is tried again until there is enough.")
+            tellViewers(.notice("The system is short of something (\(shortage.text)); the driver is started once there is enough."))
+        }
+        restartTimer.set(after: delay) { [weak self] in self?.startWhenFree() }
+    }
+}

@@ -1,0 +1,97 @@
+// A device's transfer rings: memory in which a stream's transfers go on when its driver dies.
+
+import CLinux
+import Glibc
+import TransferRing
+import USB
+import Wire
+
+/// A ring that is, or was, in use.
+final class CarriedRing: Sendable {
+    let memory: TransferRingMemory
+    /// An eventfd, by which a driver tells a port that there is something to carry.
+    let wake: Int32
+    let grant: TransferGrant
+
+    /// Owns `wake`.
+    init(memory: TransferRingMemory, wake: Int32, grant: TransferGrant) {
+        self.memory = memory
+        self.wake = wake
+        self.grant = grant
+    }
+
+    deinit { close(wake) }
+}
+
+extension DriverFunction {
+    /// Bytes of all transfers of a stream, at most.
+    private static let largestRing = 64 << 20
+
+    func openTransfers(_ request: TransferRequest) {
+        guard let incarnation else { return }
+        do throws(CallError) {
+            try mayHaveMemory(for: request.name)
+            let ring: CarriedRing
+            if let fresh = request.fresh {
+                ring = try makeRing(fresh, name: request.name)
+                carried[request.name] = ring
+            } else if let kept = carried[request.name] {
+                ring = kept
+            } else {
+                throw CallError("NotFound", "There are no transfers of that stream to take over.")
+            }
+            var grant = ring.grant
+            grant.request = request.request
+            incarnation.send(.transfers(grant), descriptors: [ring.memory.descriptor, ring.wake])
+        } catch {
+            incarnation.send(.ringRefused(request: request.request, reason: error.message))
+        }
+    }
+
+    private func makeRing(_ fresh: TransferRequest.Fresh, name: String) throws(CallError) -> CarriedRing {
+        let geometry = TransferRingGeometry(
+            transferCount: fresh.transferCount, packetCount: fresh.packetCount, packetLength: fresh.packetLength)
+        guard let geometry, geometry.byteCount <= Self.largestRing else {
+            throw CallError("InvalidParameter", "A ring of \(fresh.transferCount) transfers of that size is out of bounds.")
+        }
+        // The address of a ring is its number's. Not the number of the stream's ring before, which the driver may have mapped still.
+        let taken = Set(carried.values.map(\.grant.number))
+        guard let number = (0..<TransferRingMapping.maximumRings).first(where: { !taken.contains($0) }) else {
+            throw CallError("LimitReached", "The device has too many transfer rings.")
+        }
+        closeTransfers(name)
+        try afford(geometry.byteCount)
+        let wake = clinux_eventfd()
+        guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor for a transfer ring.") }
+        let grant = TransferGrant(
+            request: 0, name: name, number: number, transferCount: geometry.transferCount, packetCount: geometry.packetCount,
+            packetLength: geometry.packetLength, endpoint: fresh.endpoint)
+        let memory: TransferRingMemory
+        do {
+            memory = try TransferRingMemory(geometry: geometry)
+        } catch {
+            close(wake)
+            throw CallError("LimitReached", "There is no memory for a transfer ring: \(error)")
+        }
+        if case .port(let port) = hold?.keeper {
+            port.carry(grant, interval: fresh.interval, memory: memory.descriptor, wake: wake)
+        }
+        return CarriedRing(memory: memory, wake: wake, grant: grant)
+    }
+
+    /// The driver has closed the stream: nothing of it is in flight.
+    func closeTransfers(_ name: String) {
+        guard let ring = carried.removeValue(forKey: name) else { return }
+        givenUp.take(ring.memory)
+        if case .port(let port) = hold?.keeper { port.endRing(ring.grant.number) }
+    }
+
+    /// Lets go of the device: what is in flight ends.
+    func dropHold() {
+        for ring in carried.values { givenUp.take(ring.memory) }
+        carried = [:]
+        isHoldDriven = false
+        endHold()
+        save()
+    }
+}

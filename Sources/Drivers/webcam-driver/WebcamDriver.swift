@@ -1,0 +1,181 @@
+// The webcam driver: which function of the device, which stream, what is kept for the next incarnation.
+
+import FrameRing
+import USB
+import UVC
+import UserDriver
+import Wire
+
+/// Drives the first video function of a device. Its streaming interfaces are the streams `video`, `video2`, …
+actor WebcamDriver: Driver {
+    static let name = "webcam-driver"
+    static let supportsHandover = true
+
+    nonisolated let facts: DriverFacts
+    private nonisolated let context: DriverContext
+    private nonisolated let streams: [String: StreamSession]
+    private let function: VideoFunction
+    private let quirks: VideoQuirks
+    private var record: RecoveryRecord
+    private let controls: CameraControls
+    private var status: StatusListener?
+
+    static func start(_ context: DriverContext) async throws -> WebcamDriver {
+        let driver = try WebcamDriver(context)
+        try await driver.takeUp()
+        return driver
+    }
+
+    private init(_ context: DriverContext) throws {
+        // Streams' requests go before those of controls.
+        let pipe = ControlPipe(context.device)
+        let context = context.replacing(device: pipe.ahead)
+        self.context = context
+        let information = context.device.information
+        let descriptors = DescriptorSet(parsing: information.descriptors)
+        guard let configuration = descriptors.configurations.first else {
+            throw USBError(.malformedAnswer, operation: "reading the descriptors", detail: "the device has no configuration")
+        }
+        let functions = VideoFunction.all(
+            in: configuration, speed: information.speed, allowingVendorClass: context.flag("vendor-class"))
+        guard let function = functions.first(where: { $0.streamingInterfaces.contains { !$0.formats.isEmpty } }) ?? functions.first else {
+            throw USBError(.notSupported, operation: "reading the descriptors", detail: "the device has no video function")
+        }
+        self.function = function
+        quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
+        record = RecoveryRecord()
+        controls = CameraControls(device: pipe.inTurn, function: function, quirks: quirks) { [supervisor = context.supervisor] in
+            supervisor.log("notice", $0)
+        }
+        var streams: [String: StreamSession] = [:]
+        for (index, interface) in function.streamingInterfaces.enumerated() {
+            let name = index == 0 ? "video" : "video\(index + 1)"
+            streams[name] = StreamSession(
+                name: name, interface: interface, function: function, quirks: quirks, context: context)
+        }
+        self.streams = streams
+        facts = DriverFacts(
+            kind: "webcam", name: information.product ?? information.manufacturer ?? "Webcam",
+            interfaces: [InterfaceDescription.camera.name])
+    }
+
+    /// Claims the interfaces and takes up what the incarnation before was doing.
+    private func takeUp() async throws {
+        do {
+            record = try RecoveryRecord.read(context.record)
+        } catch {
+            context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
+        }
+        for (name, session) in streams {
+            await session.onRequest { [weak self] in await self?.remember($0, committed: $1, stream: name) }
+            await session.onPatience(record.patience(of: name)) { [weak self] in await self?.remember($0, stream: name) }
+        }
+        var others = context.streams
+        if let takeover = context.takeover {
+            // What goes on comes first: nobody has the stream meanwhile, or the predecessor has the interfaces still.
+            for name in context.streams.keys {
+                guard let session = streams[name], let committed = record.committedBlock(of: name) else { continue }
+                try await session.takeOver(takeover, committed: committed)
+                others[name] = nil
+            }
+        }
+        for interface in function.interfaceNumbers { try await context.device.claim(interface: interface) }
+        if let endpoint = function.statusEndpoint {
+            let listener = StatusListener(context: context, endpoint: endpoint, function: function)
+            listener.start()
+            status = listener
+        }
+        for (name, request) in others {
+            guard let session = streams[name] else { continue }
+            // What was negotiated decides before what was asked: whoever watches gets the same pictures as before.
+            let asked = try StreamRequest(request)
+            let wanted = record.streams[name] ?? asked
+            try await session.open(wanted, resumes: context.interruption == .deviceAbsent ? .deviceAbsent : .driverRestarted)
+        }
+        // A device that was never let go is as it was.
+        guard context.takeover == nil else { return }
+        // Known before the first call comes, so that none is answered with a value that is about to be replaced.
+        await controls.prepareRestoring(record.controls, defaults: quirks.contains(.restoreControls))
+        Task { [controls] in await controls.restore() }
+    }
+
+    private func remember(_ request: StreamRequest?, committed: [UInt8], stream: String) {
+        record.streams[stream] = request
+        record.setCommitted(request == nil ? nil : committed, of: stream)
+        keepRecord()
+    }
+
+    private func remember(_ patience: Patience, stream: String) {
+        guard record.patience(of: stream) != patience else { return }
+        record.setPatience(patience, of: stream)
+        keepRecord()
+    }
+
+    private func keepRecord() {
+        do {
+            context.supervisor.record(try JSONValue(encoding: record))
+        } catch {
+            context.supervisor.log("error", "The recovery record could not be written: \(error)")
+        }
+    }
+
+    func openStream(name: String, request: JSONValue) async throws {
+        guard let session = streams[name] else {
+            throw CallError(
+                "InvalidParameter", "This camera has no stream \"\(name)\"; it has \(streams.keys.sorted().joined(separator: ", ")).")
+        }
+        try await session.open(try StreamRequest(request), resumes: nil)
+    }
+
+    func closeStream(name: String) async { await streams[name]?.close() }
+
+    func call(method: String, parameters: JSONValue) async throws -> JSONValue {
+        let prefix = InterfaceDescription.camera.name + "."
+        guard method.hasPrefix(prefix) else { throw CallError("NotSupported", "A webcam does not know the method \(method).") }
+        switch method.dropFirst(prefix.count) {
+        case "Formats": return ["formats": .array(function.streamingInterfaces.first.map(CameraCalls.formats) ?? [])]
+        case "ControlNames": return ["controls": .array(controls.announced.map(CameraCalls.name))]
+        case "GetControls":
+            return ["controls": .array(try await controls.read(try CameraCalls.names(in: parameters)).map(CameraCalls.control))]
+        case "GetControl": return ["control": CameraCalls.control(try await controls.one(try CameraCalls.name(in: parameters)))]
+        case "SetControl":
+            let name = try CameraCalls.name(in: parameters)
+            guard let value = parameters["value"]?.intValue else {
+                throw CallError("InvalidParameter", "SetControl takes a whole number as its value.")
+            }
+            let state = try await controls.set(name, to: value)
+            record.controls[state.control.name] = state.value ?? value
+            keepRecord()
+            return ["control": CameraCalls.control(state)]
+        case "ResetControls": return try await resetControls(parameters)
+        default: throw CallError("NotSupported", "A webcam does not know the method \(method).")
+        }
+    }
+
+    private func resetControls(_ parameters: JSONValue) async throws -> JSONValue {
+        let names = try CameraCalls.names(in: parameters)
+        var result = ControlReset()
+        if names == nil, let name = parameters["name"]?.stringValue {
+            result.states = [try await controls.reset(name)]
+        } else {
+            result = try await controls.reset(names)
+        }
+        // What could not be reset is not to be set again either.
+        for name in result.states.map(\.control.name) + result.failures.map(\.name) { record.controls[name] = nil }
+        if names == nil, parameters["name"]?.stringValue == nil { record.controls = [:] }
+        keepRecord()
+        return [
+            "controls": .array(result.states.map(CameraCalls.control)), "failed": .array(result.failures.map(CameraCalls.failure)),
+        ]
+    }
+
+    nonisolated func statistics() -> DriverStatistics {
+        DriverStatistics(streams: streams.compactMapValues { $0.statistics() })
+    }
+
+    func stop() async {
+        for session in streams.values { await session.close() }
+        status?.stop()
+        context.device.close()
+    }
+}

@@ -1,0 +1,169 @@
+// A driver's process: says hello, takes the device, answers calls, beats its heart, and ends with its supervisor.
+
+import CLinux
+import Glibc
+import Synchronization
+import Wire
+
+/// Runs a driver as the process that a supervisor started. A driver's `main` is this one call.
+public enum DriverProcess {
+    /// How often the supervisor hears of this process.
+    static let heartbeat = Duration.milliseconds(500)
+
+    /// What the channel's thread passes on. Stream calls are answered in their order; others each by itself, so that one that takes long keeps none
+    /// from being answered.
+    private struct Inbox: Sendable {
+        let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, [Int32]).self)
+        let streamCalls = AsyncStream.makeStream(of: DriverCall.self)
+        let calls = AsyncStream.makeStream(of: DriverCall.self)
+        let stops = AsyncStream.makeStream(of: Void.self)
+    }
+
+    /// Never returns: the main thread becomes the channel's reader, and with the channel ends the process.
+    public static func run<D: Driver>(_ type: D.Type) -> Never {
+        clinux_set_name(D.name)
+        let channel = Channel(descriptor: DriverContract.channelDescriptor)
+        let progress: Progress
+        do throws(CallError) {
+            progress = try Progress(descriptor: DriverContract.progressDescriptor)
+        } catch {
+            complain("\(D.name) is started by userdriverd, not by hand: \(error)")
+            _exit(2)
+        }
+        progress.installCrashHandler()
+        // Nobody reads what is printed once the supervisor is gone.
+        signal(SIGPIPE, SIG_IGN)
+        let inbox = Inbox()
+        tell(channel, .hello(DriverHello(driver: D.name, handover: D.supportsHandover, movesRings: true)))
+        Task.detached { await serve(D.self, inbox: inbox, progress: progress) }
+        listen(on: channel, inbox: inbox)
+    }
+
+    /// Waits for the device, drives it and answers calls.
+    private static func serve<D: Driver>(_ type: D.Type, inbox: Inbox, progress: Progress) async {
+        let running = RunningDriver<D>()
+        Task {
+            for await _ in inbox.stops.stream {
+                running.watch.withLock { $0 }?.end()
+                await running.driver.withLock { $0 }?.stop()
+                _exit(0)
+            }
+        }
+        var starts = inbox.starts.stream.makeAsyncIterator()
+        guard let (start, link, descriptors) = await starts.next() else { _exit(0) }
+        if start.transport == .usbip, let socket = descriptors.first {
+            running.watch.withLock {
+                $0 = DeviceWatch(socket: socket) { link.fail("The device is gone: the server closed the connection.") }
+            }
+        }
+        let driver: D
+        do {
+            let (device, recorder) = try HandedDevice.open(start, descriptors: descriptors)
+            link.way.withLock { $0 = (device, recorder) }
+            driver = try await D.start(
+                DriverContext(
+                    deviceID: start.deviceID, device: device, generation: start.generation, configuration: start.configuration,
+                    record: start.record, streams: start.streams, interruption: start.interruption, takeover: start.takeover,
+                    supervisor: link, progress: progress))
+        } catch {
+            link.fail("\(error)")
+        }
+        running.driver.withLock { $0 = driver }
+        link.send(.started(driver.facts))
+        Task {
+            while true {
+                link.beat(driver.statistics())
+                try await Task.sleep(for: heartbeat)
+            }
+        }
+        Task {
+            for await call in inbox.calls.stream {
+                Task {
+                    link.send(.reply(await answer(call) { try await driver.call(method: call.method, parameters: call.parameters) }))
+                }
+            }
+        }
+        for await call in inbox.streamCalls.stream {
+            let name = call.parameters["name"]?.stringValue ?? ""
+            let reply = await answer(call) {
+                if call.method == StreamCall.open {
+                    try await driver.openStream(name: name, request: call.parameters["request"] ?? .object([:]))
+                } else {
+                    await driver.closeStream(name: name)
+                }
+                return .object([:])
+            }
+            link.send(.reply(reply))
+        }
+    }
+
+    private final class RunningDriver<D: Driver>: Sendable {
+        let driver = Mutex<D?>(nil)
+        let watch = Mutex<DeviceWatch?>(nil)
+    }
+
+    /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for. If another supervisor
+    /// follows, what streams goes on until that one ends this process, or until the time that was given for it is over.
+    private static func listen(on channel: Channel, inbox: Inbox) -> Never {
+        var link: SupervisorLink?
+        while let (message, descriptors) = receive(channel) {
+            var unused = descriptors
+            switch message {
+            case .start(let start):
+                guard link == nil, !descriptors.isEmpty else { break }
+                let started = SupervisorLink(channel: channel, generation: start.generation)
+                link = started
+                inbox.starts.continuation.yield((start, started, descriptors))
+                unused = []
+            case .ring(let grant):
+                guard let link else { break }
+                link.granted(grant, descriptors: descriptors)
+                unused = []
+            case .moveRing(let grant): link?.move(grant, descriptors: descriptors)
+            case .transfers(let grant):
+                guard let link else { break }
+                link.granted(grant, descriptors: descriptors)
+                unused = []
+            case .ringRefused(let request, let reason): link?.refused(request: request, reason: reason)
+            case .call(let call):
+                let isStreamCall = call.method == StreamCall.open || call.method == StreamCall.close
+                (isStreamCall ? inbox.streamCalls : inbox.calls).continuation.yield(call)
+            case .survive(let seconds): link?.survive(seconds: seconds)
+            case .stop: inbox.stops.continuation.yield()
+            }
+            for descriptor in unused { close(descriptor) }
+        }
+        if link?.survivesSupervisor == true { while true { pause() } }
+        _exit(0)
+    }
+
+    /// The next message; `nil` at the end of the channel, and for anything that is no message of ours.
+    private static func receive(_ channel: Channel) -> (MessageToDriver, [Int32])? {
+        do {
+            return try channel.receive(MessageToDriver.self)
+        } catch {
+            complain("The channel to the supervisor brought something unreadable: \(error)")
+            return nil
+        }
+    }
+
+    private static func tell(_ channel: Channel, _ message: MessageFromDriver) {
+        do { try channel.send(message) } catch { _exit(0) }
+    }
+
+    private static func answer(_ call: DriverCall, _ work: () async throws -> JSONValue) async -> DriverReply {
+        do {
+            return DriverReply(id: call.id, result: try await work())
+        } catch let error as CallError {
+            return DriverReply(id: call.id, error: error)
+        } catch {
+            return DriverReply(id: call.id, error: CallError("DeviceError", "\(error)"))
+        }
+    }
+}
+
+/// Writes a line to standard error, of which the supervisor keeps the last ones.
+func complain(_ text: String) {
+    let line = Array((text + "\n").utf8)
+    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+}

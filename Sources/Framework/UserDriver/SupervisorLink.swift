@@ -1,0 +1,177 @@
+// The driver's way to its supervisor: records, logs, rings.
+
+import CLinux
+import FlightRecorder
+public import FrameRing
+import Glibc
+import Synchronization
+public import TransferRing
+import USB
+public import Wire
+
+/// What a driver says to its supervisor, from any thread.
+public final class SupervisorLink: Sendable {
+    /// What the supervisor has answered to a request for memory, with the descriptors that came.
+    private enum Grant: Sendable {
+        case frames(RingGrant, [Int32])
+        case transfers(TransferGrant, [Int32])
+    }
+
+    private struct Pending {
+        var nextRequest: UInt64 = 1
+        var grants: [UInt64: CheckedContinuation<Grant, any Error>] = [:]
+    }
+
+    private let channel: Channel
+    private let generation: UInt32
+    private let pending = Mutex(Pending())
+    private let moves: RingMoves
+    /// How long this process goes on without a supervisor.
+    private let afterlife = Mutex<UInt32>(0)
+    /// Who carries the transfers of rings, and who notes them; set before the driver starts.
+    let way = Mutex<(carriers: any RingCarrierSource, recorder: FlightRecorder?)?>(nil)
+
+    init(channel: Channel, generation: UInt32) {
+        self.channel = channel
+        self.generation = generation
+        moves = RingMoves(channel)
+    }
+
+    /// A supervisor that can't be spoken to any more is gone, and a driver without one holds a device for nobody: the process ends, unless it was
+    /// told that another one follows.
+    func send(_ message: MessageFromDriver) {
+        do {
+            try channel.send(message)
+        } catch {
+            if !survivesSupervisor { _exit(0) }
+        }
+    }
+
+    /// Says that this process is alive, which prolongs its life where it may survive the supervisor.
+    func beat(_ statistics: DriverStatistics) {
+        do {
+            try channel.send(MessageFromDriver.heartbeat(statistics))
+        } catch {
+            if !survivesSupervisor { _exit(0) }
+            return
+        }
+        afterlife.withLock { seconds in
+            if seconds > 0 { _ = clinux_survive_parent(seconds) }
+        }
+    }
+
+    /// Whether this process goes on when the supervisor is gone.
+    var survivesSupervisor: Bool { afterlife.withLock { $0 > 0 } }
+
+    /// What the supervisor says of the time after it. The kernel ends this process by the clock then, however it hangs.
+    func survive(seconds: UInt32) {
+        let result = afterlife.withLock { afterlife in
+            let result = clinux_survive_parent(seconds)
+            afterlife = result == 0 ? seconds : 0
+            return result
+        }
+        if result < 0 { log("warning", "This driver ends with its supervisor: \(String(cString: strerror(-result))).") }
+    }
+
+    /// What the next incarnation should start from. At most 32 KiB of JSON.
+    public func record(_ value: JSONValue) { send(.record(value)) }
+
+    /// A line for the log; the last ones are part of a crash report. Levels are swift-log's: `"info"`, `"warning"`, `"error"`.
+    public func log(_ level: String, _ message: String) { send(.log(level: level, message: String(message.prefix(2000)))) }
+
+    /// Something the device said by itself, for whoever watches.
+    public func event(_ name: String, _ parameters: JSONValue = .object([:])) { send(.event(name: name, parameters: parameters)) }
+
+    /// The stream has ended for good.
+    public func closeRing(_ name: String, reason: String) { send(.ringClosed(name: name, reason: reason)) }
+
+    /// Ends this process, which can't go on, with the reason said.
+    public func fail(_ reason: String) -> Never {
+        send(.failed(reason: String(reason.prefix(2000))))
+        _exit(1)
+    }
+
+    /// Ends this process because the device answers nothing any more, with the reason said. The next one gets the device after a reset.
+    public func failUnresponsive(_ reason: String) -> Never {
+        send(.unresponsive(reason: String(reason.prefix(2000))))
+        _exit(1)
+    }
+
+    /// A frame ring of this name, for frames of up to `capacity` bytes: the one that is there already if it is large enough (whoever watches
+    /// does not notice), else a new one. `description` is what clients are told of the frames. While it streams the supervisor may have it go on in another
+    /// ring, when somebody comes or leaves: see `FrameRingWriter.movesAtFrames`.
+    public func openRing(name: String, capacity: Int, slotCount: Int, description: JSONValue) async throws -> FrameRingWriter {
+        let answer = try await ask { request in
+            .openRing(RingRequest(request: request, name: name, capacity: capacity, slotCount: slotCount, description: description))
+        }
+        guard case .frames(let grant, let descriptors) = answer, let descriptor = descriptors.first else {
+            throw CallError("ContractBroken", "The supervisor has answered without a frame ring.")
+        }
+        defer { descriptors.forEach { close($0) } }
+        guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount), grant.capacity >= capacity else {
+            throw CallError("ContractBroken", "The supervisor's ring of \(grant.slotCount) × \(grant.capacity) bytes does not fit.")
+        }
+        let writer = try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation)
+        moves.opened(name, writer)
+        return writer
+    }
+
+    /// Memory for the transfers of a streaming endpoint, which survives this process. `fresh` says what it should be; `nil` asks for the
+    /// ring in which the predecessor's transfers are in flight.
+    public func openTransfers(name: String, fresh: TransferRequest.Fresh?) async throws -> TransferRing {
+        let answer = try await ask { .openTransfers(TransferRequest(request: $0, name: name, fresh: fresh)) }
+        guard case .transfers(let grant, let descriptors) = answer, let memory = descriptors.first else {
+            throw CallError("ContractBroken", "The supervisor has answered without a transfer ring.")
+        }
+        defer { descriptors.forEach { close($0) } }
+        guard
+            let geometry = TransferRingGeometry(
+                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength),
+            let way = way.withLock({ $0 })
+        else { throw CallError("ContractBroken", "The supervisor's transfer ring does not fit.") }
+        let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: grant.number)
+        let endpoint = EndpointAddress(rawValue: grant.endpoint)
+        let carrier = try way.carriers.carrier(
+            endpoint: endpoint, type: geometry.type, wake: descriptors.count > 1 ? descriptors[1] : nil)
+        return TransferRing(
+            mapping: mapping, carrier: carrier, witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
+    }
+
+    private func ask(_ message: (UInt64) -> MessageFromDriver) async throws -> Grant {
+        try await withCheckedThrowingContinuation { continuation in
+            let request = pending.withLock { pending in
+                let request = pending.nextRequest
+                pending.nextRequest += 1
+                pending.grants[request] = continuation
+                return request
+            }
+            send(message(request))
+        }
+    }
+
+    /// Takes the answer to `openRing`.
+    func granted(_ grant: RingGrant, descriptors: [Int32]) {
+        moves.forget(grant.name)
+        answer(grant.request, .frames(grant, descriptors), descriptors)
+    }
+
+    /// Takes another ring for a stream, and the descriptors.
+    func move(_ grant: RingGrant, descriptors: [Int32]) {
+        if let descriptor = descriptors.first { moves.take(grant, descriptor) }
+    }
+
+    /// Takes the answer to `openTransfers`.
+    func granted(_ grant: TransferGrant, descriptors: [Int32]) { answer(grant.request, .transfers(grant, descriptors), descriptors) }
+
+    private func answer(_ request: UInt64, _ grant: Grant, _ descriptors: [Int32]) {
+        guard let waiter = pending.withLock({ $0.grants.removeValue(forKey: request) }) else {
+            descriptors.forEach { close($0) }
+            return
+        }
+        waiter.resume(returning: grant)
+    }
+
+    func refused(request: UInt64, reason: String) {
+        pending.withLock { $0.grants.removeValue(forKey: request) }?.resume(throwing: CallError("Refused", reason))
+    }
+}

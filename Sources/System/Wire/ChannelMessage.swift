@@ -1,0 +1,332 @@
+// What supervisor and driver say to each other over their channel: a SOCK_SEQPACKET pair, one JSON object a packet, descriptors attached.
+
+/// From the supervisor to a driver.
+public enum MessageToDriver: Codable, Hashable, Sendable {
+    /// Here is your device. Descriptor 0 attached: the device (see `DriverStart.transport`); descriptor 1, over usbfs, where the device has
+    /// streaming interfaces: the open file of those. The last one, where `DriverStart.hasRecorder` is set: the device's flight recorder, writable.
+    case start(DriverStart)
+    /// The answer to `openRing`. Descriptor 0 attached: the ring's memfd, writable.
+    case ring(RingGrant)
+    /// Go on with the stream of this name in another ring of the same geometry, from where the one before is left, without losing anything; then say
+    /// `ringMoved` with the same number. Descriptor 0 attached: the ring's memfd, writable. Told only where `DriverHello.movesRings` is set, and told again
+    /// to a driver that has opened the ring in which the stream was before: the latest counts.
+    case moveRing(RingGrant)
+    /// The supervisor can't give the frame or transfer ring that was asked for.
+    case ringRefused(request: UInt64, reason: String)
+    /// The answer to `openTransfers`. Descriptor 0 attached: the transfer ring's memfd, writable; descriptor 1, over USB/IP: the eventfd that wakes
+    /// the port.
+    case transfers(TransferGrant)
+    /// Somebody calls a method of a class interface (`io.userdriver.camera`…).
+    case call(DriverCall)
+    /// Go on for that long when the supervisor ends, so that the next one can go on with what streams; with 0: end with it. Counted from the last
+    /// heartbeat that could be sent.
+    case survive(seconds: UInt32)
+    /// Stop streaming, give the device back, end with status 0.
+    case stop
+}
+
+/// From a driver to the supervisor.
+public enum MessageFromDriver: Codable, Hashable, Sendable {
+    /// First word of a process: it is ready to be given a device.
+    case hello(DriverHello)
+    /// The device is driven.
+    case started(DriverFacts)
+    /// The device can't be driven, and why. The process ends after it.
+    case failed(reason: String)
+    /// The device answers nothing any more, and to what it did not. It is reset before the next process gets it; this one ends after it.
+    case unresponsive(reason: String)
+    /// Every 500 ms, at least.
+    case heartbeat(DriverStatistics)
+    /// What the next incarnation needs to resume; replaces the one before. At most 32 KiB of JSON.
+    case record(JSONValue)
+    /// Asks for a frame ring, for a stream that the driver was told to open. A ring of the same name whose geometry is large enough is given again:
+    /// streams survive drivers.
+    case openRing(RingRequest)
+    /// The stream goes on in the ring that `moveRing` brought, whose number that is; the driver has not mapped the one before any more.
+    case ringMoved(name: String, request: UInt64)
+    /// Asks for memory for a stream's transfers: fresh, or that in which the predecessor's are in flight.
+    case openTransfers(TransferRequest)
+    /// The stream of this name goes on in another form (format, size); those who watch are told.
+    case ringChanged(name: String, description: JSONValue)
+    /// The stream has ended for good, and why (not: the driver has ended).
+    case ringClosed(name: String, reason: String)
+    /// The answer to a call.
+    case reply(DriverReply)
+    /// Something that a person would want to read later; the last ones go into a crash report.
+    case log(level: String, message: String)
+    /// Something the device said by itself (a control changed, a button was pressed); passed to whoever watches.
+    case event(name: String, parameters: JSONValue)
+}
+
+/// The device that a driver is to drive.
+public struct DriverStart: Codable, Hashable, Sendable {
+    /// What descriptor 0 is.
+    public enum Transport: String, Codable, Sendable {
+        /// An open usbfs node.
+        case usbfs
+        /// A USB/IP socket on which the import has been answered: URBs go over it from now on.
+        case usbip
+    }
+    public var deviceID: String
+    public var transport: Transport
+    /// Path, speed, descriptors and strings as `USB.USBDeviceInformation` encodes them.
+    public var device: JSONValue
+    /// USB/IP's `busnum << 16 | devnum`; 0 for usbfs.
+    public var usbipDeviceID: UInt32
+    /// usbfs: bit n: interface n belongs to the second descriptor.
+    public var streamInterfaces: UInt32
+    /// Which incarnation of this device's driver this is, from 1.
+    public var generation: UInt32
+    /// What the manifest says for this device: quirks and settings, merged.
+    public var configuration: [String: JSONValue]
+    /// The last record of the incarnation before, where there was one and it is trusted.
+    public var record: JSONValue?
+    /// Streams that somebody watches, by name: what they were opened with. The driver takes them up again.
+    public var streams: [String: JSONValue]
+    /// Why frames of those streams are missing now, for the gap that the driver records.
+    public var interruption: Interruption?
+    /// The device was never let go since the predecessor died: its settings are as they were and its streams' transfers still in flight.
+    public var takeover: Takeover?
+    /// The last descriptor is the memory of a flight recorder.
+    public var hasRecorder: Bool
+
+    /// How a stream is taken over.
+    public enum Takeover: String, Codable, Sendable {
+        /// The transfer that the predecessor was handling is handled again.
+        case replay
+        /// It is dropped, and its frame marked damaged: a driver has died on it twice.
+        case dropping
+    }
+
+    /// What came between two incarnations.
+    public enum Interruption: String, Codable, Sendable {
+        case driverRestarted
+        case deviceAbsent
+    }
+
+    public init(
+        deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, streamInterfaces: UInt32 = 0, generation: UInt32,
+        configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue], interruption: Interruption? = nil,
+        takeover: Takeover? = nil, hasRecorder: Bool = false
+    ) {
+        self.deviceID = deviceID
+        self.transport = transport
+        self.device = device
+        self.usbipDeviceID = usbipDeviceID
+        self.streamInterfaces = streamInterfaces
+        self.generation = generation
+        self.configuration = configuration
+        self.record = record
+        self.streams = streams
+        self.interruption = interruption
+        self.takeover = takeover
+        self.hasRecorder = hasRecorder
+    }
+}
+
+public struct DriverHello: Codable, Hashable, Sendable {
+    /// The channel's version; the supervisor ends a driver that speaks another one.
+    public var protocolVersion: Int
+    /// `"webcam-driver"`
+    public var driver: String
+    /// It may be given a device that another process streams from still: it does not touch it before it has been answered an `openTransfers`, which is
+    /// when the other one has ended.
+    public var handover: Bool
+    /// It understands `moveRing`. A driver that does not say so has its rings shared by programs of one user only.
+    public var movesRings: Bool
+    public static let protocolVersion = 2
+
+    public init(driver: String, handover: Bool = false, movesRings: Bool = false) {
+        self.protocolVersion = Self.protocolVersion
+        self.driver = driver
+        self.handover = handover
+        self.movesRings = movesRings
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        protocolVersion = try container.decode(Int.self, forKey: .protocolVersion)
+        driver = try container.decode(String.self, forKey: .driver)
+        handover = try container.decode(Bool.self, forKey: .handover)
+        movesRings = try container.decodeIfPresent(Bool.self, forKey: .movesRings) ?? false
+    }
+}
+
+/// What a driver found out about its device.
+public struct DriverFacts: Codable, Hashable, Sendable {
+    /// What kind of device it is: `"webcam"`.
+    public var kind: String
+    /// A name a person recognises.
+    public var name: String
+    /// The class interfaces it answers calls of: `["io.userdriver.camera"]`.
+    public var interfaces: [String]
+
+    public init(kind: String, name: String, interfaces: [String]) {
+        self.kind = kind
+        self.name = name
+        self.interfaces = interfaces
+    }
+}
+
+/// A heartbeat's content.
+public struct DriverStatistics: Codable, Hashable, Sendable {
+    public struct Stream: Codable, Hashable, Sendable {
+        /// Frames published since the stream was opened, over all incarnations this one knows of.
+        public var frames: UInt64
+        /// Frames that never came or came damaged.
+        public var lost: UInt64
+        /// Frames a second over the last second.
+        public var fps: Double
+        public var bytes: UInt64
+        public init(frames: UInt64 = 0, lost: UInt64 = 0, fps: Double = 0, bytes: UInt64 = 0) {
+            self.frames = frames
+            self.lost = lost
+            self.fps = fps
+            self.bytes = bytes
+        }
+    }
+    public var streams: [String: Stream]
+    public init(streams: [String: Stream] = [:]) { self.streams = streams }
+}
+
+/// What a ring should be.
+public struct RingRequest: Codable, Hashable, Sendable {
+    /// The driver's number for this request, which the answer repeats.
+    public var request: UInt64
+    /// `"video"`
+    public var name: String
+    /// Bytes of the largest frame.
+    public var capacity: Int
+    public var slotCount: Int
+    /// What the frames are, for clients: for a webcam `{"format","width","height","fps"}`. The supervisor passes it on unread.
+    public var description: JSONValue
+
+    public init(request: UInt64, name: String, capacity: Int, slotCount: Int, description: JSONValue) {
+        self.request = request
+        self.name = name
+        self.capacity = capacity
+        self.slotCount = slotCount
+        self.description = description
+    }
+}
+
+public struct RingGrant: Codable, Hashable, Sendable {
+    public var request: UInt64
+    public var name: String
+    public var capacity: Int
+    public var slotCount: Int
+    public init(request: UInt64, name: String, capacity: Int, slotCount: Int) {
+        self.request = request
+        self.name = name
+        self.capacity = capacity
+        self.slotCount = slotCount
+    }
+}
+
+/// What a transfer ring should be: see `TransferRing.TransferRingGeometry`.
+public struct TransferRequest: Codable, Hashable, Sendable {
+    /// The driver's number for this request, which the answer repeats.
+    public var request: UInt64
+    /// The stream's name.
+    public var name: String
+    /// `nil` asks for the ring that the predecessor left.
+    public var fresh: Fresh?
+
+    /// A ring that is to be made.
+    public struct Fresh: Codable, Hashable, Sendable {
+        public var transferCount: Int
+        /// 0 for bulk.
+        public var packetCount: Int
+        public var packetLength: Int
+        /// `bEndpointAddress`
+        public var endpoint: UInt8
+        /// Of the endpoint, in frames or microframes.
+        public var interval: Int32
+
+        public init(transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8, interval: Int32) {
+            self.transferCount = transferCount
+            self.packetCount = packetCount
+            self.packetLength = packetLength
+            self.endpoint = endpoint
+            self.interval = interval
+        }
+    }
+
+    public init(request: UInt64, name: String, fresh: Fresh?) {
+        self.request = request
+        self.name = name
+        self.fresh = fresh
+    }
+}
+
+public struct TransferGrant: Codable, Hashable, Sendable {
+    public var request: UInt64
+    public var name: String
+    /// Which ring of the device it is: tells the address that every incarnation maps it at.
+    public var number: Int
+    public var transferCount: Int
+    public var packetCount: Int
+    public var packetLength: Int
+    public var endpoint: UInt8
+
+    public init(
+        request: UInt64, name: String, number: Int, transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8
+    ) {
+        self.request = request
+        self.name = name
+        self.number = number
+        self.transferCount = transferCount
+        self.packetCount = packetCount
+        self.packetLength = packetLength
+        self.endpoint = endpoint
+    }
+}
+
+/// A call of a class interface, on its way to the driver.
+public struct DriverCall: Codable, Hashable, Sendable {
+    public var id: UInt64
+    /// Fully qualified: `"io.userdriver.camera.SetControl"`. `openStream` and `closeStream` are the framework's own: see `StreamCall`.
+    public var method: String
+    public var parameters: JSONValue
+    public init(id: UInt64, method: String, parameters: JSONValue) {
+        self.id = id
+        self.method = method
+        self.parameters = parameters
+    }
+}
+
+/// The calls by which the supervisor tells a driver that somebody watches a stream, or nobody does any more.
+public enum StreamCall {
+    /// Parameters: `{"name": "video", "request": {…what the client asked for…}}`. The driver asks for a ring (`openRing`) before it replies.
+    /// A stream that is open already is left as it is where the request allows it; otherwise the reply is an error, `busy`.
+    public static let open = "openStream"
+    /// Parameters: `{"name": "video"}`. Nobody watches any more: stop the device's stream.
+    public static let close = "closeStream"
+}
+
+public struct DriverReply: Codable, Hashable, Sendable {
+    public var id: UInt64
+    public var result: JSONValue?
+    public var error: CallError?
+    public init(id: UInt64, result: JSONValue) {
+        self.id = id
+        self.result = result
+    }
+    public init(id: UInt64, error: CallError) {
+        self.id = id
+        self.error = error
+    }
+}
+
+/// Why a call failed, from driver to client.
+public struct CallError: Error, Codable, Hashable, Sendable, CustomStringConvertible {
+    /// A Varlink error name, without the interface: `"InvalidParameter"`, `"NotSupported"`, `"Busy"`, `"DeviceError"`, `"DriverRestarted"`, `"NoSuchDevice"`, `"NotPermitted"`.
+    public var code: String
+    /// A full sentence for a person.
+    public var message: String
+    public init(_ code: String, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+    public var description: String { message }
+}

@@ -1,0 +1,23 @@
+// What supervisor and usbip-proxy say to each other: over the same kind of channel as with drivers.
+
+/// From the supervisor to a port.
+public enum MessageToPort: Codable, Hashable, Sendable {
+    /// First word. Descriptor 0 attached: the USB/IP socket, on which the import has been answered.
+    case start(usbipDeviceID: UInt32)
+    /// A driver has the other end of descriptor 0, a pair of stream sockets; what the one before left in flight is ended.
+    case driver
+    /// Carry the transfers of this ring. Descriptor 0 attached: its memfd; descriptor 1: the eventfd by which the driver says that there are more.
+    case carry(TransferGrant, interval: Int32)
+    /// End what is in flight in a ring.
+    case end(number: Int)
+}
+
+/// From a port to the supervisor. A port that ends says why before, where it can.
+public enum MessageFromPort: Codable, Hashable, Sendable {
+    /// First word: its own code runs.
+    case loaded
+    /// The device is gone, or its server is. The process ends after it.
+    case gone(reason: String)
+    /// A ring can't be carried.
+    case refused(number: Int, reason: String)
+}

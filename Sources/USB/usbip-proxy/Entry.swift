@@ -1,0 +1,89 @@
+// usbip-proxy: owns the socket of one USB/IP device, so that its transfers go on when its driver dies. Started by userdriverd.
+
+import CLinux
+import Glibc
+import Synchronization
+import TransferRing
+import USB
+import USBIPHost
+import Wire
+
+@main
+enum Entry {
+    static func main() {
+        clinux_set_name("usbip-proxy")
+        let channel = Channel(descriptor: DriverContract.channelDescriptor)
+        tell(channel, .loaded)
+        guard let (message, descriptors) = receive(channel), case .start(let deviceID) = message, let socket = descriptors.first else {
+            complain("usbip-proxy is started by userdriverd, not by hand.")
+            exit(2)
+        }
+        let port: USBIPProxy
+        do throws(USBError) {
+            port = try USBIPProxy(socket: socket, deviceID: deviceID) { error in
+                tell(channel, .gone(reason: "\(error)"))
+                _exit(0)
+            }
+        } catch {
+            tell(channel, .gone(reason: "\(error)"))
+            exit(1)
+        }
+        while let (message, descriptors) = receive(channel) { take(message, descriptors, port, channel) }
+        // The supervisor is gone, or wants no more: with the process its socket closes, and the server is free.
+        _exit(0)
+    }
+
+    private static func take(_ message: MessageToPort, _ descriptors: [Int32], _ port: USBIPProxy, _ channel: Channel) {
+        var unused = descriptors
+        defer { for descriptor in unused { close(descriptor) } }
+        switch message {
+        case .start: break
+        case .driver:
+            guard let socket = unused.popLast() else { return }
+            do throws(USBError) {
+                try port.connect(driver: socket)
+            } catch {
+                tell(channel, .gone(reason: "\(error)"))
+                _exit(1)
+            }
+        case .carry(let grant, let interval):
+            let geometry = TransferRingGeometry(
+                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength)
+            guard let geometry, unused.count == 2 else {
+                tell(channel, .refused(number: grant.number, reason: "The ring's geometry is out of bounds."))
+                return
+            }
+            do throws(USBError) {
+                try port.carry(
+                    ring: grant.number, memory: unused[0], geometry: geometry, wake: unused[1],
+                    endpoint: EndpointAddress(rawValue: grant.endpoint), interval: interval)
+            } catch {
+                tell(channel, .refused(number: grant.number, reason: "\(error)"))
+            }
+        case .end(let number): port.end(ring: number)
+        }
+    }
+
+    private static func receive(_ channel: Channel) -> (MessageToPort, [Int32])? {
+        do {
+            return try channel.receive(MessageToPort.self)
+        } catch {
+            complain("The channel to the supervisor brought something unreadable: \(error)")
+            return nil
+        }
+    }
+
+    private static func tell(_ channel: Channel, _ message: MessageFromPort) {
+        do {
+            try channel.send(message)
+        } catch {
+            // Nobody is left to hear it.
+            _exit(0)
+        }
+    }
+
+    private static func complain(_ text: String) {
+        let line = Array((text + "\n").utf8)
+        _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    }
+}
