@@ -230,7 +230,7 @@ import Testing
 
     @Test func filesOfNonsenseAreRefusedWithTheirName() throws {
         for (name, bytes) in [
-            ("empty", []), ("text.txt", Array("hello, this is no picture".utf8)), ("cut.jpg", [0xff, 0xd8, 0xff]),
+            ("empty", []), ("text.txt", Array("hello, this is not a picture".utf8)), ("cut.jpg", [0xff, 0xd8, 0xff]),
             ("jpegs.mjpeg", try flat(1, 2, 3).encoded(as: .jpeg(quality: 90)) + Array("garbage".utf8)),
             ("bad.y4m", Array("YUV4MPEG2 W99999999999999999999 H2 C420\nFRAME\n".utf8)),
             ("huge.y4m", Array("YUV4MPEG2 W20000 H20000\nFRAME\n".utf8)),

@@ -178,7 +178,7 @@ extension EndToEndTests {
             #expect(held.errors.contains("focus_auto is on: set focus_auto=off first"), "\(held.errors)")
             let both = try await bench.userdriver("controls", "set", "focus_absolute=10", "focus_auto=off")
             #expect(both.status == .exited(status: 0) && both.text == "focus_auto = 0\nfocus_absolute = 10\n", "\(both.errors)")
-            // By default the camera focuses by itself: that is no failure.
+            // By default the camera focuses by itself: that is not a failure.
             let reset = try await bench.userdriver("controls", "reset")
             #expect(reset.status == .exited(status: 0) && reset.errors.contains("focus_absolute"), "\(reset.errors)")
             try await bench.stop()

@@ -126,7 +126,7 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
-        @Test func `inspect tells what is no descriptor file`() async throws {
+        @Test func `inspect tells what is not a descriptor file`() async throws {
             let runtime = try Bench.makeRuntime()
             var random = SystemRandomNumberGenerator()
             let noise = Data([0xff, 0xff] + (0..<4000).map { _ in UInt8.random(in: 0...255, using: &random) })

@@ -87,7 +87,7 @@ private func refuseDescriptorsThatAreNoDevice() throws {
         #expect(fcntl(descriptor, F_GETFD) >= 0, "it stays the caller's")
         close(descriptor)
     }
-    // A number that is no open descriptor.
+    // A number that is not an open descriptor.
     #expect { _ = try LibUSBDevice(wrapping: 9999, information: nothingKnown) } throws: { ($0 as? USBError)?.code == .invalidArgument }
     #expect { _ = try LibUSBDevice(wrapping: -1, information: nothingKnown) } throws: { $0 is USBError }
 }

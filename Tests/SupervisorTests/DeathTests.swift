@@ -75,7 +75,7 @@ struct Death: Sendable, CustomTestStringConvertible {
             #expect(event["restarts"] == .int(Int64(round)))
         }
         #expect(try await watch(bench).ring == ring)
-        #expect(try await crashes(bench).count == 3, "a standby's death is no crash of the device's driver")
+        #expect(try await crashes(bench).count == 3, "a standby's death is not a crash of the device's driver")
         await bench.stop()
     }
 

@@ -154,7 +154,7 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
         _ = try await listener.event("kernel")
         #expect(try await bench.status().first?.state == .kernel)
         #expect(try await bench.status().first?.reason == "uvcvideo has it")
-        // Nobody tries again: it is no failure.
+        // Nobody tries again: it is not a failure.
         #expect(bench.source.opens == 1)
         let error = await #expect(throws: CallError.self) { try await bench.client().call("io.userdriver.camera.Formats") }
         #expect(error?.code == "io.userdriver.DeviceUnavailable")

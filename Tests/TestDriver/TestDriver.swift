@@ -18,7 +18,7 @@ enum Behaviour: String {
     case unresponsiveDevice = "unresponsive-device"
     /// Never says hello.
     case unresponsive
-    /// Sends what is no message.
+    /// Sends what is not a message.
     case garbage
     /// Says hello twice.
     case greets = "greets-twice"

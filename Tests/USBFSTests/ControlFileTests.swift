@@ -18,7 +18,7 @@ import USB
             information: USBDeviceInformation(path: "nowhere", speed: .high, descriptors: descriptors))
     }
 
-    /// A descriptor that is no device's: a file, a socket, a number that is none.
+    /// A descriptor that is not a device's: a file, a socket, a number that is none.
     private enum Kind: CaseIterable {
         case null, socket, none
         /// And the socket's other end.

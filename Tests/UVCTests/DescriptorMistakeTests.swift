@@ -151,7 +151,7 @@ import UVC
         #expect(
             Set(Self.messages(function)) == [
                 "The control interface 0 does not list its streaming interface 1.",
-                "The control interface 0 lists interface 8, which is no streaming interface of its own.",
+                "The control interface 0 lists interface 8, which is not a streaming interface of its own.",
             ])
     }
 

@@ -36,7 +36,7 @@ enum Processes {
     }
 
     struct Footprint: Sendable {
-        /// Memory that it has written to and that is no file's: what it really costs.
+        /// Memory that it has written to and that is not a file's: what it really costs.
         var writtenKiB = 0
         /// Besides these, pages of files that nobody else has mapped just now, which the kernel can drop: its own code, for the most part.
         var privateKiB = 0

@@ -171,7 +171,7 @@ final class Stage: Sendable {
     private static func plugIn(_ url: String, output: String) throws {
         let parts = url.split(separator: "/")
         let address = parts.count == 3 ? parts[1].split(separator: ":") : []
-        guard address.count == 2 else { throw StageError(description: "\(url) is no address of an emulated camera.") }
+        guard address.count == 2 else { throw StageError(description: "\(url) is not an address of an emulated camera.") }
         let places: [String] = ["/usr/sbin/usbip", "/usr/bin/usbip"]
         guard let path = places.first(where: { access($0, X_OK) == 0 }) else {
             throw StageError(description: "usbip is missing: `apt install usbip`.")

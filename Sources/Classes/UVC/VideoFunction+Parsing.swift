@@ -57,7 +57,7 @@ private struct VideoFunctionAssembly {
         for number in parser.streamingNumbers where !streams.contains(number) {
             anomalies.add(
                 .wrong, .missing, at: control.offset,
-                "The control interface \(control.number) lists interface \(number), which is no streaming interface of its own.")
+                "The control interface \(control.number) lists interface \(number), which is not a streaming interface of its own.")
         }
         function.nameIndex =
             configuration.associations.first { $0.contains(interface: control.number) && $0.nameIndex != 0 }?.nameIndex ?? control.nameIndex
@@ -71,7 +71,7 @@ private struct VideoFunctionAssembly {
             if let entity = function.entity(stream.terminalLink), case .outputTerminal = entity.kind { continue }
             anomalies.add(
                 .wrong, .missing, at: settings[stream.number]?.first?.offset ?? 0,
-                "Streaming interface \(stream.number) is linked to terminal \(stream.terminalLink), which is no output terminal.")
+                "Streaming interface \(stream.number) is linked to terminal \(stream.terminalLink), which is not an output terminal.")
         }
         function.anomalies = anomalies.list.sorted { $0.offset < $1.offset }
         return function

@@ -274,7 +274,7 @@ public final class Supervisor {
         let origin = origins.remove(at: index)
         origin.task.cancel()
         for device in devices where device.source === origin.source {
-            device.remove("It was detached.") { [weak self, weak device] in
+            device.remove("Somebody detached it.") { [weak self, weak device] in
                 self?.devices.removeAll { $0 === device }
             }
         }

@@ -80,7 +80,7 @@ struct Userdriverd: ParsableCommand {
 
     func validate() throws {
         for text in attach { _ = try AttachmentURL(text) }
-        guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is no log level.") }
+        guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("\"\(logLevel)\" is not a log level.") }
     }
 
     /// Where drivers are, and whom to trust.

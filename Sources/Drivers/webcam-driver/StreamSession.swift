@@ -66,7 +66,7 @@ actor StreamSession {
         switch state {
         case .open(_, _, let current), .restarting(let current):
             guard request.allows(current) else {
-                throw CallError("Busy", "The camera is streaming \(current.text) for somebody else; \(request.text) has to wait.")
+                throw CallError("Busy", "The camera is streaming \(current.text) for somebody else. Ask for that format, or try \(request.text) again later.")
             }
         case .closed:
             isWanted = true

@@ -167,7 +167,7 @@ final class VideoStream: Sendable {
         } catch {
             end = isStopping ? .stopped : .failed(error)
         }
-        // What is in flight still may take its time to end: that is no hang.
+        // What is in flight still may take its time to end: that is not a hang.
         progress.setStreaming(false)
         transfers.drain()
         return end

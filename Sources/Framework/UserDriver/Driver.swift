@@ -10,7 +10,7 @@ public protocol Driver: Actor {
     /// The executable's and the process's name: `"webcam-driver"`.
     static var name: String { get }
 
-    /// In a takeover it claims nothing and asks the device for nothing before it has been answered its first `SupervisorLink.openTransfers`. Then the
+    /// In a takeover it claims nothing and asks the device for nothing before its first `SupervisorLink.openTransfers` is answered. Then the
     /// process before it, where that one streams still, goes on until that moment, and not just until this one is given the device. `false` unless said.
     static var supportsHandover: Bool { get }
 

@@ -137,7 +137,7 @@ public enum DriverProcess {
         _exit(0)
     }
 
-    /// The next message; `nil` at the end of the channel, and for anything that is no message of ours.
+    /// The next message; `nil` at the end of the channel, and for anything that is not a message of ours.
     private static func receive(_ channel: Channel) -> (MessageToDriver, [Int32])? {
         do {
             return try channel.receive(MessageToDriver.self)

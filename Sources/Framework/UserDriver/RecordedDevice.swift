@@ -117,7 +117,7 @@ private final class RecordedQueue: TransferQueue {
     }
 }
 
-/// Notes a ring's transfers: of what came no more than the header of the first payload, which is no picture.
+/// Notes a ring's transfers: of what came no more than the header of the first payload, which is not a picture.
 final class RingRecorder: TransferWitness {
     /// UVC's largest payload header (UVC 1.5 §2.4.3.3).
     private static let headerLength = 12

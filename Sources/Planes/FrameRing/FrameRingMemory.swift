@@ -33,7 +33,7 @@ public final class FrameRingMemory: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where that is no memfd of the geometry's size, sealed.
+    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where that is not a memfd of the geometry's size, sealed.
     public init(adopting descriptor: Int32, geometry: FrameRingGeometry) throws(FrameRingError) {
         _ = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
         self.geometry = geometry

@@ -11,7 +11,7 @@ enum ControlText {
         if words.count == 2, !words[0].contains("=") { return [(words[0], words[1])] }
         return try words.map { word in
             guard let equals = word.firstIndex(of: "="), equals > word.startIndex, word.index(after: equals) < word.endIndex else {
-                throw ValidationError("'\(word)' is no setting: write NAME VALUE, or NAME=VALUE as often as you like.")
+                throw ValidationError("'\(word)' is not a setting: write NAME VALUE, or NAME=VALUE as often as you like.")
             }
             return (String(word[..<equals]), String(word[word.index(after: equals)...]))
         }
@@ -53,7 +53,7 @@ enum ControlText {
         } else if let number = word.hasPrefix("0x") ? Int(word.dropFirst(2), radix: 16) : Int(word) {
             value = number
         } else {
-            throw CommandFailure("\"\(text)\" is no value of \(control.name): \(range(of: control)).", status: ExitStatus.usage)
+            throw CommandFailure("\"\(text)\" is not a valid value for \(control.name): \(range(of: control)).", status: ExitStatus.usage)
         }
         guard control.type == "bitmap" || limits(of: control).contains(value) else {
             throw CommandFailure("\(value) is out of range for \(control.name): \(range(of: control)).")

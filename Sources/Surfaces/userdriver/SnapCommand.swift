@@ -116,7 +116,7 @@ struct SnapCommand: ParsableCommand {
         var reason = wait.why
         if !wait.isAbsent {
             if let spoiled {
-                reason = "the last frame was no picture (\(spoiled.description))"
+                reason = "the last frame was not a picture (\(spoiled.description))"
             } else if toSkip < skip {
                 let came = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came"
                 reason = came + "; skip fewer, or wait longer with --timeout"
@@ -160,7 +160,7 @@ enum PictureOfFrame {
 /// Files that appear whole or not at all.
 enum WholeFile {
     static func write(_ bytes: [UInt8], to path: String) throws {
-        // What is no plain file (a device, a pipe) can't be replaced by one. A link stays, and what it leads to is replaced.
+        // What is not a plain file (a device, a pipe) can't be replaced by one. A link stays, and what it leads to is replaced.
         var status = stat()
         let exists = stat(path, &status) == 0
         let isSpecial = exists && status.st_mode & S_IFMT != S_IFREG

@@ -25,7 +25,7 @@ public final class SealedExecutable: Sendable {
         var status = stat()
         guard fstat(file, &status) == 0 else { throw SpawnError(errno: errno, operation: "fstat(\(path))") }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw SpawnError(errno: EACCES, operation: "open(\(path))", detail: "it is no regular file")
+            throw SpawnError(errno: EACCES, operation: "open(\(path))", detail: "it is not a regular file")
         }
         let name = String(path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(Substring($0)) }?.prefix(200) ?? "executable")
         let memory = clinux_memfd(name, 1)

@@ -12,7 +12,7 @@ public enum JSON {
         }
     }
 
-    /// Throws `DecodingError`, also for text that is no JSON.
+    /// Throws `DecodingError`, also for text that is not JSON.
     public static func decode<T: Decodable>(
         _ type: T.Type, from bytes: some Sequence<UInt8>, limits: JSONLimits = JSONLimits()
     ) throws -> T {

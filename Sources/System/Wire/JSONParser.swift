@@ -13,7 +13,7 @@ public struct JSONLimits: Hashable, Sendable {
     }
 }
 
-/// Why a text is no JSON, or more than is taken.
+/// Why a text is not JSON, or more than is taken.
 struct JSONSyntaxError: Error, CustomStringConvertible {
     var reason: String
     /// Byte at which it showed.

@@ -53,7 +53,7 @@ final class JSONTreeEncoder: Encoder {
         self.codingPath = codingPath
     }
 
-    /// Throws `EncodingError` for what JSON has no form for: infinity, and what is no number.
+    /// Throws `EncodingError` for what JSON has no form for: infinity, and what is not a number.
     static func tree(of value: some Encodable) throws -> JSONValue {
         let node = Node()
         try encode(value, into: node, [])

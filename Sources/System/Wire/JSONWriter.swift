@@ -3,7 +3,7 @@
 /// Writes a tree in one pass. Members come in the order of their names. What no terminal shows as it is (`isPrintable`) is escaped, so that the text
 /// can be printed and says the same.
 struct JSONWriter {
-    /// JSON has no form for infinity and what is no number.
+    /// JSON has no form for infinity and what is not a number.
     struct NoNumber: Error, CustomStringConvertible {
         var value: Double
         var description: String { "JSON has no form for \(value)" }

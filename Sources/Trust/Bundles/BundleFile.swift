@@ -5,7 +5,7 @@ import FoundationEssentials
 import Glibc
 
 enum BundleFile {
-    /// Up to `maximum` + 1 bytes of a regular file that is no symbolic link: the caller sees that it is too long. `nil` when there is none.
+    /// Up to `maximum` + 1 bytes of a regular file that is not a symbolic link: the caller sees that it is too long. `nil` when there is none.
     ///
     /// `isOwned`: only root and this process's user may be able to write to it.
     static func read(_ path: String, maximum: Int, isOwned: Bool = false) throws(BundleError) -> [UInt8]? {
@@ -18,7 +18,7 @@ enum BundleFile {
         defer { close(file) }
         var status = stat()
         guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw BundleError(path: path, problem: "it is no regular file")
+            throw BundleError(path: path, problem: "it is not a regular file")
         }
         if isOwned, (status.st_uid != 0 && status.st_uid != geteuid()) || status.st_mode & (S_IWGRP | S_IWOTH) != 0 {
             throw BundleError(path: path, problem: "somebody else could have written it: it has to be root's or yours, and chmod go-w")

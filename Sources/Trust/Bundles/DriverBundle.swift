@@ -52,7 +52,7 @@ package final class DriverBundle: Sendable {
         var status = stat()
         guard lstat(path, &status) == 0 else { throw BundleError(path: path, errno: errno) }
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            throw BundleError(path: path, problem: status.st_mode & S_IFMT == S_IFLNK ? "it is a symbolic link" : "it is no folder")
+            throw BundleError(path: path, problem: status.st_mode & S_IFMT == S_IFLNK ? "it is a symbolic link" : "it is not a folder")
         }
         let manifestPath = path + "/" + Self.manifestName
         guard let bytes = try BundleFile.read(manifestPath, maximum: ManifestParser.maximumBytes) else {
@@ -151,7 +151,7 @@ package final class DriverBundle: Sendable {
     private static func check(_ path: String) throws(BundleError) -> FileIdentity {
         var status = stat()
         guard lstat(path, &status) == 0 else { throw BundleError(path: path, errno: errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw BundleError(path: path, problem: "the executable is no regular file") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw BundleError(path: path, problem: "the executable is not a regular file") }
         guard status.st_mode & S_IXUSR != 0 else { throw BundleError(path: path, problem: "the executable is not executable") }
         return FileIdentity(
             device: UInt(status.st_dev), inode: UInt(status.st_ino), size: Int(status.st_size), seconds: status.st_mtim.tv_sec,

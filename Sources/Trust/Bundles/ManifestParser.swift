@@ -26,7 +26,7 @@ package struct ManifestParser {
         do throws(YAMLError) {
             return try YAMLReader.read(bytes)
         } catch {
-            throw failure("the file is no YAML that can be taken: \(error)")
+            throw failure("the file is not YAML that can be taken: \(error)")
         }
     }
 
@@ -172,7 +172,7 @@ package struct ManifestParser {
     }
 
     private func list(_ node: YAMLNode, _ place: String) throws(BundleError) -> [YAMLNode] {
-        guard case .list(let entries) = node.content else { throw failure("\(place) is no list", node) }
+        guard case .list(let entries) = node.content else { throw failure("\(place) is not a list", node) }
         guard entries.count <= Self.maximumRules else { throw failure("\(place) has more than \(Self.maximumRules) entries", node) }
         return entries
     }
@@ -216,7 +216,7 @@ package struct ManifestParser {
 
     private func byte(_ node: YAMLNode?, _ place: String) throws(BundleError) -> UInt8? {
         guard let node else { return nil }
-        guard let value = node.int, let byte = UInt8(exactly: value) else { throw failure("\(place) is no number from 0 to 255", node) }
+        guard let value = node.int, let byte = UInt8(exactly: value) else { throw failure("\(place) is not a number from 0 to 255", node) }
         return byte
     }
 

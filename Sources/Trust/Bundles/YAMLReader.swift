@@ -49,7 +49,7 @@ struct YAMLReader: ~Copyable {
             openers += line.count { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }
             guard openers <= maximumFlowOpeners else { throw YAMLError(problem: "too many brackets", line: index + 1) }
             guard String(validating: line, as: UTF8.self) != nil, !line.contains(0) else {
-                throw YAMLError(problem: "the line is no UTF-8 text", line: index + 1)
+                throw YAMLError(problem: "the line is not UTF-8 text", line: index + 1)
             }
         }
     }
@@ -102,7 +102,7 @@ struct YAMLReader: ~Copyable {
                 let next = try next()
                 if case .end = next.kind { return YAMLNode(content: .mapping(members), line: event.line) }
                 guard let key = try node(next, depth: depth + 1).text else {
-                    throw YAMLError(problem: "a name is no text", line: next.line)
+                    throw YAMLError(problem: "a name is not plain text", line: next.line)
                 }
                 guard keys.insert(key).inserted else {
                     throw YAMLError(problem: "a name stands there for the second time", line: next.line)

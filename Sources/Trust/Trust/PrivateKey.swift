@@ -27,7 +27,7 @@ public struct PrivateKey: Sendable {
         let subject = "The private key"
         let first = text.prefix { $0 != UInt8(ascii: "\n") }
         if let line = String(validating: first, as: UTF8.self), line.hasPrefix("-----BEGIN "), !line.contains("OPENSSH") {
-            throw TrustError(.unsupported, "The private key is no OpenSSH key (\(line.prefix(60))): ssh-keygen -p -f FILE converts it.")
+            throw TrustError(.unsupported, "The private key is not an OpenSSH key (\(line.prefix(60))): ssh-keygen -p -f FILE converts it.")
         }
         var reader = SSHReader(try Armour.decode(text, name: Self.armourName, subject: subject), of: subject)
         guard Array(try reader.bytes(Self.magic.count)) == Self.magic else { throw reader.malformed("it does not begin as one") }

@@ -25,11 +25,11 @@ public struct PublicKey: Hashable, Sendable {
         // Of the kinds that we know also what follows.
         switch type {
         case Self.ed25519:
-            guard try reader.string().count == 32 else { throw reader.malformed("it is no key of 32 bytes") }
+            guard try reader.string().count == 32 else { throw reader.malformed("it is not a key of 32 bytes") }
             try reader.end()
         case Self.ecdsaP256:
             guard try reader.text() == "nistp256" else { throw reader.malformed("its curve is not nistp256") }
-            guard try reader.string().count == 65 else { throw reader.malformed("it is no point of 65 bytes") }
+            guard try reader.string().count == 65 else { throw reader.malformed("it is not a point of 65 bytes") }
             try reader.end()
         default: break
         }
@@ -39,7 +39,7 @@ public struct PublicKey: Hashable, Sendable {
     public init(line: String) throws(TrustError) {
         let words = line.split(maxSplits: 2, whereSeparator: { $0 == " " || $0 == "\t" })
         guard words.count >= 2, let blob = Armour.base64(words[1].utf8) else {
-            throw TrustError(.malformed, "\"\(line.prefix(40))\" is no public key: a type and its base64 are expected, as in a .pub file.")
+            throw TrustError(.malformed, "\"\(line.prefix(40))\" is not a public key: a type and its base64 are expected, as in a .pub file.")
         }
         try self.init(blob: blob)
         guard type == words[0] else { throw TrustError(.malformed, "The public key says it is \(words[0]) and is \(type).") }
@@ -94,7 +94,7 @@ public struct PublicKey: Hashable, Sendable {
     }
 
     private func ecdsaKey() throws(TrustError) -> SigningKey {
-        guard let key = SigningKey(ecdsaP256: try ecdsaPoint()) else { throw bodyReader().malformed("it is no point of the curve") }
+        guard let key = SigningKey(ecdsaP256: try ecdsaPoint()) else { throw bodyReader().malformed("it is not a point of the curve") }
         return key
     }
 

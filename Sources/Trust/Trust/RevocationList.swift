@@ -43,7 +43,7 @@ public struct RevocationList: Hashable, Sendable {
     private mutating func parsePlain(_ bytes: [UInt8]) throws(TrustError) {
         for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
             guard let text = String(validating: line, as: UTF8.self) else {
-                throw TrustError(.malformed, "The revocation list's line \(index + 1) is no text.")
+                throw TrustError(.malformed, "The revocation list's line \(index + 1) is not text.")
             }
             let trimmed = text.drop { $0 == " " || $0 == "\t" || $0 == "\r" }
             if trimmed.isEmpty || trimmed.hasPrefix("#") { continue }

@@ -39,7 +39,7 @@ struct SSHReader {
     mutating func text() throws(TrustError) -> String {
         guard let text = String(validating: try string(), as: UTF8.self),
             !text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
-        else { throw malformed("a name in it is no text") }
+        else { throw malformed("a name in it is not text") }
         return text
     }
 

@@ -50,7 +50,7 @@ final class SigningKey: @unchecked Sendable {
         self.init(.ed25519, EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nil, secret, secret.count))
     }
 
-    /// `nil` for what is no point of the curve, or where the secret number is not this point's.
+    /// `nil` for what is not a point of the curve, or where the secret number is not this point's.
     convenience init?(ecdsaP256 point: [UInt8], secret: [UInt8]? = nil) {
         LibCrypto.prepare()
         guard point.count == Self.pointBytes, point[0] == 4, secret?.count ?? Self.numberBytes == Self.numberBytes else { return nil }

@@ -34,7 +34,7 @@ public final class FlightRecorder: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_size == RecorderLayout.byteCount,
             let memory = mmap(nil, RecorderLayout.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), memory != MAP_FAILED
-        else { throw USBError(.invalidArgument, operation: "flight recorder", detail: "the descriptor is no recorder's") }
+        else { throw USBError(.invalidArgument, operation: "flight recorder", detail: "the descriptor is not a recorder's") }
         self.memory = memory
         self.generation = generation
     }

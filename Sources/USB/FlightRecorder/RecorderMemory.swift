@@ -64,12 +64,12 @@ public struct RecorderSnapshot: Sendable {
 public final class RecorderReader: Sendable {
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer  // read only; unmapped in deinit
 
-    /// Maps it for reading; the descriptor stays the caller's. Throws where it is no recorder's.
+    /// Maps it for reading; the descriptor stays the caller's. Throws where it is not a recorder's.
     public init(descriptor: Int32) throws(USBError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_size == RecorderLayout.byteCount, clinux_seals(descriptor) & F_SEAL_SHRINK != 0,
             let memory = mmap(nil, RecorderLayout.byteCount, PROT_READ, MAP_SHARED, descriptor, 0), memory != MAP_FAILED
-        else { throw USBError(.invalidArgument, operation: "flight recorder", detail: "the descriptor is no recorder's") }
+        else { throw USBError(.invalidArgument, operation: "flight recorder", detail: "the descriptor is not a recorder's") }
         self.memory = memory
     }
 

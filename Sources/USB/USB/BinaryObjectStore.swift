@@ -42,7 +42,7 @@ public struct BinaryObjectStore: Hashable, Sendable {
             }
             reader.position += descriptor.count
             guard descriptor.type == DescriptorType.deviceCapability, descriptor.count >= 3 else {
-                found.add(.lost, .unknown, at: descriptor.offset, "A descriptor of type \(descriptor.type) is no device capability.")
+                found.add(.lost, .unknown, at: descriptor.offset, "A descriptor of type \(descriptor.type) is not a device capability.")
                 continue
             }
             capabilities.append(Self.capability(descriptor))

@@ -115,7 +115,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
     /// No faults.
     public init() {}
 
-    /// A text that is no fault plan.
+    /// A text that is not a fault plan.
     public struct ParseError: Error, Hashable, Sendable, CustomStringConvertible {
         public let description: String
     }

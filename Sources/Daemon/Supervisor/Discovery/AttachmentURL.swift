@@ -21,7 +21,7 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
         func failure(_ problem: String) -> ParseError {
             ParseError(
                 description:
-                    "\"\(text.prefix(200))\" is no address of an attached device: \(problem). It is written usbip://HOST[:PORT]/BUSID.")
+                    "\"\(text.prefix(200))\" is not an address of an attached device: \(problem). It is written usbip://HOST[:PORT]/BUSID.")
         }
         guard text.utf8.count <= 300 else { throw failure("it is longer than 300 bytes") }
         guard text.hasPrefix(Self.scheme) else { throw failure("it does not begin with \(Self.scheme)") }
@@ -38,7 +38,7 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
             authority = authority[authority.index(after: authority.startIndex)..<end]
             guard authority.contains(":"), authority.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." || $0 == "%" || $0.isLetter })
             else {
-                throw failure("what stands in brackets is no IPv6 address")
+                throw failure("what stands in brackets is not an IPv6 address")
             }
         } else {
             if let colon = authority.firstIndex(of: ":") {
@@ -52,7 +52,7 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
         guard !authority.isEmpty else { throw failure("the host is missing") }
         if let portText {
             guard let port = UInt16(portText), port > 0, portText.allSatisfy(\.isNumber) else {
-                throw failure("the port is no number from 1 to 65535")
+                throw failure("the port is not a number from 1 to 65535")
             }
             self.port = port
         } else {

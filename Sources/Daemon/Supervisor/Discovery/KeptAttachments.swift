@@ -32,7 +32,7 @@ final class KeptAttachments {
                     let url = try AttachmentURL(text)
                     if !urls.contains(url) { urls.append(url) }
                 } catch {
-                    logger.error("an attachment that was kept is no address", metadata: ["file": "\(path)", "error": "\(error)"])
+                    logger.error("an attachment that was kept is not an address", metadata: ["file": "\(path)", "error": "\(error)"])
                 }
             }
         } catch {

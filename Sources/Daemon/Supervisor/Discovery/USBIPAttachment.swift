@@ -80,7 +80,7 @@ actor USBIPAttachment: DeviceSource {
 
     /// The port and its connection are as they were; the driver gets a way to it.
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
-        guard case .port(let port) = held.keeper else { throw .refused("it is no device behind a port") }
+        guard case .port(let port) = held.keeper else { throw .refused("it is not a device behind a port") }
         return try await Self.connect(port, hold: held, deviceID: portDeviceID)
     }
 

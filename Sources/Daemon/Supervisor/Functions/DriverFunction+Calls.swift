@@ -100,7 +100,7 @@ extension DriverFunction {
             } else if case .object = reply.result ?? .object([:]) {
                 call.succeed(reply.result ?? .object([:]))
             } else {
-                call.fail(CallError("DeviceError", "The driver's answer is no object."))
+                call.fail(CallError("DeviceError", "The driver's answer is not an object."))
             }
         }
     }

@@ -50,7 +50,7 @@ struct StoreName: Hashable, Sendable, CustomStringConvertible {
         self.number = number
     }
 
-    /// `nil` for what is no name of ours, to the letter.
+    /// `nil` for what is not a name of ours, to the letter.
     init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == Self.prefix, let slot = Int(parts[1]), 0..<Self.maximumSlots ~= slot else { return nil }

@@ -12,7 +12,7 @@ struct GadgetEndpointName {
     /// `nil` for one of any type.
     private let type: TransferType?
 
-    /// `nil` for a name that is no endpoint's, and for the control endpoint.
+    /// `nil` for a name that is not an endpoint's, and for the control endpoint.
     init?(_ text: String) {
         guard text.hasPrefix("ep") else { return nil }
         var rest = text.dropFirst(2)
