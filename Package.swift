@@ -82,6 +82,15 @@ let usb: [Target] = layer(
 // Published USB classes: bytes in, values out.
 let classes: [Target] = layer("Classes", [library("UVC", ["USB"])])
 
+// What driver and client of a class say to each other: the Varlink text that the bundle ships, and its types.
+let contracts: [Target] = layer(
+    "Contracts",
+    [
+        .target(
+            name: "CameraInterface", dependencies: ["Wire"], resources: [.embedInCode("io.userdriver.camera.varlink")],
+            swiftSettings: swiftSettings)
+    ])
+
 // What a driver author imports, and drivers.
 let framework: [Target] = layer(
     "Framework",
@@ -90,7 +99,7 @@ let drivers: [Target] = layer(
     "Drivers",
     [
         executable(
-            "webcam-driver", ["UserDriver", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"],
+            "webcam-driver", ["UserDriver", "CameraInterface", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"],
             exclude: ["driver.yaml"])
     ])
 
@@ -119,7 +128,7 @@ let daemon: [Target] = layer(
 let clients: [Target] = layer(
     "Clients",
     [
-        library("UserDriverClient", ["Wire", "FrameRing", "FlightRecorder", "USB", "Threads", "CLinux"]),
+        library("UserDriverClient", ["CameraInterface", "Wire", "FrameRing", "FlightRecorder", "USB", "Threads", "CLinux"]),
         library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
     ])
 let surfaces: [Target] = layer(
@@ -158,11 +167,15 @@ let testTargets: [Target] = [
     tests("UVC", ["USB"]),
     .testTarget(
         name: "WebcamDriverTests", dependencies: ["webcam-driver", "UVC", "UserDriver", "Wire"], swiftSettings: swiftSettings),
+    tests("CameraInterface", ["Wire"]),
     tests("Pictures"),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
     // A driver that misbehaves as it is told, for the supervisor's tests.
     executable("test-driver", ["Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
+    // Somebody else's driver, with an interface of its own.
+    executable(
+        "thermometer-driver", ["UserDriver", "USB", "Wire"], path: "Tests/Thermometer", exclude: ["driver.yaml", "interfaces"]),
     // One that tries to get out of its sandbox.
     .target(name: "CAttempts", path: "Tests/CAttempts"),
     executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
@@ -171,7 +184,7 @@ let testTargets: [Target] = [
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "userdriverd", "Bundles", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
+            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
             "UserDriverClient", "CLinux", log,
         ]),
     tests("Wire", ["CLinux"]),
@@ -201,7 +214,7 @@ let testTargets: [Target] = [
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 
-let targets: [[Target]] = [system, planes, usb, classes, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets]
+let targets: [[Target]] = [system, planes, usb, classes, contracts, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets]
 
 let package = Package(
     name: "UserDriver",

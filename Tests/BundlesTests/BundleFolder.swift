@@ -30,12 +30,16 @@ struct BundleFolder {
     var manifestPath: String { path + "/driver.yaml" }
     var signaturePath: String { path + "/driver.yaml.sig" }
     var executablePath: String { path + "/camera-driver" }
+    var interfacePath: String { path + "/interfaces/org.example.camera.varlink" }
+    static let interface = "# A camera.\ninterface org.example.camera\n\nmethod Read(count: ?int) -> (value: float)\nmethod Reset() -> ()\n"
 
     init(_ folder: String, _ name: String = "camera", manifest: String = goodManifest, executable: String = "#!/bin/false\n") throws {
         path = "\(folder)/\(name).driver"
         try BundleFile.makeFolder(path)
         try writeFile(manifest, manifestPath)
         try writeFile(executable, executablePath, mode: 0o755)
+        try BundleFile.makeFolder(path + "/interfaces")
+        try writeFile(Self.interface, interfacePath)
     }
 
     func sign(_ key: PrivateKey) throws { try BundleSigner.sign(path, by: key) }

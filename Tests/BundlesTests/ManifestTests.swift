@@ -15,7 +15,10 @@ let goodManifest = """
       - device: "046d:08c1"
       - {device: "046d:08c2", bcdDevice: "0100-01ff"}
     interfaces: [{class: 14}, {class: 0xff}]
-    provides: [io.userdriver.camera]
+    provides:
+      - interface: org.example.camera
+        methods:
+          Read: {idempotent: true, deadline: 5s}
     settings: {depth: 3, name: "plain", on: true, ratio: 1.5, list: [1, "two"], nothing: null, quoted: "12"}
     quirks:
       - {match: {class: 0x0e}, set: {depth: 4, on: false}, reason: r, source: s}

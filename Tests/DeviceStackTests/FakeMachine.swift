@@ -107,7 +107,8 @@ enum FakeDiagnosis {
         nodeProblem: String? = nil,
         restarts: Int = 0, warnings: [String] = [], driver: Diagnosis.Driver? = driver
     ) -> Diagnosis.Device {
-        let stream = DeviceStatus.Stream(format: "mjpeg", width: 640, height: 480, fps: 30, frames: 300, lost: 0, clients: 1)
+        let stream = DeviceStatus.Stream(
+            name: "video", frames: 300, lost: 0, clients: 1, shown: ["format": "mjpeg", "width": 640, "height": 480, "fps": 30])
         return Diagnosis.Device(
             status: DeviceStatus(
                 id: "1209:0001:EMU0001", bus: bus, vendorId: "1209", productId: "0001", name: "UserDriver Emulated Webcam", kind: "webcam",

@@ -68,6 +68,7 @@ struct HostileDriver {
             let name = call.parameters["name"]?.stringValue ?? "video"
             try send(.openRing(RingRequest(request: 1, name: name, capacity: 4096, slotCount: 4, description: ["format": "grey"])))
         case .call(let call) where call.method == StreamCall.close: try send(.reply(DriverReply(id: call.id, result: [:])))
+        case .cancel, .memory: break
         case .call(let call):
             // A call that its predecessor died of comes again.
             guard call.parameters["process"]?.intValue == Int(getpid()) else {

@@ -1,6 +1,7 @@
 // A supervisor with a device of no substance and a test driver: everything real but the device.
 
 import CLinux
+import CameraInterface
 import Dispatch
 import FoundationEssentials
 import Glibc
@@ -176,7 +177,14 @@ final class Bench: Sendable {
             version: "\(version)"
             kind: test
             executable: \(behaviour)
-            provides: [io.userdriver.camera]
+            provides:
+              - interface: io.userdriver.camera
+                methods:
+                  GetControl: {idempotent: true}
+                  SetControl: {deadline: 100ms}
+                  ResetControls: {idempotent: true, resumes: true}
+                  Formats: {right: administrator}
+            streams: [video]
             match:
               - {class: \(deviceClass)}
             interfaces:
@@ -184,6 +192,8 @@ final class Bench: Sendable {
             \(extra)
             """
         try StateFile.write(Array(manifest.utf8), to: bundle + "/driver.yaml")
+        mkdir(bundle + "/interfaces", 0o755)
+        try StateFile.write(Array(CameraInterface.interface.text.utf8), to: bundle + "/interfaces/io.userdriver.camera.varlink")
         unlink(bundle + "/" + behaviour)
         if link(executable(program), bundle + "/" + behaviour) != 0 {
             let bytes = try StateFile.read(executable(program), maximumBytes: 256 << 20)

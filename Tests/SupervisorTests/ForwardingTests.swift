@@ -65,6 +65,141 @@ import Wire
         await bench.stop()
     }
 
+    @Test func severalRepliesComeInTheirOrder() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let client = try bench.client()
+        try await client.send(camera, ["name": "three"], more: true)
+        for number in 1...3 {
+            let reply = try #require(try await client.receive()).reply
+            #expect(reply.parameters["number"] == .int(Int64(number)) && reply.continues == (number < 3))
+        }
+        // Whoever wants a single one gets an error instead of several.
+        let error = try await #require(throws: CallError.self) { try await bench.client().call(camera, ["name": "three"]) }
+        #expect(error.code == "io.userdriver.camera.DeviceError")
+        await bench.stop()
+    }
+
+    @Test(arguments: [("GetControl", false), ("ResetControls", true)])
+    func afterRepliesOnlyWhatResumesIsAskedAgain(method: String, resumes: Bool) async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let client = try bench.client()
+        try await client.send("io.userdriver.camera." + method, ["name": "two-then-crash"], more: true)
+        for number in 1...2 {
+            #expect(try await client.receive()?.reply.parameters["number"] == .int(Int64(number)))
+        }
+        let next = try #require(try await client.receive()).reply
+        if resumes {
+            #expect(next.parameters["generation"] == 2)
+        } else {
+            #expect(next.error == "io.userdriver.DriverRestarted")
+        }
+        await bench.stop()
+    }
+
+    @Test func aCallThatNobodyWaitsForIsCancelled() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let listener = try await bench.listener()
+        let client = try bench.client()
+        try await client.send(camera, ["name": "never"])
+        // A second call's answer shows that the first is on its way.
+        _ = try await bench.client().call(camera, ["name": "gain"])
+        client.socket.shutdown()
+        #expect(try await listener.event("event")["message"]?.stringValue?.contains("cancelled") == true)
+        // So is one whose deadline has passed, which is the manifest's.
+        let error = try await #require(throws: CallError.self) {
+            try await bench.client().call("io.userdriver.camera.SetControl", ["name": "never", "value": 1])
+        }
+        #expect(error.message.contains("within 100 ms"))
+        #expect(try await listener.event("event")["message"]?.stringValue?.contains("cancelled") == true)
+        await bench.stop()
+    }
+
+    @Test func callsOfOneConnectionAreAnsweredInTheirOrder() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let client = try bench.client()
+        for number in 1...5 { try await client.send(camera, ["name": "gain", "number": .int(Int64(number))]) }
+        for number in 1...5 {
+            #expect(try await client.receive()?.reply.parameters["echo"]?["number"] == .int(Int64(number)))
+        }
+        await bench.stop()
+    }
+
+    @Test func memoryOfAReplyIsSealed() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let client = try bench.client()
+        try await client.send(camera, ["name": "memory"])
+        let (reply, descriptors) = try #require(try await client.receive())
+        #expect(reply.error == nil && descriptors.count == 1)
+        var byte: UInt8 = 0
+        #expect(pread(descriptors[0], &byte, 1, 99_999) == 1 && byte == 0x5a)
+        #expect(pwrite(descriptors[0], &byte, 1, 0) == -1 && errno == EPERM)
+        close(descriptors[0])
+        await bench.stop()
+    }
+
+    @Test(arguments: [
+        ("memory-kept", "mapped for writing"), ("memory-huge", "67108864 bytes"), ("foreign-memory", "was not given"),
+    ])
+    func memoryThatIsNotInOrderIsRefused(name: String, words: String) async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let error = try await #require(throws: CallError.self) { try await bench.client().call(camera, ["name": .string(name)]) }
+        #expect(error.code == "io.userdriver.camera.DeviceError" && error.message.contains(words))
+        #expect(try await bench.client().call(camera, ["name": "gain"])["generation"] == 1)
+        await bench.stop()
+    }
+
+    @Test func memoryOfACallGoesWithTheNextOneAlsoAfterADeath() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let client = try bench.client()
+        for size in [3, 1000] {
+            try await client.send("io.userdriver.Memory", ["size": .int(Int64(size))])
+            let descriptor = try #require(try await client.receive()?.descriptors.first)
+            let bytes = [UInt8](repeating: 2, count: size)
+            #expect(pwrite(descriptor, bytes, size, 0) == size)
+            close(descriptor)
+        }
+        #expect(try await client.call(camera, ["name": "sum"]) == ["sum": 2006, "count": 2, "generation": 1])
+        #expect(try await client.call(camera, ["name": "sum"])["count"] == 0)
+        for size in [0, -1, 1 << 40] {
+            let error = try await #require(throws: CallError.self) { try await client.call("io.userdriver.Memory", ["size": .int(Int64(size))]) }
+            #expect(error.code == "io.userdriver.InvalidParameter")
+        }
+        await bench.stop()
+    }
+
+    @Test func memoryThatCouldStillChangeIsRefused() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let client = try bench.client()
+        try await client.send("io.userdriver.Memory", ["size": 4096])
+        let descriptor = try #require(try await client.receive()?.descriptors.first)
+        let page = try #require(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0))
+        let error = try await #require(throws: CallError.self) { try await client.call(camera, ["name": "sum"]) }
+        #expect(error.code == "io.userdriver.InvalidParameter" && error.message.contains("unmap"))
+        munmap(page, 4096)
+        close(descriptor)
+        await bench.stop()
+    }
+
+    @Test func servicesSayWhatTheManifestSays() async throws {
+        let bench = try await Bench()
+        try await bench.drive()
+        let services = try await bench.client().call("io.userdriver.Services")["services"]?.decoded(as: [ServiceStatus].self)
+        let methods = try #require(services?.first).methods
+        #expect(services?.first?.interface == "io.userdriver.camera")
+        #expect(methods.first { $0.name == "GetControl" }.map { $0.idempotent && $0.deadline == 12 } == true)
+        #expect(methods.first { $0.name == "SetControl" }.map { !$0.idempotent && $0.deadline == 0.1 } == true)
+        #expect(methods.first { $0.name == "Formats" }?.right == .administrator)
+        await bench.stop()
+    }
+
     @Test func choosesTheDeviceThatIsMeant() async throws {
         let bench = try await Bench()
         try await bench.drive(makeDevice(serial: "A"))

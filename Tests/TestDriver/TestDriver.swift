@@ -61,6 +61,10 @@ struct TestDriver {
     var afterlife: UInt32 = 0
     var isAlone = false
     var rings = MovingRings()
+    /// Calls that are not answered.
+    var waiting: [UInt64] = []
+    /// The call that memory was asked for, by the request, and whether it stays mapped.
+    var gifts: [UInt64: (call: UInt64, keeps: Bool)] = [:]
 
     static func main() {
         let name = getenv(DriverContract.nameVariable).map { String(cString: $0) } ?? ""
@@ -145,7 +149,9 @@ struct TestDriver {
     }
 
     var statistics: DriverStatistics {
-        DriverStatistics(streams: ["video": .init(frames: clinux_load_u64(page + ProgressPage.frames), lost: 2, fps: 30, bytes: 1000)])
+        DriverStatistics(
+            streams: ["video": .init(frames: clinux_load_u64(page + ProgressPage.frames), lost: 2, fps: 30, bytes: 1000)],
+            shown: ["mood": "good", "signer": "itself"])
     }
 
     mutating func take(_ message: MessageToDriver, _ descriptors: [Int32]) throws {
@@ -159,11 +165,19 @@ struct TestDriver {
             if behaviour == .moving, let descriptor = descriptors.first { try rings.opened(grant, descriptor, generation) }
             if call > 0 { try channel.send(MessageFromDriver.reply(DriverReply(id: call, result: [:]))) }
         case .ringRefused(let request, let reason):
+            if let gift = gifts.removeValue(forKey: request) {
+                try channel.send(MessageFromDriver.reply(DriverReply(id: gift.call, error: CallError("DeviceError", reason))))
+                return
+            }
             guard let call = opening.removeValue(forKey: request) else { return }
             try channel.send(MessageFromDriver.reply(DriverReply(id: call, error: CallError("DeviceError", reason))))
         case .transfers: break
+        case .memory(let grant): try give(grant, descriptors)
+        case .cancel(let id):
+            waiting.removeAll { $0 == id }
+            try channel.send(MessageFromDriver.event(name: "cancelled", parameters: ["call": .int(Int64(id))]))
         case .moveRing(let grant): if let descriptor = descriptors.first { try rings.take(grant, descriptor) }
-        case .call(let call): try answer(call)
+        case .call(let call): try answer(call, descriptors)
         case .survive(let seconds):
             afterlife = seconds
             guard clinux_survive_parent(seconds) == 0 else { exit(95) }
@@ -197,7 +211,7 @@ struct TestDriver {
             MessageFromDriver.started(
                 DriverFacts(
                     kind: "test", name: "Test device \(start.configuration["flavour"]?.stringValue ?? "")",
-                    interfaces: ["io.userdriver.camera"])))
+                    interfaces: ["io.userdriver.camera"], streams: Array(Self.slots.keys.sorted()))))
         if behaviour == .poisoned {
             try channel.send(MessageFromDriver.record(["poison": true]))
             exit(4)
@@ -237,8 +251,20 @@ struct TestDriver {
                     description: shown)))
     }
 
-    mutating func answer(_ call: DriverCall) throws {
-        func reply(_ result: JSONValue) throws { try channel.send(MessageFromDriver.reply(DriverReply(id: call.id, result: result))) }
+    /// The memory of a reply: filled, and given.
+    mutating func give(_ grant: MemoryGrant, _ descriptors: [Int32]) throws {
+        guard let gift = gifts.removeValue(forKey: grant.request), let descriptor = descriptors.first,
+            let page = mmap(nil, grant.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), page != MAP_FAILED
+        else { return }
+        memset(page, 0x5a, grant.byteCount)
+        if !gift.keeps { munmap(page, grant.byteCount) }
+        try channel.send(MessageFromDriver.reply(DriverReply(id: gift.call, result: [:], memory: [grant.number])))
+    }
+
+    mutating func answer(_ call: DriverCall, _ descriptors: [Int32] = []) throws {
+        func reply(_ result: JSONValue, continues: Bool? = nil) throws {
+            try channel.send(MessageFromDriver.reply(DriverReply(id: call.id, result: result, continues: continues)))
+        }
         func refuse(_ code: String, _ message: String) throws {
             try channel.send(MessageFromDriver.reply(DriverReply(id: call.id, error: CallError(code, message))))
         }
@@ -260,7 +286,28 @@ struct TestDriver {
         case (_, "crash-first") where generation == 1: abort()
         case (_, "exit"): exit(3)
         case (_, let way) where way.hasPrefix("die:") && generation == 1: Death.die(String(way.dropFirst(4)), channel)
-        case (_, "never"): break
+        case (_, "never"): waiting.append(call.id)
+        case (_, "three"):
+            for number in 1...3 { try reply(["number": .int(Int64(number))], continues: number < 3 ? true : nil) }
+        case (_, "two-then-crash"):
+            for number in 1...2 { try reply(["number": .int(Int64(number)), "generation": .int(Int64(generation))], continues: true) }
+            if generation == 1 { abort() }
+            try reply(["generation": .int(Int64(generation))])
+        case (_, "memory"), (_, "memory-kept"), (_, "memory-huge"):
+            gifts[nextRequest] = (call.id, call.parameters["name"] == "memory-kept")
+            let byteCount = call.parameters["name"] == "memory-huge" ? 1 << 40 : 100_000
+            try channel.send(MessageFromDriver.openMemory(MemoryRequest(request: nextRequest, call: call.id, byteCount: byteCount)))
+            nextRequest += 1
+        case (_, "sum"):
+            var sum = 0
+            for (descriptor, byteCount) in zip(descriptors, call.memory ?? []) {
+                guard let page = mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0), page != MAP_FAILED else { exit(94) }
+                for byte in UnsafeRawBufferPointer(start: page, count: byteCount) { sum += Int(byte) }
+                munmap(page, byteCount)
+            }
+            try reply(["sum": .int(Int64(sum)), "count": .int(Int64(descriptors.count)), "generation": .int(Int64(generation))])
+        case (_, "foreign-memory"):
+            try channel.send(MessageFromDriver.reply(DriverReply(id: call.id, result: [:], memory: [12345])))
         case (_, "no-object"): try reply([1, 2])
         case (_, "busy"): try refuse("InvalidParameter", "No such control.")
         case (_, "stop-turns"): turnsStopped = true

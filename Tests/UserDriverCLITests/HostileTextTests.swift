@@ -75,7 +75,8 @@ import Wire
         for number in Self.words {
             for fps in [0, -1, Double.greatestFiniteMagnitude, .infinity, .nan] {
                 let stream = DeviceStatus.Stream(
-                    format: "x", width: .max, height: .min, fps: fps, frames: number, lost: .max - number / 2, clients: .max)
+                    name: "video", frames: number, lost: .max - number / 2, clients: .max,
+                    shown: ["format": "x", "width": .int(.max), "height": .int(.min), "fps": .double(fps)])
                 let device = DeviceStatus(
                     id: "", bus: "", vendorId: "", productId: "", name: "", kind: "", driver: "", state: .running, pid: .min,
                     restarts: .min,

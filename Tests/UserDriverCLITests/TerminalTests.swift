@@ -13,7 +13,11 @@ import Wire
         id: "1209:0001:EMU0001", bus: "usbip://127.0.0.1:3240/1-1", vendorId: "1209", productId: "0001",
         name: "UserDriver Emulated Webcam of a rather long name", kind: "webcam", driver: "webcam", state: .running, pid: 4_194_304,
         restarts: 12_345,
-        streams: [.init(format: "mjpeg", width: 1920, height: 1080, fps: 29.9, frames: 1_000_000_000, lost: 123_456, clients: 12)])
+        streams: [
+            .init(
+                name: "video", frames: 1_000_000_000, lost: 123_456, clients: 12,
+                shown: ["format": "mjpeg", "width": 1920, "height": 1080, "fps": 29.9])
+        ])
     static let crash = CrashReport(
         number: 12, time: "2026-01-01T00:00:00.000Z", deviceID: "1209:0001:EMU0001", driver: "io.userdriver.webcam", pid: 7, generation: 2,
         cause: "SIGKILL, by the supervisor: no progress for 500 ms while streaming", signal: 9, exitStatus: -1, lastWords: [],

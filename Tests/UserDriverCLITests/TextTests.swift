@@ -106,7 +106,8 @@ import Wire
     }
 
     @Test func statusShowsALineAStream() {
-        let stream = DeviceStatus.Stream(format: "mjpeg", width: 640, height: 480, fps: 29.97, frames: 300, lost: 2, clients: 1)
+        let stream = DeviceStatus.Stream(
+            name: "video", frames: 300, lost: 2, clients: 1, shown: ["format": "mjpeg", "width": 640, "height": 480, "fps": 29.97])
         let device = DeviceStatus(
             id: "1d6b:0104:A", bus: "1-1", vendorId: "1d6b", productId: "0104", name: "Camera", kind: "webcam", driver: "webcam",
             state: .running, pid: 42, restarts: 1, streams: [stream], reason: "It restarted.", warnings: ["unsigned"])
@@ -120,7 +121,7 @@ import Wire
 
     @Test func statusNamesWhoWatchesAndWhatIsAwaited() {
         let stream = DeviceStatus.Stream(
-            format: "mjpeg", width: 640, height: 480, fps: 30, frames: 1, lost: 0, clients: 2,
+            name: "video", frames: 1, lost: 0, clients: 2,
             watchers: [.init(pid: 42, uid: 1000, program: "ffplay"), .init(pid: 43, uid: 0, program: "")])
         let device = DeviceStatus(
             id: "a", bus: "1-1", vendorId: "1", productId: "2", name: "Camera", kind: "webcam", driver: "webcam", state: .running, pid: 1,

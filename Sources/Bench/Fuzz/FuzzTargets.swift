@@ -9,7 +9,7 @@ enum FuzzTargets {
         GadgetFuzz.self,
         JSONFuzz.self,
         ChannelFuzz.self,
-        VarlinkFuzz.self,
+        VarlinkFuzz.self, DefinitionFuzz.self,
         DaemonFuzz.self,
         ClientFuzz.self,
         RingFuzz.self,

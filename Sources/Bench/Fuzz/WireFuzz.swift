@@ -45,7 +45,7 @@ enum VarlinkFuzz: FuzzTarget {
         [200] + Array(#"{"parameters":{},"continues":true,"error":"a.B"}"#.utf8) + [0],
     ]
     private static let service = VarlinkService(
-        vendor: "v", product: "p", version: "1", url: "", interfaces: [.management] + InterfaceDescription.classInterfaces)
+        vendor: "v", product: "p", version: "1", url: "", interfaces: [ManagementInterface.interface])
 
     static func run(_ bytes: [UInt8]) {
         guard let first = bytes.first else { return }
@@ -68,5 +68,38 @@ enum VarlinkFuzz: FuzzTarget {
             // Refused from here on: what came before counts.
         }
         return result
+    }
+}
+
+/// A definition in Varlink's language, as a bundle brings it.
+enum DefinitionFuzz: FuzzTarget {
+    static let name = "definition"
+    static let seeds: [[UInt8]] = [
+        Array(ManagementInterface.definition.utf8), Array(VarlinkService.definition.utf8),
+        Array("interface a.b\ntype T (a: ?[]T, b: [string](x, y), c: (d: object))\nmethod M(a: T) -> ()\nerror E ()\n".utf8),
+        Array("# c\ninterface a.b-c.d\n\nmethod A() -> (x: (y: (z: float)))".utf8),
+    ]
+
+    static func run(_ bytes: [UInt8]) {
+        let interface: VarlinkInterface
+        do throws(VarlinkSyntaxError) {
+            interface = try VarlinkInterface(parsing: bytes)
+        } catch {
+            precondition(error.line >= 1 && error.column >= 1, "an error stands somewhere")
+            return
+        }
+        // What is printed of a method reads the same again.
+        for method in interface.methods {
+            let types = interface.types.map { "type \($0.name) \($0.type)" }.joined(separator: "\n")
+            let text = "interface a.b\n\(types)\nmethod \(method.signature)"
+            do throws(VarlinkSyntaxError) {
+                let again = try VarlinkInterface(parsing: text.utf8)
+                precondition(again.methods.first?.input == method.input && again.methods.first?.output == method.output, "another method")
+            } catch {
+                // The text around it may have been shorter than this.
+                precondition(text.utf8.count > VarlinkInterface.maximumBytes, "a signature can't be read: \(error)")
+            }
+            _ = interface.mismatch(of: ["a": 1, "b": [:], "c": ["d"]], with: method.input)
+        }
     }
 }

@@ -144,7 +144,7 @@ extension StackJudge {
     private static func stream(_ diagnosis: Diagnosis.Device, _ facts: DeviceFacts) -> StackLayer {
         let streams = diagnosis.status.streams
         let bytes = diagnosis.rings.reduce(0) { $0.addingClamped($1.bytes) }
-        var summary = streams.map { "\($0.format) \($0.width)x\($0.height), frames \($0.frames), lost \($0.lost)" }.joined(separator: "; ")
+        var summary = streams.map { "\($0.summary), frames \($0.frames), lost \($0.lost)" }.joined(separator: "; ")
         if streams.isEmpty { summary = "none" }
         if bytes > 0 { summary += ", ring of \(bytes >> 20 + (bytes & 0xf_ffff == 0 ? 0 : 1)) MiB" }
         var layer = StackLayer(
@@ -152,10 +152,11 @@ extension StackJudge {
             facts: [
                 "streams": .array(
                     streams.map { stream in
-                        [
-                            "format": .string(stream.format), "width": .int(Int64(stream.width)), "height": .int(Int64(stream.height)),
-                            "frames": .int(Int64(clamping: stream.frames)), "lost": .int(Int64(clamping: stream.lost)),
-                        ]
+                        .object(
+                            stream.shown.merging([
+                                "name": .string(stream.name), "frames": .int(Int64(clamping: stream.frames)),
+                                "lost": .int(Int64(clamping: stream.lost)),
+                            ]) { $1 })
                     }), "ringBytes": .int(Int64(bytes)),
             ])
         if let trouble = diagnosis.trouble, diagnosis.status.state == .running, Evidence(in: trouble) == nil {

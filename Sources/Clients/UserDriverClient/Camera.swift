@@ -1,5 +1,6 @@
 // A camera: its formats, its controls, its frames.
 
+@_exported public import CameraInterface
 import Wire
 
 /// A webcam that the daemon drives.
@@ -9,20 +10,20 @@ public struct Camera: Sendable {
     public let selector: String?
 
     public func formats() async throws(ClientError) -> [CameraFormat] {
-        let reply = try await client.call("Formats", of: .camera, ["device": selector])
+        let reply = try await client.request("Formats", of: CameraInterface.name, ["device": selector])
         return try UserDriverClient.decode([CameraFormat].self, reply["formats"], of: "Formats")
     }
 
     /// The controls that the camera's descriptors announce: the camera is not asked, so this takes no time.
     public func controlNames() async throws(ClientError) -> [CameraControlName] {
-        let reply = try await client.call("ControlNames", of: .camera, ["device": selector])
+        let reply = try await client.request("ControlNames", of: CameraInterface.name, ["device": selector])
         return try UserDriverClient.decode([CameraControlName].self, reply["controls"], of: "ControlNames")
     }
 
     /// Controls with their values; all of them, or those of these names. One that does not answer has a `problem`, and keeps nobody from the others.
     /// A slow camera is better asked for one after the other.
     public func controls(_ names: [String]? = nil) async throws(ClientError) -> [CameraControl] {
-        let reply = try await client.call("GetControls", of: .camera, ["device": selector], Self.list(names))
+        let reply = try await client.request("GetControls", of: CameraInterface.name, ["device": selector], Self.list(names))
         return try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "GetControls")
     }
 
@@ -32,28 +33,28 @@ public struct Camera: Sendable {
 
     /// One control, for which the camera is given more time. Throws `deviceError` where it does not answer.
     public func control(_ name: String) async throws(ClientError) -> CameraControl {
-        let reply = try await client.call("GetControl", of: .camera, ["device": selector, "name": name])
+        let reply = try await client.request("GetControl", of: CameraInterface.name, ["device": selector, "name": name])
         return try UserDriverClient.decode(CameraControl.self, reply["control"], of: "GetControl")
     }
 
     /// Sets a control, in the units it counts in, and returns it as the device then says it is. Throws `invalidParameter` out of its range.
     @discardableResult
     public func setControl(_ name: String, to value: Int) async throws(ClientError) -> CameraControl {
-        let reply = try await client.call(
-            "SetControl", of: .camera, ["device": selector, "name": name], ["value": .int(Int64(value))])
+        let reply = try await client.request(
+            "SetControl", of: CameraInterface.name, ["device": selector, "name": name], ["value": .int(Int64(value))])
         return try UserDriverClient.decode(CameraControl.self, reply["control"], of: "SetControl")
     }
 
     /// One control, or every one that can be set, back to the device's default.
     @discardableResult
     public func resetControls(_ name: String? = nil) async throws(ClientError) -> [CameraControl] {
-        let reply = try await client.call("ResetControls", of: .camera, ["device": selector, "name": name])
+        let reply = try await client.request("ResetControls", of: CameraInterface.name, ["device": selector, "name": name])
         return try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "ResetControls")
     }
 
     /// Those of these controls that can be set, back to the device's default, as many as can be.
     public func resetControls(_ names: [String]) async throws(ClientError) -> CameraControlReset {
-        let reply = try await client.call("ResetControls", of: .camera, ["device": selector], Self.list(names))
+        let reply = try await client.request("ResetControls", of: CameraInterface.name, ["device": selector], Self.list(names))
         return CameraControlReset(
             controls: try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "ResetControls"),
             failed: try UserDriverClient.decode([CameraControlReset.Failure].self, reply["failed"] ?? .array([]), of: "ResetControls"))

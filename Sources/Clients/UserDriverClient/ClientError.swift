@@ -1,6 +1,7 @@
 // Why something that a client asked for did not happen, in a sentence for a person and a code for a program.
 
 import Glibc
+public import Wire
 
 /// What goes wrong between a client and the daemon.
 public struct ClientError: Error, Sendable, CustomStringConvertible {
@@ -43,11 +44,19 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// The system's error number, where a system call failed.
     public let systemError: Int32?
+    /// The error's full name where daemon or driver said it: `"org.example.thermometer.OutOfRange"`.
+    public let name: String?
+    /// All that came with it.
+    public let parameters: JSONValue?
 
-    public init(_ code: Code, _ message: String, systemError: Int32? = nil) {
+    public init(
+        _ code: Code, _ message: String, systemError: Int32? = nil, name: String? = nil, parameters: JSONValue? = nil
+    ) {
         self.code = code
         self.message = message
         self.systemError = systemError
+        self.name = name
+        self.parameters = parameters
     }
 
     public var description: String { message }
@@ -68,7 +77,9 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     static func describe(_ number: Int32) -> String { String(cString: strerror(number)) }
 
     /// The daemon's error by its Varlink name, with or without the interface before it.
-    static func remote(name: String, message: String?) -> ClientError {
+    static func remote(name: String, _ parameters: JSONValue) -> ClientError {
+        var message = parameters["message"]?.stringValue
+        if let text = message, !text.isEmpty, let remedy = parameters["remedy"]?.stringValue { message = "\(text) \(remedy)" }
         let short = name.split(separator: ".").last.map(String.init) ?? name
         let code: Code? =
             switch short {
@@ -84,11 +95,12 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
             case "LimitReached": .limitReached
             default: nil
             }
-        if let message, !message.isEmpty { return ClientError(code ?? .failed, message) }
+        if let message, !message.isEmpty { return ClientError(code ?? .failed, message, name: name, parameters: parameters) }
         if ["MethodNotFound", "MethodNotImplemented", "InterfaceNotFound"].contains(short) {
             return ClientError(
-                .notSupported, "The daemon does not know this call: it is of another version than this program. \(versionRemedy)")
+                .notSupported, "The daemon does not know this call: it is of another version than this program. \(versionRemedy)",
+                name: name, parameters: parameters)
         }
-        return ClientError(code ?? .failed, "The daemon refused: \(name).")
+        return ClientError(code ?? .failed, "The call was refused: \(name).", name: name, parameters: parameters)
     }
 }

@@ -52,7 +52,19 @@ final class DaemonConnection: Sendable {
         do throws(WireError) {
             try socket.send(VarlinkCall(method: method, parameters: parameters, more: more))
         } catch {
+            // Whoever is cut off in the middle of a call may have been told why.
+            if error.code == .disconnected, let reply = lastWord() { _ = try Self.result(reply) }
             throw failure(error)
+        }
+    }
+
+    private func lastWord() -> VarlinkReply? {
+        do throws(WireError) {
+            guard case .message(let reply, let descriptors) = try socket.receiveNow(VarlinkReply.self) else { return nil }
+            closeAll(descriptors)
+            return reply
+        } catch {
+            return nil
         }
     }
 
@@ -129,7 +141,7 @@ final class DaemonConnection: Sendable {
     }
 
     static func result(_ reply: VarlinkReply) throws(ClientError) -> JSONValue {
-        if let error = reply.error { throw ClientError.remote(name: error, message: reply.parameters["message"]?.stringValue) }
+        if let error = reply.error { throw ClientError.remote(name: error, reply.parameters) }
         return reply.parameters
     }
 }

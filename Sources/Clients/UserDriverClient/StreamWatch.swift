@@ -182,7 +182,7 @@ final class StreamWatch: Sendable {
             cancellation.enter(connection)
             let parameters: JSONValue = selector.map { ["device": .string($0)] } ?? [:]
             let reply = try connection.call(
-                "\(InterfaceDescription.management.name).Status", parameters, deadline: clinux_monotonic_ns() + 2_000_000_000)
+                "\(ManagementInterface.name).Status", parameters, deadline: clinux_monotonic_ns() + 2_000_000_000)
             let devices = try UserDriverClient.decode([DeviceStatus].self, reply["devices"], of: "Status")
             let fitting = devices.filter { $0.state != .absent && !$0.driver.isEmpty }
             guard let device = fitting.first ?? devices.first else { return nil }
@@ -209,7 +209,7 @@ final class StreamWatch: Sendable {
         cancellation.enter(connection)
         var parameters: [String: JSONValue] = ["request": request]
         if let selector { parameters["device"] = .string(selector) }
-        try connection.send("\(InterfaceDescription.management.name).Watch", .object(parameters), more: true)
+        try connection.send("\(ManagementInterface.name).Watch", .object(parameters), more: true)
         let (reply, descriptors) = try connection.receive(deadline: deadline)
         return (connection, try WatchReply(reply, descriptors))
     }

@@ -65,7 +65,7 @@ extension UserDriverClient {
             let connection = try DaemonConnection(directory)
             cancellation.enter(connection)
             return try connection.callForDescriptor(
-                "\(InterfaceDescription.management.name).\(method)", .object(parameters),
+                "\(ManagementInterface.name).\(method)", .object(parameters),
                 deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
         }
     }

@@ -23,13 +23,13 @@ public struct UserDriverClient: Sendable {
 
     /// Every device that is attached or was. With a selector the one it names: an id, `vid:pid`, a bus path or a part of the name.
     public func devices(_ selector: String? = nil) async throws(ClientError) -> [DeviceStatus] {
-        try Self.decode([DeviceStatus].self, try await call("Status", ["device": selector])["devices"], of: "Status")
+        try Self.decode([DeviceStatus].self, try await request("Status", ["device": selector])["devices"], of: "Status")
     }
 
     /// Addresses that are looked for, with the device that is there or why there is none.
     public func attachments() async throws(ClientError) -> [Diagnosis.Attachment] {
         // A daemon of an earlier version says nothing of them.
-        guard let attachments = try await call("Status")["attachments"] else { return [] }
+        guard let attachments = try await request("Status")["attachments"] else { return [] }
         return try Self.decode([Diagnosis.Attachment].self, attachments, of: "Status")
     }
 
@@ -48,47 +48,47 @@ public struct UserDriverClient: Sendable {
 
     /// What only the daemon knows of the layers that its devices, or the one the selector names, stand on.
     public func diagnose(_ selector: String? = nil) async throws(ClientError) -> Diagnosis {
-        try Self.decode(Diagnosis.self, try await call("Diagnose", ["device": selector]), of: "Diagnose")
+        try Self.decode(Diagnosis.self, try await request("Diagnose", ["device": selector]), of: "Diagnose")
     }
 
     /// A device's descriptors as it gave them.
     public func inspect(_ selector: String? = nil) async throws(ClientError) -> DeviceInspection {
-        let reply = try await call("Inspect", ["device": selector])
+        let reply = try await request("Inspect", ["device": selector])
         guard let inspection = DeviceInspection(reply) else { throw Self.malformed("Inspect") }
         return inspection
     }
 
     /// Ends the device's driver and starts it again; closes an open circuit.
     public func restart(_ selector: String? = nil) async throws(ClientError) {
-        _ = try await call("Restart", ["device": selector])
+        _ = try await request("Restart", ["device": selector])
     }
 
     /// The drivers that are installed, with those that may not run.
     public func drivers() async throws(ClientError) -> [DriverStatus] {
-        try Self.decode([DriverStatus].self, try await call("Drivers")["drivers"], of: "Drivers")
+        try Self.decode([DriverStatus].self, try await request("Drivers")["drivers"], of: "Drivers")
     }
 
     /// Has the daemon read its drivers and whom to trust again; devices whose driver has changed get the new one. Throws `notPermitted`.
     @discardableResult
     public func reloadDrivers() async throws(ClientError) -> [DriverStatus] {
-        try Self.decode([DriverStatus].self, try await call("ReloadDrivers")["drivers"], of: "ReloadDrivers")
+        try Self.decode([DriverStatus].self, try await request("ReloadDrivers")["drivers"], of: "ReloadDrivers")
     }
     /// Takes the device from the kernel's own driver, now and whenever it is plugged in.
-    public func take(_ selector: String? = nil) async throws(ClientError) { _ = try await call("Take", ["device": selector]) }
+    public func take(_ selector: String? = nil) async throws(ClientError) { _ = try await request("Take", ["device": selector]) }
     /// Gives the device back to the kernel's own driver, now and whenever it is plugged in.
-    public func release(_ selector: String? = nil) async throws(ClientError) { _ = try await call("Release", ["device": selector]) }
+    public func release(_ selector: String? = nil) async throws(ClientError) { _ = try await request("Release", ["device": selector]) }
 
     /// What drivers died of, oldest first.
     public func crashes(_ selector: String? = nil) async throws(ClientError) -> [CrashReport] {
-        try Self.decode([CrashReport].self, try await call("Crashes", ["device": selector])["crashes"], of: "Crashes")
+        try Self.decode([CrashReport].self, try await request("Crashes", ["device": selector])["crashes"], of: "Crashes")
     }
 
     /// A device on another machine: `usbip://HOST[:PORT]/BUSID`. It is looked for until it is detached, by later daemons too; or, where it is
     /// `transient`, until this one ends. Throws `invalidParameter` where there is no such host.
     public func attach(_ url: String, transient: Bool = false) async throws(ClientError) {
-        _ = try await call("Attach", ["url": url], transient ? ["transient": .bool(true)] : [:])
+        _ = try await request("Attach", ["url": url], transient ? ["transient": .bool(true)] : [:])
     }
-    public func detach(_ url: String) async throws(ClientError) { _ = try await call("Detach", ["url": url]) }
+    public func detach(_ url: String) async throws(ClientError) { _ = try await request("Detach", ["url": url]) }
 
     /// A camera; without a selector, the only one.
     public func camera(_ selector: String? = nil) -> Camera { Camera(client: self, selector: selector) }
@@ -99,7 +99,7 @@ public struct UserDriverClient: Sendable {
         return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
             let connection = try DaemonConnection(directory)
             cancellation.enter(connection)
-            try connection.send("\(InterfaceDescription.management.name).Events", .object([:]), more: true)
+            try connection.send("\(ManagementInterface.name).Events", .object([:]), more: true)
             return try DeviceEvents(connection: connection)
         }
     }
@@ -125,8 +125,8 @@ public struct UserDriverClient: Sendable {
 
     // MARK: - Calls
 
-    func call(
-        _ method: String, of interface: InterfaceDescription = .management, _ arguments: [String: String?] = [:],
+    func request(
+        _ method: String, of interface: String = ManagementInterface.name, _ arguments: [String: String?] = [:],
         _ values: [String: JSONValue] = [:]
     ) async throws(ClientError) -> JSONValue {
         var parameters = values
@@ -136,7 +136,7 @@ public struct UserDriverClient: Sendable {
         return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
             let connection = try DaemonConnection(directory)
             cancellation.enter(connection)
-            return try connection.call("\(interface.name).\(method)", object, deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
+            return try connection.call("\(interface).\(method)", object, deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
         }
     }
 

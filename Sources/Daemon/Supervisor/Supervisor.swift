@@ -41,7 +41,6 @@ public final class Supervisor {
     private static let maximumLookups = 8
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
-    let service: VarlinkService
     private(set) var devices: [DriverFunction] = []
     private var identity = DeviceIdentity()
     private var origins: [Origin] = []
@@ -83,9 +82,6 @@ public final class Supervisor {
         standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger) { [policy] in
             configuration.keepsStandby && policy.keepsStandby
         }
-        service = VarlinkService(
-            vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "",
-            interfaces: [.management] + InterfaceDescription.classInterfaces)
     }
 
     /// Starts: locks the runtime folder, listens, looks for devices. Throws `SupervisorError`; nothing is left behind then.

@@ -26,6 +26,11 @@ public struct SupervisorConfiguration: Sendable {
         /// Bytes that may wait for a client that doesn't read, before it is cut off.
         public var backlogBytes = 1 << 20
         public var callsPerDevice = 64
+        /// Of these, how many may be of one user who is neither root nor the daemon's.
+        public var callsPerUser = 32
+        /// Bytes of memory that a call takes along, and that a driver has been given for replies it has not sent.
+        public var memoryBytesPerCall = 16 << 20
+        public var memoryBytesPerDevice = 64 << 20
         public var streamsPerDevice = 8
         /// Bytes of all rings that a device's driver holds or may hold still, frames' and transfers'. 4K at 60 frames a second, raw, takes 66 MB a ring, and
         /// three of them while it goes from one to the next.
@@ -57,7 +62,7 @@ public struct SupervisorConfiguration: Sendable {
         public var startLimit = Duration.seconds(10)
         /// How long it may take to take over a device that streams.
         public var takeoverLimit = Duration.seconds(2)
-        /// How long a client waits for an answer, whatever happens to the driver meanwhile.
+        /// How long a client waits for an answer, whatever happens to the driver meanwhile, where the manifest says nothing else of the method.
         public var callLimit = Duration.seconds(12)
         /// How long a client may hold a connection and have nothing answered on it.
         public var idleLimit = Duration.seconds(300)

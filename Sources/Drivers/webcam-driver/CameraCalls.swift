@@ -1,46 +1,38 @@
 // Formats and controls as io.userdriver.camera says them.
 
+import CameraInterface
 import UVC
 import Wire
 
 enum CameraCalls {
-    /// `type Format`: a size of a format with its rates, the highest first.
-    static func formats(_ interface: StreamingInterface) -> [JSONValue] {
+    /// A size of a format with its rates, the highest first.
+    static func formats(_ interface: StreamingInterface) -> [CameraFormat] {
         interface.formats.flatMap { format in
-            format.frames.map { frame -> JSONValue in
-                [
-                    "format": .string(format.name), "width": .int(Int64(frame.width)), "height": .int(Int64(frame.height)),
-                    "fps": .array(frame.intervals.roundedRates.map { .double($0) }),
-                ]
+            format.frames.map { frame in
+                CameraFormat(
+                    format: format.name, width: Int(frame.width), height: Int(frame.height), fps: frame.intervals.roundedRates.map { $0 })
             }
         }
     }
 
-    /// `type ControlName`
-    static func name(_ definition: VideoControlDefinition) -> JSONValue {
-        [
-            "name": .string(definition.name), "description": .string(definition.title), "type": .string(definition.kind.rawValue),
-            "unit": .string(definition.measure),
-        ]
+    static func name(_ definition: VideoControlDefinition) -> CameraControlName {
+        CameraControlName(
+            name: definition.name, description: definition.title, type: definition.kind.rawValue, unit: definition.measure)
     }
 
-    /// `type Control`
-    static func control(_ state: ControlState) -> JSONValue {
+    static func control(_ state: ControlState) -> CameraControl {
         let control = state.control
-        let menu = control.items.map { JSONValue.object(["value": .int(Int64($0.value)), "text": .string($0.text)]) }
-        return [
-            "name": .string(control.name), "description": .string(control.definition.title),
-            "type": .string(control.definition.kind.rawValue),
-            "minimum": .int(Int64(control.minimum)), "maximum": .int(Int64(control.maximum)), "step": .int(Int64(control.step)),
-            "default": .int(Int64(control.defaultValue)), "value": .int(Int64(state.value ?? control.defaultValue)),
-            "menu": menu.isEmpty ? .null : .array(menu), "readable": .bool(control.isReadable), "writable": .bool(control.isWritable),
-            "automatic": .bool(state.holder != nil), "unit": .string(control.definition.measure),
-            "selector": .int(Int64(control.definition.selector)), "remedy": state.holder.map { .string($0.remedy) } ?? .null,
-        ]
+        let menu = control.items.map { CameraControl.MenuItem(value: Int($0.value), text: $0.text) }
+        return CameraControl(
+            name: control.name, description: control.definition.title, type: control.definition.kind.rawValue,
+            minimum: Int(control.minimum), maximum: Int(control.maximum), step: Int(control.step), default: Int(control.defaultValue),
+            value: Int(state.value ?? control.defaultValue), menu: menu.isEmpty ? nil : menu, readable: control.isReadable,
+            writable: control.isWritable, automatic: state.holder != nil, unit: control.definition.measure,
+            selector: Int(control.definition.selector), remedy: state.holder?.remedy)
     }
 
-    /// `type Control` of one that does not answer as well: without a value, with the field's range.
-    static func control(_ reading: ControlReading) -> JSONValue {
+    /// Of one that does not answer as well: without a value, with the field's range.
+    static func control(_ reading: ControlReading) -> CameraControl {
         switch reading {
         case .state(let state): control(state)
         case .silent(let definition, let message): control(definition, problem: "silent", message)
@@ -49,19 +41,16 @@ enum CameraCalls {
         }
     }
 
-    private static func control(_ definition: VideoControlDefinition, problem: String, _ message: String) -> JSONValue {
+    private static func control(_ definition: VideoControlDefinition, problem: String, _ message: String) -> CameraControl {
         let range = definition.fieldRange
-        return [
-            "name": .string(definition.name), "description": .string(definition.title), "type": .string(definition.kind.rawValue),
-            "minimum": .int(Int64(range.lowerBound)), "maximum": .int(Int64(range.upperBound)), "step": 1, "default": 0, "value": 0,
-            "menu": .null, "readable": false, "writable": false, "automatic": false, "unit": .string(definition.measure),
-            "selector": .int(Int64(definition.selector)), "problem": .string(problem), "message": .string(message),
-        ]
+        return CameraControl(
+            name: definition.name, description: definition.title, type: definition.kind.rawValue, minimum: Int(range.lowerBound),
+            maximum: Int(range.upperBound), step: 1, default: 0, value: 0, readable: false, writable: false, automatic: false,
+            unit: definition.measure, selector: Int(definition.selector), problem: problem, message: message)
     }
 
-    /// `type ControlFailure`
-    static func failure(_ failure: ControlReset.Failure) -> JSONValue {
-        ["name": .string(failure.name), "reason": .string(failure.reason), "message": .string(failure.message)]
+    static func failure(_ failure: ControlReset.Failure) -> CameraControlReset.Failure {
+        CameraControlReset.Failure(name: failure.name, reason: failure.reason, message: failure.message)
     }
 
     /// Throws `InvalidParameter` where there is none.

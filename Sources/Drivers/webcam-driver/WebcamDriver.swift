@@ -1,5 +1,6 @@
 // The webcam driver: which function of the device, which stream, what is kept for the next incarnation.
 
+import CameraInterface
 import FrameRing
 import USB
 import UVC
@@ -56,7 +57,7 @@ actor WebcamDriver: Driver {
         self.streams = streams
         facts = DriverFacts(
             kind: "webcam", name: information.product ?? information.manufacturer ?? "Webcam",
-            interfaces: [InterfaceDescription.camera.name])
+            interfaces: [CameraInterface.name], streams: streams.keys.sorted())
     }
 
     /// Claims the interfaces and takes up what the incarnation before was doing.
@@ -129,16 +130,16 @@ actor WebcamDriver: Driver {
 
     func closeStream(name: String) async { await streams[name]?.close() }
 
-    func call(method: String, parameters: JSONValue) async throws -> JSONValue {
-        let prefix = InterfaceDescription.camera.name + "."
-        guard method.hasPrefix(prefix) else { throw CallError("NotSupported", "A webcam does not know the method \(method).") }
-        switch method.dropFirst(prefix.count) {
-        case "Formats": return ["formats": .array(function.streamingInterfaces.first.map(CameraCalls.formats) ?? [])]
-        case "ControlNames": return ["controls": .array(controls.announced.map(CameraCalls.name))]
-        case "GetControls":
-            return ["controls": .array(try await controls.read(try CameraCalls.names(in: parameters)).map(CameraCalls.control))]
-        case "GetControl": return ["control": CameraCalls.control(try await controls.one(try CameraCalls.name(in: parameters)))]
-        case "SetControl":
+    func call(_ call: ServiceCall) async throws -> JSONValue {
+        let parameters = call.parameters
+        switch CameraInterface.Method(rawValue: call.method) {
+        case .formats: return try answer(CameraInterface.Formats(formats: function.streamingInterfaces.first.map(CameraCalls.formats) ?? []))
+        case .controlNames: return try answer(CameraInterface.ControlNames(controls: controls.announced.map(CameraCalls.name)))
+        case .getControls:
+            let readings = try await controls.read(try CameraCalls.names(in: parameters))
+            return try answer(CameraInterface.Controls(controls: readings.map(CameraCalls.control)))
+        case .getControl: return try answer(try await controls.one(try CameraCalls.name(in: parameters)))
+        case .setControl:
             let name = try CameraCalls.name(in: parameters)
             guard let value = parameters["value"]?.intValue else {
                 throw CallError("InvalidParameter", "SetControl takes a whole number as its value.")
@@ -146,11 +147,17 @@ actor WebcamDriver: Driver {
             let state = try await controls.set(name, to: value)
             record.controls[state.control.name] = state.value ?? value
             keepRecord()
-            return ["control": CameraCalls.control(state)]
-        case "ResetControls": return try await resetControls(parameters)
-        default: throw CallError("NotSupported", "A webcam does not know the method \(method).")
+            return try answer(state)
+        case .resetControls: return try await resetControls(parameters)
+        case nil: throw CallError("NotSupported", "A webcam does not know the method \(call.method).")
         }
     }
+
+    private func answer(_ state: ControlState) throws -> JSONValue {
+        try answer(CameraInterface.OneControl(control: CameraCalls.control(state)))
+    }
+
+    private func answer(_ reply: some Encodable) throws -> JSONValue { try JSONValue(encoding: reply) }
 
     private func resetControls(_ parameters: JSONValue) async throws -> JSONValue {
         let names = try CameraCalls.names(in: parameters)
@@ -164,9 +171,9 @@ actor WebcamDriver: Driver {
         for name in result.states.map(\.control.name) + result.failures.map(\.name) { record.controls[name] = nil }
         if names == nil, parameters["name"]?.stringValue == nil { record.controls = [:] }
         keepRecord()
-        return [
-            "controls": .array(result.states.map(CameraCalls.control)), "failed": .array(result.failures.map(CameraCalls.failure)),
-        ]
+        return try answer(
+            CameraControlReset(
+                controls: result.states.map(CameraCalls.control), failed: result.failures.map(CameraCalls.failure)))
     }
 
     nonisolated func statistics() -> DriverStatistics {

@@ -26,9 +26,9 @@ public protocol Driver: Actor {
     /// Nobody watches any more.
     func closeStream(name: String) async
 
-    /// A method of a class interface, `"io.userdriver.camera.SetControl"`, with its parameters. Throws `CallError` for the caller.
-    /// The next call does not wait for the answer to this one.
-    func call(method: String, parameters: JSONValue) async throws -> JSONValue
+    /// A method of one of the interfaces that the manifest provides. Returns the last reply, an object; throws `CallError` for the caller.
+    /// Calls run beside each other. The task is cancelled when nobody waits for the answer any more.
+    func call(_ call: ServiceCall) async throws -> JSONValue
 
     /// For the heartbeat. Called often: no I/O.
     nonisolated func statistics() -> DriverStatistics
@@ -43,8 +43,8 @@ extension Driver {
         throw CallError("NotSupported", "This device has no stream named \(name).")
     }
     public func closeStream(name: String) async {}
-    public func call(method: String, parameters: JSONValue) async throws -> JSONValue {
-        throw CallError("NotSupported", "This device's driver does not know the method \(method).")
+    public func call(_ call: ServiceCall) async throws -> JSONValue {
+        throw CallError("NotSupported", "This device's driver does not know the method \(call.method).")
     }
     public nonisolated func statistics() -> DriverStatistics { DriverStatistics() }
 }

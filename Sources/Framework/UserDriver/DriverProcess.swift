@@ -13,9 +13,13 @@ public enum DriverProcess {
     /// What the channel's thread passes on. Stream calls are answered in their order; others each by itself, so that one that takes long keeps none
     /// from being answered.
     private struct Inbox: Sendable {
+        enum Item: Sendable {
+            case call(DriverCall, [Int32])
+            case cancel(UInt64)
+        }
         let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, [Int32]).self)
         let streamCalls = AsyncStream.makeStream(of: DriverCall.self)
-        let calls = AsyncStream.makeStream(of: DriverCall.self)
+        let calls = AsyncStream.makeStream(of: Item.self)
         let stops = AsyncStream.makeStream(of: Void.self)
     }
 
@@ -76,10 +80,12 @@ public enum DriverProcess {
                 try await Task.sleep(for: heartbeat)
             }
         }
+        let desk = CallDesk(driver: driver, link: link)
         Task {
-            for await call in inbox.calls.stream {
-                Task {
-                    link.send(.reply(await answer(call) { try await driver.call(method: call.method, parameters: call.parameters) }))
+            for await item in inbox.calls.stream {
+                switch item {
+                case .call(let call, let descriptors): desk.take(call, descriptors)
+                case .cancel(let id): desk.cancel(id)
                 }
             }
         }
@@ -126,8 +132,17 @@ public enum DriverProcess {
                 unused = []
             case .ringRefused(let request, let reason): link?.refused(request: request, reason: reason)
             case .call(let call):
-                let isStreamCall = call.method == StreamCall.open || call.method == StreamCall.close
-                (isStreamCall ? inbox.streamCalls : inbox.calls).continuation.yield(call)
+                if call.method == StreamCall.open || call.method == StreamCall.close {
+                    inbox.streamCalls.continuation.yield(call)
+                } else {
+                    inbox.calls.continuation.yield(.call(call, descriptors))
+                    unused = []
+                }
+            case .cancel(let id): inbox.calls.continuation.yield(.cancel(id))
+            case .memory(let grant):
+                guard let link else { break }
+                link.granted(grant, descriptors: descriptors)
+                unused = []
             case .survive(let seconds): link?.survive(seconds: seconds)
             case .stop: inbox.stops.continuation.yield()
             }

@@ -15,6 +15,7 @@ public final class SupervisorLink: Sendable {
     private enum Grant: Sendable {
         case frames(RingGrant, [Int32])
         case transfers(TransferGrant, [Int32])
+        case memory(MemoryGrant, [Int32])
     }
 
     private struct Pending {
@@ -40,19 +41,63 @@ public final class SupervisorLink: Sendable {
     /// A supervisor that can't be spoken to any more is gone, and a driver without one holds a device for nobody: the process ends, unless it was
     /// told that another one follows.
     func send(_ message: MessageFromDriver) {
-        do {
+        do throws(WireError) {
             try channel.send(message)
         } catch {
+            if let problem = Self.mistake(error) {
+                // Nothing is wrong with the channel: what was to be said can't be.
+                complain("A message to the supervisor was left out: \(problem)")
+            } else if !survivesSupervisor {
+                _exit(0)
+            }
+        }
+    }
+
+    /// What this process did wrong, where a message could not be sent because of what is in it.
+    private static func mistake(_ error: WireError) -> String? {
+        switch error.code {
+        case .oversize: "it has more than \(Channel.maximumPacket) bytes (\(error.detail ?? "too many"))."
+        case .malformed: "it can't be written as JSON: \(error.detail ?? "\(error)")."
+        default: nil
+        }
+    }
+
+    /// Sends a reply with a result. Throws `CallError` for one that can't be sent.
+    func answer(_ reply: DriverReply) throws(CallError) {
+        do throws(WireError) {
+            try channel.send(MessageFromDriver.reply(reply))
+        } catch {
+            if let problem = Self.mistake(error) {
+                throw CallError(
+                    "DeviceError", "The driver's answer can't be sent: \(problem)",
+                    remedy: "More than a message holds goes in memory (ServiceCall.makeMemory).")
+            }
             if !survivesSupervisor { _exit(0) }
+        }
+    }
+
+    /// Sends an error; one that is too large loses its detail and all but the beginning of its message.
+    func reply(_ reply: DriverReply) {
+        do throws(CallError) {
+            try answer(reply)
+        } catch {
+            let short = CallError(String((reply.error?.code ?? "DeviceError").prefix(200)), String((reply.error?.message ?? "").prefix(2000)))
+            send(.reply(DriverReply(id: reply.id, error: short)))
         }
     }
 
     /// Says that this process is alive, which prolongs its life where it may survive the supervisor.
     func beat(_ statistics: DriverStatistics) {
-        do {
+        do throws(WireError) {
             try channel.send(MessageFromDriver.heartbeat(statistics))
         } catch {
-            if !survivesSupervisor { _exit(0) }
+            if let problem = Self.mistake(error) {
+                // The figures can't be told, but it is alive.
+                complain("A heartbeat goes without what the driver shows: \(problem)")
+                send(.heartbeat(DriverStatistics(streams: statistics.shown == nil ? [:] : statistics.streams)))
+            } else if !survivesSupervisor {
+                _exit(0)
+            }
             return
         }
         afterlife.withLock { seconds in
@@ -137,6 +182,16 @@ public final class SupervisorLink: Sendable {
             mapping: mapping, carrier: carrier, witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
     }
 
+    /// Memory that goes to whoever made that call.
+    func openMemory(call: UInt64, byteCount: Int) async throws -> ReplyMemory {
+        let answer = try await ask { .openMemory(MemoryRequest(request: $0, call: call, byteCount: byteCount)) }
+        guard case .memory(let grant, let descriptors) = answer, let descriptor = descriptors.first else {
+            throw CallError("ContractBroken", "The supervisor has answered without memory.")
+        }
+        defer { descriptors.forEach { close($0) } }
+        return try ReplyMemory(descriptor: descriptor, grant)
+    }
+
     private func ask(_ message: (UInt64) -> MessageFromDriver) async throws -> Grant {
         try await withCheckedThrowingContinuation { continuation in
             let request = pending.withLock { pending in
@@ -162,6 +217,9 @@ public final class SupervisorLink: Sendable {
 
     /// Takes the answer to `openTransfers`.
     func granted(_ grant: TransferGrant, descriptors: [Int32]) { answer(grant.request, .transfers(grant, descriptors), descriptors) }
+
+    /// Takes the answer to `openMemory`.
+    func granted(_ grant: MemoryGrant, descriptors: [Int32]) { answer(grant.request, .memory(grant, descriptors), descriptors) }
 
     private func answer(_ request: UInt64, _ grant: Grant, _ descriptors: [Int32]) {
         guard let waiter = pending.withLock({ $0.grants.removeValue(forKey: request) }) else {

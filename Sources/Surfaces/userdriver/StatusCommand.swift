@@ -1,6 +1,7 @@
 // `userdriver status`: how it is.
 
 import ArgumentParser
+import DeviceStack
 import UserDriverClient
 import Wire
 
@@ -69,7 +70,7 @@ struct StatusCommand: AsyncParsableCommand {
             for stream in device.streams {
                 table.add(
                     .init(device.id, .bold), .init(device.name), StateWords.cell(device.state), .init(pid), restarts,
-                    .init("\(stream.format) \(stream.width)x\(stream.height)"), .init(Figure.decimal(stream.fps, places: 1)),
+                    .init(stream.summary), .init(stream.fps.map { Figure.decimal($0, places: 1) } ?? "–"),
                     .init("\(stream.frames)"), .init("\(stream.lost)", stream.lost > 0 ? .yellow : nil), .init("\(stream.clients)"))
             }
         }
@@ -87,6 +88,10 @@ struct StatusCommand: AsyncParsableCommand {
         devices.flatMap { device in
             var remarks: [String] = []
             if let reason = device.reason { remarks.append("\(device.id): \(reason)") }
+            if case .object(let members) = device.shown {
+                let words = ShownText.words(members)
+                if !words.isEmpty { remarks.append("\(device.id): \(words)") }
+            }
             remarks += watcherRemarks(device)
             if let signer = device.signer { remarks.append("\(device.id): signed by \(signer)") }
             if !device.warnings.isEmpty { remarks.append("\(device.id): runs \(device.warnings.joined(separator: ", "))") }

@@ -16,8 +16,12 @@ public enum MessageToDriver: Codable, Hashable, Sendable {
     /// The answer to `openTransfers`. Descriptor 0 attached: the transfer ring's memfd, writable; descriptor 1, over USB/IP: the eventfd that wakes
     /// the port.
     case transfers(TransferGrant)
-    /// Somebody calls a method of a class interface (`io.userdriver.camera`…).
+    /// Somebody calls a method of an interface that the driver's manifest provides. Attached: memory that comes with it, read-only.
     case call(DriverCall)
+    /// Nobody waits for the answer to that call any more.
+    case cancel(id: UInt64)
+    /// The answer to `openMemory`. Descriptor 0 attached: the memory, writable. Refused by `ringRefused`.
+    case memory(MemoryGrant)
     /// Go on for that long when the supervisor ends, so that the next one can go on with what streams; with 0: end with it. Counted from the last
     /// heartbeat that could be sent.
     case survive(seconds: UInt32)
@@ -50,8 +54,10 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case ringChanged(name: String, description: JSONValue)
     /// The stream has ended for good, and why (not: the driver has ended).
     case ringClosed(name: String, reason: String)
-    /// The answer to a call.
+    /// The answer to a call, or one of several.
     case reply(DriverReply)
+    /// Asks for memory that goes to the caller with a reply.
+    case openMemory(MemoryRequest)
     /// Something that a person would want to read later; the last ones go into a crash report.
     case log(level: String, message: String)
     /// Something the device said by itself (a control changed, a button was pressed); passed to whoever watches.
@@ -134,7 +140,7 @@ public struct DriverHello: Codable, Hashable, Sendable {
     public var handover: Bool
     /// It understands `moveRing`. A driver that does not say so has its rings shared by programs of one user only.
     public var movesRings: Bool
-    public static let protocolVersion = 2
+    public static let protocolVersion = 3
 
     public init(driver: String, handover: Bool = false, movesRings: Bool = false) {
         self.protocolVersion = Self.protocolVersion
@@ -158,13 +164,16 @@ public struct DriverFacts: Codable, Hashable, Sendable {
     public var kind: String
     /// A name a person recognises.
     public var name: String
-    /// The class interfaces it answers calls of: `["io.userdriver.camera"]`.
+    /// Those of the manifest's interfaces that this device has: `["io.userdriver.camera"]`.
     public var interfaces: [String]
+    /// The streams it has; the first is meant where somebody names none.
+    public var streams: [String]
 
-    public init(kind: String, name: String, interfaces: [String]) {
+    public init(kind: String, name: String, interfaces: [String], streams: [String] = []) {
         self.kind = kind
         self.name = name
         self.interfaces = interfaces
+        self.streams = streams
     }
 }
 
@@ -186,7 +195,12 @@ public struct DriverStatistics: Codable, Hashable, Sendable {
         }
     }
     public var streams: [String: Stream]
-    public init(streams: [String: Stream] = [:]) { self.streams = streams }
+    /// What the driver's class shows of the device, an object under stable names: `{"temperature": 21.5}`. At most 4 KiB; passed on unread.
+    public var shown: JSONValue?
+    public init(streams: [String: Stream] = [:], shown: JSONValue? = nil) {
+        self.streams = streams
+        self.shown = shown
+    }
 }
 
 /// What a ring should be.
@@ -282,16 +296,51 @@ public struct TransferGrant: Codable, Hashable, Sendable {
     }
 }
 
-/// A call of a class interface, on its way to the driver.
+/// A call of a driver's interface, on its way to the driver.
 public struct DriverCall: Codable, Hashable, Sendable {
     public var id: UInt64
     /// Fully qualified: `"io.userdriver.camera.SetControl"`. `openStream` and `closeStream` are the framework's own: see `StreamCall`.
     public var method: String
     public var parameters: JSONValue
-    public init(id: UInt64, method: String, parameters: JSONValue) {
+    /// Several replies are welcome: all but the last `continues`.
+    public var more: Bool?
+    /// Bytes of each memory that comes with it.
+    public var memory: [Int]?
+    public init(id: UInt64, method: String, parameters: JSONValue, more: Bool? = nil, memory: [Int]? = nil) {
         self.id = id
         self.method = method
         self.parameters = parameters
+        self.more = more
+        self.memory = memory
+    }
+}
+
+/// Memory that a driver wants to give to a caller. The supervisor makes it, so that no descriptor is ever taken from a driver.
+public struct MemoryRequest: Codable, Hashable, Sendable {
+    /// The driver's number for this request, which the answer repeats.
+    public var request: UInt64
+    /// The call it is for: with that it goes.
+    public var call: UInt64
+    public var byteCount: Int
+    public init(request: UInt64, call: UInt64, byteCount: Int) {
+        self.request = request
+        self.call = call
+        self.byteCount = byteCount
+    }
+
+    /// Memories that go with one message.
+    public static let maximumPerMessage = 4
+}
+
+public struct MemoryGrant: Codable, Hashable, Sendable {
+    public var request: UInt64
+    /// By which a reply names it.
+    public var number: UInt64
+    public var byteCount: Int
+    public init(request: UInt64, number: UInt64, byteCount: Int) {
+        self.request = request
+        self.number = number
+        self.byteCount = byteCount
     }
 }
 
@@ -308,25 +357,18 @@ public struct DriverReply: Codable, Hashable, Sendable {
     public var id: UInt64
     public var result: JSONValue?
     public var error: CallError?
-    public init(id: UInt64, result: JSONValue) {
+    /// More replies follow; only to a call that wants `more`.
+    public var continues: Bool?
+    /// Memory that goes with it, by number; the driver has it mapped for writing no more.
+    public var memory: [UInt64]?
+    public init(id: UInt64, result: JSONValue, continues: Bool? = nil, memory: [UInt64]? = nil) {
         self.id = id
         self.result = result
+        self.continues = continues
+        self.memory = memory
     }
     public init(id: UInt64, error: CallError) {
         self.id = id
         self.error = error
     }
-}
-
-/// Why a call failed, from driver to client.
-public struct CallError: Error, Codable, Hashable, Sendable, CustomStringConvertible {
-    /// A Varlink error name, without the interface: `"InvalidParameter"`, `"NotSupported"`, `"Busy"`, `"DeviceError"`, `"DriverRestarted"`, `"NoSuchDevice"`, `"NotPermitted"`.
-    public var code: String
-    /// A full sentence for a person.
-    public var message: String
-    public init(_ code: String, _ message: String) {
-        self.code = code
-        self.message = message
-    }
-    public var description: String { message }
 }

@@ -19,30 +19,6 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.program = program
         }
     }
-    /// A stream that the driver has open or is opening, whether or not somebody watches it just now.
-    public struct Stream: Codable, Hashable, Sendable {
-        public var format: String
-        public var width: Int
-        public var height: Int
-        public var fps: Double
-        public var frames: UInt64
-        public var lost: UInt64
-        public var clients: Int
-        /// Who the clients are; absent where the daemon does not say.
-        public var watchers: [Watcher]?
-        public init(
-            format: String, width: Int, height: Int, fps: Double, frames: UInt64, lost: UInt64, clients: Int, watchers: [Watcher]? = nil
-        ) {
-            self.format = format
-            self.width = width
-            self.height = height
-            self.fps = fps
-            self.frames = frames
-            self.lost = lost
-            self.clients = clients
-            self.watchers = watchers
-        }
-    }
     /// What holds the device's driver in.
     public struct Sandbox: Codable, Hashable, Sendable {
         public var applied: [String]
@@ -81,11 +57,13 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var signer: String?
     /// When the process was given the device: nanoseconds of CLOCK_MONOTONIC; absent where none has it.
     public var drivenSince: UInt64?
+    /// What the driver shows of the device, an object under the names of its class; absent where it shows nothing.
+    public var shown: JSONValue?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,
         pid: Int32, restarts: Int, streams: [Stream], reason: String? = nil, warnings: [String] = [], sandbox: Sandbox? = nil,
-        signer: String? = nil, drivenSince: UInt64? = nil
+        signer: String? = nil, drivenSince: UInt64? = nil, shown: JSONValue? = nil
     ) {
         self.id = id
         self.bus = bus
@@ -103,6 +81,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         self.sandbox = sandbox
         self.signer = signer
         self.drivenSince = drivenSince
+        self.shown = shown
     }
 }
 

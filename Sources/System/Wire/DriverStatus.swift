@@ -22,10 +22,12 @@ public struct DriverStatus: Codable, Hashable, Sendable {
     public var key: String?
     /// Why it is refused, or what it goes without: `"unsigned"`.
     public var reason: String?
+    /// The interfaces that it answers.
+    public var provides: [String]?
 
     public init(
         id: String, version: String, kind: String, path: String, state: State, signer: String? = nil, key: String? = nil,
-        reason: String? = nil
+        reason: String? = nil, provides: [String]? = nil
     ) {
         self.id = id
         self.version = version
@@ -35,5 +37,6 @@ public struct DriverStatus: Codable, Hashable, Sendable {
         self.signer = signer
         self.key = key
         self.reason = reason
+        self.provides = provides
     }
 }

@@ -37,9 +37,9 @@ public struct VarlinkService: Sendable {
     public var version: String
     public var url: String
     /// Beside the standard one.
-    public var interfaces: [InterfaceDescription]
+    public var interfaces: [VarlinkInterface]
 
-    public init(vendor: String, product: String, version: String, url: String, interfaces: [InterfaceDescription]) {
+    public init(vendor: String, product: String, version: String, url: String, interfaces: [VarlinkInterface]) {
         self.vendor = vendor
         self.product = product
         self.version = version
@@ -53,7 +53,7 @@ public struct VarlinkService: Sendable {
         guard let interface = call.interfaceName, !interface.isEmpty else { return Self.methodNotFound(call.method) }
         if interface == Self.name { return standardReply(to: call) }
         guard let known = interfaces.first(where: { $0.name == interface }) else { return Self.interfaceNotFound(interface) }
-        return known.methods.contains(call.methodName) ? nil : Self.methodNotFound(call.method)
+        return known.method(call.methodName) != nil ? nil : Self.methodNotFound(call.method)
     }
 
     private func standardReply(to call: VarlinkCall) -> VarlinkReply {
@@ -67,7 +67,7 @@ public struct VarlinkService: Sendable {
             guard let wanted = call.parameters["interface"]?.stringValue else { return Self.invalidParameter("interface") }
             if wanted == Self.name { return VarlinkReply(["description": .string(Self.definition)]) }
             guard let known = interfaces.first(where: { $0.name == wanted }) else { return Self.interfaceNotFound(wanted) }
-            return VarlinkReply(["description": .string(known.definition)])
+            return VarlinkReply(["description": .string(known.text)])
         default:
             return Self.methodNotFound(call.method)
         }
@@ -83,20 +83,4 @@ public struct VarlinkService: Sendable {
         VarlinkReply(error: name + ".InvalidParameter", parameters: ["parameter": .string(parameter)])
     }
     public static func expectedMore() -> VarlinkReply { VarlinkReply(error: name + ".ExpectedMore") }
-}
-
-extension InterfaceDescription {
-    /// Names of the methods in the definition.
-    public var methods: Set<String> { names(after: "method ") }
-    /// Names of the errors in the definition.
-    public var errors: Set<String> { names(after: "error ") }
-
-    private func names(after keyword: String) -> Set<String> {
-        Set(
-            definition.split(separator: "\n").compactMap { line in
-                let words = line.drop { $0 == " " }
-                guard words.hasPrefix(keyword) else { return nil }
-                return String(words.dropFirst(keyword.count).prefix { $0 != "(" && $0 != " " })
-            })
-    }
 }

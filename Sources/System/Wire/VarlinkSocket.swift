@@ -26,6 +26,8 @@ public final class VarlinkSocket: Sendable {
 
     /// For poll and epoll.
     public let descriptor: Int32
+    /// Bytes of a message that is received.
+    public let maximumMessage: Int
     private let otherEnd: OtherEnd
     private let incoming: Mutex<Incoming>
     private let outgoing: Mutex<Outgoing>
@@ -36,6 +38,7 @@ public final class VarlinkSocket: Sendable {
         maximumBacklog: Int = 4 << 20, maximumDescriptors: Int = 64
     ) {
         self.descriptor = descriptor
+        self.maximumMessage = maximumMessage
         self.otherEnd = otherEnd
         incoming = Mutex(
             Incoming(decoder: VarlinkDecoder(maximumMessage: maximumMessage, limits: JSONLimits(values: maximumValues))))

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Wire
 import Spawn
 import Trust
 
@@ -111,6 +112,15 @@ package struct BundleInstaller: Sendable {
         try BundleFile.create(new + "/" + DriverBundle.manifestName, bundle.manifestBytes, mode: 0o644)
         if let signature = bundle.signatureBytes {
             try BundleFile.create(new + "/" + DriverBundle.signatureName, signature, mode: 0o644)
+        }
+        if !bundle.interfaces.isEmpty {
+            let folder = new + "/" + DriverManifest.Provided.folder
+            guard mkdir(folder, 0o755) == 0 else { throw BundleError(path: folder, errno: errno) }
+            chmod(folder, 0o755)
+            for (provided, interface) in zip(bundle.manifest.provides, bundle.interfaces) {
+                try BundleFile.create(new + "/" + provided.file, Array(interface.text.utf8), mode: 0o644)
+            }
+            try BundleFile.sync(folder: folder)
         }
         let path = new + "/" + bundle.manifest.executable
         let copied: Result<Void, BundleError>

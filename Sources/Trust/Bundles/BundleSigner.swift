@@ -1,12 +1,12 @@
-// Signs a driver: its executable's SHA-256 goes into the manifest, the manifest's signature beside it.
+// Signs a driver: the digests of its files go into the manifest, the manifest's signature beside it.
 
 import Glibc
 import Spawn
 package import Trust
 
 package enum BundleSigner {
-    /// Writes the executable's SHA-256 into the manifest of the bundle at `path`: from there on `ssh-keygen -Y sign` can sign it too.
-    /// Returns the manifest's bytes.
+    /// Writes the SHA-256 of the executable and of each interface's definition into the manifest of the bundle at `path`: from there on
+    /// `ssh-keygen -Y sign` can sign it too. Returns the manifest's bytes.
     @discardableResult
     package static func writeDigest(_ path: String) throws(BundleError) -> [UInt8] {
         let file = path + "/" + DriverBundle.manifestName
@@ -20,16 +20,28 @@ package enum BundleSigner {
         } catch {
             throw BundleError(path: path, problem: "the executable can't be read: \(error)")
         }
-        if manifest.executableDigest == digest { return bytes }
-        let changed = insert(digest, into: bytes)
-        guard try ManifestParser.parse(changed, path: file).executableDigest == digest else {
-            throw BundleError(path: file, problem: "sha256 can't be written: executable has to stand on a line of its own")
+        var text = ManifestText(bytes)
+        if manifest.executableDigest != digest { text.setExecutableDigest(digest) }
+        var wanted = manifest
+        wanted.executableDigest = digest
+        for (index, provided) in manifest.provides.enumerated() {
+            let digest = Digest.sha256(try InterfaceFile.bytes(path + "/" + provided.file))
+            if provided.digest != digest { text.setDigest(digest, of: provided.interface) }
+            wanted.provides[index].digest = digest
         }
+        let changed = text.bytes
+        if changed == bytes { return bytes }
+        guard try ManifestParser.parse(changed, path: file) == wanted else {
+            throw BundleError(
+                path: file, problem: "sha256 can't be written: executable, and interface in provides, have to stand on lines of their own")
+        }
+        // What could not be installed is not signed either.
+        _ = try InterfaceFile.read(in: path, wanted, isSigned: true)
         try BundleFile.replace(file, changed)
         return changed
     }
 
-    /// Signs the bundle at `path`, whose manifest gets the executable's digest first.
+    /// Signs the bundle at `path`, whose manifest gets the digests first.
     package static func sign(_ path: String, by key: PrivateKey) throws(BundleError) {
         let manifest = try writeDigest(path)
         let text: String
@@ -39,17 +51,5 @@ package enum BundleSigner {
             throw BundleError(path: path, problem: "it can't be signed: \(error)")
         }
         try BundleFile.replace(path + "/" + DriverBundle.signatureName, Array(text.utf8))
-    }
-
-    /// Replaces the line `sha256:`, or puts it below `executable:`. Everything else stays as it is, comments too.
-    private static func insert(_ digest: [UInt8], into manifest: [UInt8]) -> [UInt8] {
-        let line = Array("sha256: \(Hexadecimal.text(digest))".utf8)
-        var lines = manifest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Array.init)
-        if let index = lines.firstIndex(where: { $0.starts(with: "sha256:".utf8) }) {
-            lines[index] = line
-        } else if let index = lines.firstIndex(where: { $0.starts(with: "executable:".utf8) }) {
-            lines.insert(line, at: index + 1)
-        }
-        return Array(lines.joined(separator: [UInt8(ascii: "\n")]))
     }
 }

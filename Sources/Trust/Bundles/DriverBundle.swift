@@ -5,6 +5,7 @@ import Glibc
 package import Spawn
 import Synchronization
 import Trust
+package import Wire
 
 /// A driver that is installed, and that may run.
 ///
@@ -20,6 +21,8 @@ package final class DriverBundle: Sendable {
     package struct Contents: Hashable, Sendable {
         package var manifest: [UInt8]
         package var executable: [UInt8]
+        /// In the manifest's order.
+        package var interfaces: [[UInt8]] = []
     }
 
     /// The folder's path.
@@ -28,6 +31,8 @@ package final class DriverBundle: Sendable {
     package let verdict: Verdict
     /// Their SHA-256.
     package let contents: Contents
+    /// What the driver answers, in the manifest's order.
+    package let interfaces: [VarlinkInterface]
     let manifestBytes: [UInt8]
     let signatureBytes: [UInt8]?
 
@@ -71,6 +76,8 @@ package final class DriverBundle: Sendable {
                 throw BundleError(
                     path: path, problem: "its manifest does not say the executable's sha256, so its signature vouches for no executable")
             }
+            let definitions = try InterfaceFile.read(in: path, manifest, isSigned: verdict != .unsigned)
+            interfaces = definitions.map(\.interface)
             let digest: [UInt8]
             if let expected = manifest.executableDigest, verdict != .unsigned, let executable = known[expected] {
                 let identity = try Self.check(path + "/" + manifest.executable)
@@ -79,7 +86,8 @@ package final class DriverBundle: Sendable {
             } else {
                 digest = try Self.seal(path + "/" + manifest.executable, manifest).digest
             }
-            contents = Contents(manifest: Digest.sha256(bytes), executable: digest)
+            contents = Contents(
+                manifest: Digest.sha256(bytes), executable: digest, interfaces: definitions.map(\.digest))
         } catch {
             throw BundleError(path: error.path, problem: error.problem, manifest: manifest)
         }
@@ -91,6 +99,8 @@ package final class DriverBundle: Sendable {
 
     /// `"io.userdriver.webcam 0.1.0"`
     package var title: String { "\(manifest.id) \(manifest.version)" }
+
+    package func interface(_ name: String) -> VarlinkInterface? { interfaces.first { $0.name == name } }
 
     package var executablePath: String { path + "/" + manifest.executable }
 

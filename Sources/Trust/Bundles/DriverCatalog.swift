@@ -31,6 +31,8 @@ package struct DriverCatalog: Sendable {
                                 BundleError(
                                     path: path, problem: "\(other.path) has the same id, \(bundle.manifest.id)", manifest: bundle.manifest))
                         }
+                    } else if let disagreement = disagreement(of: bundle) {
+                        problems.append(BundleError(path: path, problem: disagreement, manifest: bundle.manifest))
                     } else {
                         bundles.append(earlier?.bundles.first { $0.isSame(as: bundle) } ?? bundle)
                     }
@@ -39,6 +41,24 @@ package struct DriverCatalog: Sendable {
                 }
             }
         }
+    }
+
+    /// Two drivers' interfaces of one name are one interface, or the second driver is not used.
+    private func disagreement(of bundle: DriverBundle) -> String? {
+        for interface in bundle.interfaces {
+            for other in bundles {
+                guard let known = other.interface(interface.name), !known.text.utf8.elementsEqual(interface.text.utf8) else { continue }
+                return "its interface \(interface.name) is not that of \(other.path): drivers that answer one interface have the same "
+                    + "definition, to the letter"
+            }
+        }
+        return nil
+    }
+
+    /// Every interface that a driver answers, each once.
+    package var interfaces: [VarlinkInterface] {
+        var names: Set<String> = []
+        return bundles.flatMap(\.interfaces).filter { names.insert($0.name).inserted }
     }
 
     /// The driver that suits a device best; of equals the one whose id comes first.
@@ -65,7 +85,7 @@ package struct DriverCatalog: Sendable {
             DriverStatus(
                 id: bundle.manifest.id, version: bundle.manifest.version, kind: bundle.manifest.kind, path: bundle.path, state: .ready,
                 signer: bundle.verdict.signer?.name, key: bundle.verdict.signer?.key.fingerprint,
-                reason: bundle.verdict.warnings.first)
+                reason: bundle.verdict.warnings.first, provides: bundle.interfaces.map(\.name))
         }
             + problems.map { problem in
                 DriverStatus(

@@ -20,6 +20,23 @@ package struct DriverManifest: Hashable, Sendable {
         }
     }
 
+    /// An interface that the driver answers: its definition is the bundle's file `interfaces/NAME.varlink`.
+    package struct Provided: Hashable, Sendable {
+        package static let folder = "interfaces"
+
+        /// `"org.example.thermometer"`
+        package var interface: String
+        /// SHA-256 of the definition: through it the manifest's signature covers it.
+        package var digest: [UInt8]?
+        /// What the supervisor has to know of methods; of others the defaults hold.
+        package var methods: [String: MethodPolicy]
+
+        /// Within the bundle's folder.
+        package var file: String { "\(Self.folder)/\(interface).varlink" }
+
+        package func policy(of method: String) -> MethodPolicy { methods[method] ?? MethodPolicy() }
+    }
+
     /// `"io.userdriver.webcam"`
     package var id: String
     package var version: String
@@ -34,13 +51,17 @@ package struct DriverManifest: Hashable, Sendable {
     package var interfaces: [MatchRule]
     /// Interfaces that stream, told by class: their open file survives the driver, so that a successor takes over what is in flight.
     package var streaming: [MatchRule]
-    /// Varlink interfaces that drivers of this kind answer, for telling which devices suit a call before the driver runs.
-    package var provides: [String]
+    /// Varlink interfaces that the driver answers.
+    package var provides: [Provided]
+    /// The streams that its devices may have; the first is meant where somebody names none and the driver has not said what there is.
+    package var streams: [String]
     package var settings: [String: JSONValue]
     package var quirks: [Quirk]
 
     /// The last part of its id: its folder's name.
     package var name: String { id.split(separator: ".").last.map(String.init) ?? id }
+
+    package func provided(_ interface: String) -> Provided? { provides.first { $0.interface == interface } }
 
     /// How well the driver suits a device: the specificity of its best rule, `nil` when it doesn't.
     package func suitability(for device: MatchSubject) -> Int? {

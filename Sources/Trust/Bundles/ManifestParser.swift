@@ -17,7 +17,7 @@ package struct ManifestParser {
     }
 
     /// - Parameter node: where it is wrong.
-    private func failure(_ problem: String, _ node: YAMLNode? = nil) -> BundleError {
+    func failure(_ problem: String, _ node: YAMLNode? = nil) -> BundleError {
         BundleError(path: path, problem: node.map { "\(problem) (line \($0.line))" } ?? problem)
     }
 
@@ -35,16 +35,15 @@ package struct ManifestParser {
         let members = try mapping(
             root, "the manifest",
             allowed: [
-                "id", "version", "kind", "executable", "sha256", "match", "interfaces", "streaming", "provides", "settings", "quirks",
+                "id", "version", "kind", "executable", "sha256", "match", "interfaces", "streaming", "provides", "streams", "settings",
+                "quirks",
             ])
         let manifest = DriverManifest(
             id: try name(members["id"], "id"), version: try line(members["version"], "version", maximum: 40),
             kind: try name(members["kind"], "kind"), executable: try executable(members["executable"]),
             executableDigest: try digest(members["sha256"]), match: try rules(members["match"], "match"),
             interfaces: try rules(members["interfaces"], "interfaces"), streaming: try rules(members["streaming"], "streaming"),
-            provides: try (members["provides"].map { node throws(BundleError) in try list(node, "provides") } ?? []).map {
-                node throws(BundleError) in try name(node, "provides")
-            },
+            provides: try provided(members["provides"]), streams: try streams(members["streams"]),
             settings: try settings(members["settings"], "settings"), quirks: try quirks(members["quirks"]))
         guard !manifest.match.isEmpty else { throw failure("match names no device: a driver needs at least one rule") }
         guard !manifest.match.contains(where: { $0.specificity == 0 }) else {
@@ -155,11 +154,11 @@ package struct ManifestParser {
         return name
     }
 
-    private func digest(_ node: YAMLNode?) throws(BundleError) -> [UInt8]? {
+    func digest(_ node: YAMLNode?) throws(BundleError) -> [UInt8]? {
         guard let node else { return nil }
         let text = try line(node, "sha256", maximum: 64)
         guard let digest = Hexadecimal.bytes(text), digest.count == 32 else {
-            throw failure("sha256 is the executable's SHA-256, 64 hexadecimal digits")
+            throw failure("sha256 is a file's SHA-256, 64 hexadecimal digits", node)
         }
         return digest
     }
@@ -171,7 +170,7 @@ package struct ManifestParser {
         return true
     }
 
-    private func list(_ node: YAMLNode, _ place: String) throws(BundleError) -> [YAMLNode] {
+    func list(_ node: YAMLNode, _ place: String) throws(BundleError) -> [YAMLNode] {
         guard case .list(let entries) = node.content else { throw failure("\(place) is not a list", node) }
         guard entries.count <= Self.maximumRules else { throw failure("\(place) has more than \(Self.maximumRules) entries", node) }
         return entries
@@ -187,7 +186,7 @@ package struct ManifestParser {
         return result
     }
 
-    private func line(_ node: YAMLNode?, _ place: String, maximum: Int) throws(BundleError) -> String {
+    func line(_ node: YAMLNode?, _ place: String, maximum: Int) throws(BundleError) -> String {
         guard let text = node?.text, !text.isEmpty else { throw failure("\(place) is missing") }
         guard text.utf8.count <= maximum else { throw failure("\(place) is longer than \(maximum) bytes", node) }
         guard !text.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\n" }) else {
@@ -197,7 +196,7 @@ package struct ManifestParser {
     }
 
     /// Letters, digits, points and dashes.
-    private func name(_ node: YAMLNode?, _ place: String) throws(BundleError) -> String {
+    func name(_ node: YAMLNode?, _ place: String) throws(BundleError) -> String {
         let text = try line(node, place, maximum: 80)
         guard
             text.utf8.allSatisfy({

@@ -10,6 +10,10 @@ final class ClientCall {
     /// Called when the client has gone; not after the final reply.
     var onCancel: (() -> Void)?
     private(set) var isFinished = false
+    /// The driver's interface that was called, once it is known.
+    var interface: VarlinkInterface?
+    /// What the client was given on this connection, for its next call to a driver.
+    let memory: MemoryShelf
     private let send: (VarlinkReply, [Int32]) -> Void
     private let readBacklog: () -> Int
     /// Bytes of replies that the client has not taken yet.
@@ -17,12 +21,13 @@ final class ClientCall {
 
     /// `send` puts a reply on its way.
     init(
-        _ call: VarlinkCall, peer: VarlinkSocket.Peer, send: @escaping @SupervisorActor (VarlinkReply, [Int32]) -> Void,
+        _ call: VarlinkCall, peer: VarlinkSocket.Peer, memory: MemoryShelf = MemoryShelf(), send: @escaping @SupervisorActor (VarlinkReply, [Int32]) -> Void,
         backlog: @escaping @SupervisorActor () -> Int = { 0 }
     ) {
         readBacklog = backlog
         self.call = call
         self.peer = peer
+        self.memory = memory
         self.send = send
     }
 
@@ -41,11 +46,15 @@ final class ClientCall {
 
     /// The final reply, an error of the interface that was called where it has one of that name, else of the management interface.
     func fail(_ error: CallError) {
-        let interfaces = [.management] + InterfaceDescription.classInterfaces
-        let own = interfaces.first { $0.name == call.interfaceName && $0.errors.contains(error.code) }
-        let known = own ?? (InterfaceDescription.management.errors.contains(error.code) ? .management : nil)
-        let name = known.map { "\($0.name).\(error.code)" } ?? "\(InterfaceDescription.management.name).DeviceError"
-        reply(VarlinkReply(error: name, parameters: ["message": .string(error.message)]))
+        let known: String? =
+            if let interface, interface.hasError(error.code) {
+                interface.name
+            } else if ManagementInterface.interface.hasError(error.code) {
+                ManagementInterface.name
+            } else {
+                nil
+            }
+        reply(VarlinkReply(error: "\(known ?? ManagementInterface.name).\(known == nil ? "DeviceError" : error.code)", parameters: error.parameters))
     }
 
     /// The client has gone.

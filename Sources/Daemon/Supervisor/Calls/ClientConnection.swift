@@ -14,6 +14,7 @@ final class ClientConnection {
     private let closed: (ClientConnection, _ why: String?) -> Void
     private var token: UInt64?
     private var current: ClientCall?
+    private let memory = MemoryShelf()
     private var interest: Reactor.Readiness = .readable
     private var isPumping = false
     private var peerHasClosed = false
@@ -111,7 +112,17 @@ final class ClientConnection {
                 case .message(let call, _): take(call)
                 }
             } catch {
-                if error.code == .descriptors { refuseDescriptors() }
+                switch error.code {
+                case .descriptors:
+                    refuse(
+                        "NotSupported",
+                        "No descriptors can be passed to the supervisor; \(ManagementInterface.name).Memory gives memory for a call.")
+                case .oversize:
+                    refuse(
+                        "InvalidParameter",
+                        "A call has \(socket.maximumMessage) bytes at most; what is larger goes in memory (\(ManagementInterface.name).Memory).")
+                default: break
+                }
                 close("\(error)")
                 return
             }
@@ -120,13 +131,11 @@ final class ClientConnection {
         _ = Reactor.shared.schedule(at: 0) { [weak self] in self?.pump() }
     }
 
-    /// No call here takes any, and what came with them was not read.
-    private func refuseDescriptors() {
+    /// The last word to one who is about to be cut off.
+    private func refuse(_ code: String, _ message: String) {
         do throws(WireError) {
             try socket.enqueue(
-                VarlinkReply(
-                    error: InterfaceDescription.management.name + ".NotSupported",
-                    parameters: ["message": "No descriptors can be passed to the supervisor."]))
+                VarlinkReply(error: "\(ManagementInterface.name).\(code)", parameters: ["message": .string(message)]))
         } catch {
             // It is cut off in any case.
         }
@@ -134,7 +143,7 @@ final class ClientConnection {
 
     private func take(_ call: VarlinkCall) {
         var taken: ClientCall?
-        let client = ClientCall(call, peer: peer) { [weak self] reply, descriptors in
+        let client = ClientCall(call, peer: peer, memory: memory) { [weak self] reply, descriptors in
             self?.send(reply, descriptors, isOneway: call.oneway)
         } backlog: { [weak self] in
             self?.socket.backlog ?? 0

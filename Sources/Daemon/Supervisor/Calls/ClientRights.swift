@@ -15,9 +15,15 @@ enum ClientRights: Hashable, Sendable {
     /// The rights of a user, where the daemon runs as `daemonUser`.
     static func of(user: UInt32, daemonUser: UInt32) -> ClientRights { user == 0 || user == daemonUser ? .managing : .using }
 
+    /// Throws `NotPermitted` where a driver's manifest leaves the method to others.
+    func check(_ method: String, _ right: MethodPolicy.Right) throws(CallError) {
+        guard self != .managing, right == .administrator else { return }
+        throw CallError("NotPermitted", "\(method) is for root and the daemon's own user.")
+    }
+
     /// Throws `NotPermitted`.
     func check(_ call: VarlinkCall) throws(CallError) {
-        guard self != .managing, call.interfaceName == InterfaceDescription.management.name, Self.managingMethods.contains(call.methodName)
+        guard self != .managing, call.interfaceName == ManagementInterface.name, Self.managingMethods.contains(call.methodName)
         else { return }
         throw CallError(
             "NotPermitted", "\(call.methodName) is for root and the daemon's own user; members of its group may watch, control and restart."

@@ -15,7 +15,7 @@ extension Supervisor {
         }
         do throws(CallError) {
             try ClientRights.of(user: call.peer.userID, daemonUser: geteuid()).check(call.call)
-            if call.call.interfaceName == InterfaceDescription.management.name {
+            if call.call.interfaceName == ManagementInterface.name {
                 try manage(call)
             } else {
                 try forward(call)
@@ -40,8 +40,10 @@ extension Supervisor {
             call.succeed(try device(for: call).inspection)
         case "Watch":
             guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
-            let stream = try text("stream", of: call) ?? ManagedStream.defaultName
-            try device(for: call) { $0.bundle != nil }.watch(call, stream: stream, request: parameters["request"] ?? .object([:]))
+            let device = try device(for: call) { $0.bundle != nil }
+            let named = try text("stream", of: call)
+            let stream = if let named { named } else { try device.defaultStream() }
+            try device.watch(call, stream: stream, request: parameters["request"] ?? .object([:]))
         case "Events":
             guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
             let listener = EventListener(call, tolerance: configuration.limits.backlogBytes / 2)
@@ -53,6 +55,13 @@ extension Supervisor {
         case "Restart":
             try device(for: call) { $0.bundle != nil }.restart()
             call.succeed()
+        case "Services":
+            let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
+            call.succeed(["services": try encode(chosen.flatMap(\.services))])
+        case "Memory":
+            guard let size = parameters["size"]?.intValue else { throw CallError("InvalidParameter", "size is missing.") }
+            let memory = try call.memory.add(byteCount: size, limits: configuration.limits)
+            call.reply(VarlinkReply(.object([:])), descriptors: [memory.descriptor])
         case "Drivers":
             call.succeed(["drivers": try encode(catalog.statuses)])
         case "ReloadDrivers":
@@ -135,22 +144,9 @@ extension Supervisor {
             ]), descriptors: [descriptor])
     }
 
-    /// A method of a class interface: the driver's to answer, without the parameter `device`.
-    private func forward(_ call: ClientCall) throws(CallError) {
-        guard let interface = InterfaceDescription.classInterfaces.first(where: { $0.name == call.call.interfaceName }) else {
-            return call.reply(VarlinkService.methodNotFound(call.call.method))
-        }
-        let device = try device(for: call) { $0.answers(interface.name) }
-        var members: [String: JSONValue] = [:]
-        if case .object(let given) = call.call.parameters { members = given }
-        members["device"] = nil
-        try device.forward(
-            call, parameters: .object(members), isIdempotent: interface.idempotentMethods.contains(call.call.methodName))
-    }
-
     // MARK: Parameters
 
-    private func device(for call: ClientCall, suitable: (DriverFunction) -> Bool = { _ in true }) throws(CallError) -> DriverFunction {
+    func device(for call: ClientCall, suitable: (DriverFunction) -> Bool = { _ in true }) throws(CallError) -> DriverFunction {
         let list = devices.map {
             SelectableDevice(
                 id: $0.id,

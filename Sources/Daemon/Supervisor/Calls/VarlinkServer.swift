@@ -109,7 +109,7 @@ final class VarlinkServer {
             guard hasRoom(for: peer) else {
                 let message = JSONValue.string("The supervisor has \(connections.count) clients already.")
                 try socket.enqueue(
-                    VarlinkReply(error: InterfaceDescription.management.name + ".LimitReached", parameters: ["message": message]))
+                    VarlinkReply(error: ManagementInterface.name + ".LimitReached", parameters: ["message": message]))
                 return
             }
         } catch {

@@ -1,37 +1,67 @@
 // Calls on their way to a driver, which may die before it answers.
 
+import Glibc
 import Wire
 
 /// Something a driver was or will be asked.
 @SupervisorActor
 final class CallTicket {
     enum Purpose {
-        case client(ClientCall, isIdempotent: Bool)
+        case client(ClientCall, MethodPolicy)
         /// No watcher: a stream that an incarnation before had on.
         case open(ManagedStream, StreamWatcher?)
         case close(String)
     }
     /// How often a call is sent: a call that drivers die on is not tried for ever.
-    static let maximumSends = 2
+    static let maximumSends = 3
 
     let purpose: Purpose
     let method: String
     let parameters: JSONValue
+    /// What goes along, each time it is sent.
+    let memory: [SharedMemory]
     /// The driver's number for it, while it is in flight.
     var number: UInt64?
     var sends = 0
+    /// Replies that were passed on.
+    var replies = 0
+    /// What the driver was given for its next reply.
+    var granted: [UInt64: SharedMemory] = [:]
     let limit = ReactorTimer()
 
-    init(_ purpose: Purpose, method: String, parameters: JSONValue) {
+    init(_ purpose: Purpose, method: String, parameters: JSONValue, memory: [SharedMemory] = []) {
         self.purpose = purpose
         self.method = method
         self.parameters = parameters
+        self.memory = memory
+    }
+
+    var client: ClientCall? { if case .client(let call, _) = purpose { call } else { nil } }
+
+    /// Whether it may be asked again after a death.
+    var maySendAgain: Bool {
+        guard case .client(_, let policy) = purpose else { return false }
+        return policy.isIdempotent && (replies == 0 || policy.resumes) && sends < Self.maximumSends
     }
 }
 
+/// Calls that were sent to the driver and that nobody waits for any more: it has not ended them yet.
+struct AbandonedCalls {
+    /// Whose they were, by the driver's number.
+    private var users: [UInt64: UInt32] = [:]
+
+    mutating func add(_ number: UInt64, of user: UInt32) { users[number] = user }
+    mutating func ended(_ number: UInt64) { users[number] = nil }
+    mutating func driverHasEnded() { users = [:] }
+    var count: Int { users.count }
+    func count(of user: UInt32) -> Int { users.values.count { $0 == user } }
+}
+
 extension DriverFunction {
-    /// Passes a client's call on to the driver. Its answer, or an error, comes within the configuration's `callLimit`.
-    func forward(_ call: ClientCall, parameters: JSONValue, isIdempotent: Bool) throws(CallError) {
+    /// Passes a client's call on to the driver. Its answer, or an error, comes within the method's deadline.
+    func forward(
+        _ call: ClientCall, parameters: JSONValue, memory: [SharedMemory] = [], policy: MethodPolicy
+    ) throws(CallError) {
         switch state {
         case .absent: throw CallError("DeviceUnavailable", "\(name) is not attached.")
         case .failed: throw CallError("DeviceUnavailable", reason ?? "The driver has failed.")
@@ -39,23 +69,37 @@ extension DriverFunction {
         case .kernel: throw CallError("DeviceUnavailable", reason ?? Self.leftToKernel)
         case .starting, .running, .backoff: break
         }
-        guard answers(call.call.interfaceName ?? "") else {
-            throw CallError("NotSupported", "\(name) has no interface \(call.call.interfaceName ?? "").")
-        }
-        guard tickets.count < limits.callsPerDevice else {
-            throw CallError("LimitReached", "\(name) has too many calls to answer already.")
-        }
-        let ticket = CallTicket(.client(call, isIdempotent: isIdempotent), method: call.call.method, parameters: parameters)
-        ticket.limit.set(after: timing.callLimit) { [weak self, weak ticket] in
-            guard let self, let ticket else { return }
-            let code = ticket.number == nil ? "DeviceUnavailable" : "DeviceError"
-            self.finish(ticket, CallError(code, "The driver did not answer within \(self.timing.callLimit.text)."))
-        }
+        try admitCall(of: call.peer.userID)
+        let ticket = CallTicket(.client(call, policy), method: call.call.method, parameters: parameters, memory: memory)
+        limit(ticket, policy)
         call.onCancel = { [weak self, weak ticket] in
             guard let self, let ticket else { return }
-            self.drop(ticket)
+            self.abandon(ticket)
         }
         submit(ticket)
+    }
+
+    /// One user who is nobody in particular does not keep the others from calling.
+    private func admitCall(of user: UInt32) throws(CallError) {
+        guard tickets.count + abandoned.count < limits.callsPerDevice else {
+            throw CallError("LimitReached", "\(name) has too many calls to answer already.")
+        }
+        guard ClientRights.of(user: user, daemonUser: geteuid()) == .using else { return }
+        let own = tickets.count { $0.client?.peer.userID == user } + abandoned.count(of: user)
+        guard own < limits.callsPerUser else {
+            throw CallError("LimitReached", "\(name) has \(own) calls of this user's to answer already.")
+        }
+    }
+
+    /// From now on: the time for the answer, or for the next one.
+    private func limit(_ ticket: CallTicket, _ policy: MethodPolicy) {
+        let deadline = policy.deadline ?? timing.callLimit
+        ticket.limit.set(after: deadline) { [weak self, weak ticket] in
+            guard let self, let ticket else { return }
+            let code = ticket.number == nil ? "DeviceUnavailable" : "DeviceError"
+            self.abandon(ticket)
+            ticket.client?.fail(CallError(code, "The driver did not answer within \(deadline.text)."))
+        }
     }
 
     func submit(_ ticket: CallTicket) {
@@ -69,9 +113,14 @@ extension DriverFunction {
         nextCall += 1
         ticket.sends += 1
         if case .open(let stream, _) = ticket.purpose { asked.insert(stream.name) }
-        let call = DriverCall(id: ticket.number ?? 0, method: ticket.method, parameters: ticket.parameters)
-        if !incarnation.send(.call(call)) {
-            let error = CallError("InvalidParameter", "The parameters are too large.")
+        let call = DriverCall(
+            id: ticket.number ?? 0, method: ticket.method, parameters: ticket.parameters, more: ticket.client?.call.more == true ? true : nil,
+            memory: ticket.memory.isEmpty ? nil : ticket.memory.map(\.byteCount))
+        if !incarnation.send(.call(call), descriptors: ticket.memory.map(\.descriptor)) {
+            let error = CallError(
+                "InvalidParameter",
+                "The parameters are too large: a call has \(Channel.maximumPacket) bytes at most. What is larger goes in memory "
+                    + "(\(ManagementInterface.name).Memory).")
             drop(ticket)
             switch ticket.purpose {
             case .client(let client, _): client.fail(error)
@@ -84,7 +133,8 @@ extension DriverFunction {
     /// The driver has answered.
     func answered(_ reply: DriverReply) {
         // A late answer to what was given up is nobody's.
-        guard let ticket = tickets.first(where: { $0.number == reply.id }) else { return }
+        guard let ticket = tickets.first(where: { $0.number == reply.id }) else { return abandoned.ended(reply.id) }
+        if case .client(let call, let policy) = ticket.purpose { return answered(call, ticket, policy, reply) }
         drop(ticket)
         switch ticket.purpose {
         case .close(let name):
@@ -94,15 +144,75 @@ extension DriverFunction {
         case .open(let stream, let watcher):
             opened(stream, watcher, reply)
             if reply.error != nil, streams[stream.name] == nil, !isClosing(stream.name) { asked.remove(stream.name) }
-        case .client(let call, _):
-            if let error = reply.error {
-                call.fail(error)
-            } else if case .object = reply.result ?? .object([:]) {
-                call.succeed(reply.result ?? .object([:]))
-            } else {
-                call.fail(CallError("DeviceError", "The driver's answer is not an object."))
-            }
+        case .client: break
         }
+    }
+
+    private func answered(_ call: ClientCall, _ ticket: CallTicket, _ policy: MethodPolicy, _ reply: DriverReply) {
+        let continues = reply.continues == true && reply.error == nil
+        guard !continues || call.call.more else {
+            abandon(ticket)
+            return call.fail(CallError("DeviceError", "The driver gives several replies where one was asked for."))
+        }
+        if !continues { drop(ticket) }
+        if let error = reply.error { return call.fail(error) }
+        guard case .object = reply.result ?? .object([:]) else {
+            if continues { abandon(ticket) }
+            return call.fail(CallError("DeviceError", "The driver's answer is not an object."))
+        }
+        let memory: [SharedMemory]
+        do throws(CallError) {
+            memory = try take(reply.memory ?? [], of: ticket)
+        } catch {
+            if continues { abandon(ticket) }
+            return call.fail(error)
+        }
+        if continues {
+            ticket.replies += 1
+            ticket.sends = 1
+            limit(ticket, policy)
+        }
+        call.reply(
+            VarlinkReply(reply.result ?? .object([:]), continues: continues), descriptors: memory.map(\.descriptor))
+    }
+
+    // MARK: Memory for replies
+
+    func openMemory(_ request: MemoryRequest) {
+        func refuse(_ reason: String) { incarnation?.send(.ringRefused(request: request.request, reason: reason)) }
+        guard let ticket = tickets.first(where: { $0.number == request.call && $0.client != nil }) else {
+            return refuse("Nobody waits for the answer to that call.")
+        }
+        let held = tickets.reduce(0) { $0 + $1.granted.values.reduce(0) { $0 + $1.byteCount } }
+        guard (1...limits.memoryBytesPerDevice).contains(request.byteCount), held + request.byteCount <= limits.memoryBytesPerDevice else {
+            return refuse("A driver is given \(limits.memoryBytesPerDevice) bytes of memory for replies at most; it has \(held).")
+        }
+        guard ticket.granted.count < MemoryRequest.maximumPerMessage else {
+            return refuse("\(MemoryRequest.maximumPerMessage) memories go with a reply at most.")
+        }
+        do throws(CallError) {
+            let memory = try SharedMemory(byteCount: request.byteCount)
+            let grant = MemoryGrant(request: request.request, number: nextCall, byteCount: request.byteCount)
+            nextCall += 1
+            ticket.granted[grant.number] = memory
+            incarnation?.send(.memory(grant), descriptors: [memory.descriptor])
+        } catch {
+            refuse(error.message)
+        }
+    }
+
+    private func take(_ numbers: [UInt64], of ticket: CallTicket) throws(CallError) -> [SharedMemory] {
+        var list: [SharedMemory] = []
+        for number in numbers {
+            guard let memory = ticket.granted.removeValue(forKey: number) else {
+                throw CallError("DeviceError", "The driver's answer speaks of memory that it was not given.")
+            }
+            guard memory.seal() else {
+                throw CallError("DeviceError", "The driver still has the memory of its answer mapped for writing.")
+            }
+            list.append(memory)
+        }
+        return list
     }
 
     private func isClosing(_ name: String) -> Bool {
@@ -112,6 +222,14 @@ extension DriverFunction {
     private func drop(_ ticket: CallTicket) {
         ticket.limit.lift()
         tickets.removeAll { $0 === ticket }
+    }
+
+    /// Nobody waits for it any more: the driver is told, where it works on it.
+    private func abandon(_ ticket: CallTicket) {
+        drop(ticket)
+        guard let number = ticket.number, let client = ticket.client else { return }
+        abandoned.add(number, of: client.peer.userID)
+        incarnation?.send(.cancel(id: number))
     }
 
     private func finish(_ ticket: CallTicket, _ error: CallError) {
@@ -130,12 +248,15 @@ extension DriverFunction {
     /// The driver has ended: what may be asked twice waits for the next one.
     func driverIsGone() {
         givenUp.driverHasEnded()
+        abandoned.driverHasEnded()
+        shown = nil
         asked = []
         for ticket in tickets {
             switch ticket.purpose {
-            case .client(_, let isIdempotent):
+            case .client:
                 guard ticket.number != nil else { continue }
-                if isIdempotent, ticket.sends < CallTicket.maximumSends {
+                ticket.granted = [:]
+                if ticket.maySendAgain {
                     ticket.number = nil
                 } else {
                     finish(

@@ -16,11 +16,6 @@ extension DriverFunction {
 
     var kind: String { facts?.kind ?? bundle?.manifest.kind ?? "" }
 
-    /// Whether its driver answers calls of a class interface; before it runs, whether its manifest says so.
-    func answers(_ interface: String) -> Bool {
-        facts.map { $0.interfaces.contains(interface) } ?? bundle?.manifest.provides.contains(interface) ?? false
-    }
-
     private var warnings: [String] {
         guard let bundle else { return [] }
         let own = bundle.verdict.warnings
@@ -34,7 +29,7 @@ extension DriverFunction {
             name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
             streams: streamStatus, reason: reason,
             warnings: warnings, sandbox: bundle.map { _ in dependencies.sandboxes.status }, signer: bundle?.verdict.signer?.name,
-            drivenSince: drivenSince)
+            drivenSince: drivenSince, shown: shown)
     }
 
     /// What the driver has open or is opening, also where nobody watches it (any more): whoever is filmed should know.
@@ -43,17 +38,16 @@ extension DriverFunction {
         return (streams.values.filter { $0.isOpen || $0.ring != nil } + closing).sorted { $0.name < $1.name }.map(Self.status)
     }
 
-    /// The description's members that are called like the status's are taken over; what isn't there is empty.
+    /// What the driver says of its frames is passed on unread.
     private static func status(of stream: ManagedStream) -> DeviceStatus.Stream {
-        let fps = stream.description["fps"]?.doubleValue ?? 0
+        var shown: [String: JSONValue] = [:]
+        if case .object(let members) = stream.description { shown = members }
         let viewers = stream.viewers
         return DeviceStatus.Stream(
-            format: stream.description["format"]?.stringValue ?? "", width: stream.description["width"]?.intValue ?? 0,
-            height: stream.description["height"]?.intValue ?? 0, fps: fps.isFinite ? fps : 0, frames: stream.statistics.frames,
-            lost: stream.statistics.lost, clients: viewers.count,
+            name: stream.name, frames: stream.statistics.frames, lost: stream.statistics.lost, clients: viewers.count,
             watchers: viewers.map {
                 DeviceStatus.Watcher(pid: $0.call.peer.processID, uid: $0.call.peer.userID, program: $0.program)
-            })
+            }, shown: shown)
     }
 
     /// The reply of `Inspect`.

@@ -1,5 +1,6 @@
 // A device's streams: opened for the first who watches, closed after the last, carried over from driver to driver.
 
+import Bundles
 import FrameRing
 import Glibc
 import Wire
@@ -40,6 +41,12 @@ extension DriverFunction {
     }
 
     // MARK: Watching
+
+    /// The stream that is meant where none is named: the driver's first. Throws `InvalidParameter` where nobody knows that.
+    func defaultStream() throws(CallError) -> String {
+        if let first = knownStreams.first ?? bundle?.manifest.streams.first { return first }
+        throw CallError("InvalidParameter", "\(name) has no stream that is meant where none is named: say which.")
+    }
 
     /// Somebody wants to watch. The answer comes when the stream is open, which may take a driver's start.
     func watch(_ call: ClientCall, stream name: String, request: JSONValue) throws(CallError) {
@@ -188,6 +195,11 @@ extension DriverFunction {
     }
 
     func note(_ statistics: DriverStatistics) {
+        if case .object? = statistics.shown, let value = statistics.shown, value.encodedByteCount <= limits.descriptionBytes {
+            shown = value
+        } else {
+            shown = nil
+        }
         for (name, stream) in streams {
             guard let figures = statistics.streams[name] else { continue }
             if figures.frames > stream.statistics.frames { trouble = nil }

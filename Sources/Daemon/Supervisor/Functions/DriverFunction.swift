@@ -44,6 +44,11 @@ final class DriverFunction {
     let givenUp: GivenUpMemory
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
+    var abandoned = AbandonedCalls()
+    /// What the driver shows of the device, passed on unread.
+    var shown: JSONValue?
+    /// Its streams, as a driver has last told them.
+    private(set) var knownStreams: [String] = []
 
     var afterwards = Afterwards.policy
     private var policy: RestartPolicy
@@ -393,6 +398,7 @@ final class DriverFunction {
             case .ringClosed(let name, let reason): ringClosed(name, reason)
             case .heartbeat(let statistics): note(statistics)
             case .reply(let reply): answered(reply)
+            case .openMemory(let request): openMemory(request)
             case .event(let name, let parameters): driverEvent(name, parameters)
             case .log(let level, let text): driverLine(level, text)
             case .hello, .failed, .unresponsive: break
@@ -403,6 +409,7 @@ final class DriverFunction {
 
     private func started(_ facts: DriverFacts) {
         self.facts = facts
+        knownStreams = Array(facts.streams.prefix(limits.streamsPerDevice))
         isHoldDriven = true
         want = nil
         // Asked to restart or unplugged meanwhile: that goes on.

@@ -63,7 +63,6 @@ final class ManagedStream {
         let number: UInt64
     }
 
-    static let defaultName = "video"
     let name: String
     private var count: UInt64 = 0
     private(set) var current: Ring?

@@ -1,0 +1,63 @@
+// Memory that goes with calls, made here for whoever fills it: so that no descriptor is ever taken from a client or a driver.
+
+import CLinux
+import Glibc
+import Wire
+
+/// A memfd of fixed size. Its maker hands it out to be written once; sealed, it goes on to whoever reads.
+final class SharedMemory: Sendable {
+    let descriptor: Int32
+    let byteCount: Int
+
+    init(byteCount: Int) throws(CallError) {
+        let memory = clinux_memfd("call", 0)
+        guard memory >= 0 else {
+            throw CallError("LimitReached", "There is no memory to be had: \(String(cString: strerror(-memory))).")
+        }
+        guard ftruncate(memory, off_t(byteCount)) == 0, clinux_seal_resizing(memory) == 0 else {
+            let number = errno
+            close(memory)
+            throw CallError("LimitReached", "There is no memory to be had: \(String(cString: strerror(number))).")
+        }
+        descriptor = memory
+        self.byteCount = byteCount
+    }
+
+    deinit { close(descriptor) }
+
+    /// From here on nobody writes to it. False while whoever had it has it mapped for writing still.
+    func seal() -> Bool { clinux_seal_all(descriptor) == 0 }
+}
+
+/// What a client was given and has not sent along with a call yet.
+@SupervisorActor
+final class MemoryShelf {
+    private(set) var list: [SharedMemory] = []
+
+    nonisolated init() {}
+
+    /// Throws `InvalidParameter`, `LimitReached`.
+    func add(byteCount: Int, limits: SupervisorConfiguration.Limits) throws(CallError) -> SharedMemory {
+        guard (1...limits.memoryBytesPerCall).contains(byteCount) else {
+            throw CallError("InvalidParameter", "A call takes 1 to \(limits.memoryBytesPerCall) bytes of memory along.")
+        }
+        guard list.count < MemoryRequest.maximumPerMessage else {
+            throw CallError("LimitReached", "A call takes \(MemoryRequest.maximumPerMessage) memories along at most.")
+        }
+        guard list.reduce(byteCount, { $0 + $1.byteCount }) <= limits.memoryBytesPerCall else {
+            throw CallError("LimitReached", "A call takes \(limits.memoryBytesPerCall) bytes of memory along at most.")
+        }
+        let memory = try SharedMemory(byteCount: byteCount)
+        list.append(memory)
+        return memory
+    }
+
+    /// All of it, for the call that it goes with. Throws `InvalidParameter` where the client could still write.
+    func take() throws(CallError) -> [SharedMemory] {
+        defer { list = [] }
+        for memory in list where !memory.seal() {
+            throw CallError("InvalidParameter", "The memory that was to go with the call is still mapped for writing: unmap it first.")
+        }
+        return list
+    }
+}

@@ -1,0 +1,135 @@
+// `io.userdriver`: what the supervisor answers itself, as text that people and programs read.
+
+/// Management: devices and the streams they bring. The only interface with devices that this project's daemon has compiled in.
+public enum ManagementInterface {
+    public static let name = "io.userdriver"
+    public static let interface = VarlinkInterface(ours: definition)
+
+    public static let definition = """
+        # Devices driven in user mode, and the streams they bring.
+        interface io.userdriver
+
+        # A program that watches, as SO_PEERCRED and /proc/PID/comm say.
+        type Watcher (pid: int, uid: int, program: string)
+
+        # Open in the driver, or about to be. `clients` counts those who have its ring, `watchers` says who they are. What the driver shows of the
+        # stream stands beside, under the names of its class: for a webcam format, width, height, fps.
+        type Stream (name: string, frames: int, lost: int, clients: int, watchers: ?[]Watcher)
+
+        # `drivenSince` is when the process was given the device, in nanoseconds of CLOCK_MONOTONIC. `shown` is what the driver shows of itself, under
+        # the names of its class.
+        type Device (
+          id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
+          state: (absent, starting, running, backoff, failed, unsupported, kernel), pid: int, restarts: int, streams: []Stream,
+          reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string), signer: ?string,
+          drivenSince: ?int, shown: ?object
+        )
+
+        # A driver on disk. `signer` and `key` (a fingerprint) say who vouches for it, `reason` why it is refused or what it goes without,
+        # `provides` the interfaces that it answers.
+        type Driver (
+          id: string, version: string, kind: string, path: string, state: (ready, refused), signer: ?string, key: ?string,
+          reason: ?string, provides: ?[]string
+        )
+
+        # A method of a service. `deadline` is in seconds, for the next reply where there are several; `right` says who may call it.
+        # One that is `idempotent` is asked again when its driver dies; one that `resumes` also when it has given replies.
+        type Method (name: string, idempotent: bool, resumes: bool, deadline: float, right: (anyone, administrator))
+
+        # An interface that a device's driver answers: call its methods with the parameter `device` beside their own.
+        type Service (device: string, interface: string, methods: []Method)
+
+        type Crash (
+          number: int, time: string, deviceID: string, driver: string, pid: int, generation: int, cause: string, signal: int,
+          exitStatus: int, lastWords: []string, backtrace: []string, decision: string, driverVersion: ?string, descriptors: ?string,
+          lastTransfers: ?[]string, captured: ?int
+        )
+
+        # The daemon itself: effective user and groups decide which nodes it may open.
+        type Daemon (version: string, pid: int, user: int, groups: []int, usesUSB: bool, detachesKernelDrivers: bool)
+
+        # A bundle that was found; `problem` says why it is not used.
+        type FoundDriver (path: string, id: string, version: string, verdict: string, problem: ?string)
+
+        # An address that is looked for: the device that is there, or why there is none.
+        type Attachment (url: string, problem: ?string, device: ?string)
+
+        # `node` is the usbfs node, `nodeProblem` why the daemon can't open it, `interfaces` what the driver claims, `rings` the bytes of
+        # shared memory, `trouble` what last went wrong with the device, until it delivers again.
+        type DeviceDiagnosis (
+          status: Device, node: ?string, nodeProblem: ?string, interfaces: []int, driver: ?FoundDriver,
+          rings: [](stream: string, bytes: int), trouble: ?string
+        )
+
+        # Where the frames lie: the geometry of the memfd whose descriptor comes with the reply (SCM_RIGHTS), to be mapped read-only.
+        type Ring (capacity: int, slotCount: int)
+
+        # Every device that is attached or was, or one of them. `device` is an id, vid:pid, bus path or part of the name, everywhere.
+        # Without it also every address that is looked for, which may have no device yet.
+        method Status(device: ?string) -> (devices: []Device, attachments: ?[]Attachment)
+
+        # What only the daemon knows of the layers below and above its devices, or one of them: `userdriver stack` and `userdriver doctor`.
+        method Diagnose(device: ?string) -> (daemon: Daemon, drivers: []FoundDriver, attachments: []Attachment, devices: []DeviceDiagnosis)
+
+        # The device descriptor and configurations, base64, and what the host knows of it.
+        method Inspect(device: ?string) -> (id: string, bus: string, speed: int, descriptors: string, manufacturer: ?string, product: ?string, serialNumber: ?string)
+
+        # Watches a stream; call it with `more`. The first reply has event `opened`, `ring` and the descriptor. Later ones tell what happens:
+        # `restarted` (a new incarnation writes into the same ring), `absent`, `back`, `failed`, `changed` (a new ring and descriptor come with it), `ended`, `notice`.
+        # With `follows` the new ring goes on where the one before ends: that is read until it says so, then this one after the same number.
+        # `request` says what is wanted, in the words of the device's class: for a webcam format, width, height, fps, each optional.
+        method Watch(device: ?string, stream: ?string, request: ?object) -> (
+          event: string, device: string, generation: int, restarts: int, ring: ?Ring, description: ?object, message: ?string,
+          follows: ?bool
+        )
+
+        # What happens to all devices, as it happens; call it with `more`. Event `device` is what a device said by itself, as JSON.
+        method Events() -> (time: string, device: string, event: string, message: string)
+
+        # Ends the driver and starts it again; closes an open circuit.
+        method Restart(device: ?string) -> ()
+
+        # What devices answer beyond this interface: the definitions come from GetInterfaceDescription of org.varlink.service.
+        method Services(device: ?string) -> (services: []Service)
+
+        # Memory of that many bytes for this connection's next call to a driver; its descriptor comes with the reply, to be written to and unmapped
+        # before the call. Up to four a call. No other descriptors are taken.
+        method Memory(size: int) -> ()
+
+        # The drivers that are installed, with those that may not run.
+        method Drivers() -> (drivers: []Driver)
+
+        # Reads the drivers and the lists of signers and of revoked keys again. Devices whose driver has changed get the new one; streams go on.
+        # For root and the daemon's own user.
+        method ReloadDrivers() -> (drivers: []Driver)
+
+        # Takes the device from the kernel's own driver, or gives it back to it, now and whenever it is plugged in.
+        method Take(device: ?string) -> ()
+        method Release(device: ?string) -> ()
+
+        # What drivers died of. `descriptors` are the device's, base64; `captured` says how many transfers CrashCapture has.
+        method Crashes(device: ?string) -> (crashes: []Crash)
+
+        # The last transfers before a death as a pcapng file, whose descriptor comes with the reply, to be read.
+        method CrashCapture(number: int) -> ()
+
+        # The device's flight recorder, whose descriptor comes with the reply, to be mapped read-only; and what a capture needs to know.
+        method Capture(device: ?string) -> (id: string, busNumber: int, deviceNumber: int, descriptors: string)
+
+        # A device on another machine: usbip://HOST[:PORT]/BUSID. It is looked for until it is detached, by later daemons too; one that is
+        # `transient`, until this daemon ends.
+        method Attach(url: string, transient: ?bool) -> ()
+        method Detach(url: string) -> ()
+
+        error NoSuchDevice (message: string)
+        error AmbiguousDevice (message: string)
+        error NotPermitted (message: string)
+        error NotSupported (message: string)
+        error InvalidParameter (message: string)
+        error Busy (message: string)
+        error DeviceError (message: string)
+        error DeviceUnavailable (message: string)
+        error DriverRestarted (message: string)
+        error LimitReached (message: string)
+        """
+}
