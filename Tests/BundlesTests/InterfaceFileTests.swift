@@ -80,7 +80,7 @@ import Wire
         ("[org.example.camera]", "interface, sha256 and methods"), ("[{interface: io.userdriver}]", "the daemon's own"),
         ("[{interface: camera}]", "like org.example"), ("[{interface: a.b}, {interface: a.b}]", "provided twice"),
         ("[{interface: a.b, methods: {M: {deadline: 5}}}]", "500ms, 5s, 2m"), ("[{interface: a.b, methods: {M: {deadline: 2h}}}]", "60m"),
-        ("[{interface: a.b, methods: {M: {deadline: 61m}}}]", "60m"), ("[{interface: a.b, methods: {M: {deadline: 99999999999999999999s}}}]", "60m"),
+        ("[{interface: a.b, methods: {M: {deadline: 61m}}}]", "60m"), ("[{interface: a.b, methods: {M: {deadline: 9999999999999999999s}}}]", "60m"),
         ("[{interface: a.b, methods: {M: {resumes: true}}}]", "has to be idempotent"),
         ("[{interface: a.b, methods: {M: {right: me}}}]", "anyone or administrator"), ("[{interface: a.b, file: /etc/x}]", "not known"),
         ("[{interface: ../a.b}]", "like org.example"), ("[{interface: a.b, sha256: 00}]", "64 hexadecimal"),

@@ -29,7 +29,8 @@ struct VarlinkInterfaceParser {
     mutating func parse() throws(VarlinkSyntaxError) -> VarlinkInterface {
         guard let text = String(validating: bytes, as: UTF8.self) else { throw failure("the definition is not UTF-8") }
         try skip()
-        guard try word() == "interface" else { throw failure("a definition begins with \"interface NAME\"") }
+        let start = position
+        guard try word() == "interface" else { throw failure("a definition begins with \"interface NAME\"", at: start) }
         try skip()
         let name = try interfaceName()
         var types: [VarlinkInterface.TypeDefinition] = []
@@ -41,12 +42,13 @@ struct VarlinkInterfaceParser {
             try skip()
             guard position < bytes.count else { break }
             let above = comment.joined(separator: "\n")
+            var start = position
             let keyword = try word()
             guard ["type", "method", "error"].contains(keyword) else {
-                throw failure("\"type\", \"method\" or \"error\" belongs here")
+                throw failure("\"type\", \"method\" or \"error\" belongs here", at: start)
             }
             try skip()
-            let start = position
+            start = position
             let member = try memberName()
             guard names.insert(member).inserted else { throw failure("\(member) is there twice", at: start) }
             try skip()
