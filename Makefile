@@ -96,6 +96,7 @@ install-files:
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/interfaces $$bundle/interfaces/*.varlink && \
 		install -m 755 $$bundle/*-driver $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ || exit 1; done
 	install -D -m 755 Scripts/activate $(DESTDIR)$(PREFIX)/lib/userdriver/activate
 	install -D -m 644 Udev/70-userdriver.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-userdriver.rules

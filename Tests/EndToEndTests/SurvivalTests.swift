@@ -156,6 +156,7 @@ extension EndToEndTests {
             try manifest.split(separator: "\n").filter { !$0.hasPrefix("sha256:") }.joined(separator: "\n").write(
                 toFile: bundle + "/driver.yaml", atomically: true, encoding: .utf8)
             try FileManager.default.copyItem(atPath: "/bin/false", toPath: bundle + "/webcam-driver")
+            try FileManager.default.copyItem(atPath: Programs.folder + "/webcam.driver/interfaces", toPath: bundle + "/interfaces")
             let bench = try await Bench.start(daemon: ["--drivers", folder, "--allow-unsigned"], awaitRunning: false)
             let failed = try await bench.waitForDevice(timeout: .seconds(90)) { $0.state == .failed }
             #expect(failed.reason != nil)

@@ -47,6 +47,7 @@ private struct Publisher {
         try lines.joined(separator: "\n").write(toFile: path + "/driver.yaml", atomically: true, encoding: .utf8)
         let program = executable ?? Programs.folder + "/webcam.driver/webcam-driver"
         try FileManager.default.copyItem(atPath: program, toPath: path + "/webcam-driver")
+        try FileManager.default.copyItem(atPath: Programs.folder + "/webcam.driver/interfaces", toPath: path + "/interfaces")
         return path
     }
 
