@@ -138,7 +138,7 @@ let surfaces: [Target] = layer(
             "UserDriverCLI",
             [
                 "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
-                "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
+                "EmulatedEcho", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
             ], path: "userdriver")
     ])
 
@@ -146,6 +146,7 @@ let surfaces: [Target] = layer(
 let bench: [Target] = layer(
     "Bench",
     [
+        library("EmulatedEcho", ["USBEmulation", "USB"]),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
         executable(
             "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals], path: "Campaign"),
@@ -179,13 +180,15 @@ let testTargets: [Target] = [
     // One that tries to get out of its sandbox.
     .target(name: "CAttempts", path: "Tests/CAttempts"),
     executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
+    // One that talks with the echo device, over and over, and checks each byte of the answers.
+    executable("echo-driver", ["UserDriver", "EmulatedEcho", "TransferRing", "USB", "Wire", "CLinux"], path: "Tests/EchoDriver"),
     tests("Trust"),
     tests("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux"]),
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
-            "UserDriverClient", "CLinux", log,
+            "test-driver", "hostile-driver", "thermometer-driver", "echo-driver", "userdriverd", "usbip-proxy", "EmulatedEcho", "USBEmulation",
+            "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "UserDriverClient", "CLinux", log,
         ]),
     tests("Wire", ["CLinux"]),
     tests("FrameRing", ["Threads", "CLinux"]),

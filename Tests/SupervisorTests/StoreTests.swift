@@ -108,6 +108,36 @@ import Wire
         #expect(StoredDevice(parsing: try JSON.encode(Self.device)) == Self.device)
     }
 
+    /// A device with a conversation, and no stream.
+    private static let talking: StoredDevice = {
+        func ring(_ number: Int, _ endpoint: UInt8, _ memory: UInt64) -> StoredDevice.Transfers {
+            StoredDevice.Transfers(
+                grant: TransferGrant(
+                    request: 0, name: "talk", number: number, transferCount: 2, packetCount: 0, packetLength: 512, endpoint: endpoint,
+                    logLength: 65_536), memory: memory)
+        }
+        var device = device
+        (device.frames, device.transfers) = ([], [])
+        device.conversations = [.init(name: "talk", out: ring(0, 0x01, 2), incoming: ring(1, 0x81, 3))]
+        return device
+    }()
+
+    @Test func aConversationIsKeptByItself() throws {
+        #expect(StoredDevice(parsing: try JSON.encode(Self.talking)) == Self.talking)
+        let changes: [(inout StoredDevice) -> Void] = [
+            { $0.conversations = [] }, { $0.conversations = nil }, { $0.conversations?[0].name = "" },
+            { $0.conversations?[0].name = String(repeating: "x", count: 65) }, { $0.conversations! += $0.conversations! },
+            { $0.conversations?[0].out.memory = 3 }, { $0.conversations?[0].out.memory = 1 }, { $0.conversations?[0].out.grant.number = 1 },
+            { $0.conversations?[0].incoming.grant.number = 16 }, { $0.conversations?[0].incoming.grant.logLength = -1 },
+            { $0.conversations?[0].incoming.grant.logLength = .max }, { $0.conversations?[0].out.grant.packetLength = 0 },
+        ]
+        for (index, change) in changes.enumerated() {
+            var device = Self.talking
+            change(&device)
+            #expect(try StoredDevice(parsing: JSON.encode(device)) == nil, "change \(index)")
+        }
+    }
+
     @Test func whatMakesNoSenseIsNotBelieved() throws {
         let changes: [(inout StoredDevice) -> Void] = [
             { $0.layout = 4 }, { $0.frames[0].upcoming = 2 }, { $0.information.descriptors = [18, 1] }, { $0.restarts = -1 },

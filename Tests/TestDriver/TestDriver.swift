@@ -171,7 +171,7 @@ struct TestDriver {
             }
             guard let call = opening.removeValue(forKey: request) else { return }
             try channel.send(MessageFromDriver.reply(DriverReply(id: call, error: CallError("DeviceError", reason))))
-        case .transfers: break
+        case .transfers, .kept, .conversation: break
         case .memory(let grant): try give(grant, descriptors)
         case .cancel(let id):
             waiting.removeAll { $0 == id }

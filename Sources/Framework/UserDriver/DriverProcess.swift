@@ -17,7 +17,7 @@ public enum DriverProcess {
             case call(DriverCall, [Int32])
             case cancel(UInt64)
         }
-        let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, [Int32]).self)
+        let starts = AsyncStream.makeStream(of: (DriverStart, SupervisorLink, [Int32], [KeptRing]).self)
         let streamCalls = AsyncStream.makeStream(of: DriverCall.self)
         let calls = AsyncStream.makeStream(of: Item.self)
         let stops = AsyncStream.makeStream(of: Void.self)
@@ -54,7 +54,7 @@ public enum DriverProcess {
             }
         }
         var starts = inbox.starts.stream.makeAsyncIterator()
-        guard let (start, link, descriptors) = await starts.next() else { _exit(0) }
+        guard let (start, link, descriptors, kept) = await starts.next() else { _exit(0) }
         if start.transport == .usbip, let socket = descriptors.first {
             running.watch.withLock {
                 $0 = DeviceWatch(socket: socket) { link.fail("The device is gone: the server closed the connection.") }
@@ -64,6 +64,8 @@ public enum DriverProcess {
         do {
             let (device, recorder) = try HandedDevice.open(start, descriptors: descriptors)
             link.way.withLock { $0 = (device, recorder) }
+            link.progress.withLock { $0 = progress }
+            link.kept.take(kept, device)
             driver = try await D.start(
                 DriverContext(
                     deviceID: start.deviceID, device: device, generation: start.generation, configuration: start.configuration,
@@ -112,6 +114,7 @@ public enum DriverProcess {
     /// follows, what streams goes on until that one ends this process, or until the time that was given for it is over.
     private static func listen(on channel: Channel, inbox: Inbox) -> Never {
         var link: SupervisorLink?
+        var kept: [KeptRing] = []
         while let (message, descriptors) = receive(channel) {
             var unused = descriptors
             switch message {
@@ -119,14 +122,22 @@ public enum DriverProcess {
                 guard link == nil, !descriptors.isEmpty else { break }
                 let started = SupervisorLink(channel: channel, generation: start.generation)
                 link = started
-                inbox.starts.continuation.yield((start, started, descriptors))
-                unused = []
+                inbox.starts.continuation.yield((start, started, descriptors, kept))
+                (unused, kept) = ([], [])
             case .ring(let grant):
                 guard let link else { break }
                 link.granted(grant, descriptors: descriptors)
                 unused = []
             case .moveRing(let grant): link?.move(grant, descriptors: descriptors)
             case .transfers(let grant):
+                guard let link else { break }
+                link.granted(grant, descriptors: descriptors)
+                unused = []
+            case .kept(let grant):
+                guard link == nil, kept.count < KeptRings.most, let memory = descriptors.first else { break }
+                kept.append(KeptRing(grant: grant, memory: memory))
+                unused.removeFirst()
+            case .conversation(let grant):
                 guard let link else { break }
                 link.granted(grant, descriptors: descriptors)
                 unused = []

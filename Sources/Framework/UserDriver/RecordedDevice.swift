@@ -77,6 +77,9 @@ final class RecordedDevice: USBDeviceHandle, RingCarrierSource {
         try device.carrier(endpoint: endpoint, type: type, wake: wake)
     }
 
+    func expect(_ mapping: TransferRingMapping) { device.expect(mapping) }
+    func forget(_ mapping: TransferRingMapping) { device.forget(mapping) }
+
     func close() { device.close() }
 }
 

@@ -16,6 +16,7 @@ public final class SupervisorLink: Sendable {
         case frames(RingGrant, [Int32])
         case transfers(TransferGrant, [Int32])
         case memory(MemoryGrant, [Int32])
+        case conversation(ConversationGrant, [Int32])
     }
 
     private struct Pending {
@@ -31,6 +32,10 @@ public final class SupervisorLink: Sendable {
     private let afterlife = Mutex<UInt32>(0)
     /// Who carries the transfers of rings, and who notes them; set before the driver starts.
     let way = Mutex<(carriers: any RingCarrierSource, recorder: FlightRecorder?)?>(nil)
+
+    /// Rings that the predecessor left and that nobody has asked for yet.
+    let kept = KeptRings()
+    let progress = Mutex<Progress?>(nil)
 
     init(channel: Channel, generation: UInt32) {
         self.channel = channel
@@ -169,17 +174,34 @@ public final class SupervisorLink: Sendable {
             throw CallError("ContractBroken", "The supervisor has answered without a transfer ring.")
         }
         defer { descriptors.forEach { close($0) } }
+        return try ring(grant, memory: memory, wake: descriptors.count > 1 ? descriptors[1] : nil)
+    }
+
+    /// Maps a ring, where a predecessor left it if one did.
+    func ring(_ grant: TransferGrant, memory: Int32, wake: Int32?) throws -> TransferRing {
         guard
             let geometry = TransferRingGeometry(
-                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength),
+                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength,
+                logLength: grant.logLength ?? 0),
             let way = way.withLock({ $0 })
         else { throw CallError("ContractBroken", "The supervisor's transfer ring does not fit.") }
-        let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: grant.number)
+        let mapping =
+            try kept.mapping(grant, memory: memory, way.carriers)
+            ?? TransferRingMapping(descriptor: memory, geometry: geometry, number: grant.number)
         let endpoint = EndpointAddress(rawValue: grant.endpoint)
-        let carrier = try way.carriers.carrier(
-            endpoint: endpoint, type: geometry.type, wake: descriptors.count > 1 ? descriptors[1] : nil)
+        let carrier = try way.carriers.carrier(endpoint: endpoint, type: geometry.type, wake: wake)
         return TransferRing(
-            mapping: mapping, carrier: carrier, witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
+            mapping: mapping, carrier: carrier, direction: endpoint.direction,
+            witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
+    }
+
+    /// The answer to `openConversation`.
+    func askForConversation(_ request: (UInt64) -> ConversationRequest) async throws -> (ConversationGrant, [Int32]) {
+        let answer = try await ask { .openConversation(request($0)) }
+        guard case .conversation(let grant, let descriptors) = answer else {
+            throw CallError("ContractBroken", "The supervisor has answered without a conversation.")
+        }
+        return (grant, descriptors)
     }
 
     /// Memory that goes to whoever made that call.
@@ -220,6 +242,10 @@ public final class SupervisorLink: Sendable {
 
     /// Takes the answer to `openMemory`.
     func granted(_ grant: MemoryGrant, descriptors: [Int32]) { answer(grant.request, .memory(grant, descriptors), descriptors) }
+    /// Takes the answer to `openConversation`.
+    func granted(_ grant: ConversationGrant, descriptors: [Int32]) {
+        answer(grant.request, .conversation(grant, descriptors), descriptors)
+    }
 
     private func answer(_ request: UInt64, _ grant: Grant, _ descriptors: [Int32]) {
         guard let waiter = pending.withLock({ $0.grants.removeValue(forKey: request) }) else {

@@ -17,7 +17,7 @@ struct EmulateCommand: ParsableCommand {
             Example:
               userdriver emulate webcam
             """,
-        subcommands: [EmulateWebcamCommand.self])
+        subcommands: [EmulateWebcamCommand.self, EmulateEchoCommand.self])
 }
 
 struct EmulateWebcamCommand: ParsableCommand {
@@ -123,7 +123,7 @@ struct EmulateWebcamCommand: ParsableCommand {
     }
 
     /// Until somebody wants it to end.
-    private static func wait(for interrupts: Int32) throws {
+    static func wait(for interrupts: Int32) throws {
         while Interrupt.take(interrupts) == nil {
             var entry = pollfd(fd: interrupts, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, -1) >= 0 || errno == EINTR else {

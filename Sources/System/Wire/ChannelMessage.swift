@@ -16,6 +16,12 @@ public enum MessageToDriver: Codable, Hashable, Sendable {
     /// The answer to `openTransfers`. Descriptor 0 attached: the transfer ring's memfd, writable; descriptor 1, over USB/IP: the eventfd that wakes
     /// the port.
     case transfers(TransferGrant)
+    /// Before `start`, where the device is taken over on this machine: a ring that the predecessor left. What is in flight in any of them may come back
+    /// whichever is waited for, so all are to be mapped before that. Descriptor 0 attached: its memfd, writable.
+    case kept(TransferGrant)
+    /// The answer to `openConversation`. Descriptors 0 and 1 attached: the memfds of its OUT and its IN ring, writable; 2 and 3, in the same order, the
+    /// eventfds that wake the port.
+    case conversation(ConversationGrant)
     /// Somebody calls a method of an interface that the driver's manifest provides. Attached: memory that comes with it, read-only.
     case call(DriverCall)
     /// Nobody waits for the answer to that call any more.
@@ -50,6 +56,10 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case ringMoved(name: String, request: UInt64)
     /// Asks for memory for a stream's transfers: fresh, or that in which the predecessor's are in flight.
     case openTransfers(TransferRequest)
+    /// Asks for the memory of a conversation: that which the predecessor left under this name, for these endpoints, or fresh.
+    case openConversation(ConversationRequest)
+    /// Nothing of that conversation is in flight, and its memory is not used any more.
+    case conversationClosed(name: String)
     /// The stream of this name goes on in another form (format, size); those who watch are told.
     case ringChanged(name: String, description: JSONValue)
     /// The stream has ended for good, and why (not: the driver has ended).
@@ -256,8 +266,13 @@ public struct TransferRequest: Codable, Hashable, Sendable {
         public var endpoint: UInt8
         /// Of the endpoint, in frames or microframes.
         public var interval: Int32
+        /// Of a conversation's ring: bytes behind the transfers' buffers.
+        public var logLength: Int?
 
-        public init(transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8, interval: Int32) {
+        public init(
+            transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8, interval: Int32, logLength: Int? = nil
+        ) {
+            self.logLength = logLength
             self.transferCount = transferCount
             self.packetCount = packetCount
             self.packetLength = packetLength
@@ -282,10 +297,14 @@ public struct TransferGrant: Codable, Hashable, Sendable {
     public var packetCount: Int
     public var packetLength: Int
     public var endpoint: UInt8
+    /// Of a conversation's ring: bytes behind the transfers' buffers.
+    public var logLength: Int?
 
     public init(
-        request: UInt64, name: String, number: Int, transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8
+        request: UInt64, name: String, number: Int, transferCount: Int, packetCount: Int, packetLength: Int, endpoint: UInt8,
+        logLength: Int? = nil
     ) {
+        self.logLength = logLength
         self.request = request
         self.name = name
         self.number = number

@@ -27,14 +27,19 @@ public struct RingRecord {
     public var isUncertain: Bool { phase == RecordPhase.submitting }
     public var hasCompleted: Bool { phase == RecordPhase.completed }
 
+    /// Bytes to be sent, or that may come: at most what the buffer holds.
+    public var length: Int { min(Int(mapping.word32(offset + RecordWord.length)), mapping.geometry.transferLength) }
+
     /// The driver has written what it wants; the record is the carrier's to take.
-    func prepare(number: UInt64) {
+    func prepare(number: UInt64, length: Int) {
         // First of all: whoever finds the record uncertain asks the kernel's word whether it has come back.
-        clinux_usbfs_mark_pending(urb)
+        if mapping.mayWrite { clinux_usbfs_mark_pending(urb) }
+        mapping.store32(offset + RecordWord.length, UInt32(length))
         mapping.store64(offset + RecordWord.number, number)
         mapping.store32(offset + RecordWord.actualLength, 0)
         mapping.store32(offset + RecordWord.hasStartFrame, 0)
         mapping.store64(offset + RecordWord.completedAt, 0)
+        guard mapping.mayWrite else { return }
         for packet in 0..<mapping.geometry.packetCount {
             let words = mapping.packet(index, packet)
             words.storeBytes(of: UInt32(mapping.geometry.packetLength), as: UInt32.self)
@@ -70,8 +75,8 @@ public struct RingRecord {
     }
 
     var status: TransferStatus { TransferStatus(linux: Int32(bitPattern: mapping.word32(offset + RecordWord.status))) }
-    /// At most what the buffer holds.
-    var actualLength: Int { min(Int(mapping.word32(offset + RecordWord.actualLength)), mapping.geometry.transferLength) }
+    /// At most what was asked for.
+    var actualLength: Int { min(Int(mapping.word32(offset + RecordWord.actualLength)), length) }
     var startFrame: UInt32? {
         mapping.word32(offset + RecordWord.hasStartFrame) == 1 ? mapping.word32(offset + RecordWord.startFrame) : nil
     }

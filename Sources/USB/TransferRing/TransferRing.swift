@@ -4,8 +4,8 @@ import CLinux
 import Threads
 public import USB
 
-/// An IN endpoint's transfers, numbered from 0, in flight in a ring and handled in the order of their numbers. Used from one thread, but for
-/// `cancel`.
+/// An endpoint's transfers, numbered from 0, in flight in a ring and handled in the order of their numbers. Of an IN endpoint all are kept in flight;
+/// to an OUT endpoint goes what is `put`. Used from one thread, but for `cancel`.
 ///
 /// Handling a transfer ends with `commit`, which stores what the handler remembers and, in the same atomic store, that the transfer is done. A
 /// process that dies before it has not handled the transfer; its successor finds the record, the bytes and the memory as they were, and
@@ -15,6 +15,7 @@ public final class TransferRing: @unchecked Sendable {
     public let mapping: TransferRingMapping
     private let carrier: any RingCarrier
     private let witness: (any TransferWitness)?
+    private let direction: TransferDirection
     /// The witness has been told of the completion of transfers below this number.
     private var witnessed: UInt64 = 0
     private let packets: UnsafeMutableBufferPointer<IsochronousPacket>
@@ -49,8 +50,12 @@ public final class TransferRing: @unchecked Sendable {
     }
 
     /// - Parameter witness: is told of every transfer; `nil` for nobody.
-    public init(mapping: TransferRingMapping, carrier: any RingCarrier, witness: (any TransferWitness)? = nil) {
+    public init(
+        mapping: TransferRingMapping, carrier: any RingCarrier, direction: TransferDirection = .in, witness: (any TransferWitness)? = nil
+    ) {
         self.mapping = mapping
+        self.direction = direction
+        carrier.join(mapping)
         self.carrier = carrier
         self.witness = witness
         packets = .allocate(capacity: max(1, mapping.geometry.packetCount))
@@ -63,6 +68,10 @@ public final class TransferRing: @unchecked Sendable {
     private var count: UInt64 { UInt64(mapping.geometry.transferCount) }
     /// Where the kernel has no memory for more, these many in flight will do. All of them, unless set before the ring begins.
     public var sufficientCount = Int.max
+    /// IN: no more than so many are put in flight, from the next that is on.
+    public var window = Int.max
+    /// Transfers that were submitted and not committed yet.
+    public var outstanding: Int { Int(submitted - next) }
     /// How many there was memory for.
     private var affordableCount = UInt64.max
 
@@ -106,9 +115,10 @@ public final class TransferRing: @unchecked Sendable {
     public func refill() throws(USBError) { try fill() }
 
     private func fill() throws(USBError) {
-        while submitted < next + min(count, affordableCount) {
+        guard direction == .in else { return }
+        while submitted < next + min(count, affordableCount, UInt64(max(0, window))) {
             let record = RingRecord(mapping, index: mapping.index(of: submitted))
-            record.prepare(number: submitted)
+            record.prepare(number: submitted, length: mapping.geometry.transferLength)
             submitted += 1
             mapping.store64(RingWord.submitted, submitted)
             do throws(USBError) {
@@ -125,6 +135,44 @@ public final class TransferRing: @unchecked Sendable {
         }
     }
 
+    // MARK: Sending
+
+    /// OUT: puts a transfer in flight, which there is room for. No bytes: a zero-length packet.
+    public func put(_ bytes: UnsafeRawBufferPointer) throws(USBError) {
+        precondition(direction == .out && submitted - next < count && bytes.count <= mapping.geometry.transferLength)
+        let record = RingRecord(mapping, index: mapping.index(of: submitted))
+        if mapping.mayWrite { record.buffer.copyMemory(from: bytes) }
+        record.prepare(number: submitted, length: bytes.count)
+        submitted += 1
+        mapping.store64(RingWord.submitted, submitted)
+        do throws(USBError) {
+            try carrier.submit(record)
+        } catch {
+            // It was refused: nobody has it.
+            submitted -= 1
+            mapping.store64(RingWord.submitted, submitted)
+            throw error
+        }
+        witness?.submitted(record.number, length: bytes.count)
+    }
+
+    /// OUT, after `resume`: what became of the transfer that the predecessor died in submitting. One that never was is taken out of the ring.
+    public func settle(patience: Duration) throws(USBError) -> RecordFate {
+        let record = RingRecord(mapping, index: mapping.index(of: next))
+        guard direction == .out, outstanding > 0, record.isUncertain else { return .carried }
+        let fate = try carrier.decide(record, mapping, patience: patience)
+        if fate == .neverSubmitted {
+            submitted = next
+            mapping.store64(RingWord.submitted, submitted)
+        }
+        return fate
+    }
+
+    /// IN: whether the predecessor died in submitting the last one, so that only one behind it can tell whether it was.
+    var isLastUncertain: Bool {
+        outstanding > 0 && RingRecord(mapping, index: mapping.index(of: submitted - 1)).isUncertain
+    }
+
     // MARK: Going round
 
     /// The next transfer, as soon as it has completed; `nil` when it has not in time. Called again before `commit` it is the same.
@@ -133,6 +181,12 @@ public final class TransferRing: @unchecked Sendable {
         while true {
             let record = RingRecord(mapping, index: mapping.index(of: next))
             if record.hasCompleted { return shown(transfer(record)) }
+            // Its predecessor may have seen that, and died before it could say so. Looked at again in this order: a port takes them in theirs, so that
+            // one which is uncertain still when a later one has completed never was.
+            if record.isUncertain, isOvertaken, record.isUncertain {
+                try skip()
+                continue
+            }
             let now = clinux_monotonic_ns()
             guard now < deadline else { return overtaken(record) }
             switch try carrier.wait(mapping, timeout: .nanoseconds(Int64(deadline - now))) {
@@ -148,10 +202,13 @@ public final class TransferRing: @unchecked Sendable {
     /// Transfers complete in order. One that a later one has overtaken has a record that something wrote into: it is over, as a fault, and nothing is
     /// known of what it carried. `nil` where none is.
     private func overtaken(_ record: RingRecord) -> Transfer? {
-        let isLast = !(next..<submitted).dropFirst().contains { RingRecord(mapping, index: mapping.index(of: $0)).hasCompleted }
-        if isLast { return nil }
+        guard isOvertaken else { return nil }
         if !record.hasCompleted { record.fail() }
         return shown(transfer(record))
+    }
+
+    private var isOvertaken: Bool {
+        (next..<submitted).dropFirst().contains { RingRecord(mapping, index: mapping.index(of: $0)).hasCompleted }
     }
 
     private func shown(_ transfer: Transfer) -> Transfer {
@@ -176,7 +233,7 @@ public final class TransferRing: @unchecked Sendable {
         let bytes = UnsafeRawBufferPointer(record.buffer)
         return Transfer(
             number: next, bytes: geometry.packetCount > 0 ? bytes : UnsafeRawBufferPointer(rebasing: bytes[..<actual]),
-            requested: geometry.transferLength, status: record.status, actualLength: actual,
+            requested: record.length, status: record.status, actualLength: actual,
             packets: UnsafeBufferPointer(rebasing: packets[..<geometry.packetCount]), completedAt: record.completedAt,
             startFrame: record.startFrame)
     }
@@ -220,7 +277,7 @@ public final class TransferRing: @unchecked Sendable {
         mapping.store64(offset + CheckpointWord.next, next)
         mapping.store64(offset + CheckpointWord.layout, layout)
         mapping.store64(offset + CheckpointWord.count, UInt64(bytes.count))
-        UnsafeMutableRawBufferPointer(start: mapping.base + offset + CheckpointWord.state, count: bytes.count).copyMemory(from: bytes)
+        mapping.write(bytes, at: offset + CheckpointWord.state)
         mapping.store32(RingWord.commits, commit)
     }
 

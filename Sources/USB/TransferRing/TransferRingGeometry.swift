@@ -11,6 +11,8 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
     public var packetCount: Int
     /// Isochronous: bytes of a packet. Bulk: bytes of a transfer.
     public var packetLength: Int
+    /// Bytes behind the transfers' buffers, for whoever hands over and takes: a conversation's. 0 for streams.
+    public var logLength = 0
 
     public static let maximumTransferCount = 256
     /// usbfs takes no more in one transfer.
@@ -27,19 +29,20 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
     static let recordSize = pageSize / 2
 
     /// `nil` where the numbers are out of bounds.
-    public init?(transferCount: Int, packetCount: Int, packetLength: Int) {
+    public init?(transferCount: Int, packetCount: Int, packetLength: Int, logLength: Int = 0) {
         guard 2...Self.maximumTransferCount ~= transferCount, 0...Self.maximumPacketCount ~= packetCount,
-            1...(16 << 20) ~= packetLength
+            1...(16 << 20) ~= packetLength, 0...Self.maximumByteCount ~= logLength
         else { return nil }
         self.transferCount = transferCount
         self.packetCount = packetCount
         self.packetLength = packetLength
+        self.logLength = logLength
         guard byteCount <= Self.maximumByteCount else { return nil }
     }
 
     /// The same numbers, looked at again: for a geometry that came in a message.
     public var isSound: Bool {
-        TransferRingGeometry(transferCount: transferCount, packetCount: packetCount, packetLength: packetLength) != nil
+        TransferRingGeometry(transferCount: transferCount, packetCount: packetCount, packetLength: packetLength, logLength: logLength) != nil
     }
 
     public var type: TransferType { packetCount > 0 ? .isochronous : .bulk }
@@ -48,8 +51,9 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
     var stride: Int { Self.roundedUp(transferLength) }
     var recordsOffset: Int { Self.headerSize }
     var buffersOffset: Int { recordsOffset + Self.roundedUp(transferCount * Self.recordSize) }
+    var logOffset: Int { buffersOffset + transferCount * stride }
     /// The size of the whole memfd.
-    public var byteCount: Int { buffersOffset + transferCount * stride }
+    public var byteCount: Int { logOffset + Self.roundedUp(logLength) }
 
     private static func roundedUp(_ count: Int) -> Int { (count + pageSize - 1) / pageSize * pageSize }
 }
@@ -67,6 +71,10 @@ enum RingWord {
     static let cancel = 24
     /// u32: 1 once the port has nothing to offer any more: the device is gone.
     static let disconnected = 28
+    /// u32: which of the two places below counts, by its lowest bit.
+    static let consumptions = 32
+    /// Twice: what of an answer is done with. See `ConsumptionWord`.
+    static let consumption = 128
 }
 
 /// Words of a checkpoint.
@@ -77,6 +85,15 @@ enum CheckpointWord {
     static let state = 24
 }
 
+/// Words of what a conversation's driver has done with of the answer.
+enum ConsumptionWord {
+    static let offset = 0  // u64: bytes
+    static let ends = 8  // u64: ends of messages
+    static let noteLength = 16  // u32
+    static let note = 24
+    static let size = 384
+}
+
 /// Words of a record, before what the kernel is given.
 enum RecordWord {
     static let number = 0  // u64
@@ -85,6 +102,7 @@ enum RecordWord {
     static let actualLength = 16  // u32
     static let startFrame = 20  // u32, and whether it is known in the word behind
     static let hasStartFrame = 24  // u32
+    static let length = 28  // u32: bytes asked for
     static let completedAt = 32  // u64: CLOCK_MONOTONIC ns
     static let urb = 64  // struct usbdevfs_urb with usbdevfs_iso_packet_desc behind
     /// Behind `struct usbdevfs_urb`, which has 56 bytes on 64-bit machines: length, actual_length, status, u32 each.

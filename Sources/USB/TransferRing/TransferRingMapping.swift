@@ -58,8 +58,22 @@ public final class TransferRingMapping: @unchecked Sendable {
 
     func word64(_ offset: Int) -> UInt64 { clinux_load_u64(base + offset) }
     func word32(_ offset: Int) -> UInt32 { clinux_load_u32(base + offset) }
-    func store64(_ offset: Int, _ value: UInt64) { clinux_store_u64(base + offset, value) }
-    func store32(_ offset: Int, _ value: UInt32) { clinux_store_u32(base + offset, value) }
+    func store64(_ offset: Int, _ value: UInt64) { if mayWrite { clinux_store_u64(base + offset, value) } }
+    func store32(_ offset: Int, _ value: UInt32) { if mayWrite { clinux_store_u32(base + offset, value) } }
+
+    /// Copies bytes to a place; not atomic.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+        precondition(offset >= 0 && bytes.count <= geometry.byteCount - offset)
+        if mayWrite { UnsafeMutableRawBufferPointer(start: base + offset, count: bytes.count).copyMemory(from: bytes) }
+    }
+
+    #if DEBUG
+    /// For tests: is asked before every write, each of which may be the one that this process does not live to see.
+    var writes: (() -> Bool)?
+    var mayWrite: Bool { writes?() ?? true }
+    #else
+    var mayWrite: Bool { true }
+    #endif
 
     /// The record of a transfer, by its place in the ring.
     func record(_ index: Int) -> Int {
@@ -75,6 +89,9 @@ public final class TransferRingMapping: @unchecked Sendable {
         return UnsafeMutableRawBufferPointer(
             start: base + geometry.buffersOffset + index * geometry.stride, count: geometry.transferLength)
     }
+
+    /// The bytes behind the buffers.
+    var log: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + geometry.logOffset, count: geometry.logLength) }
 
     /// Where a packet's description lies, for the kernel's eyes too.
     func packet(_ index: Int, _ packet: Int) -> UnsafeMutableRawPointer {

@@ -94,6 +94,10 @@ extension BusEngine {
             if !queue.isHalted {
                 let now = clinux_monotonic_ns()
                 guard queue.notBefore <= now else { return }
+                if let time = device.takesOut(endpoint: queue.address, now: now) {
+                    queue.notBefore = max(time, now + 125_000)
+                    return
+                }
                 let outcome = device.dataOut(endpoint: queue.address, now: now, data: transfer.outData)
                 status = outcome.linuxStatus
                 if outcome == .stall { queue.isHalted = true }

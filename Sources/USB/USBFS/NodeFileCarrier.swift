@@ -10,56 +10,70 @@ import USB
 /// Submits and reaps on a `NodeFile`. What one process submits the next one reaps: a URB is known by its address in the ring, which is the same
 /// in both.
 final class NodeFileCarrier: RingCarrier {
-    private let file: NodeFile
+    private let reaper: NodeReaper
     private let endpoint: EndpointAddress
     private let type: TransferType
+    private let seat = Mutex<NodeReaper.Seat?>(nil)
+    private var file: NodeFile { reaper.file }
 
-    init(file: NodeFile, endpoint: EndpointAddress, type: TransferType) {
-        self.file = file
+    init(reaper: NodeReaper, endpoint: EndpointAddress, type: TransferType) {
+        self.reaper = reaper
         self.endpoint = endpoint
         self.type = type
+    }
+
+    deinit { if let seat = seat.withLock({ $0 }) { reaper.forget(seat.mapping) } }
+
+    func join(_ mapping: TransferRingMapping) { _ = place(of: mapping) }
+
+    private func place(of mapping: TransferRingMapping) -> NodeReaper.Seat {
+        seat.withLock { seat in
+            if let seat, seat.mapping === mapping { return seat }
+            let place = reaper.seat(of: mapping)
+            seat = place
+            return place
+        }
     }
 
     func submit(_ record: RingRecord) throws(USBError) {
         let buffer = record.buffer
         let result = clinux_usbfs_submit(
-            file.descriptor, record.urb, type == .isochronous ? 1 : 0, endpoint.rawValue, buffer.baseAddress, Int32(clamping: buffer.count),
+            file.descriptor, record.urb, type == .isochronous ? 1 : 0, endpoint.rawValue, buffer.baseAddress, Int32(clamping: record.length),
             Int32(clamping: record.packetCount))
         guard result == 0 else { throw USBError(usbfs: -result, operation: "USBDEVFS_SUBMITURB(\(endpoint))") }
         record.markInFlight()
     }
 
-    /// One that the predecessor had reaped, and died before it could say so, has a status.
-    func adopt(_ record: RingRecord) {
-        if clinux_usbfs_urb_status(record.urb) != CLINUX_USBFS_PENDING { complete(record) }
+    func adopt(_ record: RingRecord) { reaper.adopt(record) }
+
+    /// An OUT transfer that was submitted comes back, by itself or because its end is asked for; one that was not is not known to the kernel.
+    func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate {
+        if try hasCompleted(record, mapping, within: patience) { return .carried }
+        let result = clinux_usbfs_discard(file.descriptor, record.urb)
+        if result == 0 {
+            // Ended it has by now, so it is there to be reaped.
+            guard try hasCompleted(record, mapping, within: .seconds(1)) else {
+                throw USBError(.fault, operation: "USBDEVFS_DISCARDURB(\(endpoint))", detail: "the transfer did not come back")
+            }
+            return .withdrawn
+        }
+        guard result == -EINVAL else { throw USBError(usbfs: -result, operation: "USBDEVFS_DISCARDURB(\(endpoint))") }
+        // It may have completed just now; what has completed is reaped at once.
+        return try hasCompleted(record, mapping, within: .zero) ? .carried : .neverSubmitted
     }
 
-    private func complete(_ record: RingRecord) {
-        record.complete(
-            status: Int32(clinux_usbfs_urb_status(record.urb)), actualLength: Int(clinux_usbfs_urb_actual_length(record.urb)),
-            at: clinux_monotonic_ns())
+    private func hasCompleted(_ record: RingRecord, _ mapping: TransferRingMapping, within patience: Duration) throws(USBError) -> Bool {
+        let deadline = clinux_monotonic_ns() + patience.nanoseconds
+        while !record.hasCompleted {
+            let now = clinux_monotonic_ns()
+            let event = try wait(mapping, timeout: .nanoseconds(Int64(clamping: deadline > now ? deadline - now : 0)))
+            if event == .timedOut { return record.hasCompleted }
+        }
+        return true
     }
 
     func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent {
-        let deadline = clinux_monotonic_ns() + timeout.nanoseconds
-        while true {
-            var address: UnsafeMutableRawPointer?
-            let result = clinux_usbfs_reap_now(file.descriptor, &address)
-            if result == 0 {
-                // A driver before may have submitted something else than records: the address is looked at and not followed.
-                guard let record = address.flatMap({ RingRecord(mapping, urb: $0) }) else { continue }
-                complete(record)
-                return .completed(index: record.index)
-            }
-            guard result == -EAGAIN || result == -EINTR else { throw USBError(usbfs: -result, operation: "USBDEVFS_REAPURBNDELAY") }
-            let now = clinux_monotonic_ns()
-            guard now < deadline else { return .timedOut }
-            var entry = pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0)
-            _ = clinux_poll(&entry, 1, Int64(clamping: deadline - now))
-            if entry.revents & Int16(POLLHUP | POLLERR) != 0, clinux_usbfs_reap_now(file.descriptor, &address) == -ENODEV {
-                throw USBError(.noDevice, operation: "USBDEVFS_REAPURBNDELAY")
-            }
-        }
+        try reaper.wait(place(of: mapping), timeout: timeout)
     }
 
     func cancelAll(_ mapping: TransferRingMapping) {

@@ -9,6 +9,7 @@ public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
     public let information: USBDeviceInformation
     private let control: ControlFile
     private let stream: NodeFile
+    private let reaper: NodeReaper
     private let streamInterfaces: UInt32
     private let streamEndpoints: Set<EndpointAddress>
 
@@ -21,6 +22,7 @@ public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
     ) throws(USBError) {
         self.information = information
         stream = NodeFile(descriptor: streaming)
+        reaper = NodeReaper(file: stream)
         control = try ControlFile(descriptor: descriptor)
         streamInterfaces = interfaces
         let all = DescriptorSet(parsing: information.descriptors).configurations.flatMap(\.interfaces)
@@ -90,8 +92,11 @@ public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
         guard streamEndpoints.contains(endpoint) else {
             throw USBError(.notFound, operation: "ring of \(endpoint)", detail: "no streaming interface has that endpoint")
         }
-        return NodeFileCarrier(file: stream, endpoint: endpoint, type: type)
+        return NodeFileCarrier(reaper: reaper, endpoint: endpoint, type: type)
     }
+
+    public func expect(_ mapping: TransferRingMapping) { _ = reaper.seat(of: mapping) }
+    public func forget(_ mapping: TransferRingMapping) { reaper.forget(mapping) }
 
     /// What was claimed through the stream's file stays claimed while the supervisor keeps its duplicate.
     public func close() { control.close() }

@@ -86,9 +86,10 @@ final class PortRing: Sendable {
 
     private func transfer(_ record: RingRecord) -> IdleTransfer {
         let geometry = mapping.geometry
+        let buffer = TransferBuffer(over: record.buffer, release: nil)
+        guard geometry.packetCount > 0 else { return IdleTransfer(buffer: buffer, length: record.length, tag: UInt64(record.index)) }
         let lengths = Array(repeating: geometry.packetLength, count: geometry.packetCount)
-        return IdleTransfer(
-            buffer: TransferBuffer(over: record.buffer, release: nil), packetLengths: lengths, tag: UInt64(record.index))
+        return IdleTransfer(buffer: buffer, packetLengths: lengths, tag: UInt64(record.index))
     }
 
     private func completeAll() {

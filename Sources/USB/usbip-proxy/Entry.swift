@@ -48,7 +48,8 @@ enum Entry {
             }
         case .carry(let grant, let interval):
             let geometry = TransferRingGeometry(
-                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength)
+                transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength,
+                logLength: grant.logLength ?? 0)
             guard let geometry, unused.count == 2 else {
                 tell(channel, .refused(number: grant.number, reason: "The ring's geometry is out of bounds."))
                 return

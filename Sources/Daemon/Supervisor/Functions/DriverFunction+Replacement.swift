@@ -35,7 +35,7 @@ extension DriverFunction {
         afterwards = .startAgain
         enter(.starting)
         // Its streams go on: the next one takes them over.
-        if carried.isEmpty { incarnation.stop() } else { incarnation.kill(why) }
+        if carried.isEmpty, conversations.isEmpty { incarnation.stop() } else { incarnation.kill(why) }
     }
 
     // MARK: Another driver

@@ -215,7 +215,7 @@ extension DriverFunction {
 
     /// Bytes of rings that the driver holds or may hold still.
     var ringBytes: Int {
-        streams.values.reduce(0) { $0 + $1.byteCount } + carried.values.reduce(0) { $0 + $1.memory.byteCount } + givenUp.byteCount
+        streams.values.reduce(0) { $0 + $1.byteCount } + transferRings.reduce(0) { $0 + $1.memory.byteCount } + givenUp.byteCount
     }
 
     func afford(_ bytes: Int) throws(CallError) {

@@ -3,6 +3,7 @@
 import Bundles
 import CLinux
 import FrameRing
+import Glibc
 import Spawn
 import TransferRing
 import USB
@@ -49,14 +50,15 @@ extension DriverFunction {
     func save(after message: MessageFromDriver) {
         switch message {
         case .started, .record, .openRing, .openTransfers, .ringMoved, .ringChanged, .ringClosed, .reply: save()
-        case .hello, .failed, .unresponsive, .heartbeat, .openMemory, .event, .log: break
+        // Conversations are kept by what opens and closes them.
+        case .hello, .failed, .unresponsive, .heartbeat, .openMemory, .event, .log, .openConversation, .conversationClosed: break
         }
     }
 
     /// A stream is on whose transfers go on without a driver.
     private var isWorthKeeping: Bool {
         guard case .file? = hold?.keeper, isHoldDriven, isAttached, bundle != nil else { return false }
-        return streams.values.contains { $0.isOpen && $0.ring != nil && carried[$0.name] != nil }
+        return !conversations.isEmpty || streams.values.contains { $0.isOpen && $0.ring != nil && carried[$0.name] != nil }
     }
 
     private func stored(_ entries: StoredEntries) -> StoredDevice? {
@@ -82,11 +84,21 @@ extension DriverFunction {
                     memory: memory, upcoming: upcoming, watchers: stream.absentees.map { $0 + present }))
             transfers.append(StoredDevice.Transfers(grant: carried.grant, memory: transferMemory))
         }
-        guard !transfers.isEmpty else { return nil }
+        var talks: [StoredDevice.Conversation] = []
+        for (name, kept) in conversations.sorted(by: { $0.key < $1.key }) {
+            guard let out = entries.number(of: kept.out.memory, kept.out.memory.descriptor),
+                let incoming = entries.number(of: kept.incoming.memory, kept.incoming.memory.descriptor)
+            else { continue }
+            talks.append(
+                StoredDevice.Conversation(
+                    name: name, out: StoredDevice.Transfers(grant: kept.out.grant, memory: out),
+                    incoming: StoredDevice.Transfers(grant: kept.incoming.grant, memory: incoming)))
+        }
+        guard !transfers.isEmpty || !talks.isEmpty else { return nil }
         return StoredDevice(
             information: information, driver: bundle.manifest.id, driverVersion: bundle.manifest.version.description, file: file,
             interfaces: interfaces, process: drivingProcess, generation: generation, restarts: restarts, record: record.value,
-            frames: frames, transfers: transfers)
+            frames: frames, transfers: transfers, conversations: talks.isEmpty ? nil : talks)
     }
 
     /// The process that has the device.
@@ -103,6 +115,16 @@ extension DriverFunction {
             let wake = clinux_eventfd()
             guard wake >= 0 else { continue }
             carried[ring.grant.name] = CarriedRing(memory: memory, wake: wake, grant: ring.grant)
+        }
+        for (talk, out, incoming) in inherited.conversations {
+            let (wakeOut, wakeIn) = (clinux_eventfd(), clinux_eventfd())
+            guard wakeOut >= 0, wakeIn >= 0 else {
+                for wake in [wakeOut, wakeIn] where wake >= 0 { close(wake) }
+                continue
+            }
+            conversations[talk.name] = KeptConversation(
+                out: CarriedRing(memory: out, wake: wakeOut, grant: talk.out.grant),
+                incoming: CarriedRing(memory: incoming, wake: wakeIn, grant: talk.incoming.grant))
         }
         for (frames, memory, upcoming) in inherited.frames {
             let stream = ManagedStream(name: frames.name)

@@ -27,13 +27,23 @@ extension DriverFunction {
     /// Bytes of all transfers of a stream, at most.
     private static let largestRing = 64 << 20
 
-    func openTransfers(_ request: TransferRequest) {
+    /// From here on the driver touches the device: nobody else has it then.
+    func openTransfersInTurn(_ request: TransferRequest) {
+        afterHandover { [weak self, weak incarnation] in
+            guard let self, let incarnation, self.incarnation === incarnation else { return }
+            self.openTransfers(request)
+            self.save()
+        }
+    }
+
+    private func openTransfers(_ request: TransferRequest) {
         guard let incarnation else { return }
         do throws(CallError) {
             try mayHaveMemory(for: request.name)
             let ring: CarriedRing
             if let fresh = request.fresh {
                 ring = try makeRing(fresh, name: request.name)
+                closeTransfers(request.name)
                 carried[request.name] = ring
             } else if let kept = carried[request.name] {
                 ring = kept
@@ -48,24 +58,26 @@ extension DriverFunction {
         }
     }
 
-    private func makeRing(_ fresh: TransferRequest.Fresh, name: String) throws(CallError) -> CarriedRing {
+    func makeRing(
+        _ fresh: TransferRequest.Fresh, name: String, besides others: [CarriedRing] = []
+    ) throws(CallError) -> CarriedRing {
         let geometry = TransferRingGeometry(
-            transferCount: fresh.transferCount, packetCount: fresh.packetCount, packetLength: fresh.packetLength)
+            transferCount: fresh.transferCount, packetCount: fresh.packetCount, packetLength: fresh.packetLength,
+            logLength: fresh.logLength ?? 0)
         guard let geometry, geometry.byteCount <= Self.largestRing else {
             throw CallError("InvalidParameter", "A ring of \(fresh.transferCount) transfers of that size is out of bounds.")
         }
         // The address of a ring is its number's. Not the number of the stream's ring before, which the driver may have mapped still.
-        let taken = Set(carried.values.map(\.grant.number))
+        let taken = Set(transferRings.map(\.grant.number) + others.map(\.grant.number))
         guard let number = (0..<TransferRingMapping.maximumRings).first(where: { !taken.contains($0) }) else {
             throw CallError("LimitReached", "The device has too many transfer rings.")
         }
-        closeTransfers(name)
-        try afford(geometry.byteCount)
+        try afford(geometry.byteCount + others.reduce(0) { $0 + $1.memory.byteCount })
         let wake = clinux_eventfd()
         guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor for a transfer ring.") }
         let grant = TransferGrant(
             request: 0, name: name, number: number, transferCount: geometry.transferCount, packetCount: geometry.packetCount,
-            packetLength: geometry.packetLength, endpoint: fresh.endpoint)
+            packetLength: geometry.packetLength, endpoint: fresh.endpoint, logLength: fresh.logLength)
         let memory: TransferRingMemory
         do {
             memory = try TransferRingMemory(geometry: geometry)
@@ -81,15 +93,18 @@ extension DriverFunction {
 
     /// The driver has closed the stream: nothing of it is in flight.
     func closeTransfers(_ name: String) {
-        guard let ring = carried.removeValue(forKey: name) else { return }
+        if let ring = carried.removeValue(forKey: name) { giveUp(ring) }
+    }
+
+    func giveUp(_ ring: CarriedRing) {
         givenUp.take(ring.memory)
         if case .port(let port) = hold?.keeper { port.endRing(ring.grant.number) }
     }
 
     /// Lets go of the device: what is in flight ends.
     func dropHold() {
-        for ring in carried.values { givenUp.take(ring.memory) }
-        carried = [:]
+        for ring in transferRings { givenUp.take(ring.memory) }
+        (carried, conversations) = ([:], [:])
         isHoldDriven = false
         endHold()
         save()

@@ -63,6 +63,7 @@ final class DriverFunction {
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
     var carried: [String: CarriedRing] = [:]
+    var conversations: [String: KeptConversation] = [:]
     /// What its drivers note their transfers in.
     var recorder: RecorderMemory?
     /// A driver has taken up what is held: there is something to take over.
@@ -346,6 +347,7 @@ final class DriverFunction {
         }
         dependencies.successionStore?.watch(incarnation.processID, incarnation.pidfd)
         asked = Set(start.streams.keys)
+        if takesOver { giveKeptRings(to: incarnation) }
         guard incarnation.start(start, descriptors: descriptors, isHandover: succession.inheritedProcess != nil, patience: policy.patience)
         else {
             return startDidNotFit(start, incarnation)
@@ -387,13 +389,9 @@ final class DriverFunction {
                     self.save(after: message)
                 }
             case .ringMoved(let name, let request): ringMoved(name, request)
-            case .openTransfers(let request):
-                // From here on it touches the device.
-                afterHandover { [weak self, weak incarnation] in
-                    guard let self, let incarnation, self.incarnation === incarnation else { return }
-                    self.openTransfers(request)
-                    self.save(after: message)
-                }
+            case .openTransfers(let request): openTransfersInTurn(request)
+            case .openConversation(let request): openConversation(request)
+            case .conversationClosed(let name): closeConversation(name)
             case .ringChanged(let name, let description): ringChanged(name, description)
             case .ringClosed(let name, let reason): ringClosed(name, reason)
             case .heartbeat(let statistics): note(statistics)

@@ -31,6 +31,11 @@ struct StoredDevice: Codable, Hashable, Sendable {
         var grant: TransferGrant
         var memory: UInt64
     }
+    struct Conversation: Codable, Hashable, Sendable {
+        var name: String
+        var out: Transfers
+        var incoming: Transfers
+    }
 
     /// Another number is another layout, which nobody guesses at.
     static let currentLayout = 2
@@ -52,6 +57,8 @@ struct StoredDevice: Codable, Hashable, Sendable {
     var record: JSONValue?
     var frames: [Frames]
     var transfers: [Transfers]
+    /// Absent where there are none.
+    var conversations: [Conversation]?
 
     /// `nil` for what is not JSON of this layout, or not sound.
     init?(parsing bytes: [UInt8]) {
@@ -65,8 +72,10 @@ struct StoredDevice: Codable, Hashable, Sendable {
 
     init(
         information: USBDeviceInformation, driver: String, driverVersion: String, file: UInt64, interfaces: UInt32, process: Int32? = nil,
-        generation: UInt32, restarts: Int, record: JSONValue?, frames: [Frames], transfers: [Transfers]
+        generation: UInt32, restarts: Int, record: JSONValue?, frames: [Frames], transfers: [Transfers],
+        conversations: [Conversation]? = nil
     ) {
+        self.conversations = conversations
         self.information = information
         self.driver = driver
         self.driverVersion = driverVersion
@@ -84,7 +93,9 @@ struct StoredDevice: Codable, Hashable, Sendable {
     /// Numbers within bounds, names that are told apart, transfers of streams that are there.
     var isSound: Bool {
         let names = Set(frames.map(\.name))
-        let memories = [file] + frames.map(\.memory) + frames.compactMap(\.upcoming) + transfers.map(\.memory)
+        let talks = conversations ?? []
+        let rings = transfers + talks.flatMap { [$0.out, $0.incoming] }
+        let memories = [file] + frames.map(\.memory) + frames.compactMap(\.upcoming) + rings.map(\.memory)
         return [Self.currentLayout, Self.movingLayout].contains(layout) && information.descriptors.count >= 18
             && restarts >= 0 && generation < .max && frames.count <= 64 && names.count == frames.count
             && frames.allSatisfy {
@@ -92,15 +103,17 @@ struct StoredDevice: Codable, Hashable, Sendable {
                     && FrameRingGeometry(capacity: $0.geometry.capacity, slotCount: $0.geometry.slotCount) != nil
             }
             && Set(transfers.map(\.grant.name)).count == transfers.count && transfers.allSatisfy { names.contains($0.grant.name) }
-            && Set(transfers.map(\.grant.number)).count == transfers.count
-            && transfers.allSatisfy { 0..<TransferRingMapping.maximumRings ~= $0.grant.number && $0.grant.geometry != nil }
-            && Set(memories).count == memories.count && !transfers.isEmpty
+            && Set(talks.map(\.name)).count == talks.count && talks.allSatisfy { 1...64 ~= $0.name.utf8.count }
+            && Set(rings.map(\.grant.number)).count == rings.count
+            && rings.allSatisfy { 0..<TransferRingMapping.maximumRings ~= $0.grant.number && $0.grant.geometry != nil }
+            && Set(memories).count == memories.count && !rings.isEmpty
     }
 }
 
 extension TransferGrant {
     /// `nil` where its numbers are out of bounds.
     var geometry: TransferRingGeometry? {
-        TransferRingGeometry(transferCount: transferCount, packetCount: packetCount, packetLength: packetLength)
+        TransferRingGeometry(
+            transferCount: transferCount, packetCount: packetCount, packetLength: packetLength, logLength: logLength ?? 0)
     }
 }

@@ -43,6 +43,10 @@ final class StoredEntries {
             if let upcoming, let number = stream.upcoming { remember(upcoming, number) }
         }
         for (ring, memory) in inherited.transfers { remember(memory, ring.memory) }
+        for (talk, out, incoming) in inherited.conversations {
+            remember(out, talk.out.memory)
+            remember(incoming, talk.incoming.memory)
+        }
     }
 
     private func remember(_ object: AnyObject, _ number: UInt64) { kept[ObjectIdentifier(object)] = (object, number) }

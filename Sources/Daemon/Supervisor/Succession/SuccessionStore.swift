@@ -18,6 +18,7 @@ final class InheritedDevice {
     let hold: DeviceHold
     let frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory, upcoming: FrameRingMemory?)]
     let transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)]
+    let conversations: [(talk: StoredDevice.Conversation, out: TransferRingMemory, incoming: TransferRingMemory)]
     /// The driver, if it goes on.
     let process: InheritedProcess?
     /// The largest number that was given in its slot.
@@ -26,8 +27,11 @@ final class InheritedDevice {
     init(
         slot: Int, stored: StoredDevice, state: StateMemory, hold: DeviceHold,
         frames: [(stream: StoredDevice.Frames, memory: FrameRingMemory, upcoming: FrameRingMemory?)],
-        transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)], process: InheritedProcess?, lastNumber: UInt64
+        transfers: [(ring: StoredDevice.Transfers, memory: TransferRingMemory)],
+        conversations: [(talk: StoredDevice.Conversation, out: TransferRingMemory, incoming: TransferRingMemory)] = [],
+        process: InheritedProcess?, lastNumber: UInt64
     ) {
+        self.conversations = conversations
         self.slot = slot
         self.stored = stored
         self.state = state
@@ -145,18 +149,28 @@ final class SuccessionStore {
             }
             frames.append((stream, memory, upcoming))
         }
+        func takeRing(_ ring: StoredDevice.Transfers) -> TransferRingMemory? {
+            guard let geometry = ring.grant.geometry, let descriptor = take(ring.memory) else { return nil }
+            return Self.transferRing(descriptor, geometry)
+        }
         for ring in stored.transfers {
-            guard let descriptor = take(ring.memory), let geometry = ring.grant.geometry,
-                let memory = Self.transferRing(descriptor, geometry)
-            else {
+            guard let memory = takeRing(ring) else {
                 Self.discard(hold)
                 return nil
             }
             transfers.append((ring, memory))
         }
+        var conversations: [(talk: StoredDevice.Conversation, out: TransferRingMemory, incoming: TransferRingMemory)] = []
+        for talk in stored.conversations ?? [] {
+            guard let out = takeRing(talk.out), let incoming = takeRing(talk.incoming) else {
+                Self.discard(hold)
+                return nil
+            }
+            conversations.append((talk, out, incoming))
+        }
         return InheritedDevice(
             slot: slot, stored: stored, state: state, hold: hold, frames: frames, transfers: transfers,
-            process: stored.process.flatMap { processes.removeValue(forKey: $0) }, lastNumber: lastNumber)
+            conversations: conversations, process: stored.process.flatMap { processes.removeValue(forKey: $0) }, lastNumber: lastNumber)
     }
 
     private static func frameRing(_ descriptor: Int32, _ geometry: FrameRingGeometry) -> FrameRingMemory? {

@@ -1,0 +1,127 @@
+// Takes back what has completed on one open file of a device, for all the rings whose transfers go over it.
+
+import CLinux
+import Glibc
+import Synchronization
+import Threads
+import TransferRing
+import USB
+
+/// The kernel gives back transfers of an open file in the order of their completion, whoever asks: a ring that waits takes what belongs to another, too, and
+/// hands it on. What a predecessor submitted is written to at the predecessor's address, so a ring that it left is to be known here before anybody waits.
+final class NodeReaper: Sendable {
+    /// One ring's place. What changes is guarded by the reaper's lock.
+    final class Seat: @unchecked Sendable {
+        // Sendable: see above.
+        let mapping: TransferRingMapping
+        /// Says that another ring has taken something of this one's.
+        fileprivate let wake: Int32
+        /// Records that have completed, in that order, and that nobody has been told of.
+        fileprivate var completed: [Int] = []
+
+        fileprivate init(_ mapping: TransferRingMapping) {
+            self.mapping = mapping
+            // Without one the ring looks again by itself: see `wait`.
+            wake = clinux_eventfd()
+        }
+
+        deinit { if wake >= 0 { close(wake) } }
+    }
+
+    private enum Reaped {
+        case mine(Int)
+        case others
+        case nothing
+    }
+
+    let file: NodeFile
+    private let seats = Mutex<[Seat]>([])
+
+    init(file: NodeFile) { self.file = file }
+
+    /// The ring's place, which it has from now on.
+    func seat(of mapping: TransferRingMapping) -> Seat {
+        seats.withLock { seats in
+            if let known = seats.first(where: { $0.mapping === mapping }) { return known }
+            let seat = Seat(mapping)
+            seats.append(seat)
+            return seat
+        }
+    }
+
+    /// The ring is gone, and with it its memory.
+    func forget(_ mapping: TransferRingMapping) { seats.withLock { seats in seats.removeAll { $0.mapping === mapping } } }
+
+    /// One that the predecessor had reaped, and died before it could say so, has a status.
+    func adopt(_ record: RingRecord) {
+        seats.withLock { _ in
+            if !record.hasCompleted, clinux_usbfs_urb_status(record.urb) != CLINUX_USBFS_PENDING { Self.complete(record) }
+        }
+    }
+
+    private static func complete(_ record: RingRecord) {
+        record.complete(
+            status: Int32(clinux_usbfs_urb_status(record.urb)), actualLength: Int(clinux_usbfs_urb_actual_length(record.urb)),
+            at: clinux_monotonic_ns())
+    }
+
+    func wait(_ seat: Seat, timeout: Duration) throws(USBError) -> CarrierEvent {
+        let deadline = clinux_monotonic_ns() + timeout.nanoseconds
+        while true {
+            switch try reap(for: seat) {
+            case .mine(let index): return .completed(index: index)
+            case .others: continue
+            case .nothing: break
+            }
+            let now = clinux_monotonic_ns()
+            guard now < deadline else { return .timedOut }
+            var entries = (
+                pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0), pollfd(fd: seat.wake, events: Int16(POLLIN), revents: 0)
+            )
+            // Without a descriptor to be woken by it looks every 20 ms.
+            let patience = seat.wake >= 0 ? deadline - now : min(deadline - now, 20_000_000)
+            let isOver = withUnsafeMutableBytes(of: &entries) { raw in
+                let entries = raw.assumingMemoryBound(to: pollfd.self)
+                _ = clinux_poll(entries.baseAddress, 2, Int64(clamping: patience))
+                if entries[1].revents & Int16(POLLIN) != 0 {
+                    var count: UInt64 = 0
+                    _ = read(seat.wake, &count, 8)  // Not blocking; nothing to read is fine.
+                }
+                return entries[0].revents & Int16(POLLHUP | POLLERR) != 0
+            }
+            guard isOver else { continue }
+            // What had completed before the device left is taken first.
+            switch try reap(for: seat) {
+            case .mine(let index): return .completed(index: index)
+            case .others: continue
+            case .nothing: throw USBError(.noDevice, operation: "USBDEVFS_REAPURBNDELAY")
+            }
+        }
+    }
+
+    /// Under the lock from the request to the note of it: what is noted for a ring is in the order of its completion.
+    private func reap(for seat: Seat) throws(USBError) -> Reaped {
+        try seats.withLock { (seats) throws(USBError) in
+            if !seat.completed.isEmpty { return .mine(seat.completed.removeFirst()) }
+            var address: UnsafeMutableRawPointer?
+            let result = clinux_usbfs_reap_now(file.descriptor, &address)
+            guard result == 0 else {
+                if result == -EAGAIN || result == -EINTR { return .nothing }
+                // Its record's memory is gone: of a ring that was closed.
+                if result == -EFAULT { return .others }
+                throw USBError(usbfs: -result, operation: "USBDEVFS_REAPURBNDELAY")
+            }
+            // A driver before may have submitted something else than records: the address is looked at and not followed.
+            guard let address else { return .others }
+            for other in seats {
+                guard let record = RingRecord(other.mapping, urb: address) else { continue }
+                Self.complete(record)
+                if other === seat { return .mine(record.index) }
+                other.completed.append(record.index)
+                if other.wake >= 0 { eventfd_write(other.wake, 1) }
+                return .others
+            }
+            return .others
+        }
+    }
+}
