@@ -49,7 +49,7 @@ extension DriverFunction {
     func save(after message: MessageFromDriver) {
         switch message {
         case .started, .record, .openRing, .openTransfers, .ringMoved, .ringChanged, .ringClosed, .reply: save()
-        case .hello, .failed, .unresponsive, .heartbeat, .openMemory, .event, .log: break
+        case .hello, .failed, .unresponsive, .heartbeat, .openMemory, .event, .log, .object: break
         }
     }
 
