@@ -151,9 +151,13 @@ let surfaces: [Target] = layer(
 let bench: [Target] = layer(
     "Bench",
     [
+        library("ObjectPattern"),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
         executable(
-            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals], path: "Campaign"),
+            "campaign",
+            [
+                "UserDriverClient", "ObjectPattern", "USBEmulation", "USB", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals,
+            ], path: "Campaign"),
         executable(
             "fuzz",
             [
@@ -177,7 +181,7 @@ let testTargets: [Target] = [
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
     // A driver that misbehaves as it is told, for the supervisor's tests.
-    executable("test-driver", ["DriverObjects", "Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
+    executable("test-driver", ["ObjectPattern", "DriverObjects", "Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
     // Somebody else's driver, with an interface of its own.
     executable(
         "thermometer-driver", ["UserDriver", "USB", "Wire"], path: "Tests/Thermometer", exclude: ["driver.yaml", "interfaces"]),
@@ -189,8 +193,8 @@ let testTargets: [Target] = [
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "ObjectStore", "Spawn",
-            "UserDriverClient", "CLinux", log,
+            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "campaign", "USBEmulation", "Bundles",
+            "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "ObjectStore", "ObjectPattern", "Spawn", "UserDriverClient", "CLinux", log,
         ]),
     tests("Wire", ["CLinux"]),
     tests("FrameRing", ["Threads", "CLinux"]),

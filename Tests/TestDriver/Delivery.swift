@@ -3,37 +3,9 @@
 import CLinux
 import DriverObjects
 import Glibc
+import ObjectPattern
 import Synchronization
 import Wire
-
-/// What an object of a test holds: a function of job and index, so that whoever reads it can tell every byte.
-enum Content {
-    static func size(_ seed: UInt64, _ index: Int, largest: Int) -> Int {
-        // Mostly small ones, now and then a large one.
-        let word = mix(seed &* 31 &+ UInt64(index))
-        let limit = word % 8 == 0 ? largest : max(1, largest / 16)
-        return Int(mix(word) % UInt64(limit + 1))
-    }
-
-    /// Bytes of the object from `start` on.
-    static func bytes(_ seed: UInt64, _ index: Int, from start: Int, count: Int) -> [UInt8] {
-        let key = mix(seed) ^ mix(UInt64(index) &+ 0x1234_5678)
-        return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            for offset in 0..<count {
-                let position = UInt64(start + offset)
-                buffer[offset] = UInt8(truncatingIfNeeded: (key &+ position &* 0x9e37_79b9) >> (8 * (position % 5)))
-            }
-            filled = count
-        }
-    }
-
-    private static func mix(_ value: UInt64) -> UInt64 {
-        var z = value &+ 0x9e37_79b9_7f4a_7c15
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
 
 /// Delivers objects on tasks of its own.
 final class Delivery: Sendable {
@@ -81,7 +53,7 @@ final class Delivery: Sendable {
         }
         guard known.opened < count else { return }
         for index in known.opened..<count {
-            let size = Content.size(seed, index, largest: largest)
+            let size = ObjectPattern.size(seed, index, largest: largest)
             let writer = try await link.open(
                 job: job, metadata: ["name": .string("page \(index)"), "seed": .int(Int64(seed))], space: size)
             try await finish(writer, seed, largest, death)
@@ -90,10 +62,10 @@ final class Delivery: Sendable {
 
     private func finish(_ writer: ObjectWriter, _ seed: UInt64, _ largest: Int, _ death: Death?) async throws {
         if death == .opened { _exit(31) }
-        let size = Content.size(seed, writer.index, largest: largest)
+        let size = ObjectPattern.size(seed, writer.index, largest: largest)
         while writer.length < size {
             let count = min(40_000, size - writer.length)
-            try await writer.append(Content.bytes(seed, writer.index, from: writer.length, count: count))
+            try await writer.append(ObjectPattern.bytes(seed, writer.index, from: writer.length, count: count))
             if death == .half, writer.length >= size / 2 { _exit(32) }
         }
         if death == .full { _exit(33) }

@@ -14,7 +14,10 @@ extension DriverFunction {
         // Two that write an object would be one too many.
         afterHandover { [weak self, weak incarnation] in
             guard let self, let incarnation, self.incarnation === incarnation else { return }
+            let before = desk.commits
             objects.take(word, from: desk)
+            // A device that delivers is never given up.
+            if before == 0, desk.commits > 0 { self.forgetDeaths() }
         }
     }
 

@@ -94,6 +94,8 @@ final class ObjectDesk {
     /// Arenas whose descriptors it was sent.
     var arenas: Set<UInt64> = []
     var waiting: [Waiting] = []
+    /// Objects that it has made whole.
+    var commits = 0
 
     init(device: String, process: ObjectIdentifier, post: @escaping @SupervisorActor (ObjectOrder, [Int32]) -> Void) {
         self.device = device

@@ -278,6 +278,7 @@ extension ObjectKeeper {
         object.writer = nil
         account(desk.device).open[object.id] = nil
         arenas[stored.cursorArena]?.cursors.remove(stored.cursor)
+        desk.commits += 1
         desk.send(.done(request: commit.request))
         for (arena, blocks) in unused { if let arena = arenas[arena] { reclaim(arena, blocks) } }
         changed(object.job)
