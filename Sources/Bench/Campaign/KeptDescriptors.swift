@@ -52,7 +52,7 @@ final class KeptDescriptors: Sendable {
         var bytes = [UInt8](repeating: 0, count: 4096)
         var descriptors = [Int32](repeating: -1, count: Int(CLINUX_MAX_DESCRIPTORS))
         var (count, truncated): (Int32, Int32) = (0, 0)
-        let length = clinux_receive(socket, &bytes, UInt(bytes.count), &descriptors, &count, &truncated, Int32(MSG_DONTWAIT.rawValue))
+        let length = clinux_receive(socket, &bytes, UInt(bytes.count), &descriptors, &count, &truncated, Int32(MSG_DONTWAIT))
         guard length > 0 else { return nil }
         return (String(decoding: bytes.prefix(length), as: UTF8.self), Array(descriptors.prefix(Int(count))))
     }

@@ -1,6 +1,7 @@
 // The client of an objects campaign: takes a job's objects one after the other, writes down what it got, and may be killed at any moment.
 
 import ArgumentParser
+import CLinux
 import Glibc
 import ObjectPattern
 import UserDriverClient
@@ -60,7 +61,7 @@ struct ObjectClientCommand: AsyncParsableCommand {
                 let verdict = try await judge(next, job)
                 // In one piece, and before it is acknowledged: whoever follows knows of it.
                 let line = Array("\(next.id) \(next.index) \(verdict)\n".utf8)
-                guard write(file, line, line.count) == line.count else { exit(1) }
+                guard write(file, line, line.count) == line.count else { _exit(1) }
                 done.insert(next.id)
             }
             try await job.acknowledge(next.id)

@@ -247,6 +247,7 @@ extension ObjectKeeper {
                 job.opened -= 1
             }
             for (arena, blocks) in added(extents, to: []) { arenas[arena]?.space.release(blocks) }
+            dropEmptyArenas(of: job.owner)
             throw error
         }
     }
