@@ -33,8 +33,10 @@ import Wire
         try StateFile.write(Array(script.utf8), to: folder + "/read.py")
         let output = open(folder + "/output", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         defer { close(output) }
+        let python = try #require(realpath("/usr/bin/python3", nil))
+        defer { free(python) }
         let child = try ChildProcess(
-            path: "/usr/bin/python3",
+            path: String(cString: python),
             ChildProcess.Plan(
                 arguments: ["python3", folder + "/read.py", folder + "/io.userdriver", "\(object.id)"], descriptors: [nil, output, 2]))
         while try child.collect() == nil { try await Task.sleep(for: .milliseconds(5)) }

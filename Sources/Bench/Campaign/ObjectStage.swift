@@ -61,7 +61,7 @@ actor ObjectStage {
         ]
         // $LISTEN_PID is the daemon's own number, which only it can say.
         daemon = try ChildProcess(
-            path: "/bin/sh",
+            path: try Self.file("/bin/sh"),
             ChildProcess.Plan(
                 arguments: ["sh", "-c", "LISTEN_PID=$$; export LISTEN_PID; exec \"$@\"", "sh"] + arguments,
                 environment: [
@@ -69,6 +69,13 @@ actor ObjectStage {
                     "LISTEN_FDNAMES": inherited.map(\.name).joined(separator: ":"), "PATH": "/usr/bin:/bin", "HOME": folder,
                 ], descriptors: [nil, output, output] + inherited.map(\.descriptor), newSession: true))
         starts += 1
+    }
+
+    /// What a symbolic link stands for: links are not executed.
+    private static func file(_ path: String) throws -> String {
+        guard let real = realpath(path, nil) else { throw StageError(description: "There is no \(path).") }
+        defer { free(real) }
+        return String(cString: real)
     }
 
     /// Kills the daemon, and starts the next one.
@@ -91,7 +98,7 @@ actor ObjectStage {
         guard output >= 0 else { throw StageError(description: "\(folder)/client can't be written.") }
         defer { close(output) }
         return try ChildProcess(
-            path: "/proc/self/exe",
+            path: try Self.file("/proc/self/exe"),
             ChildProcess.Plan(
                 arguments: [
                     "campaign", "object-client", folder, "--job", job.token, "--seed", "\(job.seed)", "--count", "\(job.count)", "--largest",
