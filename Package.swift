@@ -62,7 +62,8 @@ let system: [Target] = layer(
     ])
 
 // Data that survives processes.
-let planes: [Target] = layer("Planes", [library("FrameRing", ["CLinux"])])
+let planes: [Target] = layer(
+    "Planes", [library("FrameRing", ["CLinux"]), library("ObjectStore", ["CLibCrypto", "Wire", "CLinux"])])
 
 // Transfers: of this machine, over the network, in software.
 let usb: [Target] = layer(
@@ -94,7 +95,10 @@ let contracts: [Target] = layer(
 // What a driver author imports, and drivers.
 let framework: [Target] = layer(
     "Framework",
-    [library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"])])
+    [
+        library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
+        library("DriverObjects", ["UserDriver", "ObjectStore", "Wire"]),
+    ])
 let drivers: [Target] = layer(
     "Drivers",
     [
@@ -119,7 +123,7 @@ let daemon: [Target] = layer(
             "Supervisor",
             [
                 "Bundles", "Trust", "USB", "TransferRing", "FlightRecorder", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing",
-                "Spawn", "Sandbox", "Threads", "CLinux", log,
+                "ObjectStore", "Spawn", "Sandbox", "Threads", "CLinux", log,
             ]),
         executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, signals, arguments]),
     ])
@@ -128,7 +132,8 @@ let daemon: [Target] = layer(
 let clients: [Target] = layer(
     "Clients",
     [
-        library("UserDriverClient", ["CameraInterface", "Wire", "FrameRing", "FlightRecorder", "USB", "Threads", "CLinux"]),
+        library(
+            "UserDriverClient", ["CameraInterface", "Wire", "FrameRing", "ObjectStore", "FlightRecorder", "USB", "Threads", "CLinux"]),
         library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
     ])
 let surfaces: [Target] = layer(
@@ -147,9 +152,13 @@ let bench: [Target] = layer(
     "Bench",
     [
         library("EmulatedEcho", ["USBEmulation", "USB"]),
+        library("ObjectPattern"),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
         executable(
-            "campaign", ["UserDriverClient", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals], path: "Campaign"),
+            "campaign",
+            [
+                "UserDriverClient", "ObjectPattern", "USBEmulation", "USB", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals,
+            ], path: "Campaign"),
         executable(
             "fuzz",
             [
@@ -173,7 +182,7 @@ let testTargets: [Target] = [
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
     // A driver that misbehaves as it is told, for the supervisor's tests.
-    executable("test-driver", ["Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
+    executable("test-driver", ["ObjectPattern", "DriverObjects", "Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
     // Somebody else's driver, with an interface of its own.
     executable(
         "thermometer-driver", ["UserDriver", "USB", "Wire"], path: "Tests/Thermometer", exclude: ["driver.yaml", "interfaces"]),
@@ -187,11 +196,13 @@ let testTargets: [Target] = [
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "thermometer-driver", "echo-driver", "userdriverd", "usbip-proxy", "EmulatedEcho", "USBEmulation",
-            "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn", "UserDriverClient", "CLinux", log,
+            "test-driver", "hostile-driver", "thermometer-driver", "echo-driver", "userdriverd", "usbip-proxy", "campaign", "EmulatedEcho",
+            "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "ObjectStore", "ObjectPattern", "Spawn",
+            "UserDriverClient", "CLinux", log,
         ]),
     tests("Wire", ["CLinux"]),
     tests("FrameRing", ["Threads", "CLinux"]),
+    tests("ObjectStore", ["CLinux"]),
     .target(
         name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Threads", "CLinux"], path: "Tests/FakeDaemon",
         swiftSettings: swiftSettings),
@@ -222,7 +233,7 @@ let targets: [[Target]] = [system, planes, usb, classes, contracts, framework, d
 let package = Package(
     name: "UserDriver",
     products: [
-        .library(name: "UserDriver", targets: ["UserDriver", "USB", "UVC", "Threads"]),
+        .library(name: "UserDriver", targets: ["UserDriver", "DriverObjects", "USB", "UVC", "Threads"]),
         .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
         .library(name: "USBEmulation", targets: ["USBEmulation"]),
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),

@@ -76,7 +76,7 @@ struct HostileDriver {
             }
             let outcome = try misbehave(call.parameters)
             try send(.reply(DriverReply(id: call.id, result: ["outcome": .int(Int64(outcome))])))
-        case .ringRefused, .transfers, .survive, .moveRing, .kept, .conversation: break
+        case .ringRefused, .transfers, .survive, .moveRing, .kept, .conversation, .object: break
         case .stop: exit(0)
         }
     }

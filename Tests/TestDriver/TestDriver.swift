@@ -1,6 +1,7 @@
 // A driver of no device, which behaves, or misbehaves, as the name it is started under says. For the supervisor's tests.
 
 import CLinux
+import DriverObjects
 import Glibc
 import Wire
 
@@ -65,6 +66,8 @@ struct TestDriver {
     var waiting: [UInt64] = []
     /// The call that memory was asked for, by the request, and whether it stays mapped.
     var gifts: [UInt64: (call: UInt64, keeps: Bool)] = [:]
+    let delivery: Delivery
+    var raw = RawObjects()
 
     static func main() {
         let name = getenv(DriverContract.nameVariable).map { String(cString: $0) } ?? ""
@@ -84,6 +87,7 @@ struct TestDriver {
     init(page: UnsafeMutableRawPointer, behaviour: Behaviour) {
         self.page = page
         self.behaviour = behaviour
+        delivery = Delivery(channel)
     }
 
     func say(_ text: String) {
@@ -181,6 +185,9 @@ struct TestDriver {
         case .survive(let seconds):
             afterlife = seconds
             guard clinux_survive_parent(seconds) == 0 else { exit(95) }
+        case .object(let order):
+            if try raw.take(order, descriptors, channel) { break }
+            delivery.link.take(order, descriptors: descriptors.map { clinux_duplicate($0) })
         case .stop: exit(0)
         }
     }
@@ -282,6 +289,14 @@ struct TestDriver {
             clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 0)
             try reply([:])
             try channel.send(MessageFromDriver.event(name: "closed", parameters: ["after": .int(Int64(generation))]))
+        case (_, "deliver"):
+            delivery.begin(call.parameters)
+            try reply([:])
+        case (_, "say"):
+            guard let word = try call.parameters["word"]?.decoded(as: ObjectWord.self) else { exit(94) }
+            try raw.say(word, for: call.id, channel)
+            if case .released = word { try reply([:]) }
+        case (_, "scribble"): try reply(["arenas": .int(Int64(raw.scribble()))])
         case (_, "crash"): deliberateCrash()
         case (_, "crash-first") where generation == 1: abort()
         case (_, "exit"): exit(3)

@@ -8,7 +8,9 @@ import Glibc
 struct CampaignCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "campaign", abstract: "Faults by the thousand, and many cameras for a long time.",
-        subcommands: [FaultsCommand.self, SoakCommand.self, ScaleCommand.self, PlotCommand.self], defaultSubcommand: FaultsCommand.self)
+        subcommands: [
+            FaultsCommand.self, ObjectsCommand.self, SoakCommand.self, ScaleCommand.self, PlotCommand.self, ObjectClientCommand.self,
+        ], defaultSubcommand: FaultsCommand.self)
 }
 
 /// `campaign faults`

@@ -10,6 +10,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         private enum Value: String {
             case daemonNotRunning, notPermitted, noSuchDevice, ambiguousDevice, deviceUnavailable, busy, invalidParameter, notSupported
             case deviceError, driverRestarted, limitReached, malformedReply, connectionLost, timedOut, stopped, failed
+            case noSuchJob, noSuchObject, altered
         }
         private let value: Value
         private init(_ value: Value) { self.value = value }
@@ -32,6 +33,11 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         public static let driverRestarted = Code(.driverRestarted)
         public static let limitReached = Code(.limitReached)
         /// The daemon said something that this client does not understand.
+        public static let noSuchJob = Code(.noSuchJob)
+        /// It never was, or it is acknowledged already.
+        public static let noSuchObject = Code(.noSuchObject)
+        /// An object's bytes are not those that its driver committed.
+        public static let altered = Code(.altered)
         public static let malformedReply = Code(.malformedReply)
         public static let connectionLost = Code(.connectionLost)
         public static let timedOut = Code(.timedOut)
@@ -93,6 +99,8 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
             case "DeviceUnavailable": .deviceUnavailable
             case "DriverRestarted": .driverRestarted
             case "LimitReached": .limitReached
+            case "NoSuchJob": .noSuchJob
+            case "NoSuchObject": .noSuchObject
             default: nil
             }
         if let message, !message.isEmpty { return ClientError(code ?? .failed, message, name: name, parameters: parameters) }

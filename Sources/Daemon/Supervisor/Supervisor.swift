@@ -35,6 +35,7 @@ public final class Supervisor {
     private let portProgram: PortProgram
     let standbys: StandbyPool
     private let successionStore: SuccessionStore?
+    let objects: ObjectKeeper
     private let keptAttachments: KeptAttachments
     /// Names of hosts that are being looked up for clients.
     private var lookups = 0
@@ -71,6 +72,8 @@ public final class Supervisor {
         sandboxes = DriverSandboxes(configuration)
         portProgram = PortProgram(path: configuration.portExecutable, sandboxes: sandboxes)
         successionStore = configuration.store.map { SuccessionStore(store: $0, inherited: configuration.inherited, logger: logger) }
+        objects = ObjectKeeper(
+            configuration.limits.objects, stateDirectory: configuration.stateDirectory, successionStore: successionStore, logger: logger)
         crashes = CrashReports(
             folder: configuration.stateDirectory + "/crashes", maximumCount: configuration.limits.crashReports,
             names: NameService(configuration, sandboxes: sandboxes), logger: logger)
@@ -345,6 +348,7 @@ public final class Supervisor {
             id: id, information: information, source: source, bundle: bundle,
             dependencies: DriverFunction.Dependencies(
                 configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, successionStore: successionStore,
+                objects: objects,
                 announce: { [weak self] device, event, message in
                     device.logger.log(level: event == DriverFunction.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
                     self?.tellListeners(device: device.id, event: event, message: message)
@@ -375,6 +379,7 @@ public final class Supervisor {
             device.resume(inherited, successionStore)
         }
         successionStore.removeUnused()
+        objects.adopt(successionStore.takeInheritedObjects())
     }
 
     // MARK: What is kept

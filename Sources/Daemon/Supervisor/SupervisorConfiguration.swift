@@ -45,6 +45,7 @@ public struct SupervisorConfiguration: Sendable {
         /// Devices that are remembered, absent ones included.
         public var devices = 256
         public var crashReports = 100
+        public var objects = ObjectLimits()
         public init() {}
 
         /// Serves fewer clients where this process may have few descriptors, so that there are some left for devices and drivers.

@@ -154,6 +154,10 @@ public enum DriverProcess {
                 guard let link else { break }
                 link.granted(grant, descriptors: descriptors)
                 unused = []
+            case .object(let order):
+                guard let link else { break }
+                link.take(order, descriptors: descriptors)
+                unused = []
             case .survive(let seconds): link?.survive(seconds: seconds)
             case .stop: inbox.stops.continuation.yield()
             }

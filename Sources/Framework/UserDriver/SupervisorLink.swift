@@ -32,6 +32,7 @@ public final class SupervisorLink: Sendable {
     private let afterlife = Mutex<UInt32>(0)
     /// Who carries the transfers of rings, and who notes them; set before the driver starts.
     let way = Mutex<(carriers: any RingCarrierSource, recorder: FlightRecorder?)?>(nil)
+    let objects = Mutex<(any ObjectReceiver)?>(nil)
 
     /// Rings that the predecessor left and that nobody has asked for yet.
     let kept = KeptRings()

@@ -31,6 +31,8 @@ public enum MessageToDriver: Codable, Hashable, Sendable {
     /// Go on for that long when the supervisor ends, so that the next one can go on with what streams; with 0: end with it. Counted from the last
     /// heartbeat that could be sent.
     case survive(seconds: UInt32)
+    /// About objects: see `ObjectOrder`.
+    case object(ObjectOrder)
     /// Stop streaming, give the device back, end with status 0.
     case stop
 }
@@ -72,6 +74,8 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case log(level: String, message: String)
     /// Something the device said by itself (a control changed, a button was pressed); passed to whoever watches.
     case event(name: String, parameters: JSONValue)
+    /// About objects: see `ObjectWord`.
+    case object(ObjectWord)
 }
 
 /// The device that a driver is to drive.

@@ -121,6 +121,36 @@ public enum ManagementInterface {
         method Attach(url: string, transient: ?bool) -> ()
         method Detach(url: string) -> ()
 
+        # Something that a device delivers whole: a page, a photo, a file. `index` counts those of a job from 0; `name` is the metadata's.
+        # `length` is what is written so far of one that is open. `sha256` is of one that is committed, `reason` of one that is abandoned.
+        type Object (
+          id: int, device: string, job: string, index: int, name: string, state: (open, committed, abandoned), length: int,
+          sha256: ?string, metadata: object, reason: ?string
+        )
+
+        # Begins a job, whose name the caller chooses: 16 to 64 letters, digits, `-`, `_` and `.`, by chance. Asks for nothing by itself: what the
+        # device should do is a call of its driver's, which is told the job. Called again by the same user it finds the job as it is.
+        method OpenJob(device: ?string, job: string) -> (job: string, device: string)
+
+        # Everything of the job goes, whatever state it is in.
+        method DiscardJob(job: string) -> ()
+
+        # The caller's objects of a device, of a job, or all; after the object `after`, in the order of their ids. With `next` there are more after that.
+        method Objects(device: ?string, job: ?string, after: ?int) -> (objects: []Object, next: ?int)
+
+        # A committed object's bytes: its extents, one after the other, each in the memfd whose descriptor is the how-manieth that comes with the
+        # reply. Whoever reads them checks `sha256`. Docs/Objects.md has a script.
+        method OpenObject(id: int) -> (object: Object, extents: [](descriptor: int, offset: int, length: int))
+
+        # The caller has what it wanted of a committed or abandoned object, which is kept no longer. For the user who began the job.
+        method AcknowledgeObject(id: int, job: string) -> ()
+
+        # Tells of changes to the caller's objects of a device, of a job, or all; call it with `more`. The first reply comes at once. `revision`
+        # grows with each change; several may be told in one.
+        method WatchObjects(device: ?string, job: ?string) -> (revision: int)
+
+        error NoSuchJob (message: string)
+        error NoSuchObject (message: string)
         error NoSuchDevice (message: string)
         error AmbiguousDevice (message: string)
         error NotPermitted (message: string)

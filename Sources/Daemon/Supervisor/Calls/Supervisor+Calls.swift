@@ -122,7 +122,7 @@ extension Supervisor {
             try detach(try url(of: call))
             call.succeed()
         default:
-            call.reply(VarlinkService.methodNotFound(call.call.method))
+            if try !manageObjects(call) { call.reply(VarlinkService.methodNotFound(call.call.method)) }
         }
     }
 
@@ -157,7 +157,7 @@ extension Supervisor {
         return devices[try DeviceSelection.choose(try text("device", of: call), among: list)]
     }
 
-    private func text(_ name: String, of call: ClientCall) throws(CallError) -> String? {
+    func text(_ name: String, of call: ClientCall) throws(CallError) -> String? {
         switch call.call.parameters[name] {
         case nil, .null: return nil
         case .string(let text): return text
@@ -174,7 +174,7 @@ extension Supervisor {
         }
     }
 
-    private func encode(_ value: some Encodable) throws(CallError) -> JSONValue {
+    func encode(_ value: some Encodable) throws(CallError) -> JSONValue {
         do {
             return try JSONValue(encoding: value)
         } catch {

@@ -243,6 +243,7 @@ extension DriverFunction {
     func driverIsReady() {
         for ticket in tickets { dispatch(ticket) }
         streamsAreReady()
+        objectsGotDriver()
     }
 
     /// The driver has ended: what may be asked twice waits for the next one.
@@ -250,6 +251,7 @@ extension DriverFunction {
         givenUp.driverHasEnded()
         abandoned.driverHasEnded()
         shown = nil
+        objectsLostDriver()
         asked = []
         for ticket in tickets {
             switch ticket.purpose {

@@ -26,6 +26,7 @@ extension DriverFunction {
         var standbys: StandbyPool
         /// Where streams go that survive the supervisor.
         var successionStore: SuccessionStore?
+        var objects: ObjectKeeper
         /// Tells whoever listens what happened: event, message.
         var announce: (_ device: DriverFunction, _ event: String, _ message: String) -> Void
         var reportCrash: (CrashMaterial) -> Void

@@ -51,7 +51,7 @@ extension DriverFunction {
         switch message {
         case .started, .record, .openRing, .openTransfers, .ringMoved, .ringChanged, .ringClosed, .reply: save()
         // Conversations are kept by what opens and closes them.
-        case .hello, .failed, .unresponsive, .heartbeat, .openMemory, .event, .log, .openConversation, .conversationClosed: break
+        case .hello, .failed, .unresponsive, .heartbeat, .openMemory, .event, .log, .openConversation, .conversationClosed, .object: break
         }
     }
 

@@ -399,6 +399,7 @@ final class DriverFunction {
             case .openMemory(let request): openMemory(request)
             case .event(let name, let parameters): driverEvent(name, parameters)
             case .log(let level, let text): driverLine(level, text)
+            case .object(let word): objectWord(word)
             case .hello, .failed, .unresponsive: break
             }
             save(after: message)

@@ -28,6 +28,7 @@ extension Supervisor {
     /// Whether a descriptor of that name may have come from a supervisor's store.
     public nonisolated static func isStoreName(_ name: String) -> Bool {
         StoreName(name) != nil || SuccessionStore.digest(name) != nil || SuccessionStore.process(name) != nil
+            || SuccessionStore.isObjectsName(name)
     }
 }
 

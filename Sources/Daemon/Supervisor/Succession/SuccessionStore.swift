@@ -63,6 +63,7 @@ final class SuccessionStore {
     private(set) var inheritedExecutables: [[UInt8]: SealedExecutable] = [:]
     /// Driver processes of an earlier supervisor.
     private var processes: [Int32: InheritedProcess] = [:]
+    private var objects: [StoredDescriptor] = []
 
     /// Owns the inherited descriptors.
     init(store: any DescriptorStore, inherited: [StoredDescriptor], logger: Logger) {
@@ -75,6 +76,10 @@ final class SuccessionStore {
             }
             if let process = Self.process(one.name) {
                 processes[process] = InheritedProcess(processID: process, descriptor: one.descriptor)
+                continue
+            }
+            if Self.isObjectsName(one.name) {
+                objects.append(one)
                 continue
             }
             if let digest = Self.digest(one.name) {
@@ -302,6 +307,33 @@ final class SuccessionStore {
         slots.remove(slot)
         drop(slot)
     }
+
+    // MARK: Objects
+
+    nonisolated static let objectsPrefix = "objects-"
+
+    /// Whether that is the name of an arena or of the memory of records, to the letter.
+    nonisolated static func isObjectsName(_ name: String) -> Bool {
+        guard name.hasPrefix(objectsPrefix), name != objectsPrefix + "records" else { return name == objectsPrefix + "records" }
+        guard let number = UInt64(name.dropFirst(objectsPrefix.count)), number > 0 else { return false }
+        return name == objectsPrefix + String(number)
+    }
+
+    /// What an earlier supervisor left of objects; the caller owns the descriptors.
+    func takeInheritedObjects() -> [StoredDescriptor] {
+        defer { objects = [] }
+        return objects
+    }
+
+    /// False where it could not be put there.
+    func keepObjects(_ descriptor: Int32, as name: String) -> Bool {
+        guard !isFrozen else { return false }
+        guard let problem = store.keep(descriptor, as: name) else { return true }
+        logger.warning("objects will not survive the supervisor", metadata: ["error": "\(problem)"])
+        return false
+    }
+
+    func removeObjects(_ name: String) { if !isFrozen { tell(store.remove(name)) } }
 
     private func tell(_ problem: String?) {
         if let problem { logger.warning("the descriptor store does not let go", metadata: ["error": "\(problem)"]) }

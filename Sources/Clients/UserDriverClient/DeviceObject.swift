@@ -1,0 +1,102 @@
+// An object's bytes, read from the memory that its driver wrote them into, and believed only when their digest is right.
+
+import CLinux
+import Glibc
+import ObjectStore
+public import Wire
+
+/// A committed object. Its bytes lie in memory of the daemon's, which its driver may be able to change still: so they are copied out, and what was copied is
+/// checked against the digest that the driver committed them with.
+public final class DeviceObject: Sendable {
+    struct Extent: Codable, Hashable, Sendable {
+        var descriptor: Int
+        var offset: Int
+        var length: Int
+    }
+    private static let chunk = 1 << 20
+
+    public let status: ObjectStatus
+    private let extents: [Extent]
+    private let descriptors: [Int32]
+
+    /// Owns the descriptors, also where it throws.
+    init(_ reply: JSONValue, descriptors: [Int32]) throws(ClientError) {
+        self.descriptors = descriptors
+        do throws(ClientError) {
+            status = try UserDriverClient.decode(ObjectStatus.self, reply["object"], of: "OpenObject")
+            extents = try UserDriverClient.decode([Extent].self, reply["extents"], of: "OpenObject")
+        } catch {
+            closeAll(descriptors)
+            throw error
+        }
+        var left = status.length
+        for extent in extents {
+            guard descriptors.indices ~= extent.descriptor, extent.offset >= 0, 0...left ~= extent.length else {
+                throw UserDriverClient.malformed("OpenObject")
+            }
+            left -= extent.length
+        }
+        guard left == 0, status.sha256.map(ObjectDigest.isDigest) == true else { throw UserDriverClient.malformed("OpenObject") }
+    }
+
+    deinit { closeAll(descriptors) }
+
+    /// Reads it from its beginning to its end, by up to 1 MiB at a time. Nothing that `take` was lent is to be believed before this has returned: it throws
+    /// `altered` where the bytes are not those that were committed.
+    public func read(_ take: (UnsafeRawBufferPointer) throws(ClientError) -> Void) throws(ClientError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(Self.chunk, max(status.length, 1)), alignment: 16)
+        defer { buffer.deallocate() }
+        var digest = ObjectDigest()
+        for extent in extents {
+            var done = 0
+            while done < extent.length {
+                let wanted = min(buffer.count, extent.length - done)
+                let count = pread(descriptors[extent.descriptor], buffer.baseAddress, wanted, off_t(extent.offset) + off_t(done))
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw .system("Reading object \(status.id)", count < 0 ? errno : ENODATA) }
+                let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                digest.update(bytes)
+                try take(bytes)
+                done += count
+            }
+        }
+        guard digest.text() == status.sha256 else {
+            throw ClientError(
+                .altered, "Object \(status.id) is not what its driver committed: its SHA-256 is another one. It should not be used.")
+        }
+    }
+
+    /// All of it.
+    public func bytes() throws(ClientError) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(status.length)
+        try read { (bytes) throws(ClientError) in result += bytes }
+        return result
+    }
+
+    /// Writes it to a file, which is there whole or not at all.
+    public func save(to path: String) throws(ClientError) {
+        let partial = path + ".part-\(status.id)"
+        let file = Glibc.open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard file >= 0 else { throw .system("Opening \(partial)", errno) }
+        do throws(ClientError) {
+            defer { close(file) }
+            try read { (bytes) throws(ClientError) in try Self.write(bytes, to: file, partial) }
+            guard fsync(file) == 0 else { throw .system("Writing \(partial)", errno) }
+            guard rename(partial, path) == 0 else { throw .system("Renaming \(partial)", errno) }
+        } catch {
+            unlink(partial)
+            throw error
+        }
+    }
+
+    private static func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: String) throws(ClientError) {
+        var done = 0
+        while done < bytes.count {
+            let count = Glibc.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system("Writing \(path)", errno) }
+            done += count
+        }
+    }
+}

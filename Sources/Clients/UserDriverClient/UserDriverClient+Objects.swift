@@ -1,0 +1,50 @@
+// Jobs and objects: what devices deliver whole.
+
+import CLinux
+public import Wire
+
+extension UserDriverClient {
+    /// Begins a job with a device, or goes on with the one of that token. It asks the device for nothing: that is a call of its driver's, which is told the
+    /// token.
+    public func openJob(_ selector: String? = nil, token: String = DeviceJob.newToken()) async throws(ClientError) -> DeviceJob {
+        let reply = try await call("OpenJob", ["device": selector, "job": token])
+        guard let job = reply["job"]?.stringValue, let device = reply["device"]?.stringValue else { throw Self.malformed("OpenJob") }
+        return DeviceJob(token: job, deviceID: device, client: self)
+    }
+
+    /// This user's objects that are not acknowledged: of a device, of a job, or all.
+    public func objects(_ selector: String? = nil, job: String? = nil) async throws(ClientError) -> [ObjectStatus] {
+        let (directory, timeout) = (runtimeDirectory, callTimeout)
+        return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
+            let connection = try DaemonConnection(directory)
+            cancellation.enter(connection)
+            let deadline = clinux_monotonic_ns() + timeout.clientNanoseconds
+            var page = ObjectPage(device: selector, job: job)
+            var objects: [ObjectStatus] = []
+            while let parameters = page.parameters {
+                objects += try page.take(try connection.call(ObjectPage.method, parameters, deadline: deadline))
+            }
+            return objects
+        }
+    }
+
+    /// A committed object.
+    public func object(_ id: UInt64) async throws(ClientError) -> DeviceObject {
+        let (directory, timeout) = (runtimeDirectory, callTimeout)
+        return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
+            let connection = try DaemonConnection(directory)
+            cancellation.enter(connection)
+            let method = "\(InterfaceDescription.management.name).OpenObject"
+            try connection.send(method, ["id": .int(Int64(clamping: id))])
+            let (reply, descriptors) = try connection.receive(deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
+            let result: JSONValue
+            do throws(ClientError) {
+                result = try DaemonConnection.result(reply)
+            } catch {
+                closeAll(descriptors)
+                throw error
+            }
+            return try DeviceObject(result, descriptors: descriptors)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// The owner's side of an arena: makes the memory that objects lie in, and survives everybody who writes or reads it.
+
+import CLinux
+import Glibc
+
+/// An arena's memory, owned by the supervisor. One driver gets the descriptor itself, to write; readers get `readOnlyDescriptor()`.
+///
+/// A driver can write wherever it likes in an arena that it has. So an arena holds objects of one device and one user, and whoever reads an object checks
+/// its digest, which lies elsewhere.
+public final class ObjectArena: Sendable {
+    public let layout: ArenaLayout
+    /// Readable and writable; closed when this object goes.
+    public let descriptor: Int32
+    public var byteCount: Int { layout.byteCount }
+
+    public init(layout: ArenaLayout) throws(ObjectStoreError) {
+        let descriptor = clinux_memfd("objects", 0)
+        guard descriptor >= 0 else { throw ObjectStoreError("memfd_create", errno: -descriptor, "no memory for objects") }
+        do throws(ObjectStoreError) {
+            guard ftruncate(descriptor, off_t(layout.byteCount)) == 0 else {
+                throw ObjectStoreError("ftruncate", errno: errno, "no memory of \(layout.byteCount) bytes")
+            }
+            let sealed = clinux_seal_resizing(descriptor)
+            guard sealed == 0 else { throw ObjectStoreError("F_ADD_SEALS", errno: -sealed, "the size can't be sealed") }
+            guard fchmod(descriptor, 0o444) == 0 else { throw ObjectStoreError("fchmod", errno: errno, "can't be made read-only") }
+            var magic = ArenaLayout.magic
+            guard pwrite(descriptor, &magic, 8, 0) == 8 else { throw ObjectStoreError("pwrite", errno: errno, "can't be written") }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        self.layout = layout
+        self.descriptor = descriptor
+    }
+
+    /// Takes over memory that an earlier owner made, and the descriptor in any case. `nil` where that is no memfd of the layout's size, sealed.
+    public init?(adopting descriptor: Int32, layout: ArenaLayout) {
+        self.layout = layout
+        self.descriptor = descriptor
+        var status = stat()
+        let (seals, wanted) = (clinux_seals(descriptor), F_SEAL_SHRINK | F_SEAL_GROW)
+        guard seals >= 0, seals & wanted == wanted, fstat(descriptor, &status) == 0, status.st_size == off_t(layout.byteCount) else { return nil }
+    }
+
+    deinit { close(descriptor) }
+
+    /// What a writer says of its object. Whoever asks bounds it by what was granted.
+    public func written(cursor: Int) -> UInt64 {
+        var word: UInt64 = 0
+        return pread(descriptor, &word, 8, off_t(cursor)) == 8 ? word : 0
+    }
+
+    /// Sets a cursor. False where there is no memory for it.
+    public func setWritten(_ value: UInt64, cursor: Int) -> Bool {
+        var word = value
+        return pwrite(descriptor, &word, 8, off_t(cursor)) == 8
+    }
+
+    /// Gives the memory of these blocks back. Takes milliseconds for a large run: not for a thread that others wait for.
+    public func punch(_ blocks: Range<Int>) {
+        _ = clinux_punch_hole(
+            descriptor, Int64(blocks.lowerBound * ArenaLayout.blockSize), Int64(blocks.count * ArenaLayout.blockSize))
+    }
+
+    /// Gives all memory back, and sees to it that nobody fills it again. False while somebody has it mapped for writing.
+    public func retire() -> Bool {
+        clinux_punch_hole(descriptor, 0, Int64(layout.byteCount)) == 0 && clinux_seal_writing(descriptor) == 0
+    }
+
+    /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller closes it.
+    public func readOnlyDescriptor() throws(ObjectStoreError) -> Int32 {
+        let path = "/proc/self/fd/\(descriptor)"
+        let opened = open(path, O_RDONLY | O_CLOEXEC)
+        guard opened >= 0 else { throw ObjectStoreError("open(\(path))", errno: errno, "can't be opened for reading") }
+        return opened
+    }
+}
