@@ -130,7 +130,9 @@ let surfaces: [Target] = layer(
             [
                 "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
                 "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
-            ], path: "userdriver")
+            ], path: "userdriver"),
+        // Preloaded into other people's programs. `make build` links it: SwiftPM links Swift's runtime to every library.
+        .target(name: "V4L2Preload"),
     ])
 
 // Devices in software, faults by the thousand, bytes that nobody meant, figures against a yardstick in C.
