@@ -198,8 +198,11 @@ let testTargets: [Target] = [
     tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
     tests("USBIP", ["USB"]),
     tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
+    // A program that knows V4L2 and nothing of ours, for what `userdriver v4l2` shows it.
+    executable("v4l2-client", [], path: "Tests/V4L2Client"),
     .testTarget(
-        name: "EndToEndTests", dependencies: ["UserDriverClient", "Spawn", "Wire", "CLinux"], swiftSettings: swiftSettings),
+        name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Spawn", "Wire", "CLinux"],
+        swiftSettings: swiftSettings),
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 

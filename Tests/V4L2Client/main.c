@@ -104,6 +104,16 @@ static void wait_for_picture(int camera, const char *how) {
         epoll_ctl(many, EPOLL_CTL_ADD, camera, &event);
         if (epoll_wait(many, &event, 1, 20000) != 1) printf("epoll says nothing\n");
         close(many);
+    } else if (!strcmp(how, "edge")) {
+        // Set up once, and asked again though pictures are left: each new one has to be told.
+        static int many = -1;
+        struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+        if (many < 0) {
+            many = epoll_create1(EPOLL_CLOEXEC);
+            epoll_ctl(many, EPOLL_CTL_ADD, camera, &event);
+            usleep(100000);
+        }
+        if (epoll_wait(many, &event, 1, 20000) != 1) printf("epoll says nothing\n");
     }
 }
 
@@ -200,6 +210,36 @@ static void forks(const char *path) {
     stop(camera);
 }
 
+/// A child that shares everything closes what it does not need, and the parent keeps it.
+static void spawns(const char *path) {
+    int camera = open_camera(path);
+    prepare(camera);
+    start(camera);
+    pid_t child = vfork();
+    if (child == 0) {
+        dup2(2, camera);
+        close(camera);
+        execl("/bin/true", "true", NULL);
+        _exit(1);
+    }
+    waitpid(child, NULL, 0);
+    take(camera, 5, "poll");
+    stop(camera);
+}
+
+/// Other sizes, one after the other, as a settings dialog does it.
+static void changes(const char *path) {
+    for (int turn = 0; turn < 6; turn++) {
+        int camera = open_camera(path);
+        set_form(camera, turn % 3 == 2 ? "yuyv" : "mjpeg", turn % 2 ? 320 : 640, turn % 2 ? 240 : 480);
+        prepare(camera);
+        start(camera);
+        take(camera, 2, "block");
+        stop(camera);
+        close(camera);
+    }
+}
+
 static void reads(const char *path) {
     int camera = open_camera(path);
     set_form(camera, "yuyv", 320, 240);
@@ -272,6 +312,8 @@ int main(int count, char **words) {
     if (!strcmp(words[1], "stream") && count == 8) stream(words + 2);
     else if (!strcmp(words[1], "dup")) duplicates(words[2]);
     else if (!strcmp(words[1], "fork")) forks(words[2]);
+    else if (!strcmp(words[1], "vfork")) spawns(words[2]);
+    else if (!strcmp(words[1], "change")) changes(words[2]);
     else if (!strcmp(words[1], "read")) reads(words[2]);
     else if (!strcmp(words[1], "refuse")) refusals(words[2]);
     else if (!strcmp(words[1], "events")) events(words[2]);

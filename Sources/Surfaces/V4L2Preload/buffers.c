@@ -72,7 +72,9 @@ static int allocate(struct file *file, uint32_t count) {
     file->memory = (int)syscall(SYS_memfd_create, "video-buffers", 1u /* MFD_CLOEXEC */);
     size_t whole = file->buffer_length * count;
     void *bytes = MAP_FAILED;
-    if (file->memory >= 0 && ftruncate(file->memory, (off_t)whole) == 0) bytes = system_mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_SHARED, file->memory, 0);
+    if (file->memory >= 0 && ftruncate(file->memory, (off_t)whole) == 0) {
+        bytes = system_mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_SHARED, file->memory, 0);
+    }
     if (bytes == MAP_FAILED) {
         system_close(file->memory);
         file->memory = -1;
@@ -264,7 +266,8 @@ void *buffers_map(struct file *file, void *address, size_t length, int protectio
     pthread_mutex_lock(&file->lock);
     void *mapped = MAP_FAILED;
     size_t index = file->buffer_length && offset >= 0 ? (size_t)offset / file->buffer_length : FILE_MAXIMUM_BUFFERS;
-    if (file->is_inherited || index >= file->buffer_count || (size_t)offset % file->buffer_length || length > file->buffer_length || !length) {
+    bool is_buffer = !file->is_inherited && index < file->buffer_count && (size_t)offset % file->buffer_length == 0;
+    if (!is_buffer || !length || length > file->buffer_length) {
         errno = EINVAL;
     } else {
         mapped = system_mmap(address, length, protection, flags, file->memory, offset);

@@ -21,7 +21,7 @@ enum { MAXIMUM_FORMS = 1024, MAXIMUM_NUMBER = 255 };
 
 void say(const struct camera *camera, const char *format, ...) {
     char line[768];
-    int used = camera ? snprintf(line, sizeof line, "userdriver: /dev/video%d: ", camera->number) : snprintf(line, sizeof line, "userdriver: ");
+    int used = snprintf(line, sizeof line, "userdriver: /dev/video%d: ", camera->number);
     va_list values;
     va_start(values, format);
     vsnprintf(line + used, sizeof line - (size_t)used, format, values);

@@ -157,7 +157,8 @@ static void add_classes(struct camera *camera) {
     uint32_t count = camera->control_count;
     for (size_t index = 0; index < sizeof classes / sizeof *classes; index++) {
         bool has_any = false;
-        for (uint32_t other = 0; other < count; other++) has_any |= V4L2_CTRL_ID2WHICH(camera->controls[other].id) == V4L2_CTRL_ID2WHICH(classes[index].id);
+        uint32_t which = V4L2_CTRL_ID2WHICH(classes[index].id);
+        for (uint32_t other = 0; other < count; other++) has_any |= V4L2_CTRL_ID2WHICH(camera->controls[other].id) == which;
         if (!has_any) continue;
         struct control *control = &camera->controls[camera->control_count++];
         *control = (struct control){.id = classes[index].id, .type = V4L2_CTRL_TYPE_CTRL_CLASS};

@@ -41,7 +41,7 @@ int connection_send(struct connection *connection, const char *method, const cha
 int connection_receive(struct connection *connection, struct reply *reply, uint64_t deadline, int stop);
 void reply_free(struct reply *reply);
 
-/// One call on a connection of its own. 0 and a reply that is the caller's to free, or an error, negative; `words` gets the daemon's, if any.
+/// One call on a connection of its own. 0 and a reply that is the caller's to free, or an error, negative, and the daemon's words for it.
 int daemon_call(const char *method, const char *parameters, struct reply *reply, char *words, size_t capacity);
 
 #pragma GCC visibility pop

@@ -47,7 +47,8 @@ int events_subscribe(struct file *file, const struct v4l2_event_subscription *su
             file->subscriptions[file->subscription_count++] =
                 (struct subscription){.type = subscription->type, .id = subscription->id, .flags = subscription->flags};
             initial.u.ctrl.changes = V4L2_EVENT_CTRL_CH_VALUE | V4L2_EVENT_CTRL_CH_FLAGS;
-            if (subscription->flags & V4L2_EVENT_SUB_FL_SEND_INITIAL) add(file, &initial);
+            bool is_title = initial.u.ctrl.type == V4L2_CTRL_TYPE_CTRL_CLASS;
+            if (subscription->flags & V4L2_EVENT_SUB_FL_SEND_INITIAL && !is_title) add(file, &initial);
         }
     }
     pthread_mutex_unlock(&file->lock);

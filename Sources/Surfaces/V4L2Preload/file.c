@@ -17,6 +17,10 @@ enum { MAXIMUM_DESCRIPTORS = 1 << 16 };
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *table[MAXIMUM_DESCRIPTORS];
 static int files_open;
+/// Whose table it is. What vfork makes shares it without being it, and closes descriptors of its own.
+static pid_t owner;
+
+static bool is_owner(void) { return owner == (pid_t)syscall(SYS_getpid); }
 
 bool file_is_likely(int descriptor) {
     return descriptor >= 0 && descriptor < MAXIMUM_DESCRIPTORS && __atomic_load_n(&table[descriptor], __ATOMIC_RELAXED) != NULL;
@@ -53,7 +57,7 @@ struct file *file_get(int descriptor) {
     struct file *stale = NULL;
     pthread_mutex_lock(&table_lock);
     struct file *file = table[descriptor];
-    if (file && inode_of(descriptor) != file->inode) {
+    if (file && inode_of(descriptor) != file->inode && is_owner()) {
         // It was closed behind our back, and means something else.
         stale = file;
         table[descriptor] = file = NULL;
@@ -66,7 +70,7 @@ struct file *file_get(int descriptor) {
 }
 
 void file_add(struct file *file, int descriptor) {
-    if (descriptor < 0 || descriptor >= MAXIMUM_DESCRIPTORS) return;
+    if (descriptor < 0 || descriptor >= MAXIMUM_DESCRIPTORS || !is_owner()) return;
     pthread_mutex_lock(&table_lock);
     struct file *replaced = table[descriptor];
     table[descriptor] = file;
@@ -76,7 +80,7 @@ void file_add(struct file *file, int descriptor) {
 }
 
 void file_forget(int descriptor) {
-    if (!file_is_likely(descriptor)) return;
+    if (!file_is_likely(descriptor) || !is_owner()) return;
     pthread_mutex_lock(&table_lock);
     struct file *file = table[descriptor];
     table[descriptor] = NULL;
@@ -85,7 +89,7 @@ void file_forget(int descriptor) {
 }
 
 void file_forget_range(unsigned first, unsigned last) {
-    if (!__atomic_load_n(&files_open, __ATOMIC_RELAXED)) return;
+    if (!__atomic_load_n(&files_open, __ATOMIC_RELAXED) || !is_owner()) return;
     for (unsigned descriptor = first; descriptor <= last && descriptor < MAXIMUM_DESCRIPTORS; descriptor++) file_forget((int)descriptor);
 }
 
@@ -119,6 +123,7 @@ static void in_parent(void) {
 
 /// A child has its parent's descriptors and none of its threads: each of its files gets a socket pair of its own, and starts anew.
 static void in_child(void) {
+    owner = (pid_t)syscall(SYS_getpid);
     pthread_mutex_init(&table_lock, NULL);
     cameras_after_fork();
     for (int descriptor = 0; files_open && descriptor < MAXIMUM_DESCRIPTORS; descriptor++) {
@@ -149,7 +154,10 @@ static void in_child(void) {
     }
 }
 
-static void prepare(void) { pthread_atfork(before_fork, in_parent, in_child); }
+static void prepare(void) {
+    owner = (pid_t)syscall(SYS_getpid);
+    pthread_atfork(before_fork, in_parent, in_child);
+}
 
 // MARK: - Opening
 
@@ -218,6 +226,12 @@ void file_show(struct file *file) {
     }
     if (picture && !file->shows_picture) file->shows_picture = send(file->peer, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
     if (has_event && !file->shows_event) file->shows_event = send(file->peer, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_OOB) == 1;
+}
+
+void file_show_another(struct file *file) {
+    // What does not fit need not: there is enough to be read.
+    if (file->shows_picture && send(file->peer, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) return;
+    file_show(file);
 }
 
 void file_wake(struct file *file) {

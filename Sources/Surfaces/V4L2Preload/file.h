@@ -26,8 +26,8 @@ struct subscription {
     uint32_t type, id, flags;
 };
 
-/// What open("/dev/videoN") makes. Its descriptors are one end of a socket pair, so that poll, select and epoll need no help: the other end writes
-/// a byte where a picture is ready, an urgent one for an event, and is closed when the camera is gone for good.
+/// What open("/dev/videoN") makes. Its descriptors are one end of a socket pair, so that poll, select and epoll need no help: the
+/// other end writes a byte where a picture is ready, an urgent one for an event, and is closed when the camera is gone for good.
 struct file {
     /// Descriptors and calls that use it.
     int references;
@@ -87,6 +87,8 @@ void file_for_each(struct camera *camera, void (*body)(struct file *file, void *
 // With the lock:
 /// Makes the descriptor readable or not, by what there is to be read.
 void file_show(struct file *file);
+/// The same where another picture has come: whoever waits for changes only (EPOLLET) hears of each.
+void file_show_another(struct file *file);
 /// Wakes whoever waits in DQBUF.
 void file_wake(struct file *file);
 /// ENODEV from now on.

@@ -39,7 +39,8 @@ static int enumerate_formats(const struct camera *camera, struct v4l2_fmtdesc *t
         while (earlier < index && camera->forms[earlier].fourcc != fourcc) earlier++;
         if (earlier < index || place++ < to->index) continue;
         *to = (struct v4l2_fmtdesc){
-            .index = to->index, .type = to->type, .pixelformat = fourcc, .flags = pixel_is_compressed(fourcc) ? V4L2_FMT_FLAG_COMPRESSED : 0};
+            .index = to->index, .type = to->type, .pixelformat = fourcc,
+            .flags = pixel_is_compressed(fourcc) ? V4L2_FMT_FLAG_COMPRESSED : 0};
         snprintf((char *)to->description, sizeof to->description, "%s", pixel_description(fourcc));
         return 0;
     }

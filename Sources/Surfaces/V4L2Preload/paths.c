@@ -111,7 +111,8 @@ int path_open_text(const struct path *path, int flags) {
     }
     int descriptor = (int)syscall(SYS_memfd_create, "sysfs", flags & O_CLOEXEC ? 1u : 0u);
     size_t length = strlen(path->text);
-    if (descriptor >= 0 && write(descriptor, path->text, length) == (ssize_t)length && lseek(descriptor, 0, SEEK_SET) == 0) return descriptor;
+    bool is_written = descriptor >= 0 && write(descriptor, path->text, length) == (ssize_t)length;
+    if (is_written && lseek(descriptor, 0, SEEK_SET) == 0) return descriptor;
     system_close(descriptor);
     errno = ENOMEM;
     return -1;

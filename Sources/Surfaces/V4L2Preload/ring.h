@@ -26,8 +26,8 @@ struct ring_frame {
 
 enum ring_outcome { RING_FRAME, RING_GAP, RING_RENUMBERED, RING_NOTHING };
 
-/// Maps the memory after a look at its size and seals, so that nothing that happens to it later is a signal. The descriptor stays the caller's.
-/// 0 or an error, negative.
+/// Maps the memory after a look at its size and seals, so that nothing that happens to it later is a signal. The descriptor stays
+/// the caller's. 0 or an error, negative.
 int ring_map(struct ring *ring, int descriptor, int64_t capacity, int64_t slots);
 void ring_unmap(struct ring *ring);
 

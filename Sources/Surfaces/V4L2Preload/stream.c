@@ -75,9 +75,10 @@ static bool is_of_form(const struct reply *reply, const struct camera_form *form
     uint32_t description = json_member(&reply->json, reply->parameters, "description");
     char format[16];
     int64_t width, height;
-    return json_string(&reply->json, json_member(&reply->json, description, "format"), format, sizeof format) && !strcmp(format, form->format)
-        && json_integer(&reply->json, json_member(&reply->json, description, "width"), &width) && width == form->width
-        && json_integer(&reply->json, json_member(&reply->json, description, "height"), &height) && height == form->height;
+    const struct json *json = &reply->json;
+    return json_string(json, json_member(json, description, "format"), format, sizeof format) && !strcmp(format, form->format)
+        && json_integer(json, json_member(json, description, "width"), &width) && width == form->width
+        && json_integer(json, json_member(json, description, "height"), &height) && height == form->height;
 }
 
 /// The ring that comes with a reply: 0, -ENOENT where none does, or why it can't be had.
@@ -299,7 +300,7 @@ static void deliver(struct stream *stream, struct buffer *buffer, const struct r
     buffer->captured = frame->captured;
     buffer->flags = pixel_is_compressed(file->form.fourcc) ? V4L2_BUF_FLAG_KEYFRAME : 0;
     __atomic_store_n(&stream->newest, system_now(), __ATOMIC_RELAXED);
-    file_show(file);
+    file_show_another(file);
     file_wake(file);
 }
 

@@ -18,8 +18,7 @@ struct V4L2Command: ParsableCommand {
 
             Example:
               userdriver v4l2 -- ffplay /dev/video0
-              userdriver v4l2 -- v4l2-ctl --list-devices
-              userdriver v4l2 --device 1209:0001 -- gst-launch-1.0 v4l2src ! autovideosink
+              userdriver v4l2 --device 1209:0001 -- ffmpeg -i /dev/video0 film.mkv
 
             The exit status is the program's, once it runs.
             """)
@@ -33,7 +32,8 @@ struct V4L2Command: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long the program waits for a camera that is unplugged, before it is told that there is no such device.", valueName: "seconds"))
+            "How long the program waits for a camera that is unplugged, before it is told that there is no such device.",
+            valueName: "seconds"))
     var patience = Seconds(10)
 
     @Argument(parsing: .postTerminator, help: ArgumentHelp("The program and its arguments, after --.", valueName: "program"))
