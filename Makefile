@@ -18,10 +18,22 @@ PROGRAMS = userdriver userdriverd webcam-driver usbip-proxy
 RELEASE_BUILD = $(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
 build_products = for product in $(1); do $(RELEASE_BUILD) --product $$product || exit 1; done
 
+# The library that `userdriver v4l2` preloads into programs: C and libc, nothing of Swift's. The toolchain's own compiler makes it.
+CLANG ?= clang
+PRELOAD = $(RELEASE)/userdriver-v4l2.so
+PRELOAD_SOURCES = Sources/Surfaces/V4L2Preload
+PRELOAD_FLAGS = -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror -pthread -fuse-ld=lld -Wl,-z,defs -Wl,-z,relro,-z,now
+
 # The programs, and the drivers' bundles beside them.
-build: dependencies
+build: dependencies preload
 	@$(call build_products,$(PROGRAMS))
 	@Scripts/bundles $(RELEASE)
+
+.PHONY: preload
+preload: $(PRELOAD)
+$(PRELOAD): $(wildcard $(PRELOAD_SOURCES)/*.[ch])
+	@mkdir -p .build/$$(uname -m)-unknown-linux-gnu/release && [ -e .build/release ] || ln -sfn $$(uname -m)-unknown-linux-gnu/release .build/release
+	@$(CLANG) $(PRELOAD_FLAGS) -shared -o $@.new $(PRELOAD_SOURCES)/*.c && mv $@.new $@
 
 run: build
 	$(RELEASE)/userdriver up --emulate webcam
@@ -93,6 +105,7 @@ install-files:
 		install -D -m 644 $(RELEASE)/completions $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -s -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
 	install -s -m 755 $(RELEASE)/usbip-proxy $(DESTDIR)$(PREFIX)/lib/userdriver/
+	install -s -m 644 $(PRELOAD) $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \

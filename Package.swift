@@ -144,7 +144,9 @@ let surfaces: [Target] = layer(
             [
                 "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
                 "EmulatedEcho", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
-            ], path: "userdriver")
+            ], path: "userdriver"),
+        // Preloaded into other people's programs. `make build` links it: SwiftPM links Swift's runtime to every library.
+        .target(name: "V4L2Preload"),
     ])
 
 // Devices in software, faults by the thousand, bytes that nobody meant, figures against a yardstick in C.
@@ -223,8 +225,11 @@ let testTargets: [Target] = [
     tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
     tests("USBIP", ["USB"]),
     tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
+    // A program that knows V4L2 and nothing of ours, for what `userdriver v4l2` shows it.
+    executable("v4l2-client", [], path: "Tests/V4L2Client"),
     .testTarget(
-        name: "EndToEndTests", dependencies: ["UserDriverClient", "Spawn", "Wire", "CLinux"], swiftSettings: swiftSettings),
+        name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Spawn", "Wire", "CLinux"],
+        swiftSettings: swiftSettings),
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 
