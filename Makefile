@@ -7,7 +7,13 @@ RELEASE = .build/release
 ZSH_COMPLETIONS = zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
+# The muxer of `userdriver record`: C, by hand, since libavformat is for those who record and its ABI is each Debian release's own.
+MUXER = $(RELEASE)/userdriver-mux
+MUXER_LIBRARIES = libavformat libavcodec libavutil libseccomp
+MUXER_FLAGS = -std=c17 -O2 -g -Wall -Wextra -Werror -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -Wl,-z,relro,-z,now
+MUXER_COMPILER = $(shell command -v clang || command -v cc)
+
+.PHONY: build build-record run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -22,6 +28,16 @@ build_products = for product in $(1); do $(RELEASE_BUILD) --product $$product ||
 build: dependencies
 	@$(call build_products,$(PROGRAMS))
 	@Scripts/bundles $(RELEASE)
+	@! pkg-config --exists $(MUXER_LIBRARIES) || $(MAKE) --no-print-directory $(MUXER)
+
+# `build` has it too where libavformat is; this one installs what it needs.
+build-record:
+	@Scripts/dependencies record
+	@$(MAKE) --no-print-directory $(MUXER)
+
+$(MUXER): $(wildcard Sources/Surfaces/userdriver-mux/*.[ch])
+	@mkdir -p $(RELEASE)
+	$(MUXER_COMPILER) $(MUXER_FLAGS) -o $@ $(filter %.c,$^) $$(pkg-config --cflags --libs $(MUXER_LIBRARIES))
 
 run: build
 	$(RELEASE)/userdriver up --emulate webcam
@@ -93,6 +109,7 @@ install-files:
 		install -D -m 644 $(RELEASE)/completions $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -s -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
 	install -s -m 755 $(RELEASE)/usbip-proxy $(DESTDIR)$(PREFIX)/lib/userdriver/
+	[ ! -e $(MUXER) ] || install -s -m 755 $(MUXER) $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \

@@ -42,7 +42,7 @@ struct UserDriverCommand: ParsableCommand {
                     ListCommand.self, StatusCommand.self, InspectCommand.self, StackCommand.self, DoctorCommand.self,
                     CrashesCommand.self, CaptureCommand.self,
                 ]),
-            CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, ControlsCommand.self]),
+            CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, RecordCommand.self, ControlsCommand.self]),
             CommandGroup(
                 name: "Devices and drivers",
                 subcommands: [
