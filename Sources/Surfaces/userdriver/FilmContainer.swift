@@ -47,19 +47,20 @@ enum FilmContainer: String, CaseIterable, Hashable {
 
     /// Throws `CommandFailure` with what can hold frames of this format.
     func check(_ format: String, path: String) throws(CommandFailure) {
+        if let problem = problem(with: format, path: path) { throw CommandFailure(problem, status: ExitStatus.usage) }
+    }
+
+    /// Why frames of this format can't be put into the file, and what helps.
+    func problem(with format: String, path: String) -> String? {
         let format = Self.canonical(format)
-        guard !formats.contains(format) else { return }
-        let others = Self.allCases.filter { $0.formats.contains(format) }
-        let stem = path.dropLast(rawValue.count)
+        guard !formats.contains(format) else { return nil }
         let remedy =
-            if let other = others.first {
-                "record to \(ShellText.quoted(stem + other.rawValue))"
-                    + (formats.contains("mjpeg") ? ", or ask for --format mjpeg where the camera has it" : "")
+            if let other = Self.allCases.first(where: { $0.formats.contains(format) }) {
+                "record to \(ShellText.quoted(path.dropLast(rawValue.count) + other.rawValue)), or ask for another format with --format"
             } else {
-                "no file of these kinds can; ask for another format with --format (userdriver inspect lists them)"
+                "neither can the others; ask for another format with --format (userdriver inspect lists them)"
             }
-        throw CommandFailure(
-            "The frames are \(format.uppercased()), which an .\(rawValue) file can't hold as they are: \(remedy).", status: ExitStatus.usage)
+        return "The frames are \(format.uppercased()), which a .\(rawValue) file can't hold as they are: \(remedy)."
     }
 }
 

@@ -76,7 +76,7 @@ struct RecordCommand: ParsableCommand {
         if let segment, segment.seconds < 1 { throw ValidationError("--segment has to be a second or more.") }
         if let output {
             let container = try FilmContainer(path: output)
-            if let format = form.format { try container.check(format, path: output) }
+            if let problem = form.format.flatMap({ container.problem(with: $0, path: output) }) { throw ValidationError(problem) }
         }
     }
 
