@@ -13,7 +13,7 @@ final class FilmQueue: Sendable {
         var frames: [FilmFrame] = []
         var bytes = 0
         var isClosed = false
-        var failure: (any Error & Sendable)?
+        var failure: (any Error)?
     }
 
     private let state = Monitored(State())
@@ -52,7 +52,7 @@ final class FilmQueue: Sendable {
     }
 
     /// Nothing can be written any more: whoever puts frames is told.
-    func fail(_ error: any Error & Sendable) { state.change { $0.failure = error } }
+    func fail(_ error: any Error) { state.change { $0.failure = error } }
 
     var failure: (any Error)? { state.withLock { $0.failure } }
 

@@ -3,7 +3,7 @@
 import CLinux
 import Glibc
 import Spawn
-import Synchronization
+import Threads
 import UserDriverClient
 
 /// A file of a recording, as far as it plays.
@@ -41,7 +41,8 @@ final class FilmWriter: Sendable {
 
     private let plan: Plan
     private let queue: FilmQueue
-    private let saved = Mutex<[FilmPart]>([])
+    /// The files so far, each time that more of them is safe.
+    let saved = Monitored<[FilmPart]>([])
 
     init(_ plan: Plan, queue: FilmQueue) {
         self.plan = plan
@@ -84,7 +85,7 @@ final class FilmWriter: Sendable {
         do {
             while try turn(&state) {}
         } catch {
-            queue.fail(error as? CommandFailure ?? CommandFailure("\(error)"))
+            queue.fail(error)
         }
     }
 
@@ -202,7 +203,7 @@ final class FilmWriter: Sendable {
     }
 
     private func note(_ part: FilmPart) {
-        saved.withLock { parts in
+        saved.change { parts in
             parts.removeAll { $0.path == part.path }
             if part.frames > 0 { parts.append(part) }
         }
