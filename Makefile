@@ -7,7 +7,13 @@ RELEASE = .build/release
 ZSH_COMPLETIONS = zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
+# The muxer of `userdriver record`: C, by hand, since libavformat is for those who record and its ABI is each Debian release's own.
+MUXER = $(RELEASE)/userdriver-mux
+MUXER_LIBRARIES = libavformat libavcodec libavutil libseccomp
+MUXER_FLAGS = -std=c17 -O2 -g -Wall -Wextra -Werror -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -Wl,-z,relro,-z,now
+MUXER_COMPILER = $(shell command -v clang || command -v cc)
+
+.PHONY: build build-record run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -28,6 +34,16 @@ PRELOAD_FLAGS = -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werro
 build: dependencies preload
 	@$(call build_products,$(PROGRAMS))
 	@Scripts/bundles $(RELEASE)
+	@! pkg-config --exists $(MUXER_LIBRARIES) || $(MAKE) --no-print-directory $(MUXER)
+
+# `build` has it too where libavformat is; this one installs what it needs.
+build-record:
+	@Scripts/dependencies record
+	@$(MAKE) --no-print-directory $(MUXER)
+
+$(MUXER): $(wildcard Sources/Surfaces/userdriver-mux/*.[ch])
+	@mkdir -p $(RELEASE)
+	$(MUXER_COMPILER) $(MUXER_FLAGS) -o $@ $(filter %.c,$^) $$(pkg-config --cflags --libs $(MUXER_LIBRARIES))
 
 .PHONY: preload
 preload: $(PRELOAD)
@@ -106,6 +122,7 @@ install-files:
 	install -s -m 755 $(RELEASE)/userdriver $(RELEASE)/userdriverd $(DESTDIR)$(PREFIX)/bin/
 	install -s -m 755 $(RELEASE)/usbip-proxy $(DESTDIR)$(PREFIX)/lib/userdriver/
 	install -s -m 644 $(PRELOAD) $(DESTDIR)$(PREFIX)/lib/userdriver/
+	[ ! -e $(MUXER) ] || install -s -m 755 $(MUXER) $(DESTDIR)$(PREFIX)/lib/userdriver/
 	for bundle in $(RELEASE)/*.driver; do \
 		install -d $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle) && \
 		install -m 644 $$bundle/driver.yaml $$bundle/driver.yaml.sig $(DESTDIR)$(PREFIX)/lib/userdriver/drivers/$$(basename $$bundle)/ && \

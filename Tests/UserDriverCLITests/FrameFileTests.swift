@@ -12,13 +12,19 @@ import UserDriverClient
     private func form(_ path: String, _ format: String? = nil) throws -> FrameFile { try FrameFile(path: path, format: format, fps: nil) }
 
     @Test(arguments: [
-        ("film.mp4", "-c copy film.mp4"), ("film.MKV", "-c copy film.MKV"), ("my film.avi", "-c copy 'my film.avi'"),
-        ("a/b.mov", "a/b.mov"),
+        ("a/b.mov", "-c copy a/b.mov"), ("my film.mov", "-c copy 'my film.mov'"),
         ("film.webm", "ffmpeg"), ("film.mpg", "ffmpeg"), ("x.ts", "ffmpeg"),
     ]) func aContainerIsRefusedWithTheCommandThatMakesOne(_ path: String, _ words: String) throws {
         let error = try #require(throws: ValidationError.self) { try form(path) }
         #expect(error.message.contains("userdriver stream --format mjpeg -o - | ffmpeg -f mjpeg -framerate 30 -i - "), "\(error.message)")
         #expect(error.message.contains(words), "\(error.message)")
+    }
+
+    @Test(arguments: ["film.mp4", "film.MKV", "a/b.avi"]) func aFilmIsRefusedWithTheCommandThatRecordsIt(_ path: String) throws {
+        let error = try #require(throws: ValidationError.self) {
+            try FrameFile(path: path, format: nil, fps: nil, command: "userdriver stream cam")
+        }
+        #expect(error.message.hasSuffix("userdriver record cam -o \(path)"), "\(error.message)")
     }
 
     @Test(arguments: ["photo.jpg", "photo.JPEG", "a.png", "b.ppm", "c.webp", "d.gif"]) func onePictureIsRefused(_ path: String) throws {

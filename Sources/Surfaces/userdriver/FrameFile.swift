@@ -73,7 +73,7 @@ enum FrameFile: Hashable {
     }
 
     /// A name with one `%d` or `%04d` in it.
-    private static func pattern(_ path: String) throws -> FrameFile? {
+    static func pattern(_ path: String) throws -> FrameFile? {
         guard let match = path.firstMatch(of: /%(0?[1-9]?)d/) else { return nil }
         let after = String(path[match.range.upperBound...])
         guard after.firstMatch(of: /%0?[1-9]?d/) == nil else { throw ValidationError("'\(path)' has a place for more than one number.") }
@@ -84,6 +84,10 @@ enum FrameFile: Hashable {
     }
 
     private static func remedy(_ path: String, _ type: String, _ fps: Double?, _ command: String) -> String {
+        if FilmContainer(rawValue: type) != nil, command.hasPrefix("userdriver stream") {
+            let record = "userdriver record" + command.dropFirst("userdriver stream".count)
+            return "'\(path)' would hold bare frames and no .\(type) file. This records one: \(record) -o \(ShellText.quoted(path))"
+        }
         let rate = fps.map { Figure.decimal($0, places: 3) } ?? "30"
         let isCopied = copies.contains(type)
         let out = isCopied ? "-c copy \(ShellText.quoted(path))" : ShellText.quoted(path)

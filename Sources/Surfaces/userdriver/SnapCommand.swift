@@ -10,13 +10,19 @@ import UserDriverClient
 struct SnapCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snap",
-        abstract: "Take a picture.",
+        abstract: "Take a picture, or a series of them.",
         discussion: """
             A JPEG frame is written as the camera sent it, with the standard Huffman tables added if it left them out; anything else is \
             converted. Damaged frames are skipped; a JPEG without its end is completed. The file appears whole or not at all.
 
+            --burst takes frames that follow each other, --interval one at a time until --burst are there, or until Ctrl-C. The \
+            camera streams in between, so that its exposure stays. A series goes on when the driver dies or the device is unplugged; a \
+            picture whose time has passed then is left out.
+
             Example:
               userdriver snap -o photo.jpg
+              userdriver snap -o burst-%02d.jpg --burst 10
+              userdriver snap -o day-%04d.jpg --interval 500ms --burst 3
               userdriver snap 1209:0001 --size 1280x720 -o photo.png
               userdriver snap -o - | display -
             """)
@@ -29,6 +35,12 @@ struct SnapCommand: ParsableCommand {
         help: ArgumentHelp("The file to write, ending in .jpg, .png or .ppm, or - for standard output.", valueName: "file"),
         completion: .file(extensions: ["jpg", "jpeg", "png", "ppm"]))
     var output: String
+
+    @Option(help: ArgumentHelp("Take this many pictures, numbered in the file's name as in photo-%03d.jpg.", valueName: "count"))
+    var burst: Int?
+
+    @Option(help: ArgumentHelp("Take a picture each time that this has passed, as in 500ms, 10s or 1h.", valueName: "time"))
+    var interval: RecordingTime?
 
     @Option(help: ArgumentHelp("The kind of picture, if the file's name does not say it: jpg, png or ppm.", valueName: "kind"))
     var type: String?
@@ -51,7 +63,12 @@ struct SnapCommand: ParsableCommand {
         if !(1...100).contains(quality) { throw ValidationError("--quality goes from 1 to 100.") }
         if skip < 0 { throw ValidationError("--skip has to be 0 or more.") }
         _ = try kind()
+        if let burst, burst < 1 { throw ValidationError("--burst has to be 1 or more.") }
+        if let interval, interval.seconds <= 0 { throw ValidationError("--interval has to be more than 0.") }
+        if isSeries { _ = try PictureNames(path: output) }
     }
+
+    private var isSeries: Bool { burst != nil || interval != nil }
 
     /// What is to be written.
     func kind() throws -> PictureFileFormat {
@@ -77,8 +94,9 @@ struct SnapCommand: ParsableCommand {
                 "Standard output is a terminal, which can't show a picture: pipe it into a program, or write a file with -o FILE.",
                 status: ExitStatus.usage)
         }
-        let deadline = clinux_monotonic_ns() + UInt64(timeout.value * 1e9)
         let options = FrameStream.Options(openTimeout: timeout.duration, waitsForDevice: wait)
+        if isSeries { return try takeSeries(as: kind, options) }
+        let deadline = clinux_monotonic_ns() + UInt64(timeout.value * 1e9)
         let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options)
         var toSkip = skip
         var judge = FrameJudge()
@@ -125,6 +143,17 @@ struct SnapCommand: ParsableCommand {
         throw CommandFailure(
             "No picture within \(Figure.duration(milliseconds: timeout.value * 1000)): \(reason).",
             status: wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
+    }
+
+    private func takeSeries(as kind: PictureFileFormat, _ options: FrameStream.Options) throws {
+        let names = try PictureNames(path: output)
+        let cancellation = Cancellation()
+        try Interrupt.onFirst { cancellation.cancel() }
+        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options, cancellation: cancellation)
+        var series = PictureSeries(
+            names: names, kind: kind, count: burst, interval: interval?.nanoseconds, skip: skip, patience: UInt64(timeout.value * 1e9))
+        defer { stream.stop() }
+        try series.run(stream)
     }
 
     private func write(_ bytes: [UInt8]) throws {

@@ -42,7 +42,9 @@ struct UserDriverCommand: ParsableCommand {
                     ListCommand.self, StatusCommand.self, InspectCommand.self, StackCommand.self, DoctorCommand.self,
                     CrashesCommand.self, CaptureCommand.self,
                 ]),
-            CommandGroup(name: "Webcams", subcommands: [SnapCommand.self, StreamCommand.self, ControlsCommand.self, V4L2Command.self]),
+            CommandGroup(
+                name: "Webcams",
+                subcommands: [SnapCommand.self, StreamCommand.self, RecordCommand.self, ControlsCommand.self, V4L2Command.self]),
             CommandGroup(
                 name: "Devices and drivers",
                 subcommands: [
