@@ -184,7 +184,8 @@ let testTargets: [Target] = [
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
+            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles",
+            "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
             "UserDriverClient", "CLinux", log,
         ]),
     tests("Wire", ["CLinux"]),
@@ -214,7 +215,9 @@ let testTargets: [Target] = [
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 
-let targets: [[Target]] = [system, planes, usb, classes, contracts, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets]
+let targets: [[Target]] = [
+    system, planes, usb, classes, contracts, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets,
+]
 
 let package = Package(
     name: "UserDriver",
