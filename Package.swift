@@ -233,7 +233,9 @@ let testTargets: [Target] = [
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 
-let targets: [[Target]] = [system, planes, usb, classes, contracts, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets]
+let targets: [[Target]] = [
+    system, planes, usb, classes, contracts, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets,
+]
 
 let package = Package(
     name: "UserDriver",

@@ -21,12 +21,21 @@ import Wire
         let full = Self.control
         let bare = CameraControl(name: "", description: "", type: "", minimum: 0, maximum: 0, step: 0, default: 0, value: 0)
         let replies: [(CameraInterface.Method, JSONValue)] = [
-            (.formats, try JSONValue(encoding: CameraInterface.Formats(formats: [.init(format: "mjpeg", width: 1, height: 2, fps: [30, 7.5])]))),
-            (.controlNames, try JSONValue(encoding: CameraInterface.ControlNames(controls: [.init(name: "a", description: "b", type: "c", unit: "d")]))),
+            (
+                .formats,
+                try JSONValue(encoding: CameraInterface.Formats(formats: [.init(format: "mjpeg", width: 1, height: 2, fps: [30, 7.5])]))
+            ),
+            (
+                .controlNames,
+                try JSONValue(encoding: CameraInterface.ControlNames(controls: [.init(name: "a", description: "b", type: "c", unit: "d")]))
+            ),
             (.getControls, try JSONValue(encoding: CameraInterface.Controls(controls: [full, bare]))),
             (.getControl, try JSONValue(encoding: CameraInterface.OneControl(control: full))),
             (.setControl, try JSONValue(encoding: CameraInterface.OneControl(control: bare))),
-            (.resetControls, try JSONValue(encoding: CameraControlReset(controls: [full], failed: [.init(name: "a", reason: "b", message: "c")]))),
+            (
+                .resetControls,
+                try JSONValue(encoding: CameraControlReset(controls: [full], failed: [.init(name: "a", reason: "b", message: "c")]))
+            ),
         ]
         #expect(replies.count == CameraInterface.Method.allCases.count)
         for (method, reply) in replies {

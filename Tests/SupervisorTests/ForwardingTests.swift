@@ -168,7 +168,9 @@ import Wire
         #expect(try await client.call(camera, ["name": "sum"]) == ["sum": 2006, "count": 2, "generation": 1])
         #expect(try await client.call(camera, ["name": "sum"])["count"] == 0)
         for size in [0, -1, 1 << 40] {
-            let error = try await #require(throws: CallError.self) { try await client.call("io.userdriver.Memory", ["size": .int(Int64(size))]) }
+            let error = try await #require(throws: CallError.self) {
+                try await client.call("io.userdriver.Memory", ["size": .int(Int64(size))])
+            }
             #expect(error.code == "io.userdriver.InvalidParameter")
         }
         await bench.stop()

@@ -163,7 +163,8 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
 
 @Suite struct VarlinkServiceTests {
     private let service = VarlinkService(
-        vendor: "v", product: "p", version: "1", url: "u", interfaces: [ManagementInterface.interface, VarlinkInterface(ours: "interface org.example.thing\nmethod M() -> ()\n")])
+        vendor: "v", product: "p", version: "1", url: "u",
+        interfaces: [ManagementInterface.interface, VarlinkInterface(ours: "interface org.example.thing\nmethod M() -> ()\n")])
 
     @Test func describesItself() throws {
         let info = try #require(service.reply(to: VarlinkCall(method: "org.varlink.service.GetInfo")))

@@ -133,7 +133,8 @@ actor WebcamDriver: Driver {
     func call(_ call: ServiceCall) async throws -> JSONValue {
         let parameters = call.parameters
         switch CameraInterface.Method(rawValue: call.method) {
-        case .formats: return try answer(CameraInterface.Formats(formats: function.streamingInterfaces.first.map(CameraCalls.formats) ?? []))
+        case .formats:
+            return try answer(CameraInterface.Formats(formats: function.streamingInterfaces.first.map(CameraCalls.formats) ?? []))
         case .controlNames: return try answer(CameraInterface.ControlNames(controls: controls.announced.map(CameraCalls.name)))
         case .getControls:
             let readings = try await controls.read(try CameraCalls.names(in: parameters))

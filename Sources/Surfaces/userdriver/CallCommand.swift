@@ -63,9 +63,11 @@ struct CallCommand: AsyncParsableCommand {
         let target = try CallTarget(method ?? "", in: services, device: device)
         let parameters = try CallParameters.parse(json == "-" ? try CallParameters.standardInput() : json ?? "{}")
         let definition = try await client.definition(of: target.interface)
-        if let mismatch = definition.method(target.method.name).flatMap({ definition.mismatch(of: parameters, with: $0.inputWithoutDevice) }) {
+        if let mismatch = definition.method(target.method.name).flatMap({ definition.mismatch(of: parameters, with: $0.inputWithoutDevice) }
+        ) {
             throw CommandFailure(
-                "\(target.method.name) does not take that: \(mismatch). It is \(target.signature(in: definition)).", status: ExitStatus.usage)
+                "\(target.method.name) does not take that: \(mismatch). It is \(target.signature(in: definition)).",
+                status: ExitStatus.usage)
         }
         let memory = try send.map { try CallParameters.file($0) }
         do throws(ClientError) {
@@ -112,7 +114,9 @@ struct CallTarget {
         let last = dot.map { String(text[text.index(after: $0)...]) } ?? text
         let interface = dot.map { String(text[..<$0]) }
         let found = services.flatMap { service in
-            service.methods.filter { $0.name == last && (interface ?? service.interface) == service.interface }.map { (service.interface, $0) }
+            service.methods.filter { $0.name == last && (interface ?? service.interface) == service.interface }.map {
+                (service.interface, $0)
+            }
         }
         if found.count > 1 {
             throw CommandFailure(
@@ -120,7 +124,8 @@ struct CallTarget {
                 status: ExitStatus.usage)
         }
         guard let first = found.first else {
-            let names = services.flatMap { service in service.methods.map { interface == nil ? $0.name : "\(service.interface).\($0.name)" } }
+            let names = services.flatMap { service in service.methods.map { interface == nil ? $0.name : "\(service.interface).\($0.name)" }
+            }
             let nearest = NearestWord.of(text, among: names).map { " Did you mean \($0)?" } ?? ""
             throw CommandFailure(
                 "\(device) has no method \(text.printable).\(nearest) `userdriver call \(ShellText.quoted(device)) --list` lists them.",

@@ -16,7 +16,7 @@ enum CallParameters {
             value = try JSON.decode(JSONValue.self, from: Array(text.utf8))
         } catch let error as DecodingError {
             let reason = if case .dataCorrupted(let context) = error { context.debugDescription } else { "\(error)" }
-            throw ValidationError("The parameters are no JSON: \(reason). For example: '{\"name\": \"brightness\"}'")
+            throw ValidationError("The parameters are not JSON: \(reason). For example: '{\"name\": \"brightness\"}'")
         }
         guard case .object = value else {
             throw ValidationError("The parameters are a JSON object, for example '{\"name\": \"brightness\"}'.")
@@ -24,7 +24,9 @@ enum CallParameters {
         return value
     }
 
-    static func standardInput() throws -> String { String(decoding: try bytes(STDIN_FILENO, "standard input", maximumInput), as: UTF8.self) }
+    static func standardInput() throws -> String {
+        String(decoding: try bytes(STDIN_FILENO, "standard input", maximumInput), as: UTF8.self)
+    }
 
     static func file(_ path: String) throws -> [UInt8] {
         let file = open(path, O_RDONLY | O_CLOEXEC)

@@ -48,7 +48,8 @@ struct UserDriverCommand: ParsableCommand {
             CommandGroup(
                 name: "Devices and drivers",
                 subcommands: [
-                    CallCommand.self, DriverCommand.self, TakeCommand.self, ReleaseCommand.self, RestartCommand.self, AttachCommand.self, DetachCommand.self,
+                    CallCommand.self, DriverCommand.self, TakeCommand.self, ReleaseCommand.self, RestartCommand.self, AttachCommand.self,
+                    DetachCommand.self,
                 ]),
             CommandGroup(name: "Trying it", subcommands: [UpCommand.self, EmulateCommand.self]),
         ])

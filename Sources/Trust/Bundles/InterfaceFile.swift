@@ -49,7 +49,7 @@ enum InterfaceFile {
         var status = stat()
         let folder = BundleFile.parent(file)
         guard lstat(folder, &status) == 0 else { throw BundleError(path: folder, errno: errno) }
-        guard status.st_mode & S_IFMT == S_IFDIR else { throw BundleError(path: folder, problem: "it is no folder") }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw BundleError(path: folder, problem: "it is not a folder") }
         guard let bytes = try BundleFile.read(file, maximum: VarlinkInterface.maximumBytes) else {
             throw BundleError(path: file, errno: ENOENT)
         }

@@ -21,7 +21,8 @@ final class ClientCall {
 
     /// `send` puts a reply on its way.
     init(
-        _ call: VarlinkCall, peer: VarlinkSocket.Peer, memory: MemoryShelf = MemoryShelf(), send: @escaping @SupervisorActor (VarlinkReply, [Int32]) -> Void,
+        _ call: VarlinkCall, peer: VarlinkSocket.Peer, memory: MemoryShelf = MemoryShelf(),
+        send: @escaping @SupervisorActor (VarlinkReply, [Int32]) -> Void,
         backlog: @escaping @SupervisorActor () -> Int = { 0 }
     ) {
         readBacklog = backlog
@@ -54,7 +55,9 @@ final class ClientCall {
             } else {
                 nil
             }
-        reply(VarlinkReply(error: "\(known ?? ManagementInterface.name).\(known == nil ? "DeviceError" : error.code)", parameters: error.parameters))
+        reply(
+            VarlinkReply(
+                error: "\(known ?? ManagementInterface.name).\(known == nil ? "DeviceError" : error.code)", parameters: error.parameters))
     }
 
     /// The client has gone.

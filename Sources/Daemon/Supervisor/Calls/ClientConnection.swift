@@ -120,7 +120,8 @@ final class ClientConnection {
                 case .oversize:
                     refuse(
                         "InvalidParameter",
-                        "A call has \(socket.maximumMessage) bytes at most; what is larger goes in memory (\(ManagementInterface.name).Memory).")
+                        "A call has \(socket.maximumMessage) bytes at most; what is larger goes in memory (\(ManagementInterface.name).Memory)."
+                    )
                 default: break
                 }
                 close("\(error)")

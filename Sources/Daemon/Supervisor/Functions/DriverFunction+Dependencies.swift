@@ -4,6 +4,11 @@ import Bundles
 import Logging
 
 extension DriverFunction {
+    var bundle: DriverBundle? { choice.bundle }
+    var timing: SupervisorConfiguration.Timing { dependencies.configuration.timing }
+    var limits: SupervisorConfiguration.Limits { dependencies.configuration.limits }
+    var isAttached: Bool { isPresent }
+
     /// What went wrong, which counts until the opposite is seen.
     enum Trouble {
         /// A stream was refused: until one is opened.

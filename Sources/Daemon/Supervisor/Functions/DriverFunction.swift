@@ -45,9 +45,8 @@ final class DriverFunction {
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
     var abandoned = AbandonedCalls()
-    /// What the driver shows of the device, passed on unread.
+    /// What the driver shows of the device, passed on unread; its streams, as a driver has last told them.
     var shown: JSONValue?
-    /// Its streams, as a driver has last told them.
     private(set) var knownStreams: [String] = []
 
     var afterwards = Afterwards.policy
@@ -103,10 +102,6 @@ final class DriverFunction {
         logger[metadataKey: "device"] = "\(id)"
         return logger
     }
-    var bundle: DriverBundle? { choice.bundle }
-    var timing: SupervisorConfiguration.Timing { dependencies.configuration.timing }
-    var limits: SupervisorConfiguration.Limits { dependencies.configuration.limits }
-    var isAttached: Bool { isPresent }
 
     func announce(_ event: String, _ message: String) { dependencies.announce(self, event, message) }
 
@@ -447,7 +442,8 @@ final class DriverFunction {
             step = hold == nil ? .openAnew : .takeOver
             waitOut(Shortage(exitReport.shortage ?? ""))
         case .policy:
-            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: exitReport.madeProgress) {
+            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: exitReport.madeProgress)
+            {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
@@ -455,9 +451,12 @@ final class DriverFunction {
             if dead.wasGivenDevice {
                 let canTakeOver = hold != nil && exitReport.reason == nil
                 step = ladder.died(
-                    progress: exitReport.madeProgress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver, isUnresponsive: exitReport.isUnresponsive)
+                    progress: exitReport.madeProgress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver,
+                    isUnresponsive: exitReport.isUnresponsive)
             }
-            decide(progress: exitReport.madeProgress, lifetime: exitReport.lifetime, cause: exitReport.cause, material: material(exitReport, dead))
+            decide(
+                progress: exitReport.madeProgress, lifetime: exitReport.lifetime, cause: exitReport.cause,
+                material: material(exitReport, dead))
         }
     }
 
