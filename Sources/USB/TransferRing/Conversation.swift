@@ -72,7 +72,8 @@ public final class Conversation: Sendable {
         let (answer, note, isInherited) = receiver.inherited
         guard sent.isInherited || isInherited else { return nil }
         return Resumption(
-            handed: sent.handed, acknowledged: sent.acknowledged, note: sent.note, answer: answer, answerNote: note, undecided: sent.undecided)
+            handed: sent.handed, acknowledged: sent.acknowledged, note: sent.note, answer: answer, answerNote: note,
+            undecided: sent.undecided)
     }
 
     // MARK: Sending
