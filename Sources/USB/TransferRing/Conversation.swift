@@ -143,7 +143,7 @@ public final class Conversation: Sendable {
     public func close() async {
         sender.end()
         receiver.end()
-        await blocking("conversation-end") { [sender, receiver] in
+        await blocking("bytes-end") { [sender, receiver] in
             sender.join()
             receiver.join()
         }
