@@ -91,7 +91,9 @@ import Wire
     /// The driver's process, once it drives and is another than the one before.
     private func process(_ bench: Bench, after last: Int32) async throws -> Int32 {
         while true {
-            if let device = try await bench.status().first, device.state == .running, device.pid != last, device.pid != 0 { return device.pid }
+            if let device = try await bench.status().first, device.state == .running, device.pid != last, device.pid != 0 {
+                return device.pid
+            }
             try await Task.sleep(for: .milliseconds(1))
         }
     }

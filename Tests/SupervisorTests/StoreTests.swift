@@ -116,7 +116,7 @@ import Wire
                     request: 0, name: "talk", number: number, transferCount: 2, packetCount: 0, packetLength: 512, endpoint: endpoint,
                     logLength: 65_536), memory: memory)
         }
-        var device = device
+        var device = Self.device
         (device.frames, device.transfers) = ([], [])
         device.conversations = [.init(name: "talk", out: ring(0, 0x01, 2), incoming: ring(1, 0x81, 3))]
         return device

@@ -132,7 +132,9 @@ public final class EmulatedEcho: EmulatedDevice {
         guard byte == pair.expected[pair.come] else {
             let offset = pair.figures.bytesTaken
             pair.figures.wrongAt = offset
-            log?("pair \(endpoint.number), question \(pair.figures.questions): a byte that should not have come, in the transfer at \(offset)")
+            log?(
+                "pair \(endpoint.number), question \(pair.figures.questions): a byte that should not have come, in the transfer at \(offset)"
+            )
             return
         }
         pair.come += 1
@@ -175,7 +177,9 @@ public final class EmulatedEcho: EmulatedDevice {
         } ?? .stall
     }
 
-    private func change<Result>(_ endpoint: EndpointAddress, _ body: (inout Pair, (any EmulationSignal)?) -> sending Result) -> sending Result? {
+    private func change<Result>(_ endpoint: EndpointAddress, _ body: (inout Pair, (any EmulationSignal)?) -> sending Result)
+        -> sending Result?
+    {
         state.withLock { state in
             let index = Int(endpoint.number) - 1
             guard state.pairs.indices.contains(index) else { return nil }

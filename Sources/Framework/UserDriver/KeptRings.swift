@@ -1,5 +1,6 @@
 // Rings that a predecessor left: mapped before anything is reaped, until the driver asks for them.
 
+import CLinux
 import Glibc
 import Synchronization
 import TransferRing

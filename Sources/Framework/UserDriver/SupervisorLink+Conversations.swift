@@ -23,7 +23,9 @@ extension SupervisorLink {
                 request: request, name: name, out: Self.fresh(sending, out), incoming: Self.fresh(receiving, incoming))
         }
         defer { for descriptor in descriptors { close(descriptor) } }
-        guard descriptors.count == 4 else { throw CallError("ContractBroken", "The supervisor has answered without a conversation's memory.") }
+        guard descriptors.count == 4 else {
+            throw CallError("ContractBroken", "The supervisor has answered without a conversation's memory.")
+        }
         let outgoing = try ring(grant.out, memory: descriptors[0], wake: descriptors[2])
         let answer = try ring(grant.incoming, memory: descriptors[1], wake: descriptors[3])
         let activity = progress.withLock { $0 }?.activity()

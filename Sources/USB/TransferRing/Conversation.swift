@@ -72,7 +72,8 @@ public final class Conversation: Sendable {
         let (answer, note, isInherited) = receiver.inherited
         guard sent.isInherited || isInherited else { return nil }
         return Resumption(
-            handed: sent.handed, acknowledged: sent.acknowledged, note: sent.note, answer: answer, answerNote: note, undecided: sent.undecided)
+            handed: sent.handed, acknowledged: sent.acknowledged, note: sent.note, answer: answer, answerNote: note,
+            undecided: sent.undecided)
     }
 
     // MARK: Sending
@@ -142,7 +143,7 @@ public final class Conversation: Sendable {
     public func close() async {
         sender.end()
         receiver.end()
-        await blocking("conversation-end") { [sender, receiver] in
+        await blocking("bytes-end") { [sender, receiver] in
             sender.join()
             receiver.join()
         }

@@ -52,7 +52,7 @@ final class ConversationReceiver: Sendable {
     }
 
     func start() throws(WorkerThread.StartFailure) {
-        let thread = try WorkerThread(name: "conversation-in") { [self] in run() }
+        let thread = try WorkerThread(name: "bytes-in") { [self] in run() }
         monitor.withLock { $0.thread = thread }
     }
 
@@ -146,7 +146,12 @@ final class ConversationReceiver: Sendable {
                 }
                 if isEnding { break }
                 line.consumed = consumed
-                if goesOn, line.fault != nil { line.goOn() }
+                if goesOn, line.fault != nil {
+                    // A halt ends what was in flight, or holds it up: what it has ended is of the fault that is dealt with.
+                    while try line.step(timeout: .milliseconds(20)) == .received {}
+                    line.goOn()
+                    publish(line)
+                }
                 if let fault = line.fault, fault != told { faulted(fault, 0) }
                 told = line.fault
                 switch try line.step(timeout: .seconds(5)) {

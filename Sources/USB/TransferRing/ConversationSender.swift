@@ -64,7 +64,7 @@ final class ConversationSender: Sendable {
     }
 
     func start(patience: Duration) throws(WorkerThread.StartFailure) {
-        let thread = try WorkerThread(name: "conversation-out") { [self] in run(patience: patience) }
+        let thread = try WorkerThread(name: "bytes-out") { [self] in run(patience: patience) }
         monitor.withLock { $0.thread = thread }
     }
 

@@ -42,7 +42,8 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
 
     /// The same numbers, looked at again: for a geometry that came in a message.
     public var isSound: Bool {
-        TransferRingGeometry(transferCount: transferCount, packetCount: packetCount, packetLength: packetLength, logLength: logLength) != nil
+        TransferRingGeometry(transferCount: transferCount, packetCount: packetCount, packetLength: packetLength, logLength: logLength)
+            != nil
     }
 
     public var type: TransferType { packetCount > 0 ? .isochronous : .bulk }

@@ -68,11 +68,11 @@ public final class TransferRingMapping: @unchecked Sendable {
     }
 
     #if DEBUG
-    /// For tests: is asked before every write, each of which may be the one that this process does not live to see.
-    var writes: (() -> Bool)?
-    var mayWrite: Bool { writes?() ?? true }
+        /// For tests: is asked before every write, each of which may be the one that this process does not live to see.
+        var writes: (() -> Bool)?
+        var mayWrite: Bool { writes?() ?? true }
     #else
-    var mayWrite: Bool { true }
+        var mayWrite: Bool { true }
     #endif
 
     /// The record of a transfer, by its place in the ring.

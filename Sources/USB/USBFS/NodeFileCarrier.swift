@@ -38,7 +38,8 @@ final class NodeFileCarrier: RingCarrier {
     func submit(_ record: RingRecord) throws(USBError) {
         let buffer = record.buffer
         let result = clinux_usbfs_submit(
-            file.descriptor, record.urb, type == .isochronous ? 1 : 0, endpoint.rawValue, buffer.baseAddress, Int32(clamping: record.length),
+            file.descriptor, record.urb, type == .isochronous ? 1 : 0, endpoint.rawValue, buffer.baseAddress,
+            Int32(clamping: record.length),
             Int32(clamping: record.packetCount))
         guard result == 0 else { throw USBError(usbfs: -result, operation: "USBDEVFS_SUBMITURB(\(endpoint))") }
         record.markInFlight()

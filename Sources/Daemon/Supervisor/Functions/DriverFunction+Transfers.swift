@@ -27,6 +27,15 @@ extension DriverFunction {
     /// Bytes of all transfers of a stream, at most.
     private static let largestRing = 64 << 20
 
+    /// Two that write into a ring would be one too many.
+    func openRingInTurn(_ request: RingRequest) {
+        afterHandover { [weak self, weak incarnation] in
+            guard let self, let incarnation, self.incarnation === incarnation else { return }
+            self.openRing(request)
+            self.save()
+        }
+    }
+
     /// From here on the driver touches the device: nobody else has it then.
     func openTransfersInTurn(_ request: TransferRequest) {
         afterHandover { [weak self, weak incarnation] in

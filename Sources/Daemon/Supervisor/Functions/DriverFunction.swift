@@ -376,13 +376,7 @@ final class DriverFunction {
                 started(facts)
             case .record(let value):
                 if !record.replace(value) { logger.warning("the driver's record is too large and was not kept") }
-            case .openRing(let request):
-                // Two that write into a ring would be one too many.
-                afterHandover { [weak self, weak incarnation] in
-                    guard let self, let incarnation, self.incarnation === incarnation else { return }
-                    self.openRing(request)
-                    self.save(after: message)
-                }
+            case .openRing(let request): openRingInTurn(request)
             case .ringMoved(let name, let request): ringMoved(name, request)
             case .openTransfers(let request): openTransfersInTurn(request)
             case .openConversation(let request): openConversation(request)
