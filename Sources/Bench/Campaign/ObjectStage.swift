@@ -112,7 +112,8 @@ actor ObjectStage {
             path: try Self.file("/proc/self/exe"),
             ChildProcess.Plan(
                 arguments: [
-                    "campaign", "object-client", folder, "--job", job.token, "--seed", "\(job.seed)", "--count", "\(job.count)", "--largest",
+                    "campaign", "object-client", folder, "--job", job.token, "--seed", "\(job.seed)", "--count", "\(job.count)",
+                    "--largest",
                     "\(job.largest)", "--log", job.log(in: folder),
                 ], descriptors: [nil, output, output]))
     }

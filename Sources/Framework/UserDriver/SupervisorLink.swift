@@ -87,7 +87,8 @@ public final class SupervisorLink: Sendable {
         do throws(CallError) {
             try answer(reply)
         } catch {
-            let short = CallError(String((reply.error?.code ?? "DeviceError").prefix(200)), String((reply.error?.message ?? "").prefix(2000)))
+            let short = CallError(
+                String((reply.error?.code ?? "DeviceError").prefix(200)), String((reply.error?.message ?? "").prefix(2000)))
             send(.reply(DriverReply(id: reply.id, error: short)))
         }
     }
