@@ -114,8 +114,7 @@ extension DriverFunction {
         ticket.sends += 1
         if case .open(let stream, _) = ticket.purpose { asked.insert(stream.name) }
         let call = DriverCall(
-            id: ticket.number ?? 0, method: ticket.method, parameters: ticket.parameters,
-            more: ticket.client?.call.more == true ? true : nil,
+            id: ticket.number ?? 0, method: ticket.method, parameters: ticket.parameters, more: ticket.client?.call.more == true ? true : nil,
             memory: ticket.memory.isEmpty ? nil : ticket.memory.map(\.byteCount))
         if !incarnation.send(.call(call), descriptors: ticket.memory.map(\.descriptor)) {
             let error = CallError(

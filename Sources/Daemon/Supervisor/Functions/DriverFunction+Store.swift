@@ -32,9 +32,7 @@ extension DriverFunction {
     /// Brings the descriptor store up to date. Costs little where nothing has changed.
     func save() {
         guard let successionStore = dependencies.successionStore, !successionStore.isFrozen else { return }
-        guard let entries = succession.entries ?? (isWorthKeeping && !succession.isRefused ? StoredEntries(successionStore) : nil) else {
-            return
-        }
+        guard let entries = succession.entries ?? (isWorthKeeping && !succession.isRefused ? StoredEntries(successionStore) : nil) else { return }
         succession.entries = entries
         guard let device = stored(entries), entries.commit(device) else {
             incarnation?.survive(.zero)

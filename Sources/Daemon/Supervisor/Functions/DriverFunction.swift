@@ -447,8 +447,7 @@ final class DriverFunction {
             step = hold == nil ? .openAnew : .takeOver
             waitOut(Shortage(exitReport.shortage ?? ""))
         case .policy:
-            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: exitReport.madeProgress)
-            {
+            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: exitReport.madeProgress) {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
@@ -456,12 +455,9 @@ final class DriverFunction {
             if dead.wasGivenDevice {
                 let canTakeOver = hold != nil && exitReport.reason == nil
                 step = ladder.died(
-                    progress: exitReport.madeProgress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver,
-                    isUnresponsive: exitReport.isUnresponsive)
+                    progress: exitReport.madeProgress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver, isUnresponsive: exitReport.isUnresponsive)
             }
-            decide(
-                progress: exitReport.madeProgress, lifetime: exitReport.lifetime, cause: exitReport.cause,
-                material: material(exitReport, dead))
+            decide(progress: exitReport.madeProgress, lifetime: exitReport.lifetime, cause: exitReport.cause, material: material(exitReport, dead))
         }
     }
 
