@@ -63,7 +63,7 @@ let system: [Target] = layer(
 
 // Data that survives processes.
 let planes: [Target] = layer(
-    "Planes", [library("FrameRing", ["CLinux"]), library("ObjectStore", ["CLibCrypto", "Wire", "CLinux"])])
+    "Planes", [library("FrameRing", ["CLinux"]), library("ObjectStore", ["CLibCrypto", "CLinux"])])
 
 // Transfers: of this machine, over the network, in software.
 let usb: [Target] = layer(
@@ -159,7 +159,8 @@ let bench: [Target] = layer(
         executable(
             "campaign",
             [
-                "UserDriverClient", "ObjectPattern", "USBEmulation", "USB", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments, signals,
+                "UserDriverClient", "ObjectPattern", "USBEmulation", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments,
+                signals,
             ], path: "Campaign"),
         executable(
             "fuzz",

@@ -16,7 +16,8 @@ import Testing
             path: campaign,
             ChildProcess.Plan(
                 arguments: [
-                    "campaign", "objects", "--objects", "200", "--kills", "40", "--job", "25", "--largest", "200000", "--patience", "240", "--bin",
+                    "campaign", "objects", "--objects", "200", "--kills", "40", "--job", "25", "--largest", "200000", "--patience", "240",
+                    "--bin",
                     String(campaign.dropLast("/campaign".count)),
                 ], descriptors: [nil, output, output]))
         while try child.collect() == nil { try await Task.sleep(for: .milliseconds(20)) }

@@ -41,7 +41,9 @@ import Wire
             #expect(try await bench.refusal(.resume(request: 1010, id: id)) == "NoSuchObject")
             #expect(try await bench.refusal(.abandon(request: 1011, id: id, reason: "x")) == "NoSuchObject")
         }
-        for space in [0, -1, .min] { #expect(try await bench.refusal(.extend(request: 1012, id: grant.id, space: space)) == "InvalidParameter") }
+        for space in [0, -1, .min] {
+            #expect(try await bench.refusal(.extend(request: 1012, id: grant.id, space: space)) == "InvalidParameter")
+        }
         // It is being written by this very process.
         #expect(try await bench.refusal(.resume(request: 1013, id: grant.id)) == "NotPermitted")
         guard case .done = try await bench.say(commit(1014, grant.id, 7)) else {
@@ -108,7 +110,11 @@ import Wire
         // Calls are taken in the order in which they come from one connection only: all eight wait once a further one is refused.
         var refusal = ""
         for request in UInt64(3000)..<4000 where refusal.isEmpty {
-            if await bench.waiting == 8 { refusal = try await bench.refusal(opening(request, job.token)) } else { try await Task.sleep(for: .milliseconds(5)) }
+            if await bench.waiting == 8 {
+                refusal = try await bench.refusal(opening(request, job.token))
+            } else {
+                try await Task.sleep(for: .milliseconds(5))
+            }
         }
         #expect(refusal == "LimitReached")
         #expect(try await job.objects().count == 4)
@@ -166,7 +172,10 @@ import Wire
                 return String(error.code.split(separator: ".").last ?? "")
             }
         }
-        for token in ["", "short", String(repeating: "x", count: 65), "with spaces in its name", "with/slashes/in/its/name", "umläute-sind-keine-zeichen"] {
+        for token in [
+            "", "short", String(repeating: "x", count: 65), "with spaces in its name", "with/slashes/in/its/name",
+            "umläute-sind-keine-zeichen",
+        ] {
             #expect(try await error("OpenJob", ["job": .string(token)]) == "InvalidParameter")
         }
         let job = try await bench.client.openJob()

@@ -22,7 +22,9 @@ import Wire
 
     @Test func namesAreReadToTheLetter() {
         for name in ["objects-records", "objects-1", "objects-18446744073709551615"] { #expect(Supervisor.isStoreName(name)) }
-        for name in ["objects-", "objects", "objects-0", "objects-01", "objects-+1", "objects--1", "objects-1x", "Objects-1", "objects-records-1"] {
+        for name in [
+            "objects-", "objects", "objects-0", "objects-01", "objects-+1", "objects--1", "objects-1x", "Objects-1", "objects-records-1",
+        ] {
             #expect(!Supervisor.isStoreName(name), "\(name)")
         }
     }
@@ -33,7 +35,9 @@ import Wire
         try await first.deliver(job.token, ["count": 6, "largest": 400_000])
         var collector = Collector(largest: 400_000)
         try await collector.take(2, of: job)
-        while try await job.objects().count(where: { $0.state == .committed }) < 4 { _ = try await job.next(after: 0, timeout: .seconds(200)) }
+        while try await job.objects().count(where: { $0.state == .committed }) < 4 {
+            _ = try await job.next(after: 0, timeout: .seconds(200))
+        }
         // One of them is not finished.
         let grant = try await first.grant(.open(ObjectOpening(request: 1000, job: job.token, metadata: ["page": 7], space: 100)))
         let before = try await job.objects()
@@ -65,7 +69,9 @@ import Wire
         let job = try await first.client.openJob()
         try await first.deliver(job.token, ["count": 3, "largest": 300_000, "death": "half"])
         // Its successor waits for somebody to ask again.
-        while try await job.objects().first(where: { $0.state == .open && $0.length > 0 }) == nil { try await Task.sleep(for: .milliseconds(5)) }
+        while try await job.objects().first(where: { $0.state == .open && $0.length > 0 }) == nil {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         await first.stop()
         let second = try await bench(inherits: true)
         let left = try #require(try await job.objects().last)
@@ -160,7 +166,8 @@ import Wire
     }
 
     @SupervisorActor private func adopt(_ descriptors: [StoredDescriptor], _ token: String) -> ObjectStatus? {
-        let keeper = ObjectKeeper(Self.limits, stateDirectory: folder.path, successionStore: nil, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let keeper = ObjectKeeper(
+            Self.limits, stateDirectory: folder.path, successionStore: nil, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         keeper.adopt(descriptors)
         return keeper.jobs[token]?.objects.first.map { keeper.status(of: $0) }
     }

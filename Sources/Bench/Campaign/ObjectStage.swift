@@ -31,14 +31,25 @@ actor ObjectStage {
         port = try server.start()
         kept = try KeptDescriptors(path: folder + "/notify")
         let bundle = folder + "/drivers/objects.driver"
-        try FileManager.default.createDirectory(atPath: bundle, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(atPath: bundle + "/interfaces", withIntermediateDirectories: true)
+        // What the test driver answers, as far as it is asked here.
+        let interface = """
+            interface io.userdriver.camera
+
+            method GetControl(device: ?string, name: string) -> ()
+
+            """
+        try interface.write(toFile: bundle + "/interfaces/io.userdriver.camera.varlink", atomically: true, encoding: .utf8)
         try FileManager.default.copyItem(atPath: bin + "/test-driver", toPath: bundle + "/good")
         let manifest = """
             id: objects
             version: "1"
             kind: test
             executable: good
-            provides: [io.userdriver.camera]
+            provides:
+              - interface: io.userdriver.camera
+                methods:
+                  GetControl: {idempotent: true}
             match:
               - {class: 255}
             interfaces:
@@ -101,7 +112,8 @@ actor ObjectStage {
             path: try Self.file("/proc/self/exe"),
             ChildProcess.Plan(
                 arguments: [
-                    "campaign", "object-client", folder, "--job", job.token, "--seed", "\(job.seed)", "--count", "\(job.count)", "--largest",
+                    "campaign", "object-client", folder, "--job", job.token, "--seed", "\(job.seed)", "--count", "\(job.count)",
+                    "--largest",
                     "\(job.largest)", "--log", job.log(in: folder),
                 ], descriptors: [nil, output, output]))
     }

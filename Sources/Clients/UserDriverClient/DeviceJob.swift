@@ -32,14 +32,14 @@ public struct DeviceJob: Sendable {
     /// The object is kept no longer. One that is not there any more was acknowledged before, which is as well.
     public func acknowledge(_ id: UInt64) async throws(ClientError) {
         do throws(ClientError) {
-            _ = try await client.call("AcknowledgeObject", ["job": token], ["id": .int(Int64(clamping: id))])
+            _ = try await client.request("AcknowledgeObject", ["job": token], ["id": .int(Int64(clamping: id))])
         } catch {
             guard error.code == .noSuchObject else { throw error }
         }
     }
 
     /// Everything of the job goes.
-    public func discard() async throws(ClientError) { _ = try await client.call("DiscardJob", ["job": token]) }
+    public func discard() async throws(ClientError) { _ = try await client.request("DiscardJob", ["job": token]) }
 
     /// The first object after that id that is finished: committed or abandoned. Waits for it, also for a daemon that comes back. Throws `timedOut`.
     public func next(after id: UInt64 = 0, timeout: Duration) async throws(ClientError) -> ObjectStatus {
@@ -64,7 +64,7 @@ public struct DeviceJob: Sendable {
     ) throws(ClientError) -> ObjectStatus {
         let watch = try DaemonConnection(directory)
         cancellation.enter(watch)
-        try watch.send("\(InterfaceDescription.management.name).WatchObjects", ["job": .string(token)], more: true)
+        try watch.send("\(ManagementInterface.name).WatchObjects", ["job": .string(token)], more: true)
         let list = try DaemonConnection(directory)
         while true {
             let (reply, descriptors) = try watch.receive(deadline: deadline)
@@ -81,7 +81,7 @@ public struct DeviceJob: Sendable {
 
 /// One answer to `Objects` after the other.
 struct ObjectPage {
-    static let method = "\(InterfaceDescription.management.name).Objects"
+    static let method = "\(ManagementInterface.name).Objects"
     private var after: UInt64?
     private let device: String?
     private let job: String?

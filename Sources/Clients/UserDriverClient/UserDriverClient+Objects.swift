@@ -7,7 +7,7 @@ extension UserDriverClient {
     /// Begins a job with a device, or goes on with the one of that token. It asks the device for nothing: that is a call of its driver's, which is told the
     /// token.
     public func openJob(_ selector: String? = nil, token: String = DeviceJob.newToken()) async throws(ClientError) -> DeviceJob {
-        let reply = try await call("OpenJob", ["device": selector, "job": token])
+        let reply = try await request("OpenJob", ["device": selector, "job": token])
         guard let job = reply["job"]?.stringValue, let device = reply["device"]?.stringValue else { throw Self.malformed("OpenJob") }
         return DeviceJob(token: job, deviceID: device, client: self)
     }
@@ -34,7 +34,7 @@ extension UserDriverClient {
         return try await ClientThread.run("userdriver-call") { (cancellation) throws(ClientError) in
             let connection = try DaemonConnection(directory)
             cancellation.enter(connection)
-            let method = "\(InterfaceDescription.management.name).OpenObject"
+            let method = "\(ManagementInterface.name).OpenObject"
             try connection.send(method, ["id": .int(Int64(clamping: id))])
             let (reply, descriptors) = try connection.receive(deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
             let result: JSONValue

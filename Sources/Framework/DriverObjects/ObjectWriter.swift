@@ -133,7 +133,9 @@ public final class ObjectWriter: Sendable {
         var places: [Place] = []
         var space = 0
         for extent in grant.extents {
-            guard let arena = link.arena(extent.arena), arena.layout.holds(offset: extent.offset, length: extent.length) else { throw broken }
+            guard let arena = link.arena(extent.arena), arena.layout.holds(offset: extent.offset, length: extent.length) else {
+                throw broken
+            }
             places.append(Place(arena: arena, offset: extent.offset, length: extent.length))
             space += extent.length
         }

@@ -30,7 +30,8 @@ public struct ArenaSpace: Hashable, Sendable {
 
     /// Takes these blocks. False, with nothing done, where they are not all free.
     public mutating func take(_ blocks: Range<Int>) -> Bool {
-        guard !blocks.isEmpty, let index = free.firstIndex(where: { $0.lowerBound <= blocks.lowerBound && $0.upperBound >= blocks.upperBound })
+        guard !blocks.isEmpty,
+            let index = free.firstIndex(where: { $0.lowerBound <= blocks.lowerBound && $0.upperBound >= blocks.upperBound })
         else { return false }
         let run = free[index]
         let rest = [run.lowerBound..<blocks.lowerBound, blocks.upperBound..<run.upperBound].filter { !$0.isEmpty }
@@ -41,7 +42,8 @@ public struct ArenaSpace: Hashable, Sendable {
     /// Gives blocks back. They were taken, all of them: anything else is a mistake in the caller.
     public mutating func release(_ blocks: Range<Int>) {
         guard !blocks.isEmpty else { return }
-        precondition(blocks.lowerBound > 0 && blocks.upperBound <= blockCount && !free.contains { $0.overlaps(blocks) }, "blocks are freed once")
+        precondition(
+            blocks.lowerBound > 0 && blocks.upperBound <= blockCount && !free.contains { $0.overlaps(blocks) }, "blocks are freed once")
         var index = free.firstIndex { $0.lowerBound > blocks.lowerBound } ?? free.count
         free.insert(blocks, at: index)
         if index + 1 < free.count, free[index].upperBound == free[index + 1].lowerBound {

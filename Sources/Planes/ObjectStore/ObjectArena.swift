@@ -39,7 +39,9 @@ public final class ObjectArena: Sendable {
         self.descriptor = descriptor
         var status = stat()
         let (seals, wanted) = (clinux_seals(descriptor), F_SEAL_SHRINK | F_SEAL_GROW)
-        guard seals >= 0, seals & wanted == wanted, fstat(descriptor, &status) == 0, status.st_size == off_t(layout.byteCount) else { return nil }
+        guard seals >= 0, seals & wanted == wanted, fstat(descriptor, &status) == 0, status.st_size == off_t(layout.byteCount) else {
+            return nil
+        }
     }
 
     deinit { close(descriptor) }

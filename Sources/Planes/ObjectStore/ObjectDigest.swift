@@ -36,7 +36,8 @@ public struct ObjectDigest: ~Copyable, @unchecked Sendable {
 
     /// Whether a text is such a digest, to the letter.
     public static func isDigest(_ text: String) -> Bool {
-        text.utf8.count == 64 && text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || UInt8(ascii: "a")...UInt8(ascii: "f") ~= $0 }
+        text.utf8.count == 64
+            && text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || UInt8(ascii: "a")...UInt8(ascii: "f") ~= $0 }
     }
 
     /// No configuration file that could load code, nothing that runs at exit while other threads are at work.

@@ -61,7 +61,9 @@ public final class RecordMemory {
         else { return nil }
         for slot in 1..<slotCount {
             var header = [UInt64](repeating: 0, count: 2)
-            guard pread(descriptor, &header, Self.headerSize, off_t(slot * Self.slotSize)) == Self.headerSize, header[0] != 0 else { continue }
+            guard pread(descriptor, &header, Self.headerSize, off_t(slot * Self.slotSize)) == Self.headerSize, header[0] != 0 else {
+                continue
+            }
             guard header[0] < .max, header[1] <= UInt64(Self.capacity) else {
                 clear(slot)
                 continue

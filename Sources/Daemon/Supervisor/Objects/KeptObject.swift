@@ -9,7 +9,6 @@ struct ObjectOwner: Hashable, Sendable {
     var user: UInt32
 }
 
-
 /// A client's job. Only its user can speak of it, by its token.
 @SupervisorActor
 final class KeptJob {

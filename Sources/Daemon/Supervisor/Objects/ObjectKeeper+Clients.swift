@@ -92,7 +92,9 @@ extension ObjectKeeper {
     }
 
     /// Where a whole object lies: its extents, by the place of their arena among `arenas`.
-    func read(_ id: UInt64, viewer: Viewer) throws(CallError) -> (status: ObjectStatus, extents: [(place: Int, extent: ObjectExtent)], arenas: [ObjectArena]) {
+    func read(_ id: UInt64, viewer: Viewer) throws(CallError) -> (
+        status: ObjectStatus, extents: [(place: Int, extent: ObjectExtent)], arenas: [ObjectArena]
+    ) {
         guard let object = objects[id], viewer.sees(object.job) else { throw CallError("NoSuchObject", "There is no object \(id).") }
         switch object.stored.state {
         case .open: throw CallError("Busy", "Object \(id) is not whole yet.")

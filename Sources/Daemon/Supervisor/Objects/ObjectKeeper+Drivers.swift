@@ -288,7 +288,9 @@ extension ObjectKeeper {
 
     private func send(_ object: KeptObject, _ request: UInt64, _ desk: ObjectDesk) {
         var numbers: [UInt64] = []
-        for number in object.stored.extents.map(\.arena) + [object.stored.cursorArena] where !numbers.contains(number) { numbers.append(number) }
+        for number in object.stored.extents.map(\.arena) + [object.stored.cursorArena] where !numbers.contains(number) {
+            numbers.append(number)
+        }
         numbers.removeAll { desk.arenas.contains($0) || arenas[$0] == nil }
         desk.arenas.formUnion(numbers)
         let grant = ObjectGrant(

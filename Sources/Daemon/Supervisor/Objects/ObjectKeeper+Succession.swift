@@ -121,7 +121,8 @@ extension ObjectKeeper {
             }
         }
         if isThere, stored.state == .open {
-            isThere = stored.cursorArena == stored.extents.first?.arena
+            isThere =
+                stored.cursorArena == stored.extents.first?.arena
                 && arenas[stored.cursorArena]?.cursors.insert(stored.cursor).inserted == true
         }
         if !isThere { for (arena, blocks) in taken { arena.space.release(blocks) } }
