@@ -187,11 +187,10 @@ extension EndToEndTests {
             let path = "\(bench.runtime)/film.\(type)"
             let recorder = try record(bench, ["-o", path])
             try await waitForFile(path, bytes: 300_000)
-            let muxerID = try #require(muxer(in: bench.runtime))
-            let muxer = Witness(of: muxerID)
+            let finisher = Witness(of: try #require(muxer(in: bench.runtime)))
             _ = try await recorder.stop(SIGKILL)
             // It finishes the film by itself.
-            try await muxer.ended()
+            try await finisher.ended()
             #expect(try await probe(path).count > 5)
             try await bench.stop()
         }
