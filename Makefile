@@ -7,7 +7,7 @@ RELEASE = .build/release
 ZSH_COMPLETIONS = zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
-.PHONY: build run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
+.PHONY: build run test test-vm test-vm-ci lint format fuzz campaign bench bench-instructions man udev install install-files install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -71,6 +71,12 @@ campaign: build
 bench: build
 	@$(call build_products,benchmarks)
 	$(RELEASE)/benchmarks
+
+# Fails if a frame takes over 3 % more instructions than Tests/Figures/frame-instructions says. UPDATE=1 writes the figures there: after a change
+# that is worth its cost, or with a new compiler. Needs valgrind.
+bench-instructions: dependencies
+	@$(call build_products,benchmarks)
+	@Scripts/frame-instructions --$(if $(UPDATE),update,check)
 
 # The manual pages in Docs/man, from the commands' own help.
 man: build

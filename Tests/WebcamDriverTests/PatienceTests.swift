@@ -4,7 +4,7 @@ import Testing
 import UVC
 import Wire
 
-@testable import webcam_driver
+@testable import WebcamDriver
 
 @Suite struct PatienceTests {
     static let second: UInt64 = 1_000_000_000

@@ -1,9 +1,9 @@
 // A device whose transfers are noted by its flight recorder as they go and come.
 
-import FlightRecorder
+package import FlightRecorder
 import Synchronization
-import TransferRing
-import USB
+package import TransferRing
+package import USB
 
 /// Passes everything on to the device beneath, and notes the transfers.
 final class RecordedDevice: USBDeviceHandle, RingCarrierSource {
@@ -118,7 +118,7 @@ private final class RecordedQueue: TransferQueue {
 }
 
 /// Notes a ring's transfers: of what came no more than the header of the first payload, which is no picture.
-final class RingRecorder: TransferWitness {
+package final class RingRecorder: TransferWitness {
     /// UVC's largest payload header (UVC 1.5 §2.4.3.3).
     private static let headerLength = 12
     private let recorder: FlightRecorder
@@ -126,18 +126,18 @@ final class RingRecorder: TransferWitness {
     private let endpoint: EndpointAddress
     private let tokens = Mutex<[UInt64: FlightRecorder.Token]>([:])
 
-    init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress) {
+    package init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress) {
         self.recorder = recorder
         self.type = type
         self.endpoint = endpoint
     }
 
-    func submitted(_ number: UInt64, length: Int) {
+    package func submitted(_ number: UInt64, length: Int) {
         let token = recorder.submitted(type, endpoint, requested: length)
         tokens.withLock { $0[number] = token }
     }
 
-    func completed(_ transfer: TransferRing.Transfer) {
+    package func completed(_ transfer: TransferRing.Transfer) {
         let outcome = FlightRecorder.Outcome(
             status: transfer.status, actual: transfer.actualLength, startFrame: transfer.startFrame ?? 0)
         let header = Self.header(transfer)

@@ -4,7 +4,7 @@
 /// later is told to stream again after a few seconds, and then waited for longer each time, and longer where it is known to start slowly.
 ///
 /// Plain numbers, so that a successor goes on with the same patience.
-struct Patience: Equatable, BitwiseCopyable {
+package struct Patience: Equatable, BitwiseCopyable {
     /// Nanoseconds from being told to stream to the first pixels, the last time; 0 where that is not known.
     var startup: UInt64 = 0
     /// How often it was told to stream again since its last picture.
@@ -16,7 +16,7 @@ struct Patience: Equatable, BitwiseCopyable {
     private static let leastOfBus: UInt64 = 1_000_000_000
     private static let longest: UInt64 = 3_600_000_000_000
 
-    init(startup: UInt64 = 0, remedies: UInt32 = 0) {
+    package init(startup: UInt64 = 0, remedies: UInt32 = 0) {
         self.startup = min(startup, Self.longest)
         self.remedies = remedies
     }

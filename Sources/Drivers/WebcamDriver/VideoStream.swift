@@ -1,19 +1,19 @@
 // A running stream: transfers go round on a thread of their own, and frames are assembled in place in the ring.
 
 import CLinux
-import FrameRing
-import Synchronization
+package import FrameRing
+package import Synchronization
 import Threads
-import TransferRing
-import USB
-import UVC
-import UserDriver
+package import TransferRing
+package import USB
+package import UVC
+package import UserDriver
 import Wire
 
 /// Moves one stream's payloads from the device into its ring until it is stopped or the device makes it stop.
-final class VideoStream: Sendable {
+package final class VideoStream: Sendable {
     /// What ended it.
-    enum End: Sendable {
+    package enum End: Sendable {
         case stopped
         /// The endpoint halted.
         case stalled
@@ -23,7 +23,7 @@ final class VideoStream: Sendable {
     }
 
     /// What is worth saying while it goes on.
-    enum News: Sendable {
+    package enum News: Sendable {
         /// Pixels came, for the first time since the device was told to stream.
         case firstPicture(Patience)
         /// Nothing whole has come for a while.
@@ -33,12 +33,12 @@ final class VideoStream: Sendable {
     }
 
     /// How the transfers are cut.
-    struct Shape: Sendable, Equatable {
-        var type: TransferType
+    package struct Shape: Sendable, Equatable {
+        package var type: TransferType
         /// Isochronous: bytes and number of the packets of one transfer. Bulk: one "packet", the whole transfer.
-        var packetLength: Int
-        var packetCount: Int
-        var transferCount: Int
+        package var packetLength: Int
+        package var packetCount: Int
+        package var transferCount: Int
 
         /// With fewer in flight no stream begins, nor goes on.
         var leastTransferCount: Int
@@ -52,7 +52,7 @@ final class VideoStream: Sendable {
         static let memory = 4 << 20
         static let mostMemory = 8 << 20
 
-        static func isochronous(bytesPerInterval: Int, packetInterval: UInt64) -> Shape {
+        package static func isochronous(bytesPerInterval: Int, packetInterval: UInt64) -> Shape {
             let interval = max(packetInterval, 1)
             let packets = Int(min(32, max(1, 4_000_000 / interval)))
             /// As many as cover that time within so many bytes; eight at least.
@@ -68,7 +68,7 @@ final class VideoStream: Sendable {
         }
 
         /// - Parameter payloadSize: the largest payload's, or a frame's where that is not known.
-        static func bulk(maxPacketSize: Int, payloadSize: Int) -> Shape {
+        package static func bulk(maxPacketSize: Int, payloadSize: Int) -> Shape {
             let packet = max(maxPacketSize, 1)
             let wanted = min(max(payloadSize, 16 << 10), 64 << 10)
             return Shape(
@@ -78,8 +78,10 @@ final class VideoStream: Sendable {
     }
 
     /// For the heartbeat.
-    struct Counters: Sendable {
-        var frames: UInt64 = 0
+    package struct Counters: Sendable {
+        package init() {}
+
+        package var frames: UInt64 = 0
         var lost: UInt64 = 0
         var bytes: UInt64 = 0
         /// CLOCK_MONOTONIC ns of the newest frames, for the rate; at most one second's.
@@ -93,7 +95,7 @@ final class VideoStream: Sendable {
     }
 
     /// Where a stream begins.
-    enum Origin: Sendable {
+    package enum Origin: Sendable {
         /// With a device that has just been told to stream. Why frames are missing before the first one, `nil` for a stream that begins.
         case fresh(GapCause?)
         /// In the middle of what the predecessor was doing.
@@ -109,7 +111,7 @@ final class VideoStream: Sendable {
     private let patience: Patience
     private let origin: Origin
     private let progress: Progress.Activity
-    let counters: Mutex<Counters>
+    package let counters: Mutex<Counters>
     private let stopping = Mutex(false)
     private let thread = Mutex<WorkerThread?>(nil)
 
@@ -119,7 +121,7 @@ final class VideoStream: Sendable {
     ///   - frameInterval: nanoseconds from frame to frame, as committed.
     ///   - patience: how long a stream that begins waits for pictures.
     ///   - counters: what the stream has counted so far.
-    init(
+    package init(
         transfers: TransferRing, shape: Shape, continuity: SlotContinuity?, settings: PayloadAssembler.Settings, writer: FrameRingWriter,
         frameInterval: UInt64, patience: Patience, origin: Origin, counters: Counters, progress: Progress.Activity
     ) {
@@ -138,7 +140,7 @@ final class VideoStream: Sendable {
     }
 
     /// Starts the thread, on which both are called: `heard` now and then, `ended` once, when the stream is over; nothing is in flight then.
-    func start(heard: @escaping @Sendable (News) -> Void, ended: @escaping @Sendable (End) -> Void) {
+    package func start(heard: @escaping @Sendable (News) -> Void, ended: @escaping @Sendable (End) -> Void) {
         do throws(WorkerThread.StartFailure) {
             let started = try WorkerThread(name: "stream") { [self] in
                 ended(run(heard))
@@ -151,7 +153,7 @@ final class VideoStream: Sendable {
     }
 
     /// Ends the stream and waits for its thread; nothing is in flight then. Not from the thread itself.
-    func stop() {
+    package func stop() {
         stopping.withLock { $0 = true }
         transfers.cancel()
         thread.withLock { $0 }?.join()

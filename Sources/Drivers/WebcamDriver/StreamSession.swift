@@ -10,7 +10,7 @@ import UserDriver
 import Wire
 
 /// One streaming interface. It is open while somebody watches, whatever the device does meanwhile.
-actor StreamSession {
+package actor StreamSession {
     /// How often a stream is started again without a frame having come, before the process gives up and the supervisor decides.
     private static let attemptLimit = 3
     /// The same of a device that is silent, predecessors' attempts included: each was waited for longer than the one before.
@@ -244,7 +244,7 @@ actor StreamSession {
     }
 
     /// Half a second at 30 fps for those who lag, and all that a successor finds at once after a hang; within reason for large frames.
-    private static func slotCount(_ capacity: Int) -> Int { min(32, max(4, (64 << 20) / max(capacity, 1))) }
+    package static func slotCount(_ capacity: Int) -> Int { min(32, max(4, (64 << 20) / max(capacity, 1))) }
 
     /// The stream's thread is at its end.
     private func ended(_ stream: VideoStream, _ end: VideoStream.End) async {

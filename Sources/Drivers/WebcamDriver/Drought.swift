@@ -3,9 +3,9 @@
 import UVC
 
 /// Counts what came since the last whole frame. A pure value that is shown the time.
-struct Drought {
+package struct Drought {
     /// What there is to say.
-    struct Report: Equatable {
+    package struct Report: Equatable {
         /// Nanoseconds without a whole frame.
         var duration: UInt64
         /// Frames that came damaged in that time.

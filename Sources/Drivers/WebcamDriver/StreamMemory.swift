@@ -6,7 +6,7 @@ import UVC
 
 /// Plain numbers, stored in the transfer ring with every commit. What a successor finds there is not trusted: whatever stands in it, frames stay
 /// within their slots.
-struct StreamMemory: BitwiseCopyable {
+package struct StreamMemory: BitwiseCopyable {
     var assembly = AssemblyState()
     var continuity = SlotContinuity.Memory()
     /// The frame ring's slot that the frame in the making lies in.

@@ -3,15 +3,15 @@
 import FrameRing
 import USB
 import UVC
-import UserDriver
-import Wire
+package import UserDriver
+package import Wire
 
 /// Drives the first video function of a device. Its streaming interfaces are the streams `video`, `video2`, …
-actor WebcamDriver: Driver {
-    static let name = "webcam-driver"
-    static let supportsHandover = true
+package actor WebcamDriver: Driver {
+    package static let name = "webcam-driver"
+    package static let supportsHandover = true
 
-    nonisolated let facts: DriverFacts
+    package nonisolated let facts: DriverFacts
     private nonisolated let context: DriverContext
     private nonisolated let streams: [String: StreamSession]
     private let function: VideoFunction
@@ -20,7 +20,7 @@ actor WebcamDriver: Driver {
     private let controls: CameraControls
     private var status: StatusListener?
 
-    static func start(_ context: DriverContext) async throws -> WebcamDriver {
+    package static func start(_ context: DriverContext) async throws -> WebcamDriver {
         let driver = try WebcamDriver(context)
         try await driver.takeUp()
         return driver
@@ -119,7 +119,7 @@ actor WebcamDriver: Driver {
         }
     }
 
-    func openStream(name: String, request: JSONValue) async throws {
+    package func openStream(name: String, request: JSONValue) async throws {
         guard let session = streams[name] else {
             throw CallError(
                 "InvalidParameter", "This camera has no stream \"\(name)\"; it has \(streams.keys.sorted().joined(separator: ", ")).")
@@ -127,9 +127,9 @@ actor WebcamDriver: Driver {
         try await session.open(try StreamRequest(request), resumes: nil)
     }
 
-    func closeStream(name: String) async { await streams[name]?.close() }
+    package func closeStream(name: String) async { await streams[name]?.close() }
 
-    func call(method: String, parameters: JSONValue) async throws -> JSONValue {
+    package func call(method: String, parameters: JSONValue) async throws -> JSONValue {
         let prefix = InterfaceDescription.camera.name + "."
         guard method.hasPrefix(prefix) else { throw CallError("NotSupported", "A webcam does not know the method \(method).") }
         switch method.dropFirst(prefix.count) {
@@ -169,11 +169,11 @@ actor WebcamDriver: Driver {
         ]
     }
 
-    nonisolated func statistics() -> DriverStatistics {
+    package nonisolated func statistics() -> DriverStatistics {
         DriverStatistics(streams: streams.compactMapValues { $0.statistics() })
     }
 
-    func stop() async {
+    package func stop() async {
         for session in streams.values { await session.close() }
         status?.stop()
         context.device.close()
