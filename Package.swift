@@ -85,11 +85,14 @@ let classes: [Target] = layer("Classes", [library("UVC", ["USB"])])
 // What a driver author imports, and drivers.
 let framework: [Target] = layer(
     "Framework",
-    [library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"])])
+    [
+        library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
+        library("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
+    ])
 let drivers: [Target] = layer(
     "Drivers",
     [
-        library("WebcamDriver", ["UserDriver", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
+        library("WebcamDriver", ["DriverStreams", "UserDriver", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "CLinux"]),
         executable("webcam-driver", ["WebcamDriver", "UserDriver"], exclude: ["driver.yaml"]),
     ])
 
@@ -149,7 +152,8 @@ let bench: [Target] = layer(
         executable(
             "benchmarks",
             [
-                "WebcamDriver", "UserDriver", "UVC", "USB", "TransferRing", "FlightRecorder", "FrameRing", "Spawn", "Sandbox", "Threads",
+                "WebcamDriver", "DriverStreams", "UserDriver", "UVC", "USB", "TransferRing", "FlightRecorder", "FrameRing", "Spawn",
+                "Sandbox", "Threads",
                 "CLinux", "CBenchmarks",
             ], path: "Benchmarks"),
     ])
@@ -160,7 +164,8 @@ let testTargets: [Target] = [
     tests("TransferRing", ["USB", "CLinux"]),
     tests("FlightRecorder", ["USB", "CLinux"]),
     tests("UVC", ["USB"]),
-    tests("WebcamDriver", ["UVC", "UserDriver", "Wire"]),
+    tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
+    tests("WebcamDriver", ["UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
     tests("Pictures"),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
@@ -209,7 +214,7 @@ let targets: [[Target]] = [system, planes, usb, classes, framework, drivers, tru
 let package = Package(
     name: "UserDriver",
     products: [
-        .library(name: "UserDriver", targets: ["UserDriver", "USB", "UVC", "Threads"]),
+        .library(name: "UserDriver", targets: ["UserDriver", "DriverStreams", "USB", "UVC", "Threads"]),
         .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
         .library(name: "USBEmulation", targets: ["USBEmulation"]),
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),

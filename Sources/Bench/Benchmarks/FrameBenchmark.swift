@@ -1,7 +1,9 @@
-// The whole way of a frame through the driver's process: take, flight recorder, assembly, checkpoint, ring, commit, resubmission;
-// beside a minimal one-copy assembler in C and memcpy, over the same transfers in the same run.
+// The whole way of a frame through the driver's process: take, flight recorder, assembly,
+// checkpoint, ring, commit, resubmission; beside a minimal one-copy assembler in C and memcpy, over
+// the same transfers in the same run.
 import CBenchmarks
 import CLinux
+import DriverStreams
 import FlightRecorder
 import FrameRing
 import Glibc
@@ -50,7 +52,8 @@ enum FrameBenchmark {
         return columns.reduce(name + padding(name, 22)) { $0 + padding($1, 13) + $1 }
     }
 
-    /// One part by itself, for a program that counts instructions from outside: `turns` through all transfers.
+    /// One part by itself, for a program that counts instructions from outside: `turns` through all
+    /// transfers.
     static func runOnce(_ part: String, of stream: FrameCase, turns: Int) throws {
         let played = PlayedStream(stream)
         switch part {
@@ -81,7 +84,8 @@ enum FrameBenchmark {
 
     // MARK: The driver
 
-    /// The driver's own stream over a carrier that plays. Nanoseconds of its thread's processor time.
+    /// The driver's own stream over a carrier that plays. Nanoseconds of its thread's processor
+    /// time.
     private static func driver(
         _ stream: FrameCase, _ played: PlayedStream, turns: Int, warmUp: Bool = true, inspect: ((FrameRingReader) -> Void)? = nil
     ) throws -> Double {
@@ -106,14 +110,14 @@ enum FrameBenchmark {
         }
         let transfers = TransferRing(
             mapping: try TransferRingMapping(descriptor: transferMemory.descriptor, geometry: geometry, number: nil), carrier: carrier,
-            witness: RingRecorder(recorder, type: geometry.type, endpoint: EndpointAddress(rawValue: 0x81)))
-        let video = VideoStream(
-            transfers: transfers, shape: shape, continuity: nil, settings: stream.settings,
+            witness: RingRecorder(
+                recorder, type: geometry.type, endpoint: EndpointAddress(rawValue: 0x81), headerLength: VideoAssembler.headerLength))
+        let video = StreamRun(
+            transfers: transfers, shape: shape,
             writer: try FrameRingWriter(descriptor: frameMemory.descriptor, geometry: frames, generation: 1),
-            frameInterval: 33_333_333, patience: Patience(), origin: .fresh(nil), counters: VideoStream.Counters(),
-            progress: Progress().activity())
+            frameInterval: 33_333_333, progress: Progress().activity())
         let ended = Monitored(false)
-        video.start(heard: { _ in }, ended: { _ in ended.change { $0 = true } })
+        video.start(VideoAssembler(stream.settings, type: shape.type), from: .fresh(nil)) { _ in ended.change { $0 = true } }
         _ = ended.wait { $0 ? true : nil }
         video.stop()
         let whole = video.counters.withLock { $0.frames }
@@ -145,7 +149,8 @@ enum FrameBenchmark {
 
     // MARK: The floor
 
-    /// The minimal assembler in C over the same transfers, into two slots: nanoseconds without the kernel's part.
+    /// The minimal assembler in C over the same transfers, into two slots: nanoseconds without the
+    /// kernel's part.
     private static func floor(_ stream: FrameCase, _ played: PlayedStream, turns: Int) -> Double {
         let memory = Buffers(stream)
         return cbenchmarks_floor(

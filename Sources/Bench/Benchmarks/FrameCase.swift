@@ -1,38 +1,39 @@
 // The streams that a frame's cost is measured with: how the bus cuts them, and what they carry.
+import DriverStreams
 import USB
 import UVC
-import WebcamDriver
 
 /// A stream as a camera sends it.
 struct FrameCase {
     enum Bus {
-        /// Bytes of a (micro)frame's packet, and how many packets carry data for each that does not.
-        case isochronous(packetLength: Int, packetInterval: UInt64, dataShare: Double)
+        /// Bytes of a microframe's packet, and how many packets of all carry data.
+        case isochronous(packetLength: Int, dataShare: Double)
         /// `dwMaxPayloadTransferSize`.
         case bulk(payloadLength: Int)
     }
 
     var name: String
     var bus: Bus
-    /// Bytes of the frames that are sent in turn; an even number of them, so that FID goes on toggling.
+    /// Bytes of the frames that are sent in turn; an even number of them, so that FID goes on
+    /// toggling.
     var frameLengths: [Int]
     var content: PayloadAssembler.Settings.Content
 
     /// How the driver cuts such a stream into transfers.
-    var shape: VideoStream.Shape {
+    var shape: StreamShape {
         switch bus {
-        case .isochronous(let length, let interval, _): .isochronous(bytesPerInterval: length, packetInterval: interval)
+        case .isochronous(let length, _): .isochronous(bytesPerInterval: length, interval: 1, speed: .high)
         case .bulk(let length): .bulk(maxPacketSize: 512, payloadSize: length)
         }
     }
     var settings: PayloadAssembler.Settings {
         switch bus {
-        case .isochronous(_, let interval, _): PayloadAssembler.Settings(content: content, packetInterval: interval)
+        case .isochronous: PayloadAssembler.Settings(content: content, packetInterval: shape.packetInterval)
         case .bulk(let length): PayloadAssembler.Settings(content: content, maxPayloadSize: length)
         }
     }
     var capacity: Int { max(frameLengths.max() ?? 0, 1) }
-    var slotCount: Int { StreamSession.slotCount(capacity) }
+    var slotCount: Int { streamSlotCount(capacity) }
 
     static func mjpeg(_ name: String, _ bus: Bus, _ length: Int) -> FrameCase {
         FrameCase(name: name, bus: bus, frameLengths: [length, length * 9 / 10, length * 11 / 10, length], content: .mjpeg)
@@ -42,10 +43,11 @@ struct FrameCase {
         return FrameCase(name: name, bus: bus, frameLengths: [length, length], content: .uncompressed(length: length))
     }
 
-    /// High speed's largest packet in each microframe, of which half carry data: a camera reserves more than it needs.
-    private static let wide = Bus.isochronous(packetLength: 3072, packetInterval: 125_000, dataShare: 0.5)
-    private static let full = Bus.isochronous(packetLength: 3072, packetInterval: 125_000, dataShare: 1)
-    private static let narrow = Bus.isochronous(packetLength: 192, packetInterval: 125_000, dataShare: 1)
+    /// High speed's largest packet in each microframe, of which half carry data: a camera reserves
+    /// more than it needs.
+    private static let wide = Bus.isochronous(packetLength: 3072, dataShare: 0.5)
+    private static let full = Bus.isochronous(packetLength: 3072, dataShare: 1)
+    private static let narrow = Bus.isochronous(packetLength: 192, dataShare: 1)
 
     /// From 720p to 2160p; compressed frames as large as cameras make them.
     static let all = [

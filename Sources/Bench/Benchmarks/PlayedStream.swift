@@ -1,8 +1,9 @@
-// A stream's transfers, made once and played over and over: what the host controller would have written.
+// A stream's transfers, made once and played over and over: what the host controller would have
+// written.
 import CBenchmarks
+import DriverStreams
 import USB
 import UVC
-import WebcamDriver
 
 /// Transfers of whole frames, an even number, so that the first may follow the last.
 final class PlayedStream {
@@ -19,7 +20,7 @@ final class PlayedStream {
         let shape = stream.shape
         var made: [cbenchmarks_transfer] = []
         switch stream.bus {
-        case .isochronous(let packetLength, _, let dataShare):
+        case .isochronous(let packetLength, let dataShare):
             let packets = Self.packets(frames, room: packetLength, dataShare: dataShare)
             for start in stride(from: 0, to: packets.count, by: shape.packetCount) {
                 made.append(isochronous(packets[start..<min(start + shape.packetCount, packets.count)], shape))
@@ -41,7 +42,7 @@ final class PlayedStream {
         transfers.deallocate()
     }
 
-    private func isochronous(_ packets: ArraySlice<[UInt8]>, _ shape: VideoStream.Shape) -> cbenchmarks_transfer {
+    private func isochronous(_ packets: ArraySlice<[UInt8]>, _ shape: StreamShape) -> cbenchmarks_transfer {
         let bytes = keep(shape.packetLength * shape.packetCount)
         let plain = UnsafeMutablePointer<cbenchmarks_packet>.allocate(capacity: shape.packetCount)
         buffers.append(UnsafeMutableRawPointer(plain))
@@ -69,7 +70,8 @@ final class PlayedStream {
         return bytes
     }
 
-    /// Payloads of at most `room` bytes, each with a header of 12; where only a share of them carries data the others are headers.
+    /// Payloads of at most `room` bytes, each with a header of 12; where only a share of them
+    /// carries data the others are headers.
     private static func packets(_ frames: [[UInt8]], room: Int, dataShare: Double) -> [[UInt8]] {
         var packets: [[UInt8]] = []
         for (number, frame) in frames.enumerated() {

@@ -1,12 +1,14 @@
-// In the kernel's place: completes a ring's transfers one after the other, with the bytes of a stream that is played over and over.
+// In the kernel's place: completes a ring's transfers one after the other, with the bytes of a
+// stream that is played over and over.
 import CBenchmarks
 import CLinux
 import Glibc
 import TransferRing
 import USB
 
-/// Completes the oldest transfer whenever the driver waits, and ends the stream after a number of them. What it does in the kernel's place
-/// (the bytes, the packets' outcomes) is taken off the time.
+/// Completes the oldest transfer whenever the driver waits, and ends the stream after a number of
+/// them. What it does in the kernel's place (the bytes, the packets' outcomes) is taken off the
+/// time.
 final class StandInCarrier: RingCarrier, @unchecked Sendable {
     // Sendable: used on the stream's thread; its figures are read once that has ended.
     private let stream: PlayedStream
@@ -15,13 +17,15 @@ final class StandInCarrier: RingCarrier, @unchecked Sendable {
     private var played = 0
     private var began: UInt64 = 0
     private var inKernel = cbenchmarks_meter()
-    /// Nanoseconds of the thread's processor time from the first transfer to the last, without the kernel's part.
+    /// Nanoseconds of the thread's processor time from the first transfer to the last, without the
+    /// kernel's part.
     private(set) var nanoseconds: Double = 0
     /// Looks at what was published, after each transfer; for the run that checks.
     var inspect: (() -> Void)?
 
     /// - Parameters:
-    ///   - warmUp: transfers that are played before the clock runs, so that all memory has been touched once.
+    ///   - warmUp: transfers that are played before the clock runs, so that all memory has been
+    ///     touched once.
     ///   - count: transfers that are played after those, before the device is gone.
     init(_ stream: PlayedStream, warmUp: Int, count: Int) {
         self.stream = stream

@@ -4,15 +4,28 @@ import UVC
 import Wire
 
 enum CameraCalls {
-    /// `type Format`: a size of a format with its rates, the highest first.
-    static func formats(_ interface: StreamingInterface) -> [JSONValue] {
-        interface.formats.flatMap { format in
-            format.frames.map { frame -> JSONValue in
-                [
-                    "format": .string(format.name), "width": .int(Int64(frame.width)), "height": .int(Int64(frame.height)),
-                    "fps": .array(frame.intervals.roundedRates.map { .double($0) }),
-                ]
+    /// `type Format`: a size of a format with its rates, the highest first; once, also where
+    /// several interfaces offer it.
+    static func formats(_ interfaces: [StreamingInterface]) -> [JSONValue] {
+        struct Size: Hashable {
+            var format: String
+            var width: Int
+            var height: Int
+        }
+        var sizes: [Size] = []
+        var rates: [Size: Set<Double>] = [:]
+        for format in interfaces.flatMap(\.formats) {
+            for frame in format.frames {
+                let size = Size(format: format.name, width: frame.width, height: frame.height)
+                if rates[size] == nil { sizes.append(size) }
+                rates[size, default: []].formUnion(frame.intervals.roundedRates)
             }
+        }
+        return sizes.map { size in
+            [
+                "format": .string(size.format), "width": .int(Int64(size.width)), "height": .int(Int64(size.height)),
+                "fps": .array((rates[size] ?? []).sorted(by: >).map { .double($0) }),
+            ]
         }
     }
 
@@ -72,7 +85,8 @@ enum CameraCalls {
         return name
     }
 
-    /// `nil` where the call leaves them out. Throws `InvalidParameter` for anything but a list of names.
+    /// `nil` where the call leaves them out. Throws `InvalidParameter` for anything but a list of
+    /// names.
     static func names(in parameters: JSONValue) throws(CallError) -> [String]? {
         switch parameters["names"] {
         case nil, .null: return nil

@@ -117,17 +117,18 @@ private final class RecordedQueue: TransferQueue {
     }
 }
 
-/// Notes a ring's transfers: of what came no more than the header of the first payload, which is no picture.
+/// Notes a ring's transfers: of what came no more than the first bytes, a header by which it can be told what was wrong, and no picture.
 package final class RingRecorder: TransferWitness {
-    /// UVC's largest payload header (UVC 1.5 §2.4.3.3).
-    private static let headerLength = 12
+    private let headerLength: Int
     private let recorder: FlightRecorder
     private let type: TransferType
     private let endpoint: EndpointAddress
     private let tokens = Mutex<[UInt64: FlightRecorder.Token]>([:])
 
-    package init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress) {
+    /// - Parameter headerLength: bytes that are noted of the first packet that brought any.
+    package init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress, headerLength: Int) {
         self.recorder = recorder
+        self.headerLength = max(0, headerLength)
         self.type = type
         self.endpoint = endpoint
     }
@@ -140,7 +141,7 @@ package final class RingRecorder: TransferWitness {
     package func completed(_ transfer: TransferRing.Transfer) {
         let outcome = FlightRecorder.Outcome(
             status: transfer.status, actual: transfer.actualLength, startFrame: transfer.startFrame ?? 0)
-        let header = Self.header(transfer)
+        let header = header(transfer)
         let packets = transfer.packets.isEmpty ? nil : transfer.packets
         if let token = tokens.withLock({ $0.removeValue(forKey: transfer.number) }) {
             recorder.completed(token, outcome, data: header, packets: packets, at: transfer.completedAt)
@@ -150,7 +151,7 @@ package final class RingRecorder: TransferWitness {
         }
     }
 
-    private static func header(_ transfer: TransferRing.Transfer) -> UnsafeRawBufferPointer {
+    private func header(_ transfer: TransferRing.Transfer) -> UnsafeRawBufferPointer {
         guard !transfer.packets.isEmpty else { return UnsafeRawBufferPointer(rebasing: transfer.bytes.prefix(headerLength)) }
         guard let packet = transfer.packets.first(where: { $0.actualLength > 0 }), packet.offset >= 0,
             packet.offset + packet.actualLength <= transfer.bytes.count

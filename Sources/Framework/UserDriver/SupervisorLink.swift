@@ -117,8 +117,8 @@ public final class SupervisorLink: Sendable {
     }
 
     /// Memory for the transfers of a streaming endpoint, which survives this process. `fresh` says what it should be; `nil` asks for the
-    /// ring in which the predecessor's transfers are in flight.
-    public func openTransfers(name: String, fresh: TransferRequest.Fresh?) async throws -> TransferRing {
+    /// ring in which the predecessor's transfers are in flight. The flight recorder notes the first `headerLength` bytes that come with each transfer.
+    public func openTransfers(name: String, fresh: TransferRequest.Fresh?, headerLength: Int = 0) async throws -> TransferRing {
         let answer = try await ask { .openTransfers(TransferRequest(request: $0, name: name, fresh: fresh)) }
         guard case .transfers(let grant, let descriptors) = answer, let memory = descriptors.first else {
             throw CallError("ContractBroken", "The supervisor has answered without a transfer ring.")
@@ -134,7 +134,8 @@ public final class SupervisorLink: Sendable {
         let carrier = try way.carriers.carrier(
             endpoint: endpoint, type: geometry.type, wake: descriptors.count > 1 ? descriptors[1] : nil)
         return TransferRing(
-            mapping: mapping, carrier: carrier, witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
+            mapping: mapping, carrier: carrier,
+            witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint, headerLength: headerLength) })
     }
 
     private func ask(_ message: (UInt64) -> MessageFromDriver) async throws -> Grant {
