@@ -13,7 +13,7 @@ MUXER_LIBRARIES = libavformat libavcodec libavutil libseccomp
 MUXER_FLAGS = -std=c17 -O2 -g -Wall -Wextra -Werror -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -Wl,-z,relro,-z,now
 MUXER_COMPILER = $(shell command -v clang || command -v cc)
 
-.PHONY: build build-record run test test-vm test-vm-ci lint format fuzz campaign bench man udev install install-files install-debug clean dependencies
+.PHONY: build build-record run test test-vm test-vm-ci lint format fuzz campaign bench bench-instructions man udev install install-files install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -99,6 +99,12 @@ campaign: build
 bench: build
 	@$(call build_products,benchmarks)
 	$(RELEASE)/benchmarks
+
+# Fails if a frame takes over 3 % more instructions than Tests/Figures/frame-instructions says. UPDATE=1 writes the figures there: after a change
+# that is worth its cost, or with a new compiler. Needs valgrind.
+bench-instructions: dependencies
+	@$(call build_products,benchmarks)
+	@Scripts/frame-instructions --$(if $(UPDATE),update,check)
 
 # The manual pages in Docs/man, from the commands' own help.
 man: build

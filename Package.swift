@@ -98,13 +98,15 @@ let framework: [Target] = layer(
     [
         library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         library("DriverObjects", ["UserDriver", "ObjectStore", "Wire"]),
+        library("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
     ])
 let drivers: [Target] = layer(
     "Drivers",
     [
-        executable(
-            "webcam-driver", ["UserDriver", "CameraInterface", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"],
-            exclude: ["driver.yaml"])
+        library(
+            "WebcamDriver",
+            ["DriverStreams", "UserDriver", "CameraInterface", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "CLinux"]),
+        executable("webcam-driver", ["WebcamDriver", "UserDriver"], exclude: ["driver.yaml"]),
     ])
 
 // Drivers on disk: manifests, who vouches for them, how they are installed.
@@ -169,7 +171,13 @@ let bench: [Target] = layer(
                 "Bundles", "Spawn", "CLinux",
             ], path: "Fuzz"),
         .target(name: "CBenchmarks"),
-        executable("benchmarks", ["USB", "UVC", "Spawn", "Sandbox", "CBenchmarks"], path: "Benchmarks"),
+        executable(
+            "benchmarks",
+            [
+                "WebcamDriver", "DriverStreams", "UserDriver", "UVC", "USB", "TransferRing", "FlightRecorder", "FrameRing", "Spawn",
+                "Sandbox", "Threads",
+                "CLinux", "CBenchmarks",
+            ], path: "Benchmarks"),
     ])
 
 let testTargets: [Target] = [
@@ -178,9 +186,9 @@ let testTargets: [Target] = [
     tests("TransferRing", ["USB", "CLinux"]),
     tests("FlightRecorder", ["USB", "CLinux"]),
     tests("UVC", ["USB"]),
-    .testTarget(
-        name: "WebcamDriverTests", dependencies: ["webcam-driver", "UVC", "UserDriver", "Wire"], swiftSettings: swiftSettings),
     tests("CameraInterface", ["Wire"]),
+    tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
+    tests("WebcamDriver", ["UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
     tests("Pictures"),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
@@ -241,7 +249,7 @@ let targets: [[Target]] = [
 let package = Package(
     name: "UserDriver",
     products: [
-        .library(name: "UserDriver", targets: ["UserDriver", "DriverObjects", "USB", "UVC", "Threads"]),
+        .library(name: "UserDriver", targets: ["UserDriver", "DriverStreams", "DriverObjects", "USB", "UVC", "Threads"]),
         .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
         .library(name: "USBEmulation", targets: ["USBEmulation"]),
         .executable(name: "userdriver", targets: ["UserDriverCLI"]),

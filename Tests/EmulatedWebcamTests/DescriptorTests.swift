@@ -18,6 +18,22 @@ import UVC
         #expect(set.anomalies.isEmpty, "\(set.anomalies)")
     }
 
+    @Test(arguments: EmulatedWebcamOptions.Variant.allCases)
+    func theSecondStreamingInterfaceHasAnEndpointAndFormatOfItsOwn(variant: EmulatedWebcamOptions.Variant) throws {
+        var options = EmulatedWebcamOptions()
+        options.variant = variant
+        options.offersH264 = true
+        let descriptors = WebcamDescriptors(options: options).all
+        let set = DescriptorSet(parsing: descriptors.device + descriptors.configurations[0])
+        #expect(set.anomalies.isEmpty, "\(set.anomalies)")
+        let configuration = try #require(set.configurations.first)
+        let function = try #require(VideoFunction.all(in: configuration, speed: .high).first)
+        #expect(function.anomalies.isEmpty, "\(function.anomalies)")
+        #expect(function.streamingInterfaces.map(\.number) == [1, 2])
+        #expect(function.streamingInterfaces.map(\.endpoint.rawValue) == [0x82, 0x83])
+        #expect(function.streamingInterfaces.map { $0.formats.map(\.name) } == [["mjpeg", "yuy2", "nv12"], ["h264"]])
+    }
+
     /// What GadgetFS sends of a configuration.
     @Test func theCompactOnesFitInto256Bytes() throws {
         var options = EmulatedWebcamOptions()

@@ -11,7 +11,7 @@ import USB
 private final class SlowCamera: VideoStreamOwner {
     private let gate = Monitored(false)
     private let readyFrames = Monitored(0)
-    let parameters = StreamNegotiation(formats: WebcamFormat.allCases, variant: .isochronous).probed
+    let parameters = StreamNegotiation(formats: EmulatedWebcamOptions().formats, variant: .isochronous).probed
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 3072, alignment: 64)
 
     deinit { memory.deallocate() }

@@ -26,7 +26,7 @@ import USBEmulation
             #expect(
                 bus.set(selector: 0x01, interface: 1, TestBus.probeBlock(format: format, frame: frame, interval: interval, quality: .max)))
             let answer = try #require(bus.get(0x81, selector: 0x01, interface: 1))
-            let modes = WebcamMode.all(of: WebcamFormat.allCases[Int(answer[2]) - 1])
+            let modes = WebcamMode.all(of: EmulatedWebcamOptions().formats[Int(answer[2]) - 1])
             let mode = modes[Int(answer[3]) - 1]
             #expect(mode.intervals.contains(UInt32(TestBus.number(answer, 4, 4))))
             #expect(TestBus.number(answer, 12, 2) <= 9000)
@@ -54,7 +54,7 @@ import USBEmulation
     }
 
     @Test func everyModeFitsTheBus() {
-        for format in WebcamFormat.allCases {
+        for format in EmulatedWebcamOptions().formats {
             for mode in WebcamMode.all(of: format) {
                 #expect(!mode.intervals.isEmpty && mode.intervals == mode.intervals.sorted())
                 #expect(mode.intervals.contains(mode.defaultInterval))

@@ -1,18 +1,52 @@
-// Figures, measured against a yardstick in the same run: `benchmarks [assembly|sandbox] [--json]`; without a name, all of them.
+// Figures, measured against a yardstick in the same run.
 import Glibc
 
 @main
 struct Benchmarks {
+    private static let usage = """
+        usage: benchmarks [frame|sandbox] [CASE…] [--json]
+               benchmarks frame --list
+               benchmarks frame CASE --once driver|floor|kernel --turns N
+
+        --list   prints the cases, and how many frames one turn through the transfers of each has
+        frame    what a frame costs on its whole way through the driver's process, beside a minimal assembler in C and memcpy
+        sandbox  what the sandbox adds to the start of a process
+        --once   runs one part of a case N times through its transfers and prints nothing: for Scripts/frame-instructions
+
+        """
+
     static func main() {
-        let arguments = CommandLine.arguments.dropFirst()
-        let names = arguments.filter { $0 != "--json" }
-        guard names.allSatisfy({ $0 == "assembly" || $0 == "sandbox" }), names.count <= 1 else {
-            let usage = Array("usage: benchmarks [assembly|sandbox] [--json]\n".utf8)
-            _ = write(STDERR_FILENO, usage, usage.count)
+        var names: [String] = []
+        var json = false
+        var part: String?
+        var turns = 1
+        var lists = false
+        var rest = CommandLine.arguments.dropFirst()
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--json": json = true
+            case "--list": lists = true
+            case "--once": part = rest.popFirst()
+            case "--turns": turns = rest.popFirst().flatMap { Int($0) } ?? 0
+            default: names.append(argument)
+            }
+        }
+        let subject = ["frame", "sandbox"].contains(names.first ?? "") ? names.removeFirst() : nil
+        let known = Set(FrameCase.all.map(\.name))
+        guard names.allSatisfy(known.contains), turns > 0, subject != "sandbox" || names.isEmpty, part == nil || names.count == 1 else {
+            _ = write(STDERR_FILENO, usage, usage.utf8.count)
             exit(2)
         }
-        let json = arguments.contains("--json")
-        if names.first != "sandbox" { AssemblyBenchmark.run(json: json) }
-        if names.first != "assembly" { SandboxBenchmark.run(json: json) }
+        do {
+            if lists { return FrameCase.all.forEach { print("\($0.name) \($0.frameLengths.count)") } }
+            if let part, let stream = FrameCase.all.first(where: { $0.name == names[0] }) {
+                return try FrameBenchmark.runOnce(part, of: stream, turns: turns)
+            }
+            if subject != "sandbox" { try FrameBenchmark.run(names: names, json: json) }
+            if subject != "frame", names.isEmpty { SandboxBenchmark.run(json: json) }
+        } catch {
+            print("benchmarks: \(error)")
+            exit(1)
+        }
     }
 }

@@ -22,7 +22,10 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     var wallClockOffset: UInt64?
 
     private var controls = ControlBank()
-    private var negotiation: StreamNegotiation
+    /// Of each streaming interface.
+    private var negotiations: [StreamNegotiation]
+    /// The streaming interface that streams, or did last: its index.
+    private var streaming = 0
     private var requestError = RequestError.none
     private var streamError: UInt8 = 0
     private var faultRun: FaultRun
@@ -46,7 +49,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         self.log = log
         descriptors = WebcamDescriptors(options: options).all
         file = try options.source.map { path throws(PictureError) in try FileSources.open(path) }
-        negotiation = StreamNegotiation(options)
+        negotiations = options.interfaces.map { StreamNegotiation(options, formats: $0) }
         faultRun = FaultRun(options.faults)
     }
 
@@ -57,7 +60,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     public func attached(now: UInt64, signal: any EmulationSignal) {
         self.signal = signal
         controls = ControlBank()
-        negotiation = StreamNegotiation(options)
+        negotiations = options.interfaces.map { StreamNegotiation(options, formats: $0) }
         requestError = .none
         streamError = 0
         isSilent = false
@@ -71,14 +74,16 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     }
 
     public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {
-        guard interface == WebcamInterface.streaming else { return }
+        // Setting 0 of another one than streams changes nothing.
+        guard let index = index(of: interface), index == streaming || alternateSetting > 0 else { return }
         stopStreaming()
+        streaming = index
         streamingSetting = alternateSetting
         if options.variant == .isochronous, alternateSetting > 0 { startStreaming(now: now) }
     }
 
     public func haltCleared(endpoint: EndpointAddress, now: UInt64) {
-        guard endpoint == WebcamInterface.streamingEndpoint, let bulk else { return }
+        guard endpoint == streamingEndpoint, let bulk else { return }
         if bulk.isStalled {
             bulk.isStalled = false
         } else if bulk.hasSent {
@@ -86,16 +91,24 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         }
     }
 
+    /// Which streaming interface that is; `nil` for none.
+    private func index(of interface: UInt8) -> Int? {
+        let index = Int(interface) - Int(WebcamInterface.streaming)
+        return negotiations.indices.contains(index) ? index : nil
+    }
+
+    private var streamingEndpoint: EndpointAddress { WebcamInterface.streamingEndpoint(streaming) }
+
     private func startStreaming(now: UInt64) {
         stopStreaming()
         // A host that selects a setting without COMMIT gets what it last probed, as real cameras do.
-        let parameters = negotiation.committed ?? negotiation.probed
+        let parameters = negotiations[streaming].committed ?? negotiations[streaming].probed
         streamCount &+= 1
         let stream = streamCount
         let (options, file, scenes) = (options, file, scenes)
         let pipeline = FramePipeline(
             capacity: FrameMaker.capacity(parameters.mode), drawsAhead: options.drawsAhead, log: log,
-            ready: { [signal] in signal?.ready(endpoint: WebcamInterface.streamingEndpoint) },
+            ready: { [signal, streamingEndpoint] in signal?.ready(endpoint: streamingEndpoint) },
             prepare: { () throws(PictureError) in try FrameMaker(parameters, options: options, file: file, scenes: scenes, stream: stream) }
         )
         let first = now + UInt64(options.startupMilliseconds) * 1_000_000
@@ -119,7 +132,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
             stream.stop()
             log?("The stream has ended: \(stream.tally).")
         }
-        if bulk != nil { signal?.flush(endpoint: WebcamInterface.streamingEndpoint) }
+        if bulk != nil { signal?.flush(endpoint: streamingEndpoint) }
         isochronous = nil
         bulk = nil
     }
@@ -149,8 +162,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
                 switch request.interface {
                 case WebcamInterface.control where request.entity == WebcamEntity.interface: try interfaceRequest(request)
                 case WebcamInterface.control: try controls.answer(request, data: data)
-                case WebcamInterface.streaming: try streamingRequest(request, data: data, now: now)
-                default: throw .invalidUnit
+                default: try streamingRequest(request, data: data, now: now)
                 }
             if request.entity != WebcamEntity.interface || request.interface != WebcamInterface.control { requestError = .none }
             reportChanges()
@@ -173,12 +185,17 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     }
 
     private func streamingRequest(_ request: VideoRequest, data: [UInt8], now: UInt64) throws(RequestError) -> [UInt8] {
+        guard let index = index(of: request.interface) else { throw .invalidUnit }
         switch request.selector {
         case 0x01:
-            return try negotiation.probe(request, data: data)
+            return try negotiations[index].probe(request, data: data)
         case 0x02:
-            let bytes = try negotiation.commit(request, data: data, isStreaming: streamingSetting > 0)
-            if request.kind == .setCurrent, options.variant == .bulk { startStreaming(now: now) }
+            let bytes = try negotiations[index].commit(request, data: data, isStreaming: index == streaming && streamingSetting > 0)
+            if request.kind == .setCurrent, options.variant == .bulk {
+                stopStreaming()
+                streaming = index
+                startStreaming(now: now)
+            }
             return bytes
         case 0x06:
             // The stream error code: 0 none, 1 protected content, 2 input buffer underrun (§4.3.1.7). Reading it clears it.
@@ -197,7 +214,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     // MARK: Faults of requests
 
     private static func phase(of request: VideoRequest) -> FaultPlan.Phase? {
-        guard request.interface == WebcamInterface.streaming else { return .open }
+        guard request.interface != WebcamInterface.control else { return .open }
         switch (request.selector, request.kind) {
         case (0x01, .setCurrent), (0x01, .getCurrent): return .probe
         case (0x02, .setCurrent), (0x02, .getCurrent): return .commit
@@ -209,11 +226,11 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         switch (setup.request, setup.requestType & 0x1f) {
         case (StandardRequest.getDescriptor, 0): return fault(at: .enumerate, setup)
         case (StandardRequest.setConfiguration, 0): return fault(at: .configure, setup)
-        case (StandardRequest.setInterface, 1) where setup.index == UInt16(WebcamInterface.streaming):
+        case (StandardRequest.setInterface, 1) where index(of: UInt8(truncatingIfNeeded: setup.index)) != nil:
             if faultRun.has(.narrowBus), AlternateSettings.bytes(of: UInt8(truncatingIfNeeded: setup.value)) > 1024 { return .stall }
             if setup.value > 0 { return fault(at: .start, setup) }
-            return streamingSetting > 0 ? fault(at: .stop, setup) : nil
-        case (StandardRequest.clearFeature, 2) where setup.index == UInt16(WebcamInterface.streamingEndpoint.rawValue):
+            return streamingSetting > 0 && index(of: UInt8(truncatingIfNeeded: setup.index)) == streaming ? fault(at: .stop, setup) : nil
+        case (StandardRequest.clearFeature, 2) where setup.index == UInt16(streamingEndpoint.rawValue):
             return bulk?.hasSent == true ? fault(at: .stop, setup) : nil
         default: return nil
         }
@@ -252,12 +269,12 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     // MARK: Data
 
     public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        guard !isSilent, endpoint == WebcamInterface.streamingEndpoint, let isochronous else { return 0 }
+        guard !isSilent, endpoint == streamingEndpoint, let isochronous else { return 0 }
         return isochronous.packet(time: time, into: buffer)
     }
 
     public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool {
-        guard !isSilent, endpoint == WebcamInterface.streamingEndpoint, let isochronous else { return true }
+        guard !isSilent, endpoint == streamingEndpoint, let isochronous else { return true }
         return isochronous.isReady(until: time)
     }
 
@@ -269,7 +286,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
             let count = min(report.count, buffer.count)
             buffer.copyBytes(from: report.prefix(count))
             return .data(count: count, ends: true)
-        case WebcamInterface.streamingEndpoint: return bulk?.data(now: now, into: buffer) ?? .later(at: nil)
+        case streamingEndpoint: return bulk?.data(now: now, into: buffer) ?? .later(at: nil)
         default: return .stall
         }
     }

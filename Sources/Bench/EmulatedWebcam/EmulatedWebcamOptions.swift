@@ -27,7 +27,9 @@ public struct EmulatedWebcamOptions: Sendable {
     /// From "start streaming" to the first payload. Real cameras take a few hundred milliseconds.
     public var startupMilliseconds = 300
     /// In the order of their format indexes; not empty, none twice.
-    public var formats: [WebcamFormat] = WebcamFormat.allCases
+    public var formats: [WebcamFormat] = [.mjpeg, .yuy2, .nv12]
+    /// H.264 comes from a second streaming interface. One of the two streams at a time.
+    public var offersH264 = false
     /// A picture (JPEG, PNG, PPM), MJPEG (JPEGs one after another) or Y4M file, shown instead of the scene, from its start again at its end.
     public var source: String?
     public var faults = FaultPlan()
@@ -42,6 +44,9 @@ public struct EmulatedWebcamOptions: Sendable {
     public var drawsAhead = true
 
     public init() {}
+
+    /// The formats of each streaming interface.
+    var interfaces: [[WebcamFormat]] { [formats] + (offersH264 ? [[.h264]] : []) }
 
     /// Bytes of the probe blocks that it takes.
     var probeLengths: [Int] {

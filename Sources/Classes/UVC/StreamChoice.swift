@@ -63,6 +63,11 @@ extension StreamingInterface {
     /// uncompressed), MJPEG before uncompressed formats (it leaves the bus room for a second camera), both before what few programs decode.
     /// A camera without such an offer gets its own defaults. A rate that is left open is 30 where the size has it, else its default.
     public func choose(_ wish: StreamWish, quirks: VideoQuirks = []) throws(StreamChoiceError) -> StreamChoice {
+        try [self].choose(wish, quirks: quirks).choice
+    }
+
+    /// Every offer that meets a wish.
+    fileprivate func offers(_ wish: StreamWish, quirks: VideoQuirks) -> [StreamChoice] {
         var offers: [StreamChoice] = []
         for format in formats where wish.format.map(format.isNamed) ?? true {
             for frame in format.frames {
@@ -71,12 +76,26 @@ extension StreamingInterface {
                 offers.append(StreamChoice(format: format, frame: frame, interval: interval))
             }
         }
-        if let best = offers.filter(\.isComfortable).max(by: { $0.merit < $1.merit }) { return best }
+        return offers
+    }
+}
+
+extension [StreamingInterface] {
+    /// The same for all streaming interfaces of a function, and which of them has it: its index.
+    public func choose(
+        _ wish: StreamWish, quirks: VideoQuirks = []
+    ) throws(StreamChoiceError) -> (interface: Int, choice: StreamChoice) {
+        let offers = enumerated().flatMap { index, interface in
+            interface.offers(wish, quirks: quirks).map { (interface: index, choice: $0) }
+        }
+        if let best = offers.filter(\.choice.isComfortable).max(by: { $0.choice.merit < $1.choice.merit }) { return best }
         // Nothing comfortable: the default frame of the most usable format that is left, else its smallest.
-        guard let usability = offers.map(\.usability).max() else { throw StreamChoiceError(description: refusal(wish)) }
-        let usable = offers.filter { $0.usability == usability }
-        if let standard = usable.first(where: { $0.format.defaultFrame == $0.frame }) { return standard }
-        guard let smallest = usable.min(by: { $0.area < $1.area }) else { throw StreamChoiceError(description: refusal(wish)) }
+        guard let usability = offers.map(\.choice.usability).max() else { throw StreamChoiceError(description: refusal(wish)) }
+        let usable = offers.filter { $0.choice.usability == usability }
+        if let standard = usable.first(where: { $0.choice.format.defaultFrame == $0.choice.frame }) { return standard }
+        guard let smallest = usable.min(by: { $0.choice.area < $1.choice.area }) else {
+            throw StreamChoiceError(description: refusal(wish))
+        }
         return smallest
     }
 
@@ -87,7 +106,7 @@ extension StreamingInterface {
             wanted.append("\(wish.width.map(String.init) ?? "any")×\(wish.height.map(String.init) ?? "any")")
         }
         if let rate = wish.rate { wanted.append("\(StreamChoice.text(rate: rate)) fps") }
-        let offered = formats.filter { !$0.frames.isEmpty }.map { format in
+        let offered = flatMap(\.formats).filter { !$0.frames.isEmpty }.map { format in
             let sizes = format.frames.map { frame in
                 "\(frame.width)×\(frame.height) (\(frame.intervals.rateTexts.joined(separator: ", ")) fps)"
             }

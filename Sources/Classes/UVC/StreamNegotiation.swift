@@ -51,7 +51,7 @@ public struct NegotiatedStream: Hashable, Sendable {
 /// One negotiation with one streaming interface. The interface is claimed before and not streaming.
 public struct StreamNegotiation: Sendable {
     let device: any USBDeviceHandle
-    let interface: StreamingInterface
+    public let interface: StreamingInterface
     private let quirks: VideoQuirks
     private let blockLength: BlockLength
 

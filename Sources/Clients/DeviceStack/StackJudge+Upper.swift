@@ -27,8 +27,9 @@ extension StackJudge {
         } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
             layer.health = .broken
             let count = noise.frames.addingClamped(noise.lost)
-            layer.why = "The device sends garbage: of \(count) frames \(noise.lost) are missing or damaged."
-            layer.remedy = replug(facts)
+            layer.why = "Hardly a frame is whole: of \(count) frames \(noise.lost) are missing or damaged."
+            layer.remedy =
+                "try another format or size   (userdriver inspect \(quoted(facts.id)) lists them); if none is whole, unplug it and plug it in again"
         }
         return layer
     }

@@ -1,6 +1,7 @@
 // The webcam driver's process.
 
 import UserDriver
+import WebcamDriver
 
 @main
 enum Entry {

@@ -1,9 +1,9 @@
 // A device whose transfers are noted by its flight recorder as they go and come.
 
-import FlightRecorder
+package import FlightRecorder
 import Synchronization
-import TransferRing
-import USB
+package import TransferRing
+package import USB
 
 /// Passes everything on to the device beneath, and notes the transfers.
 final class RecordedDevice: USBDeviceHandle, RingCarrierSource {
@@ -120,30 +120,31 @@ private final class RecordedQueue: TransferQueue {
     }
 }
 
-/// Notes a ring's transfers: of what came no more than the header of the first payload, which is not a picture.
-final class RingRecorder: TransferWitness {
-    /// UVC's largest payload header (UVC 1.5 §2.4.3.3).
-    private static let headerLength = 12
+/// Notes a ring's transfers: of what came no more than the first bytes, a header by which it can be told what was wrong, and no picture.
+package final class RingRecorder: TransferWitness {
+    private let headerLength: Int
     private let recorder: FlightRecorder
     private let type: TransferType
     private let endpoint: EndpointAddress
     private let tokens = Mutex<[UInt64: FlightRecorder.Token]>([:])
 
-    init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress) {
+    /// - Parameter headerLength: bytes that are noted of the first packet that brought any.
+    package init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress, headerLength: Int) {
         self.recorder = recorder
+        self.headerLength = max(0, headerLength)
         self.type = type
         self.endpoint = endpoint
     }
 
-    func submitted(_ number: UInt64, length: Int) {
+    package func submitted(_ number: UInt64, length: Int) {
         let token = recorder.submitted(type, endpoint, requested: length)
         tokens.withLock { $0[number] = token }
     }
 
-    func completed(_ transfer: TransferRing.Transfer) {
+    package func completed(_ transfer: TransferRing.Transfer) {
         let outcome = FlightRecorder.Outcome(
             status: transfer.status, actual: transfer.actualLength, startFrame: transfer.startFrame ?? 0)
-        let header = Self.header(transfer)
+        let header = header(transfer)
         let packets = transfer.packets.isEmpty ? nil : transfer.packets
         if let token = tokens.withLock({ $0.removeValue(forKey: transfer.number) }) {
             recorder.completed(token, outcome, data: header, packets: packets, at: transfer.completedAt)
@@ -153,7 +154,7 @@ final class RingRecorder: TransferWitness {
         }
     }
 
-    private static func header(_ transfer: TransferRing.Transfer) -> UnsafeRawBufferPointer {
+    private func header(_ transfer: TransferRing.Transfer) -> UnsafeRawBufferPointer {
         guard !transfer.packets.isEmpty else { return UnsafeRawBufferPointer(rebasing: transfer.bytes.prefix(headerLength)) }
         guard let packet = transfer.packets.first(where: { $0.actualLength > 0 }), packet.offset >= 0,
             packet.offset + packet.actualLength <= transfer.bytes.count

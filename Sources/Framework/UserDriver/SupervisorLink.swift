@@ -169,18 +169,18 @@ public final class SupervisorLink: Sendable {
     }
 
     /// Memory for the transfers of a streaming endpoint, which survives this process. `fresh` says what it should be; `nil` asks for the
-    /// ring in which the predecessor's transfers are in flight.
-    public func openTransfers(name: String, fresh: TransferRequest.Fresh?) async throws -> TransferRing {
+    /// ring in which the predecessor's transfers are in flight. The flight recorder notes the first `headerLength` bytes that come with each transfer.
+    public func openTransfers(name: String, fresh: TransferRequest.Fresh?, headerLength: Int = 0) async throws -> TransferRing {
         let answer = try await ask { .openTransfers(TransferRequest(request: $0, name: name, fresh: fresh)) }
         guard case .transfers(let grant, let descriptors) = answer, let memory = descriptors.first else {
             throw CallError("ContractBroken", "The supervisor has answered without a transfer ring.")
         }
         defer { descriptors.forEach { close($0) } }
-        return try ring(grant, memory: memory, wake: descriptors.count > 1 ? descriptors[1] : nil)
+        return try ring(grant, memory: memory, wake: descriptors.count > 1 ? descriptors[1] : nil, headerLength: headerLength)
     }
 
     /// Maps a ring, where a predecessor left it if one did.
-    func ring(_ grant: TransferGrant, memory: Int32, wake: Int32?) throws -> TransferRing {
+    func ring(_ grant: TransferGrant, memory: Int32, wake: Int32?, headerLength: Int = 0) throws -> TransferRing {
         guard
             let geometry = TransferRingGeometry(
                 transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength,
@@ -194,7 +194,7 @@ public final class SupervisorLink: Sendable {
         let carrier = try way.carriers.carrier(endpoint: endpoint, type: geometry.type, wake: wake)
         return TransferRing(
             mapping: mapping, carrier: carrier, direction: endpoint.direction,
-            witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint) })
+            witness: way.recorder.map { RingRecorder($0, type: geometry.type, endpoint: endpoint, headerLength: headerLength) })
     }
 
     /// The answer to `openConversation`.

@@ -2,7 +2,7 @@
 import CLinux
 
 /// What is to be known of a frame besides its bytes.
-public struct FrameFlags: OptionSet, Hashable, Sendable, Codable {
+public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 

@@ -10,6 +10,9 @@ struct EmulatedWebcamArguments: ParsableArguments {
     @Flag(help: "Send the stream over a bulk endpoint instead of an isochronous one.")
     var bulk = false
 
+    @Flag(name: .customLong("h264"), help: "Also offer H.264 from a second streaming interface. The frames are noise that nothing decodes.")
+    var h264 = false
+
     @Option(
         help: ArgumentHelp("Milliseconds from \"start streaming\" to the first payload, which a real camera needs too.", valueName: "ms"))
     var startupMs = 300
@@ -56,6 +59,7 @@ struct EmulatedWebcamArguments: ParsableArguments {
     func options(_ index: Int) throws -> EmulatedWebcamOptions {
         var options = EmulatedWebcamOptions()
         options.variant = bulk ? .bulk : .isochronous
+        options.offersH264 = h264
         options.serial = Self.serial(serial ?? options.serial, index)
         options.startupMilliseconds = startupMs
         options.source = source
@@ -80,6 +84,7 @@ struct EmulatedWebcamArguments: ParsableArguments {
         if let source { words += ["--source=\(source)"] }
         if !fault.isEmpty { words += ["--fault=\(fault.joined(separator: ","))"] }
         if bulk { words.append("--bulk") }
+        if h264 { words.append("--h264") }
         if withoutHuffman { words.append("--without-huffman") }
         return words
     }

@@ -1,4 +1,4 @@
-// The yardstick for payload assembly: the least that a C program has to do.
+// The yardstick for a frame's way: the least that a C program has to do, and what is done in the kernel's place.
 #pragma once
 #include <stdint.h>
 
@@ -7,12 +7,41 @@ struct cbenchmarks_packet {
     int32_t status;
 };
 
-struct cbenchmarks_frame {
-    uint8_t *bytes;
-    uint32_t capacity, length;
-    int frame_id;
+/// A transfer as it completes: isochronous with packets, bulk with `length` bytes.
+struct cbenchmarks_transfer {
+    const uint8_t *bytes;
+    uint32_t length;
+    const struct cbenchmarks_packet *packets;
+    uint32_t packet_count;
 };
 
-/// One isochronous transfer's packets, appended to the frame in the making. How many frames ended.
-int cbenchmarks_assemble(
-    struct cbenchmarks_frame *frame, const uint8_t *bytes, const struct cbenchmarks_packet *packets, int count);
+/// CLOCK_THREAD_CPUTIME_ID in nanoseconds.
+uint64_t cbenchmarks_thread_time(void);
+
+/// The processor's own counter, which costs next to nothing to read, and what it makes of nanoseconds.
+uint64_t cbenchmarks_ticks(void);
+double cbenchmarks_ticks_to_nanoseconds(uint64_t ticks);
+
+/// What was done in the kernel's place took this long. A time in which the thread was put aside counts as the others did.
+struct cbenchmarks_meter {
+    uint64_t ticks, bytes;
+};
+void cbenchmarks_measured(struct cbenchmarks_meter *meter, uint64_t ticks, uint64_t bytes);
+
+/// In the kernel's place: a transfer's bytes appear in `buffer`. How many.
+uint32_t cbenchmarks_play(uint8_t *buffer, const struct cbenchmarks_transfer *transfer);
+
+/// A minimal assembler (header length, FID, EOF, a bound, one memcpy a payload) over `turns` through all transfers, which go round in
+/// `buffer_count` buffers. Nanoseconds of the thread's processor time without what `cbenchmarks_play` took.
+double cbenchmarks_floor(
+    uint8_t **buffers, uint32_t buffer_count, uint8_t **slots, uint32_t slot_count, uint32_t capacity,
+    const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns, uint32_t maximum_payload);
+
+/// The payloads' bytes copied, and nothing else looked at but where they lie.
+double cbenchmarks_copy(
+    uint8_t **buffers, uint32_t buffer_count, uint8_t **slots, uint32_t slot_count, uint32_t capacity,
+    const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns);
+
+/// `cbenchmarks_play` alone.
+double cbenchmarks_kernel(
+    uint8_t **buffers, uint32_t buffer_count, const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns);

@@ -35,9 +35,10 @@ struct StreamNegotiation {
     private(set) var probed: StreamParameters
     private(set) var committed: StreamParameters?
 
-    init(_ options: EmulatedWebcamOptions) {
+    /// That of one streaming interface.
+    init(_ options: EmulatedWebcamOptions, formats: [WebcamFormat]) {
         self.init(
-            formats: options.formats, variant: options.variant, repertoire: options.repertoire,
+            formats: formats, variant: options.variant, repertoire: options.repertoire,
             toldPayloadSize: options.variant == .bulk && options.faults.has(.boundlessPayload) ? .max : nil,
             acceptedLengths: options.probeLengths)
     }

@@ -5,9 +5,11 @@ import USBEmulation
 
 enum WebcamInterface {
     static let control: UInt8 = 0
+    /// The first streaming interface and its endpoint; further ones are numbered on.
     static let streaming: UInt8 = 1
     static let statusEndpoint = EndpointAddress(rawValue: 0x81)
-    static let streamingEndpoint = EndpointAddress(rawValue: 0x82)
+    static let streamingEndpoint = streamingEndpoint(0)
+    static func streamingEndpoint(_ index: Int) -> EndpointAddress { EndpointAddress(rawValue: 0x82 + UInt8(index)) }
 }
 
 /// Identifiers of terminals and units.
@@ -33,7 +35,7 @@ struct WebcamDescriptors {
         configuration.append8(9, 0x02)
         configuration.append16(UInt16(9 + function.count))
         // bNumInterfaces, bConfigurationValue, iConfiguration, bmAttributes: bus-powered, bMaxPower: 500 mA.
-        configuration.append8(2, 1, 0, 0x80, 250)
+        configuration.append8(1 + UInt8(options.interfaces.count), 1, 0, 0x80, 250)
         configuration.bytes += function
         return EmulatedDescriptors(
             speed: .high, device: device, configurations: [configuration.bytes],
@@ -54,10 +56,10 @@ struct WebcamDescriptors {
 
     private var functionBytes: [UInt8] {
         var bytes = Bytes()
-        // Interface association: two interfaces from 0, a video interface collection.
-        bytes.append8(8, 0x0b, WebcamInterface.control, 2, 0x0e, 0x03, 0x00, 2)
+        // Interface association: two interfaces or more from 0, a video interface collection.
+        bytes.append8(8, 0x0b, WebcamInterface.control, 1 + UInt8(options.interfaces.count), 0x0e, 0x03, 0x00, 2)
         appendControlInterface(&bytes)
-        appendStreamingInterface(&bytes)
+        for index in options.interfaces.indices { appendStreamingInterface(index, &bytes) }
         return bytes.bytes
     }
 
@@ -84,11 +86,13 @@ struct WebcamDescriptors {
         units.append8(9, 0x24, 0x03, WebcamEntity.output)
         units.append16(0x0101)
         units.append8(0, WebcamEntity.processing, 0)
-        // Header (§3.7.2): one streaming interface in the collection.
-        bytes.append8(13, 0x24, 0x01)
-        bytes.append16(isOld ? 0x0100 : 0x0110, UInt16(13 + units.bytes.count))
+        // Header (§3.7.2): the streaming interfaces of the collection.
+        let length = 12 + options.interfaces.count
+        bytes.append8(UInt8(length), 0x24, 0x01)
+        bytes.append16(isOld ? 0x0100 : 0x0110, UInt16(length + units.bytes.count))
         bytes.append32(Self.clockFrequency)
-        bytes.append8(1, WebcamInterface.streaming)
+        bytes.append8(UInt8(options.interfaces.count))
+        for index in options.interfaces.indices { bytes.append8(WebcamInterface.streaming + UInt8(index)) }
         bytes.bytes += units.bytes
         // Status interrupt endpoint: 16 bytes, every 2^7 microframes (16 ms); then its class-specific descriptor.
         bytes.append8(7, 0x05, WebcamInterface.statusEndpoint.rawValue, 0x03)
@@ -98,28 +102,31 @@ struct WebcamDescriptors {
         bytes.append16(16)
     }
 
-    private func appendStreamingInterface(_ bytes: inout Bytes) {
+    private func appendStreamingInterface(_ number: Int, _ bytes: inout Bytes) {
         let bulk = options.variant == .bulk
-        bytes.append8(9, 0x04, WebcamInterface.streaming, 0, bulk ? 1 : 0, 0x0e, 0x02, 0x00, 0)
+        let offered = options.interfaces[number]
+        let interface = WebcamInterface.streaming + UInt8(number)
+        let endpoint = WebcamInterface.streamingEndpoint(number).rawValue
+        bytes.append8(9, 0x04, interface, 0, bulk ? 1 : 0, 0x0e, 0x02, 0x00, 0)
         var formats = Bytes()
-        for (index, format) in options.formats.enumerated() { append(format, index: UInt8(index + 1), to: &formats) }
+        for (index, format) in offered.enumerated() { append(format, index: UInt8(index + 1), to: &formats) }
         // Input header (§3.9.2.1): no still capture, no trigger; MJPEG's quality can be asked for (bmaControls D2).
-        let length = 13 + options.formats.count
-        bytes.append8(UInt8(length), 0x24, 0x01, UInt8(options.formats.count))
+        let length = 13 + offered.count
+        bytes.append8(UInt8(length), 0x24, 0x01, UInt8(offered.count))
         bytes.append16(UInt16(length + formats.bytes.count))
-        bytes.append8(WebcamInterface.streamingEndpoint.rawValue, 0, WebcamEntity.output, 0, 0, 0, 1)
-        for format in options.formats { bytes.append8(format == .mjpeg ? 0x04 : 0x00) }
+        bytes.append8(endpoint, 0, WebcamEntity.output, 0, 0, 0, 1)
+        for format in offered { bytes.append8(format == .mjpeg ? 0x04 : 0x00) }
         bytes.bytes += formats.bytes
         if bulk {
-            bytes.append8(7, 0x05, WebcamInterface.streamingEndpoint.rawValue, 0x02)
+            bytes.append8(7, 0x05, endpoint, 0x02)
             bytes.append16(512)
             bytes.append8(0)
             return
         }
         for (index, step) in AlternateSettings.ladder.enumerated() {
-            bytes.append8(9, 0x04, WebcamInterface.streaming, UInt8(index + 1), 1, 0x0e, 0x02, 0x00, 0)
+            bytes.append8(9, 0x04, interface, UInt8(index + 1), 1, 0x0e, 0x02, 0x00, 0)
             // Isochronous, asynchronous; one opportunity every microframe.
-            bytes.append8(7, 0x05, WebcamInterface.streamingEndpoint.rawValue, 0x05)
+            bytes.append8(7, 0x05, endpoint, 0x05)
             bytes.append16(UInt16(step.size | (step.transactions - 1) << 11))
             bytes.append8(1)
         }
@@ -137,8 +144,18 @@ struct WebcamDescriptors {
             bytes.bytes += Array((format == .yuy2 ? "YUY2" : "NV12").utf8)
             bytes.append8(0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71)
             bytes.append8(format == .yuy2 ? 16 : 12, defaultFrame, 0, 0, 0, 0)
+        case .h264:
+            // Frame-based (Frame-based payload document §3.1.1), of variable size.
+            bytes.append8(28, 0x24, 0x10, index, UInt8(modes.count))
+            bytes.bytes += Array("H264".utf8)
+            bytes.append8(0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71)
+            bytes.append8(0, defaultFrame, 0, 0, 0, 0, 1)
         }
         for (frame, mode) in modes.enumerated() {
+            if format == .h264 {
+                appendFrameBased(mode, index: UInt8(frame + 1), to: &bytes)
+                continue
+            }
             bytes.append8(UInt8(26 + 4 * mode.intervals.count), 0x24, format == .mjpeg ? 0x07 : 0x05, UInt8(frame + 1), 0)
             bytes.append16(UInt16(mode.width), UInt16(mode.height))
             bytes.append32(bitRate(mode, mode.intervals[mode.intervals.count - 1]), bitRate(mode, mode.intervals[0]))
@@ -149,6 +166,17 @@ struct WebcamDescriptors {
         // Colour matching (§3.9.2.6): sRGB primaries, BT.709 transfer, SMPTE 170M (BT.601) matrix. Optional.
         guard options.repertoire == .full else { return }
         bytes.append8(6, 0x24, 0x0d, 1, 1, 4)
+    }
+
+    /// Frame-based payload document §3.1.2.
+    private func appendFrameBased(_ mode: WebcamMode, index: UInt8, to bytes: inout Bytes) {
+        bytes.append8(UInt8(26 + 4 * mode.intervals.count), 0x24, 0x11, index, 0)
+        bytes.append16(UInt16(mode.width), UInt16(mode.height))
+        bytes.append32(bitRate(mode, mode.intervals[mode.intervals.count - 1]), bitRate(mode, mode.intervals[0]), mode.defaultInterval)
+        bytes.append8(UInt8(mode.intervals.count))
+        // dwBytesPerLine: none.
+        bytes.append32(0)
+        for interval in mode.intervals { bytes.append32(interval) }
     }
 
     private func bitRate(_ mode: WebcamMode, _ interval: UInt32) -> UInt32 {

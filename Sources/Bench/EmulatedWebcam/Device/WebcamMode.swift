@@ -7,6 +7,8 @@ public enum WebcamFormat: String, CaseIterable, Hashable, Sendable {
     case yuy2
     /// Planar 4:2:0, BT.601 limited range.
     case nv12
+    /// Noise of H.264's usual sizes, with a stamp: nothing decodes it.
+    case h264
 }
 
 /// One frame size of one format.
@@ -33,7 +35,7 @@ struct WebcamMode: Hashable, Sendable {
         let intervals = (rates ?? Self.allIntervals).filter { interval in
             switch format {
             // A JPEG's size is a matter of quality; what limits it is the encoder.
-            case .mjpeg: interval > 200_000 || height <= 720
+            case .mjpeg, .h264: interval > 200_000 || height <= 720
             case .yuy2, .nv12: interval > 200_000 && Self.rawSize(format, width, height) <= Self.budget(interval)
             }
         }
@@ -60,7 +62,7 @@ struct WebcamMode: Hashable, Sendable {
 
     /// `dwMaxVideoFrameSize`: exact for uncompressed frames. JPEGs are made to fit this.
     func maximumFrameSize(interval: UInt32) -> Int {
-        guard format == .mjpeg else { return Self.rawSize(format, width, height) }
+        guard format == .mjpeg || format == .h264 else { return Self.rawSize(format, width, height) }
         return min(width * height * 6 / 10 + 16384, Self.budget(interval))
     }
 

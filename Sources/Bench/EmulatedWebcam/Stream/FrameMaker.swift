@@ -71,10 +71,12 @@ final class FrameMaker: @unchecked Sendable {
         case .mjpeg: JPEGEncoder.capacity(width: mode.width, height: mode.height) + FrameStamp.jpegOverhead
         case .yuy2: mode.width * mode.height * 2
         case .nv12: mode.width * mode.height * 3 / 2
+        case .h264: 8192
         }
     }
 
     func make(_ job: FrameJob, into frame: PreparedFrame) throws(PictureError) {
+        if parameters.mode.format == .h264 { return makeNoise(job, into: frame) }
         try source.draw(number: job.number, seconds: job.seconds, on: planes)
         processor.apply(job.settings, to: planes)
         if options.showsOverlay, !job.settings.privacy {
@@ -88,9 +90,23 @@ final class FrameMaker: @unchecked Sendable {
         case .nv12:
             frame.count = Self.pictureCapacity(parameters.mode)
             RawPacking.nv12(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
+        case .h264: break
         }
         frame.job = job
         defer { spoil(frame) }
+        stamp(job, frame)
+    }
+
+    /// In the place of an encoder.
+    private func makeNoise(_ job: FrameJob, into frame: PreparedFrame) {
+        frame.count = 2048 + Int(job.number % 16) * 256
+        var noise = Noise(seed: job.number)
+        for index in 0..<frame.count { frame.memory[index] = UInt8(truncatingIfNeeded: noise.next() >> 24) }
+        frame.job = job
+        stamp(job, frame)
+    }
+
+    private func stamp(_ job: FrameJob, _ frame: PreparedFrame) {
         guard options.stampsFrames else { return }
         let stamp = FrameStamp(
             number: job.number, captureTime: job.captureTime, intervalNanoseconds: UInt32(parameters.intervalNanoseconds), stream: stream)

@@ -108,6 +108,9 @@ class VideoStream {
 /// Repeatable noise, for faults.
 struct Noise {
     private var state: UInt64 = 0x5851_f42d_4c95_7f2d
+
+    init(seed: UInt64 = 0) { state ^= seed }
+
     mutating func next() -> UInt64 {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         return state ^ (state >> 33)

@@ -1,25 +1,29 @@
-// The camera's default pipe: it carries one request at a time, and what a stream needs goes before what controls ask.
+// The device's default pipe: it carries one request at a time, and what a stream needs goes before
+// what controls ask.
 
-import USB
-import UserDriver
+public import USB
+public import UserDriver
 
-/// Two ways to one device. A request that the camera lets hang holds up every request behind it (USB 2.0 §5.5), and their time-outs run meanwhile.
-/// So controls' requests take turns, each with its own time from when the pipe is free; and a stream's request does not wait for them long.
-final class ControlPipe: Sendable {
-    /// How long a stream waits for a control's request, which is cancelled then and made again afterwards.
+/// Two ways to one device. A request that the device lets hang holds up every request behind it
+/// (USB 2.0 §5.5), and their time-outs run meanwhile. So controls' requests take turns, each with
+/// its own time from when the pipe is free; and a stream's request does not wait for them long.
+public final class ControlPipe: Sendable {
+    /// How long a stream waits for a control's request, which is cancelled then and made again
+    /// afterwards.
     private static let grace = Duration.milliseconds(250)
-    /// After a stream's request another one is likely: controls wait for so long, or each of those would find one of theirs in its way.
+    /// After a stream's request another one is likely: controls wait for so long, or each of those
+    /// would find one of theirs in its way.
     fileprivate static let pause = Duration.milliseconds(50)
 
     private let device: any USBDeviceHandle
     private let turns = PipeTurns()
 
-    init(_ device: any USBDeviceHandle) { self.device = device }
+    public init(_ device: any USBDeviceHandle) { self.device = device }
 
     /// For streams.
-    var ahead: any USBDeviceHandle { PipeLane(device, pipe: self, goesAhead: true) }
+    public var ahead: any USBDeviceHandle { PipeLane(device, pipe: self, goesAhead: true) }
     /// For controls.
-    var inTurn: any USBDeviceHandle { PipeLane(device, pipe: self, goesAhead: false) }
+    public var inTurn: any USBDeviceHandle { PipeLane(device, pipe: self, goesAhead: false) }
 
     /// Makes a request that is no other's way.
     fileprivate func goAhead<Value: Sendable>(
@@ -36,8 +40,8 @@ final class ControlPipe: Sendable {
         }
     }
 
-    /// Makes a request when it is its turn, again if a stream took the pipe meanwhile. Each of them can be made twice: what is read is read, and
-    /// what is set is a value and no step.
+    /// Makes a request when it is its turn, again if a stream took the pipe meanwhile. Each of them
+    /// can be made twice: what is read is read, and what is set is a value and no step.
     fileprivate func takeTurn(
         _ request: @escaping @Sendable () async throws(USBError) -> [UInt8]
     ) async throws(USBError) -> [UInt8] {
@@ -188,7 +192,7 @@ private final class PipeLane: USBDeviceHandle {
 
 extension DriverContext {
     /// The same with another way to the device.
-    func replacing(device: any USBDeviceHandle) -> DriverContext {
+    public func replacing(device: any USBDeviceHandle) -> DriverContext {
         DriverContext(
             deviceID: deviceID, device: device, generation: generation, configuration: configuration, record: record, streams: streams,
             interruption: interruption, takeover: takeover, supervisor: supervisor, progress: progress)

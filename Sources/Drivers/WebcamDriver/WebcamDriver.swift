@@ -1,27 +1,29 @@
-// The webcam driver: which function of the device, which stream, what is kept for the next incarnation.
+// The webcam driver: which function of the device, which stream, what is kept for the next
+// incarnation.
 
 import CameraInterface
-import FrameRing
+import DriverStreams
 import USB
 import UVC
-import UserDriver
-import Wire
+package import UserDriver
+package import Wire
 
-/// Drives the first video function of a device. Its streaming interfaces are the streams `video`, `video2`, …
-actor WebcamDriver: Driver {
-    static let name = "webcam-driver"
-    static let supportsHandover = true
+/// Drives the first video function of a device. It has one stream, `video`, from whichever of its
+/// streaming interfaces offers what is asked for.
+package actor WebcamDriver: Driver {
+    package static let name = "webcam-driver"
+    package static let supportsHandover = true
 
-    nonisolated let facts: DriverFacts
+    package nonisolated let facts: DriverFacts
     private nonisolated let context: DriverContext
-    private nonisolated let streams: [String: StreamSession]
+    private nonisolated let stream: StreamSession<VideoSource>
     private let function: VideoFunction
     private let quirks: VideoQuirks
     private var record: RecoveryRecord
     private let controls: CameraControls
-    private var status: StatusListener?
+    private var status: InterruptListener?
 
-    static func start(_ context: DriverContext) async throws -> WebcamDriver {
+    package static func start(_ context: DriverContext) async throws -> WebcamDriver {
         let driver = try WebcamDriver(context)
         try await driver.takeUp()
         return driver
@@ -45,19 +47,14 @@ actor WebcamDriver: Driver {
         self.function = function
         quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
         record = RecoveryRecord()
-        controls = CameraControls(device: pipe.inTurn, function: function, quirks: quirks) { [supervisor = context.supervisor] in
-            supervisor.log("notice", $0)
-        }
-        var streams: [String: StreamSession] = [:]
-        for (index, interface) in function.streamingInterfaces.enumerated() {
-            let name = index == 0 ? "video" : "video\(index + 1)"
-            streams[name] = StreamSession(
-                name: name, interface: interface, function: function, quirks: quirks, context: context)
-        }
-        self.streams = streams
+        let notice: @Sendable (String) -> Void = { [supervisor = context.supervisor] in supervisor.log("notice", $0) }
+        controls = CameraControls(device: pipe.inTurn, function: function, quirks: quirks, notice: notice)
+        stream = StreamSession(
+            name: "video", source: VideoSource(device: context.device, function: function, quirks: quirks, notice: notice),
+            context: context)
         facts = DriverFacts(
             kind: "webcam", name: information.product ?? information.manufacturer ?? "Webcam",
-            interfaces: [CameraInterface.name], streams: streams.keys.sorted())
+            interfaces: [CameraInterface.name], streams: [stream.name])
     }
 
     /// Claims the interfaces and takes up what the incarnation before was doing.
@@ -67,48 +64,26 @@ actor WebcamDriver: Driver {
         } catch {
             context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
         }
-        for (name, session) in streams {
-            await session.onRequest { [weak self] in await self?.remember($0, committed: $1, stream: name) }
-            await session.onPatience(record.patience(of: name)) { [weak self] in await self?.remember($0, stream: name) }
-        }
-        var others = context.streams
-        if let takeover = context.takeover {
-            // What goes on comes first: nobody has the stream meanwhile, or the predecessor has the interfaces still.
-            for name in context.streams.keys {
-                guard let session = streams[name], let committed = record.committedBlock(of: name) else { continue }
-                try await session.takeOver(takeover, committed: committed)
-                others[name] = nil
-            }
-        }
+        await stream.keep(record.stream ?? StreamRecord()) { [weak self] in await self?.remember($0) }
+        try await stream.takeOver()
         for interface in function.interfaceNumbers { try await context.device.claim(interface: interface) }
         if let endpoint = function.statusEndpoint {
-            let listener = StatusListener(context: context, endpoint: endpoint, function: function)
-            listener.start()
-            status = listener
+            status = InterruptListener(context, endpoint: endpoint.address, maxPacketSize: endpoint.maxPacketSize) {
+                [function, supervisor = context.supervisor] in
+                if let event = StatusEvent($0) { supervisor.event(event.name, event.parameters(function)) }
+            }
         }
-        for (name, request) in others {
-            guard let session = streams[name] else { continue }
-            // What was negotiated decides before what was asked: whoever watches gets the same pictures as before.
-            let asked = try StreamRequest(request)
-            let wanted = record.streams[name] ?? asked
-            try await session.open(wanted, resumes: context.interruption == .deviceAbsent ? .deviceAbsent : .driverRestarted)
-        }
+        try await stream.resume()
         // A device that was never let go is as it was.
         guard context.takeover == nil else { return }
-        // Known before the first call comes, so that none is answered with a value that is about to be replaced.
+        // Known before the first call comes, so that none is answered with a value that is about to
+        // be replaced.
         await controls.prepareRestoring(record.controls, defaults: quirks.contains(.restoreControls))
         Task { [controls] in await controls.restore() }
     }
 
-    private func remember(_ request: StreamRequest?, committed: [UInt8], stream: String) {
-        record.streams[stream] = request
-        record.setCommitted(request == nil ? nil : committed, of: stream)
-        keepRecord()
-    }
-
-    private func remember(_ patience: Patience, stream: String) {
-        guard record.patience(of: stream) != patience else { return }
-        record.setPatience(patience, of: stream)
+    private func remember(_ stream: StreamRecord<StreamRequest>) {
+        record.stream = stream
         keepRecord()
     }
 
@@ -120,21 +95,20 @@ actor WebcamDriver: Driver {
         }
     }
 
-    func openStream(name: String, request: JSONValue) async throws {
-        guard let session = streams[name] else {
-            throw CallError(
-                "InvalidParameter", "This camera has no stream \"\(name)\"; it has \(streams.keys.sorted().joined(separator: ", ")).")
+    package func openStream(name: String, request: JSONValue) async throws {
+        guard name == stream.name else {
+            throw CallError("InvalidParameter", "This camera has no stream \"\(name)\"; it has \"\(stream.name)\".")
         }
-        try await session.open(try StreamRequest(request), resumes: nil)
+        try await stream.open(request)
     }
 
-    func closeStream(name: String) async { await streams[name]?.close() }
+    package func closeStream(name: String) async { if name == stream.name { await stream.close() } }
 
-    func call(_ call: ServiceCall) async throws -> JSONValue {
+    package func call(_ call: ServiceCall) async throws -> JSONValue {
         let parameters = call.parameters
         switch CameraInterface.Method(rawValue: call.method) {
         case .formats:
-            return try answer(CameraInterface.Formats(formats: function.streamingInterfaces.first.map(CameraCalls.formats) ?? []))
+            return try answer(CameraInterface.Formats(formats: CameraCalls.formats(function.streamingInterfaces)))
         case .controlNames: return try answer(CameraInterface.ControlNames(controls: controls.announced.map(CameraCalls.name)))
         case .getControls:
             let readings = try await controls.read(try CameraCalls.names(in: parameters))
@@ -177,12 +151,12 @@ actor WebcamDriver: Driver {
                 controls: result.states.map(CameraCalls.control), failed: result.failures.map(CameraCalls.failure)))
     }
 
-    nonisolated func statistics() -> DriverStatistics {
-        DriverStatistics(streams: streams.compactMapValues { $0.statistics() })
+    package nonisolated func statistics() -> DriverStatistics {
+        DriverStatistics(streams: stream.statistics().map { [stream.name: $0] } ?? [:])
     }
 
-    func stop() async {
-        for session in streams.values { await session.close() }
+    package func stop() async {
+        await stream.close()
         status?.stop()
         context.device.close()
     }

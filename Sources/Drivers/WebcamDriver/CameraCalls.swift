@@ -5,13 +5,25 @@ import UVC
 import Wire
 
 enum CameraCalls {
-    /// A size of a format with its rates, the highest first.
-    static func formats(_ interface: StreamingInterface) -> [CameraFormat] {
-        interface.formats.flatMap { format in
-            format.frames.map { frame in
-                CameraFormat(
-                    format: format.name, width: Int(frame.width), height: Int(frame.height), fps: frame.intervals.roundedRates.map { $0 })
+    /// A size of a format with its rates, the highest first; once, also where
+    /// several interfaces offer it.
+    static func formats(_ interfaces: [StreamingInterface]) -> [CameraFormat] {
+        struct Size: Hashable {
+            var format: String
+            var width: Int
+            var height: Int
+        }
+        var sizes: [Size] = []
+        var rates: [Size: Set<Double>] = [:]
+        for format in interfaces.flatMap(\.formats) {
+            for frame in format.frames {
+                let size = Size(format: format.name, width: frame.width, height: frame.height)
+                if rates[size] == nil { sizes.append(size) }
+                rates[size, default: []].formUnion(frame.intervals.roundedRates)
             }
+        }
+        return sizes.map { size in
+            CameraFormat(format: size.format, width: size.width, height: size.height, fps: (rates[size] ?? []).sorted(by: >))
         }
     }
 
@@ -61,7 +73,8 @@ enum CameraCalls {
         return name
     }
 
-    /// `nil` where the call leaves them out. Throws `InvalidParameter` for anything but a list of names.
+    /// `nil` where the call leaves them out. Throws `InvalidParameter` for anything but a list of
+    /// names.
     static func names(in parameters: JSONValue) throws(CallError) -> [String]? {
         switch parameters["names"] {
         case nil, .null: return nil

@@ -1,18 +1,17 @@
 // A stream that shows nothing: when that is worth saying, and what of it.
 
-import UVC
+import FrameRing
 
 /// Counts what came since the last whole frame. A pure value that is shown the time.
-struct Drought {
+package struct Drought {
     /// What there is to say.
-    struct Report: Equatable {
+    package struct Report: Equatable {
         /// Nanoseconds without a whole frame.
         var duration: UInt64
         /// Frames that came damaged in that time.
         var damaged: UInt64
-        /// What was wrong with the newest of them, and its bytes.
-        var damage: FrameDamage
-        var length: Int
+        /// The newest of them.
+        var newest: StreamFrame?
         /// A transfer has brought pixels in that time.
         var hasPixels: Bool
     }
@@ -21,19 +20,18 @@ struct Drought {
     static let first: UInt64 = 3_000_000_000
     private var since: UInt64
     private var next = Drought.first
-    private var report = Report(duration: 0, damaged: 0, damage: [], length: 0, hasPixels: false)
+    private var report = Report(duration: 0, damaged: 0, newest: nil, hasPixels: false)
 
     init(now: UInt64) { since = now }
 
     /// A frame came: whole ones end it.
-    mutating func take(_ frame: AssembledFrame, now: UInt64) {
-        guard !frame.damage.isEmpty else {
+    mutating func take(_ frame: StreamFrame, now: UInt64) {
+        guard !frame.isWhole else {
             self = Drought(now: now)
             return
         }
         report.damaged &+= 1
-        report.damage = frame.damage
-        report.length = frame.length
+        report.newest = frame
     }
 
     mutating func tookPixels() { report.hasPixels = true }
@@ -55,10 +53,12 @@ extension Drought.Report {
         let seconds = duration / 1_000_000_000
         guard damaged > 0 else {
             return hasPixels
-                ? "No frame has come to its end for \(seconds) s, though the camera sends."
-                : "No picture has come for \(seconds) s; the camera is waited for."
+                ? "No frame has come to its end for \(seconds) s, though the device sends."
+                : "No picture has come for \(seconds) s; the device is waited for."
         }
-        let size = expected.map { ", \(length) of \($0) bytes" } ?? ""
-        return "No whole frame has come for \(seconds) s: \(damaged) came damaged (\(damage)\(size))."
+        var what = newest?.flags.reasons ?? []
+        if let expected, let newest { what.append("\(newest.length) of \(expected) bytes") }
+        return
+            "No whole frame has come for \(seconds) s: \(damaged) came damaged\(what.isEmpty ? "" : " (\(what.joined(separator: ", ")))")."
     }
 }

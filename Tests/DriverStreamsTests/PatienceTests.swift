@@ -1,10 +1,10 @@
 // How long a silent camera is waited for, and what is said meanwhile: pure values in made-up time.
 
+import FrameRing
 import Testing
-import UVC
 import Wire
 
-@testable import webcam_driver
+@testable import DriverStreams
 
 @Suite struct PatienceTests {
     static let second: UInt64 = 1_000_000_000
@@ -48,22 +48,18 @@ import Wire
     }
 
     @Test func theRecordKeepsIt() throws {
-        var record = RecoveryRecord()
-        record.setPatience(Patience(startup: 3_500_000_000, remedies: 2), of: "video")
-        let read = try RecoveryRecord.read(try JSONValue(encoding: record))
-        #expect(read.patience(of: "video") == Patience(startup: 3_500_000_000, remedies: 2))
-        #expect(read.patience(of: "video2") == Patience())
-        // One that an earlier version wrote, and one that is nonsense.
-        #expect(try RecoveryRecord.read(["streams": [:], "controls": [:]]).patience(of: "video") == Patience())
-        let nonsense: JSONValue = ["streams": [:], "controls": [:], "startups": ["video": -5], "remedies": ["video": -1]]
-        #expect(try RecoveryRecord.read(nonsense).patience(of: "video") == Patience())
+        var record = StreamRecord<ThermalRequest>()
+        record.patience = Patience(startup: 3_500_000_000, remedies: 2)
+        let read = try JSONValue(encoding: record).decoded(as: StreamRecord<ThermalRequest>.self)
+        #expect(read.patience == Patience(startup: 3_500_000_000, remedies: 2))
+        #expect(try (JSONValue.object([:])).decoded(as: StreamRecord<ThermalRequest>.self).patience == Patience())
+        let nonsense: JSONValue = ["startup": -5, "remedies": -1]
+        #expect(try nonsense.decoded(as: StreamRecord<ThermalRequest>.self).patience == Patience())
     }
 }
 
 @Suite struct DroughtTests {
-    private func frame(_ damage: FrameDamage) -> AssembledFrame {
-        AssembledFrame(length: 998, damage: damage, isStillImage: false, captured: 0)
-    }
+    private func frame(_ flags: FrameFlags) -> StreamFrame { StreamFrame(length: 998, captured: 0, flags: flags) }
 
     @Test func itIsSaidAfterThreeSecondsAndThenMoreAndMoreSeldom() {
         var drought = Drought(now: 0)
@@ -73,7 +69,7 @@ import Wire
 
     @Test func damagedFramesAreSaidWithWhatIsWrong() throws {
         var drought = Drought(now: 0)
-        for time in 1..<90 as Range<UInt64> { drought.take(frame(.short), now: time * PatienceTests.frame) }
+        for time in 1..<90 as Range<UInt64> { drought.take(frame([.damaged, .short]), now: time * PatienceTests.frame) }
         let said = drought.look(now: 3 * PatienceTests.second)
         let report = try #require(said)
         #expect(report.damaged == 89)
@@ -84,7 +80,7 @@ import Wire
 
     @Test func aWholeFrameEndsIt() {
         var drought = Drought(now: 0)
-        drought.take(frame(.short), now: 1)
+        drought.take(frame([.damaged, .short]), now: 1)
         drought.take(frame([]), now: 2 * PatienceTests.second)
         let (early, late) = (drought.look(now: 4 * PatienceTests.second), drought.look(now: 5 * PatienceTests.second))
         #expect(early == nil && late?.damaged == 0)
