@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The framework's source: the checkout that USERDRIVER_CHECKOUT names, or this one.
+// The framework's source: the checkout that USERDRIVER_CHECKOUT names, or this folder.
 let framework = Context.environment["USERDRIVER_CHECKOUT"] ?? "../.."
 
 let package = Package(
@@ -12,8 +12,11 @@ let package = Package(
         // The device in software: for tests, and for `make run`.
         .target(name: "ThermometerEmulation", dependencies: [.product(name: "USBEmulation", package: "UserDriver")]),
         .executableTarget(
-            name: "emulate-thermometer", dependencies: ["ThermometerEmulation", .product(name: "USBEmulation", package: "UserDriver")]),
+            name: "emulate-thermometer",
+            dependencies: ["ThermometerEmulation", .product(name: "USBEmulation", package: "UserDriver")]),
         .testTarget(
             name: "ThermometerTests",
-            dependencies: ["thermometer-driver", "ThermometerEmulation", .product(name: "DriverTesting", package: "UserDriver")]),
+            dependencies: [
+                "thermometer-driver", "ThermometerEmulation", .product(name: "DriverTesting", package: "UserDriver"),
+            ]),
     ])
