@@ -171,6 +171,7 @@ let testTargets: [Target] = [
     .testTarget(
         name: "WebcamDriverTests", dependencies: ["webcam-driver", "UVC", "UserDriver", "Wire"], swiftSettings: swiftSettings),
     tests("CameraInterface", ["Wire"]),
+    tests("DriverTesting", ["USBEmulation", "USB"]),
     tests("Pictures"),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
@@ -187,8 +188,7 @@ let testTargets: [Target] = [
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles",
-            "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
+            "test-driver", "hostile-driver", "thermometer-driver", "userdriverd", "usbip-proxy", "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "Spawn",
             "UserDriverClient", "CLinux", log,
         ]),
     tests("Wire", ["CLinux"]),

@@ -12,5 +12,6 @@ public struct DriverBenchFailure: Error, CustomStringConvertible {
         self.details = details
     }
 
+    /// The message, then the details, a line each.
     public var description: String { ([message] + details.map { "  " + $0 }).joined(separator: "\n") }
 }

@@ -37,8 +37,6 @@ public final class ThermometerDevice: EmulatedDevice {
     /// Plugged in, or reset: everything is as new.
     public func attached(now: UInt64, signal: any EmulationSignal) { state.withLock { $0 = State() } }
 
-    public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {}
-
     /// The requests that are the device's own; those that every device has are answered already.
     public func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer {
         guard setup.requestType == 0x41, setup.request == 1, setup.value >= 10 else { return .stall }
