@@ -35,23 +35,28 @@ extension DriverBench {
         try await patiently(what) { [self] in
             // Looked at once a second besides: not every change of what a driver shows is an event.
             while true {
-                let found = try await Self.first(within: .seconds(1)) { [self] () -> DeviceStatus?? in
+                let look = try await Self.first(within: .seconds(1)) { [self] () -> Look in
                     let events = daemon.exchange("io.userdriver.Events", .object([:]), more: true)
-                    let status = try await status()
-                    if try isSo(status) { return .some(status) }
+                    let now = try await status()
+                    if try isSo(now) { return Look(isSo: true, status: now) }
                     for try await _ in events {
-                        let status = try await status()
-                        if try isSo(status) { return .some(status) }
+                        let now = try await status()
+                        if try isSo(now) { return Look(isSo: true, status: now) }
                     }
-                    return nil
+                    return Look(isSo: false, status: nil)
                 }
-                if let found, let status = found { return status }
+                if let look, look.isSo { return look.status }
                 try Task.checkCancellation()
             }
         }
     }
 
-    /// The same within `patience`.
+    private struct Look: Sendable {
+        var isSo: Bool
+        var status: DeviceStatus?
+    }
+
+    /// Does something within `patience`.
     func patiently<R: Sendable>(_ what: String, _ work: @escaping @Sendable () async throws -> R) async throws -> R {
         guard let result = try await Self.first(within: patience, work) else {
             throw DriverBenchFailure("Waited \(patience) in vain for this: \(what).")
