@@ -13,7 +13,7 @@ MUXER_LIBRARIES = libavformat libavcodec libavutil libseccomp
 MUXER_FLAGS = -std=c17 -O2 -g -Wall -Wextra -Werror -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -Wl,-z,relro,-z,now
 MUXER_COMPILER = $(shell command -v clang || command -v cc)
 
-.PHONY: build build-record run test test-vm test-vm-ci lint format fuzz campaign bench bench-instructions man udev install install-files install-debug clean dependencies
+.PHONY: build build-record run test test-vm test-vm-ci lint format fuzz campaign kit bench bench-instructions man udev install install-files install-dev install-debug clean dependencies
 
 dependencies:
 	@Scripts/dependencies
@@ -76,11 +76,11 @@ test-vm-ci: build
 	@Scripts/test-vm --release 13 --ci
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests Examples/thermometer/Package.swift Examples/thermometer/Sources Examples/thermometer/Tests
 	@Scripts/lint
 
 format:
-	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format Package.swift Sources Tests Examples/thermometer/Package.swift Examples/thermometer/Sources Examples/thermometer/Tests
 
 # A minute for each parser, or FUZZ_SECONDS. The same FUZZ_SEED makes the same inputs.
 FUZZ_SECONDS ?= 60
@@ -95,6 +95,11 @@ SEED ?= 1
 campaign: build
 	@$(call build_products,campaign)
 	$(RELEASE)/campaign --bin $(CURDIR)/$(RELEASE) --faults $(FAULTS) --seed $(SEED) $(CAMPAIGN)
+
+# A driver as `userdriver driver new` makes it, which is Examples/thermometer under another name: built, killed and unplugged under use.
+kit: build
+	rm -rf .build/kit && mkdir -p .build/kit
+	cd .build/kit && ../release/userdriver driver new thermo && $(MAKE) -C thermo test
 
 bench: build
 	@$(call build_products,benchmarks)
@@ -143,6 +148,13 @@ install-files:
 		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:' Systemd/$$unit | \
 		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	[ -n "$(DESTDIR)" ] || $(PREFIX)/lib/userdriver/activate
+
+# What drivers are built with: the framework's source, which fetches nothing by itself. For a package userdriver-dev.
+SOURCE = $(DESTDIR)$(PREFIX)/share/userdriver/source
+install-dev:
+	install -d $(SOURCE)/Sources
+	cp -R $(addprefix Sources/,System Planes USB Classes Contracts Framework) $(SOURCE)/Sources/
+	sed 's/^let isFrameworkOnly = .*/let isFrameworkOnly = true/' Package.swift > $(SOURCE)/Package.swift
 
 # Debug information of what `install` installs, where gdb looks for it: by build id.
 install-debug: build

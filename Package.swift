@@ -99,6 +99,7 @@ let framework: [Target] = layer(
         library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
         library("DriverObjects", ["UserDriver", "ObjectStore", "Wire"]),
         library("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
+        library("DriverTesting", ["USBEmulation", "USB", "Wire", "Spawn", "Threads"]),
     ])
 let drivers: [Target] = layer(
     "Drivers",
@@ -189,6 +190,7 @@ let testTargets: [Target] = [
     tests("CameraInterface", ["Wire"]),
     tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
     tests("WebcamDriver", ["UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
+    tests("DriverTesting", ["USBEmulation", "USB"]),
     tests("Pictures"),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
@@ -242,25 +244,35 @@ let testTargets: [Target] = [
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 
-let targets: [[Target]] = [
-    system, planes, usb, classes, contracts, framework, drivers, trust, daemon, clients, surfaces, bench, testTargets,
+/// What somebody else's driver is built with. With USERDRIVER_FRAMEWORK_ONLY set, as the Makefile of `userdriver driver new` sets it, there is nothing
+/// else here, and nothing that had to be fetched.
+let isFrameworkOnly = Context.environment["USERDRIVER_FRAMEWORK_ONLY"] != nil
+let frameworkTargets: [[Target]] = [system, planes, usb, classes, contracts, framework]
+let targets: [[Target]] = frameworkTargets + (isFrameworkOnly ? [] : [drivers, trust, daemon, clients, surfaces, bench, testTargets])
+
+let frameworkProducts: [Product] = [
+    .library(name: "UserDriver", targets: ["UserDriver", "DriverStreams", "DriverObjects", "USB", "UVC", "Wire", "Threads"]),
+    .library(name: "USBEmulation", targets: ["USBEmulation", "USB"]),
+    .library(name: "DriverTesting", targets: ["DriverTesting", "Wire"]),
 ]
 
 let package = Package(
     name: "UserDriver",
-    products: [
-        .library(name: "UserDriver", targets: ["UserDriver", "DriverStreams", "DriverObjects", "USB", "UVC", "Threads"]),
-        .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
-        .library(name: "USBEmulation", targets: ["USBEmulation"]),
-        .executable(name: "userdriver", targets: ["UserDriverCLI"]),
-        .executable(name: "userdriverd", targets: ["userdriverd"]),
-        .executable(name: "webcam-driver", targets: ["webcam-driver"]),
-        .executable(name: "usbip-proxy", targets: ["usbip-proxy"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-    ],
+    products: isFrameworkOnly
+        ? frameworkProducts
+        : frameworkProducts + [
+            .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
+            .executable(name: "userdriver", targets: ["UserDriverCLI"]),
+            .executable(name: "userdriverd", targets: ["userdriverd"]),
+            .executable(name: "webcam-driver", targets: ["webcam-driver"]),
+            .executable(name: "usbip-proxy", targets: ["usbip-proxy"]),
+        ],
+    dependencies: isFrameworkOnly
+        ? []
+        : [
+            .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+            .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+            .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        ],
     targets: targets.flatMap { $0 }
 )

@@ -38,6 +38,7 @@ import UserDriverClient
         ["attach", "x"], ["attach"], ["up", "--emulate", "toaster"], ["emulate", "webcam", "--fault", "nonsense"],
         ["controls", "set", "x"],
         ["emulate", "webcam", "--count", "0"], ["stream", "--fps", "0"], ["list", "--nonsense"],
+        ["up", "--drivers", "/nowhere"], ["up", "--allowed-signers", "/nowhere"], ["driver", "new"],
     ]) func mistakesOfUsageEndWith2(_ arguments: [String]) {
         let error = #expect(throws: (any Error).self) { _ = try UserDriverCommand.parseAsRoot(arguments) }
         #expect(error.map { ExitStatus.status(for: $0) } == 2)

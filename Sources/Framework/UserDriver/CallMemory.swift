@@ -21,6 +21,7 @@ public final class CallMemory: @unchecked Sendable {
 
     deinit { munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count) }
 
+    /// How many bytes the caller sent.
     public var byteCount: Int { mapping.count }
 
     /// The bytes are somebody else's: nothing in them is to be trusted. They are not valid after `body`.
@@ -34,6 +35,7 @@ public final class ReplyMemory: Sendable {
         var bytes: UnsafeMutableRawBufferPointer?
     }
     let number: UInt64
+    /// As many as were asked for.
     public let byteCount: Int
     private let mapping: Mutex<Mapping>
 

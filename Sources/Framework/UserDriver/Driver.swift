@@ -38,13 +38,18 @@ public protocol Driver: Actor {
 }
 
 extension Driver {
+    /// No: the process before this one ends before this one is given the device.
     public static var supportsHandover: Bool { false }
+    /// Throws `NotSupported`: there are no streams.
     public func openStream(name: String, request: JSONValue) async throws {
         throw CallError("NotSupported", "This device has no stream named \(name).")
     }
+    /// Does nothing.
     public func closeStream(name: String) async {}
+    /// Throws `NotSupported`: there are no methods.
     public func call(_ call: ServiceCall) async throws -> JSONValue {
         throw CallError("NotSupported", "This device's driver does not know the method \(call.method).")
     }
+    /// Nothing to show.
     public nonisolated func statistics() -> DriverStatistics { DriverStatistics() }
 }

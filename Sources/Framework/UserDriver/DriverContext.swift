@@ -5,6 +5,7 @@ public import Wire
 
 /// Everything that a driver has.
 public struct DriverContext: Sendable {
+    /// `vendor:product:serial`, or `vendor:product@path`, as `userdriver list` shows it.
     public let deviceID: String
     /// The one device, opened by the supervisor; nothing is claimed yet.
     public let device: any USBDeviceHandle
@@ -20,9 +21,12 @@ public struct DriverContext: Sendable {
     public let interruption: DriverStart.Interruption?
     /// The device was never let go: streams are taken over with `SupervisorLink.openTransfers(name:fresh: nil)` and not started anew.
     public let takeover: DriverStart.Takeover?
+    /// What is said to the supervisor goes this way: the record, log lines, events, requests for rings.
     public let supervisor: SupervisorLink
+    /// By which the supervisor sees that this process gets on.
     public let progress: Progress
 
+    /// For a driver's own tests, which have no supervisor.
     public init(
         deviceID: String, device: any USBDeviceHandle, generation: UInt32, configuration: [String: JSONValue], record: JSONValue?,
         streams: [String: JSONValue], interruption: DriverStart.Interruption?, takeover: DriverStart.Takeover? = nil,

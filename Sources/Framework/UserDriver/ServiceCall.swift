@@ -11,6 +11,7 @@ public struct ServiceCall: Sendable {
     public let interface: String
     /// `"Read"`
     public let method: String
+    /// An object, without the member `device`, which was for the supervisor. Nobody has checked it.
     public let parameters: JSONValue
     /// Several replies are welcome.
     public let wantsMore: Bool

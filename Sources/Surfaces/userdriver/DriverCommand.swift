@@ -9,21 +9,21 @@ import Wire
 struct DriverCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "driver",
-        abstract: "Install drivers, and decide whose drivers may run.",
+        abstract: "Write and install drivers, and decide whose drivers may run.",
         discussion: """
             A driver is a folder NAME.driver with driver.yaml, its signature driver.yaml.sig (an SSH signature in the namespace userdriver) and \
             an executable. It runs only if it is signed by somebody whom /etc/userdriver/allowed_signers names.
 
             Example:
               userdriver driver
+              userdriver driver new thermo
               userdriver driver sign webcam.driver --key ~/.ssh/id_ed25519
               userdriver driver trust ~/.ssh/id_ed25519.pub
               userdriver driver install webcam.driver
             """,
         subcommands: [
-            DriverListCommand.self, DriverInstallCommand.self, DriverRollbackCommand.self, DriverRemoveCommand.self,
-            DriverVerifyCommand.self,
-            DriverSignCommand.self, DriverTrustCommand.self, DriverRevokeCommand.self,
+            DriverNewCommand.self, DriverListCommand.self, DriverInstallCommand.self, DriverRollbackCommand.self,
+            DriverRemoveCommand.self, DriverVerifyCommand.self, DriverSignCommand.self, DriverTrustCommand.self, DriverRevokeCommand.self,
         ], defaultSubcommand: DriverListCommand.self)
 }
 

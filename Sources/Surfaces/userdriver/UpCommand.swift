@@ -1,6 +1,7 @@
 // `userdriver up`: everything in the foreground, for trying it.
 
 import ArgumentParser
+import Bundles
 import Glibc
 import UserDriverClient
 
@@ -17,6 +18,7 @@ struct UpCommand: ParsableCommand {
               userdriver up --emulate webcam --count 2
               userdriver up --emulate webcam --source holiday.mjpeg
               userdriver up --attach usbip://127.0.0.1:3240/1-1
+              userdriver up --drivers thermo.driver --allow-unsigned
             """)
 
     @Option(
@@ -37,6 +39,21 @@ struct UpCommand: ParsableCommand {
             valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Take these drivers before those that are installed: a folder of NAME.driver bundles, or one of them. Repeatable.",
+            valueName: "folder"),
+        completion: .directory)
+    var drivers: [String] = []
+
+    @Option(
+        name: .customLong("allowed-signers"),
+        help: ArgumentHelp(
+            "Whose drivers may run: a list in the form of OpenSSH's allowed_signers, beside those that are in force. Repeatable.",
+            valueName: "file"),
+        completion: .file())
+    var allowedSigners: [String] = []
 
     @Flag(help: "Run unsigned drivers. For development only; `status` says so.")
     var allowUnsigned = false
@@ -63,6 +80,22 @@ struct UpCommand: ParsableCommand {
         guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
         guard webcams <= 16 else { throw ValidationError("At most 16 devices can be emulated at once.") }
         guard count == 1 || webcams > 0 else { throw ValidationError("--count goes with --emulate.") }
+        for folder in drivers where access(folder, R_OK | X_OK) != 0 {
+            throw ValidationError("--drivers \(folder): \(String(cString: strerror(errno))).")
+        }
+        for file in allowedSigners where access(file, R_OK) != 0 {
+            throw ValidationError("--allowed-signers \(file): \(String(cString: strerror(errno))).")
+        }
+    }
+
+    /// What the daemon is told of drivers. Its options replace what it would look at by itself, which is to go on counting here.
+    private var driverWords: [String] {
+        var words = drivers.isEmpty ? [] : (drivers + DriverPlaces.drivers).flatMap { ["--drivers", $0] }
+        if !allowedSigners.isEmpty {
+            let others = DriverPlaces.trust.allowedSigners.filter { access($0, F_OK) == 0 }
+            words += (allowedSigners + others).flatMap { ["--allowed-signers", $0] }
+        }
+        return words + (allowUnsigned ? ["--allow-unsigned"] : [])
     }
 
     func run() throws {
@@ -71,7 +104,7 @@ struct UpCommand: ParsableCommand {
         try directory.create()
         var session = try UpSession(
             directory: directory, webcams: webcams, camera: camera.words, attached: attach,
-            allowsUnsigned: allowUnsigned, verbose: verbose, interrupts: interrupts)
+            drivers: driverWords, verbose: verbose, interrupts: interrupts)
         try session.run()
     }
 }

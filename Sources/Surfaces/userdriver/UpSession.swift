@@ -22,8 +22,9 @@ struct UpSession {
     /// How long the emulator may take to say its addresses.
     private static let patience: UInt64 = 15_000_000_000
 
+    /// - Parameter drivers: the daemon's options about drivers.
     init(
-        directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], allowsUnsigned: Bool, verbose: Bool,
+        directory: RuntimeDirectory, webcams: Int, camera: [String], attached: [String], drivers: [String], verbose: Bool,
         interrupts: Int32
     ) throws {
         self.directory = directory
@@ -36,7 +37,7 @@ struct UpSession {
         let folder = try ProgramFolder.path()
         daemon = SupervisedChild(
             name: "daemon", path: folder + "/userdriverd",
-            arguments: ["--runtime-dir", directory.path] + (allowsUnsigned ? ["--allow-unsigned"] : []), verbose: verbose)
+            arguments: ["--runtime-dir", directory.path] + drivers, verbose: verbose)
         guard webcams > 0 else { return }
         emulator = SupervisedChild(
             name: "emulated webcam", path: try ProgramFolder.executable(),

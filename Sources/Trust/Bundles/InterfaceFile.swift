@@ -1,5 +1,6 @@
 // The definitions of interfaces that lie in a bundle: read once, bounded, compared with the manifest's digests.
 
+import CLinux
 import Glibc
 import Trust
 import Wire

@@ -4,6 +4,7 @@ public import USB
 
 /// The descriptors of an emulated device.
 public struct EmulatedDescriptors: Sendable {
+    /// What it runs at.
     public var speed: USBSpeed
     /// 18 bytes (USB 2.0 table 9-8).
     public var device: [UInt8]
@@ -80,10 +81,12 @@ public protocol EmulatedDevice: AnyObject, Sendable {
     func dataOut(endpoint: EndpointAddress, now: UInt64, data: UnsafeRawBufferPointer) -> TransferStatus
 }
 
+/// What a device does that leaves a method out: nothing, and STALL on endpoints of its own.
 extension EmulatedDevice {
     public func attached(now: UInt64, signal: any EmulationSignal) {}
     public func detached() {}
     public func standard(_ setup: ControlSetup, now: UInt64) -> ControlAnswer? { nil }
+    public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {}
     public func haltCleared(endpoint: EndpointAddress, now: UInt64) {}
     public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
     public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool { true }

@@ -1,0 +1,22 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The framework's source: the checkout that USERDRIVER_CHECKOUT names, or this folder.
+let framework = Context.environment["USERDRIVER_CHECKOUT"] ?? "../.."
+
+let package = Package(
+    name: "thermometer",
+    dependencies: [.package(name: "UserDriver", path: framework)],
+    targets: [
+        .executableTarget(name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")]),
+        // The device in software: for tests, and for `make run`.
+        .target(name: "ThermometerEmulation", dependencies: [.product(name: "USBEmulation", package: "UserDriver")]),
+        .executableTarget(
+            name: "emulate-thermometer",
+            dependencies: ["ThermometerEmulation", .product(name: "USBEmulation", package: "UserDriver")]),
+        .testTarget(
+            name: "ThermometerTests",
+            dependencies: [
+                "thermometer-driver", "ThermometerEmulation", .product(name: "DriverTesting", package: "UserDriver"),
+            ]),
+    ])

@@ -1,0 +1,82 @@
+// A driver's bundle, put together of its package for a bench.
+
+import FoundationEssentials
+import Glibc
+
+/// Where the parts of a bundle are.
+struct BenchBundle {
+    let manifest: String
+    let executable: String
+    let name: String
+    private let folder: String
+
+    /// - Parameter package: the folder of `driver.yaml`, or a path in it.
+    init(package: String) throws {
+        var folder = package
+        while access(folder + "/driver.yaml", R_OK) != 0 {
+            guard let slash = folder.lastIndex(of: "/"), slash > folder.startIndex else {
+                throw DriverBenchFailure("There is no driver.yaml in \(package), nor in a folder that it is in.")
+            }
+            folder = String(folder[..<slash])
+        }
+        self.folder = folder
+        manifest = try String(contentsOfFile: folder + "/driver.yaml", encoding: .utf8)
+        guard let executable = Self.member("executable", of: manifest), let id = Self.member("id", of: manifest) else {
+            throw DriverBenchFailure("\(folder)/driver.yaml does not name an id and an executable.")
+        }
+        name = id.split(separator: ".").last.map(String.init) ?? id
+        let places = [folder, try BenchFolder.ownExecutable()].map { "\($0)/\(executable)" }
+        guard let found = places.first(where: { access($0, X_OK) == 0 }) else {
+            throw DriverBenchFailure("The driver's executable is neither \(places[0]) nor \(places[1]). Has it been built?")
+        }
+        self.executable = found
+    }
+
+    /// The value of a member that stands on a line of its own, as id and executable do.
+    private static func member(_ name: String, of manifest: String) -> String? {
+        guard let line = manifest.split(separator: "\n").first(where: { $0.hasPrefix(name + ":") }) else { return nil }
+        let value = line.dropFirst(name.count + 1).prefix { $0 != "#" }.filter { $0 != " " && $0 != "\"" && $0 != "'" }
+        return value.isEmpty || value.contains("/") ? nil : String(value)
+    }
+
+    /// The bundle's path.
+    func assemble(in target: String) throws -> String {
+        let bundle = "\(target)/\(name).driver"
+        let files = FileManager.default
+        try files.createDirectory(atPath: bundle, withIntermediateDirectories: true)
+        try files.copyItem(atPath: folder + "/driver.yaml", toPath: bundle + "/driver.yaml")
+        if access(folder + "/interfaces", R_OK) == 0 {
+            try files.copyItem(atPath: folder + "/interfaces", toPath: bundle + "/interfaces")
+        }
+        try files.copyItem(atPath: executable, toPath: bundle + "/" + (executable.split(separator: "/").last.map(String.init) ?? ""))
+        return bundle
+    }
+}
+
+/// A folder of a bench's own.
+final class BenchFolder: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/driver-bench-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else {
+            throw DriverBenchFailure("No folder can be made in /tmp: \(String(cString: strerror(errno))).")
+        }
+        path = String(cString: made)
+    }
+
+    deinit { remove() }
+
+    /// What can't be removed in a temporary folder harms nobody.
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
+
+    /// The folder of the test's executable.
+    static func ownExecutable() throws -> String {
+        guard let path = realpath("/proc/self/exe", nil) else {
+            throw DriverBenchFailure("/proc/self/exe: \(String(cString: strerror(errno))).")
+        }
+        defer { free(path) }
+        let executable = String(cString: path)
+        return executable.lastIndex(of: "/").map { String(executable[..<$0]) } ?? "."
+    }
+}
