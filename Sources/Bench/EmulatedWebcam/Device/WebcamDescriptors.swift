@@ -132,11 +132,11 @@ struct WebcamDescriptors {
         case .mjpeg:
             // bmFlags: samples vary in size; no aspect ratio, not interlaced, free to copy.
             bytes.append8(11, 0x24, 0x06, index, UInt8(modes.count), 0, defaultFrame, 0, 0, 0, 0)
-        case .yuy2, .nv12:
+        case .yuy2, .nv12, .grey:
             bytes.append8(27, 0x24, 0x04, index, UInt8(modes.count))
-            bytes.bytes += Array((format == .yuy2 ? "YUY2" : "NV12").utf8)
+            bytes.bytes += Array((format == .yuy2 ? "YUY2" : format == .nv12 ? "NV12" : "Y800").utf8)
             bytes.append8(0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71)
-            bytes.append8(format == .yuy2 ? 16 : 12, defaultFrame, 0, 0, 0, 0)
+            bytes.append8(format == .yuy2 ? 16 : format == .nv12 ? 12 : 8, defaultFrame, 0, 0, 0, 0)
         }
         for (frame, mode) in modes.enumerated() {
             bytes.append8(UInt8(26 + 4 * mode.intervals.count), 0x24, format == .mjpeg ? 0x07 : 0x05, UInt8(frame + 1), 0)

@@ -7,6 +7,11 @@ public enum WebcamFormat: String, CaseIterable, Hashable, Sendable {
     case yuy2
     /// Planar 4:2:0, BT.601 limited range.
     case nv12
+    /// Y alone, full range, as infrared cameras send it.
+    case grey
+
+    /// Those of a camera with colours.
+    public static let coloured: [WebcamFormat] = [.mjpeg, .yuy2, .nv12]
 }
 
 /// One frame size of one format.
@@ -34,7 +39,7 @@ struct WebcamMode: Hashable, Sendable {
             switch format {
             // A JPEG's size is a matter of quality; what limits it is the encoder.
             case .mjpeg: interval > 200_000 || height <= 720
-            case .yuy2, .nv12: interval > 200_000 && Self.rawSize(format, width, height) <= Self.budget(interval)
+            case .yuy2, .nv12, .grey: interval > 200_000 && Self.rawSize(format, width, height) <= Self.budget(interval)
             }
         }
         self.intervals = intervals
@@ -55,7 +60,11 @@ struct WebcamMode: Hashable, Sendable {
     private static func budget(_ interval: UInt32) -> Int { bytesPerSecondForFrames / 1000 * Int(interval) / 10_000 }
 
     private static func rawSize(_ format: WebcamFormat, _ width: Int, _ height: Int) -> Int {
-        format == .nv12 ? width * height * 3 / 2 : width * height * 2
+        switch format {
+        case .grey: width * height
+        case .nv12: width * height * 3 / 2
+        case .mjpeg, .yuy2: width * height * 2
+        }
     }
 
     /// `dwMaxVideoFrameSize`: exact for uncompressed frames. JPEGs are made to fit this.

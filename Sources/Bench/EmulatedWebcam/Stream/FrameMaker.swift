@@ -71,6 +71,7 @@ final class FrameMaker: @unchecked Sendable {
         case .mjpeg: JPEGEncoder.capacity(width: mode.width, height: mode.height) + FrameStamp.jpegOverhead
         case .yuy2: mode.width * mode.height * 2
         case .nv12: mode.width * mode.height * 3 / 2
+        case .grey: mode.width * mode.height
         }
     }
 
@@ -88,6 +89,9 @@ final class FrameMaker: @unchecked Sendable {
         case .nv12:
             frame.count = Self.pictureCapacity(parameters.mode)
             RawPacking.nv12(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
+        case .grey:
+            frame.count = Self.pictureCapacity(parameters.mode)
+            RawPacking.grey(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
         }
         frame.job = job
         defer { spoil(frame) }
