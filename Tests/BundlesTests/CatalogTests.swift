@@ -21,9 +21,9 @@ import Testing
                 "{class: 0x0e, subclass: 1}", with: "{device: \"1111:2222\"}"))
         let catalog = DriverCatalog(folders: [folder.path], trust: trust)
         #expect(catalog.problems == [])
-        #expect(catalog.driver(for: subject(0x1111, 0x2222))?.manifest.id == "io.example.special")
-        #expect(catalog.driver(for: subject())?.manifest.id == "io.example.a")
-        #expect(catalog.driver(for: subject(class: 3)) == nil)
+        #expect(catalog.functions(of: device(0x1111, 0x2222)).map(\.bundle.manifest.id) == ["io.example.special"])
+        #expect(catalog.functions(of: device()).map(\.bundle.manifest.id) == ["io.example.a"])
+        #expect(catalog.functions(of: device(class: 3)).isEmpty)
         #expect(DriverCatalog(folders: [folder.path + "/a.driver"], trust: trust).bundles.count == 1)
     }
 

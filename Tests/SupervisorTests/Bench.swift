@@ -63,8 +63,10 @@ final class FakeSource: DeviceSource {
         let hold = state.withLock { $0.keeps } ? DeviceHold(.file(clinux_memfd("stream", 0), interfaces: 0)) : nil
         return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1, hold: hold)
     }
-    func released(_ device: USBDeviceInformation) async { state.withLock { $0.releases += 1 } }
-    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) { state.withLock { $0.givenBack.append(device.path) } }
+    func released(_ device: USBDeviceInformation, function: USBFunction) async { state.withLock { $0.releases += 1 } }
+    func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure) {
+        state.withLock { $0.givenBack.append(device.path) }
+    }
 
     func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool { state.withLock { !$0.isForgetful } }
     /// What an earlier supervisor left is not known.

@@ -17,6 +17,8 @@ import USBIP
         let port: USBIPProxy
         let information: USBDeviceInformation
         let deviceID: UInt32
+        /// Of a driver that has the whole device.
+        var everything: FunctionRights { FunctionRights(interfaces: .max, of: DescriptorSet(parsing: information.descriptors)) }
         init(lateness: EmulationServer.Lateness = .hold) async throws {
             bench = try HostBench(lateness: lateness)
             let handover = try await bench.open().handOver()
@@ -26,10 +28,10 @@ import USBIP
         }
 
         /// The next driver's handle.
-        func driver() throws -> USBIPDevice {
+        func driver(function: Int = 0, rights: FunctionRights? = nil) throws -> USBIPDevice {
             var pair: [Int32] = [-1, -1]
             try #require(clinux_stream_pair(&pair) == 0)
-            try port.connect(driver: pair[1])
+            try port.connect(driver: pair[1], function: function, rights: rights ?? everything)
             return try USBIPDevice(adopting: pair[0], information: information, deviceID: deviceID)
         }
     }
@@ -70,6 +72,38 @@ import USBIP
         }
         #expect(check.packets == 160)
         #expect(check.wrong == 0)
+    }
+
+    @Test func `each function has its drivers, and they speak to it alone`() async throws {
+        let bench = try await PortBench()
+        // One may have the interrupt endpoint, the other the bulk endpoints; neither the other's.
+        let first = try bench.driver(function: 0, rights: FunctionRights(interfaces: 0, endpoints: [LoopbackDevice.interruptIn]))
+        let second = try bench.driver(
+            function: 1, rights: FunctionRights(interfaces: 0, endpoints: [LoopbackDevice.bulkIn, LoopbackDevice.bulkOut]))
+        let foreign = try first.transferQueue(endpoint: LoopbackDevice.bulkIn, type: .bulk)
+        try foreign.submit(IdleTransfer(buffer: foreign.makeBuffer(count: 512)))
+        guard let refused = try foreign.next(timeout: .seconds(10)) else { throw USBError(.timedOut, operation: "next") }
+        #expect(refused.status == .fault(EACCES))
+        let input = try second.transferQueue(endpoint: LoopbackDevice.bulkIn, type: .bulk)
+        try input.submit(IdleTransfer(buffer: input.makeBuffer(count: 512)))
+        // A driver of one function comes and goes; what the other has in flight stays.
+        _ = try bench.driver(function: 0, rights: FunctionRights(interfaces: 0, endpoints: []))
+        bench.port.leave(function: 0)
+        let output = try second.transferQueue(endpoint: LoopbackDevice.bulkOut, type: .bulk)
+        let message = TransferBuffer(count: 3)
+        message.bytes.copyBytes(from: [1, 2, 3])
+        try output.submit(IdleTransfer(buffer: message))
+        guard let came = try input.next(timeout: .seconds(10)) else { throw USBError(.timedOut, operation: "next") }
+        #expect(Array(came.buffer.bytes.prefix(came.actualLength)) == [1, 2, 3])
+        // Neither may change what belongs to the device.
+        let configure = ControlSetup(requestType: 0, request: StandardRequest.setConfiguration, value: 1, index: 0, length: 0)
+        #expect(await code { _ = try await second.control(configure, sending: [], timeout: .seconds(5)) } != nil)
+        #expect(throws: USBError.self) {
+            try bench.port.carry(
+                ring: 0, function: 1, memory: -1,
+                geometry: try #require(TransferRingGeometry(transferCount: 4, packetCount: 0, packetLength: 512)),
+                wake: -1, endpoint: LoopbackDevice.interruptIn, interval: 0)
+        }
     }
 
     @Test func aDriverThatGoesLeavesNothingInFlight() async throws {
@@ -209,7 +243,7 @@ import USBIP
         var pair: [Int32] = [-1, -1]
         try #require(clinux_stream_pair(&pair) == 0)
         defer { close(pair[0]) }
-        try bench.port.connect(driver: pair[1])
+        try bench.port.connect(driver: pair[1], rights: bench.everything)
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes { send(pair[0], $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL)) }

@@ -27,7 +27,7 @@ public struct EmulatedWebcamOptions: Sendable {
     /// From "start streaming" to the first payload. Real cameras take a few hundred milliseconds.
     public var startupMilliseconds = 300
     /// In the order of their format indexes; not empty, none twice.
-    public var formats: [WebcamFormat] = [.mjpeg, .yuy2, .nv12]
+    public var formats: [WebcamFormat] = WebcamFormat.coloured
     /// H.264 comes from a second streaming interface. One of the two streams at a time.
     public var offersH264 = false
     /// A picture (JPEG, PNG, PPM), MJPEG (JPEGs one after another) or Y4M file, shown instead of the scene, from its start again at its end.

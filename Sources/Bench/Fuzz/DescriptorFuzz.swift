@@ -9,6 +9,7 @@ enum DescriptorFuzz: FuzzTarget {
     static func run(_ bytes: [UInt8]) {
         let set = DescriptorSet(parsing: bytes)
         precondition(set.anomalies.count <= DescriptorAnomalies.limit, "complaints are bounded")
+        for configuration in set.configurations { checkFunctions(of: configuration, bytes) }
         for speed in [USBSpeed.full, .high, .superPlus] {
             for configuration in set.configurations {
                 for endpoint in configuration.interfaces.flatMap(\.endpoints) { check(endpoint, speed: speed) }
@@ -18,6 +19,15 @@ enum DescriptorFuzz: FuzzTarget {
         let store = BinaryObjectStore(parsing: bytes)
         precondition(store.capabilities.count <= bytes.count / 3, "a capability has at least three bytes")
         precondition((StringDescriptor.text(bytes) ?? "").utf16.count <= 127, "a string has at most 127 units")
+    }
+
+    private static func checkFunctions(of configuration: ConfigurationDescriptor, _ bytes: [UInt8]) {
+        let functions = configuration.functions
+        precondition(functions.flatMap(\.interfaces).sorted() == configuration.interfaceNumbers, "an interface is in one function")
+        let information = USBDeviceInformation(path: "", speed: .high, descriptors: bytes)
+        for function in functions.prefix(8) {
+            precondition(information.restricted(to: function).descriptors.count <= bytes.count, "a function has no more than the device")
+        }
     }
 
     private static func check(_ endpoint: EndpointDescriptor, speed: USBSpeed) {

@@ -42,7 +42,7 @@ public final class Supervisor {
     private static let maximumLookups = 8
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
-    private(set) var devices: [DriverFunction] = []
+    private(set) var devices: [Device] = []
     private var identity = DeviceIdentity()
     private var origins: [Origin] = []
     private var server: VarlinkServer?
@@ -101,10 +101,7 @@ public final class Supervisor {
         for source in testSources { look(source, url: nil) }
         if configuration.usesUSB {
             look(
-                USBFSSource(stateDirectory: configuration.stateDirectory, givesBack: successionStore == nil) { [weak self] device in
-                    await self?.takes(device) ?? false
-                },
-                url: nil)
+                USBFSSource(stateDirectory: configuration.stateDirectory, givesBack: successionStore == nil), url: nil)
         }
         // Before anything that takes time: the transfers in flight last a tenth of a second.
         resume()
@@ -129,8 +126,9 @@ public final class Supervisor {
     /// How it is, in one line.
     public var summary: String {
         let attached = devices.filter(\.isAttached)
-        let running = attached.count { $0.state == .running }
-        let clients = attached.reduce(0) { $0 + $1.streams.values.reduce(0) { $0 + $1.viewers.count } }
+        let functions = functions.filter(\.isAttached)
+        let running = functions.count { $0.state == .running }
+        let clients = functions.reduce(0) { $0 + $1.streams.values.reduce(0) { $0 + $1.viewers.count } }
         return "\(attached.count) devices, \(running) driven, \(clients) watchers"
     }
 
@@ -150,6 +148,7 @@ public final class Supervisor {
         for origin in origins { origin.task.cancel() }
         for origin in origins { await origin.task.value }
         origins = []
+        for device in devices { device.forget() }
         devices = []
         releaseLock()
         logger.info("stopped")
@@ -158,18 +157,24 @@ public final class Supervisor {
     private func endDrivers() async {
         // A process that not even SIGKILL ends (it hangs in the kernel) is left to its fate.
         let limit = configuration.timing.teardown.reduce(configuration.timing.stopPatience) { $0 + $1.patience } + .seconds(2)
-        let (left, others) = (devices.filter(\.isLeftToSuccessor), devices.filter { !$0.isLeftToSuccessor })
+        let (left, others) = (functions.filter(\.isLeftToSuccessor), functions.filter { !$0.isLeftToSuccessor })
         let ending = Ending(others.count + 1)
         standbys.end { ending.one() }
-        for device in others { device.remove("The supervisor has ended.") { ending.one() } }
+        for function in others { function.remove("The supervisor has ended.") { ending.one() } }
         await ending.wait(atMost: limit)
         // What streams goes on until there is nothing else to wait for.
         let last = Ending(left.count)
-        for device in left { device.leaveToSuccessor { last.one() } }
+        for function in left { function.leaveToSuccessor { last.one() } }
         await last.wait(atMost: limit)
     }
 
-    private func takes(_ device: USBDeviceInformation) -> Bool { policy.takes(identity.id(of: device), MatchSubject(device)) }
+    /// Every function of every device, in the order in which the devices came.
+    var functions: [DriverFunction] { devices.flatMap(\.functions) }
+
+    /// What is said of the device holds for its functions, unless something else is said of one.
+    private func takes(_ function: DriverFunction) -> Bool {
+        policy.takes(function.id, device: function.device.id, function.subject)
+    }
 
     // MARK: Drivers
 
@@ -183,15 +188,17 @@ public final class Supervisor {
             // Reading and hashing executables may wait for a disk.
             let catalog = await Task.detached { Self.readCatalog(configuration, logger, earlier: earlier) }.value
             // What is to run is in memory before what runs is stopped.
-            let needed = self.devices.filter(\.isAttached).compactMap { catalog.driver(for: $0.subject) }
+            let needed = self.devices.filter(\.isAttached).flatMap { catalog.functions(of: $0.information) }
             await Task.detached {
-                for bundle in needed {
-                    do { _ = try bundle.executable() } catch { logger.warning("a driver can't be read", metadata: ["error": "\(error)"]) }
+                for match in needed {
+                    do { _ = try match.bundle.executable() } catch {
+                        logger.warning("a driver can't be read", metadata: ["error": "\(error)"])
+                    }
                 }
             }.value
             guard !self.isStopping else { return }
             self.catalog = catalog
-            for device in self.devices { device.adopt(catalog.driver(for: device.subject)) }
+            for device in self.devices { device.adopt(catalog.functions(of: device.information)) }
         }
         reading = task
         await task.value
@@ -275,6 +282,7 @@ public final class Supervisor {
         for device in devices where device.source === origin.source {
             device.remove("Somebody detached it.") { [weak self, weak device] in
                 self?.devices.removeAll { $0 === device }
+                device?.forget()
             }
         }
         tellListeners(device: "", event: "detach", message: "\(url) is not looked for any more.")
@@ -284,7 +292,7 @@ public final class Supervisor {
         origins.compactMap { origin in
             origin.url.map { url in
                 let device = devices.first { $0.source === origin.source && $0.isAttached }
-                return Diagnosis.Attachment(url: url.description, problem: origin.problem, device: device?.id)
+                return Diagnosis.Attachment(url: url.description, problem: origin.problem, device: device?.functions.first?.id)
             }
         }
     }
@@ -306,54 +314,48 @@ public final class Supervisor {
 
     private func arrived(_ information: USBDeviceInformation, from source: any DeviceSource) {
         if let known = devices.first(where: { $0.path == information.path && $0.isAttached }) {
-            if known.isResumed(as: information) { return }
+            if known.isResumed(as: information, catalog.functions(of: information)) { return }
             known.left("Another device is plugged in there.")
         }
         let present = devices.filter(\.isAttached)
         if let twinID = identity.arrived(information, among: present.map(\.information)) {
             writeIdentities()
             for device in devices where device.id == twinID {
-                device.id = identity.id(of: device.information)
+                device.rename(identity.id(of: device.information))
                 logger.notice(
                     "a serial number is not unique: devices that carry it are named by where they are plugged in",
                     metadata: ["id": "\(twinID)"])
             }
         }
         let id = identity.id(of: information)
-        let bundle = catalog.driver(for: MatchSubject(information))
+        let matches = catalog.functions(of: information)
         // The same device again: those who watch it are still there. It may have moved to another port.
-        if let index = devices.firstIndex(where: { $0.id == id && !$0.isAttached }) {
-            let known = devices[index]
-            known.move(to: source, bundle: bundle)
-            known.arrived(information)
-            return
-        }
+        if let known = devices.first(where: { $0.id == id && !$0.isAttached }) { return known.arrived(information, from: source, matches) }
         while devices.count >= configuration.limits.devices {
-            guard let oldest = devices.firstIndex(where: { !$0.isAttached && $0.streams.isEmpty }) else {
+            guard let oldest = devices.firstIndex(where: { !$0.isAttached && $0.functions.allSatisfy(\.streams.isEmpty) }) else {
                 logger.error("too many devices", metadata: ["bus": "\(information.path)"])
                 return
             }
-            devices.remove(at: oldest)
+            devices.remove(at: oldest).forget()
         }
-        let device = make(id, information, source, bundle)
+        let device = make(id, information, source)
         devices.append(device)
-        device.arrived(information)
+        device.arrived(information, from: source, matches)
     }
 
-    private func make(_ id: String, _ information: USBDeviceInformation, _ source: any DeviceSource, _ bundle: DriverBundle?)
-        -> DriverFunction
-    {
+    private func make(_ id: String, _ information: USBDeviceInformation, _ source: any DeviceSource) -> Device {
         let crashes = crashes
-        return DriverFunction(
-            id: id, information: information, source: source, bundle: bundle,
+        return Device(
+            id: id, information: information, source: source,
             dependencies: DriverFunction.Dependencies(
                 configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, successionStore: successionStore,
                 objects: objects,
-                announce: { [weak self] device, event, message in
-                    device.logger.log(level: event == DriverFunction.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
-                    self?.tellListeners(device: device.id, event: event, message: message)
+                announce: { [weak self] function, event, message in
+                    function.logger.log(
+                        level: event == DriverFunction.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
+                    self?.tellListeners(device: function.id, event: event, message: message)
                 },
-                reportCrash: { crashes.take($0) },
+                reportCrash: { crashes.take($0) }, takes: { [weak self] function in self?.takes(function) ?? false },
                 absence: { [weak self] subject in self?.catalog.absence(of: subject) ?? "" }, chance: chance))
     }
 
@@ -362,24 +364,34 @@ public final class Supervisor {
     private func resume() {
         guard let successionStore else { return configuration.inherited.forEach { SuccessionStore.discard($0.descriptor) } }
         for inherited in successionStore.takeInherited() {
-            let information = inherited.stored.information
+            let stored = inherited.stored
+            let information = stored.information
             let source = origins.first { $0.source.recognises(inherited.file, as: information) }?.source
-            let bundle = catalog.driver(for: MatchSubject(information))
-            guard let source, let bundle, bundle.manifest.id == inherited.stored.driver,
-                bundle.manifest.grant(for: MatchSubject(information)).streaming == inherited.stored.interfaces,
-                takes(information) || !source.hasTaken(information)
-            else {
+            let match = catalog.functions(of: information).first { match in
+                match.bundle.manifest.id == stored.driver
+                    && match.function.firstInterface == stored.function ?? match.function.firstInterface
+                    && match.bundle.manifest.grant(for: match.subject, function: match.function).streaming == stored.interfaces
+            }
+            guard let source, let match, mayResume(match, information, source) else {
                 logger.notice(
                     "a device's streams begin anew: it is another one, or another's now", metadata: ["bus": "\(information.path)"])
                 successionStore.discard(inherited)
                 continue
             }
-            let device = make(identity.id(of: information), information, source, bundle)
-            devices.append(device)
-            device.resume(inherited, successionStore)
+            let id = identity.id(of: information)
+            let device = devices.first { $0.id == id } ?? make(id, information, source)
+            if !devices.contains(where: { $0 === device }) { devices.append(device) }
+            device.resume(inherited, match, successionStore)
         }
         successionStore.removeUnused()
         objects.adopt(successionStore.takeInheritedObjects())
+    }
+
+    /// It may be taken from the kernel's drivers still, or never was.
+    private func mayResume(_ match: FunctionMatch, _ information: USBDeviceInformation, _ source: any DeviceSource) -> Bool {
+        let id = identity.id(of: information)
+        return policy.takes("\(id)/\(match.function.firstInterface)", device: id, match.subject)
+            || !source.hasTaken(information, function: match.function)
     }
 
     // MARK: What is kept

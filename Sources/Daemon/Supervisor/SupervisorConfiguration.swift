@@ -44,6 +44,8 @@ public struct SupervisorConfiguration: Sendable {
         public var attachments = 64
         /// Devices that are remembered, absent ones included.
         public var devices = 256
+        /// Functions of a device that are driven, each by a process of its own.
+        public var functionsPerDevice = 8
         public var crashReports = 100
         public var objects = ObjectLimits()
         public init() {}

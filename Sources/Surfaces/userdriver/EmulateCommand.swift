@@ -65,6 +65,9 @@ struct EmulateWebcamCommand: ParsableCommand {
         guard !gadget || count == 1 else {
             throw ValidationError("A USB device controller can be one device only: --gadget goes with --count 1.")
         }
+        guard !gadget || !camera.infrared else {
+            throw ValidationError("--gadget can't be a camera with --infrared: GadgetFS sends 256 bytes of descriptors.")
+        }
         guard gadget || udc == nil else { throw ValidationError("--udc goes with --gadget.") }
     }
 
@@ -76,7 +79,7 @@ struct EmulateWebcamCommand: ParsableCommand {
         guard !gadget else { return try serveGadget(until: interrupts, log) }
         let devices: [(busID: String, device: any EmulatedDevice)]
         do {
-            devices = try (0..<count).map { ("1-\($0 + 1)", try EmulatedWebcam(options: try camera.options($0), log: log)) }
+            devices = try (0..<count).map { ("1-\($0 + 1)", try camera.device($0, log: log)) }
         } catch {
             throw CommandFailure("The emulated webcam can't be created: \(error)")
         }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import EmulatedWebcam
+import USBEmulation
 
 struct EmulatedWebcamArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The camera's serial number; more cameras count up from it.", valueName: "serial"))
@@ -37,6 +38,9 @@ struct EmulatedWebcamArguments: ParsableArguments {
     @Flag(help: "Leave the standard Huffman tables out of JPEGs, as many cameras do.")
     var withoutHuffman = false
 
+    @Flag(help: "Be a laptop's camera: an infrared camera (grey) beside the colour camera, behind one plug.")
+    var infrared = false
+
     enum Lateness: String, ExpressibleByArgument, CaseIterable {
         case drop, hold
     }
@@ -68,6 +72,12 @@ struct EmulatedWebcamArguments: ParsableArguments {
         return options
     }
 
+    /// Camera `index`, from 0. `log` is called from any thread.
+    func device(_ index: Int, log: (@Sendable (String) -> Void)?) throws -> any EmulatedDevice {
+        let options = try options(index)
+        return infrared ? try TwoCameras(options: options, log: log) : try EmulatedWebcam(options: options, log: log)
+    }
+
     /// `EMU0001`, `EMU0002`…: digits at the end count up; where there are none, a number is put behind.
     static func serial(_ first: String, _ index: Int) -> String {
         guard index > 0 else { return first }
@@ -85,6 +95,7 @@ struct EmulatedWebcamArguments: ParsableArguments {
         if !fault.isEmpty { words += ["--fault=\(fault.joined(separator: ","))"] }
         if bulk { words.append("--bulk") }
         if h264 { words.append("--h264") }
+        if infrared { words.append("--infrared") }
         if withoutHuffman { words.append("--without-huffman") }
         return words
     }

@@ -29,7 +29,22 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.missing = missing
         }
     }
-    /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not unique.
+    /// Which function of its device it is.
+    public struct Function: Codable, Hashable, Sendable {
+        /// `bInterfaceNumber` of its first interface, which tells it from the device's others.
+        public var interface: Int
+        /// What the device calls it.
+        public var name: String?
+        /// The device's id, which its functions have in common.
+        public var device: String
+        public init(interface: Int, name: String?, device: String) {
+            self.interface = interface
+            self.name = name
+            self.device = device
+        }
+    }
+    /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not unique; of several functions of a device each has its
+    /// first interface's number behind that, as in `1209:0001:EMU0001/2`.
     public var id: String
     /// Where it is plugged in: `"1-2.3"`, `"usbip://127.0.0.1:3240/1-1"`.
     public var bus: String
@@ -59,6 +74,8 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var drivenSince: UInt64?
     /// What the driver shows of the device, an object under the names of its class; absent where it shows nothing.
     public var shown: JSONValue?
+    /// Absent where the daemon does not say.
+    public var function: Function?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,

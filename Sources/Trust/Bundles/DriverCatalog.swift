@@ -61,16 +61,6 @@ package struct DriverCatalog: Sendable {
         return bundles.flatMap(\.interfaces).filter { names.insert($0.name).inserted }
     }
 
-    /// The driver that suits a device best; of equals the one whose id comes first.
-    package func driver(for device: MatchSubject) -> DriverBundle? {
-        var best: (bundle: DriverBundle, suitability: Int)?
-        for bundle in bundles.sorted(by: { $0.manifest.id < $1.manifest.id }) {
-            guard let suitability = bundle.manifest.suitability(for: device) else { continue }
-            if suitability > best?.suitability ?? -1 { best = (bundle, suitability) }
-        }
-        return best?.bundle
-    }
-
     /// Why a device has no driver, for a person: those that might be its and may not run are named.
     package func absence(of driverFor: MatchSubject) -> String {
         let refused = problems.filter { $0.manifest.map { $0.suitability(for: driverFor) != nil } ?? true }

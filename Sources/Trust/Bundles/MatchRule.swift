@@ -57,7 +57,7 @@ package struct MatchSubject: Hashable, Sendable {
     package var vendor: UInt16
     package var product: UInt16
     package var release: UInt16
-    /// Every alternate setting of every interface of the first configuration.
+    /// Every alternate setting of every interface that is meant: a function's, or a configuration's.
     package var interfaces: [Interface]
 
     package init(vendor: UInt16, product: UInt16, release: UInt16, interfaces: [Interface]) {
@@ -67,16 +67,8 @@ package struct MatchSubject: Hashable, Sendable {
         self.interfaces = interfaces
     }
 
+    /// The whole device, as its first configuration has it.
     package init(_ device: USBDeviceInformation) {
-        let descriptors = DescriptorSet(parsing: device.descriptors)
-        let bytes = device.descriptors
-        self.init(
-            vendor: device.vendorID, product: device.productID,
-            release: bytes.count >= 14 ? UInt16(bytes[12]) | UInt16(bytes[13]) << 8 : 0,
-            interfaces: (descriptors.configurations.first?.interfaces ?? []).map {
-                Interface(
-                    number: $0.number, interfaceClass: $0.interfaceClass, interfaceSubclass: $0.interfaceSubclass,
-                    interfaceProtocol: $0.interfaceProtocol)
-            })
+        self.init(device, configuration: DescriptorSet(parsing: device.descriptors).configurations.first)
     }
 }

@@ -24,9 +24,27 @@ enum DeviceListing {
                 ?? contents(of: nodePath(bus: bus, device: number), limit: 1 << 20) ?? deviceDescriptor(of: device),
             descriptors.count >= 18
         else { return nil }
-        return USBDeviceInformation(
+        var information = USBDeviceInformation(
             path: path, speed: speed(of: device), descriptors: descriptors, manufacturer: text(folder + "manufacturer"),
             product: text(folder + "product"), serialNumber: text(folder + "serial"), busNumber: bus, deviceNumber: number)
+        information.interfaceNames = interfaceNames(path: path, descriptors: DescriptorSet(parsing: descriptors))
+        return information
+    }
+
+    static func activeConfiguration(path: String) -> UInt8? {
+        text("/sys/bus/usb/devices/\(path)/bConfigurationValue").flatMap { UInt8($0) }
+    }
+
+    /// What the kernel read of the first interface of each function (`iInterface`) of the configuration that is set.
+    private static func interfaceNames(path: String, descriptors: DescriptorSet) -> [UInt8: String] {
+        let active = activeConfiguration(path: path)
+        guard let configuration = descriptors.configurations.first(where: { $0.value == active }) else { return [:] }
+        var names: [UInt8: String] = [:]
+        for function in configuration.functions.prefix(USBFunction.mostNames) {
+            names[function.firstInterface] = text(
+                "/sys/bus/usb/devices/\(path):\(configuration.value).\(function.firstInterface)/interface")
+        }
+        return names
     }
 
     /// The usbfs node of a device.

@@ -108,6 +108,11 @@ public final class LibUSBHost: USBHost {
         DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
     }
 
+    /// `bConfigurationValue` of the configuration that is set; `nil` where none is, or sysfs does not tell.
+    public static func activeConfiguration(of information: USBDeviceInformation) -> UInt8? {
+        DeviceListing.activeConfiguration(path: information.path)
+    }
+
     private func openContext(_ operation: String) throws(USBError) -> LibUSBContext {
         guard let context = state.withLock({ $0.context }) else {
             throw USBError(.noDevice, operation: operation, detail: "the host is closed")

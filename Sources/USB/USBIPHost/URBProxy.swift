@@ -21,6 +21,9 @@ final class URBProxy: @unchecked Sendable {
 
     private let socket: Int32
     private let channel: URBChannel
+    private let rights: FunctionRights
+    /// Told of each alternate setting that the driver asks for.
+    private let onAlternateSetting: @Sendable (_ interface: UInt8, _ setting: UInt8) -> Void
     private let monitor = Monitor()
     private let news = MonitorCondition()
     private var pending: [UInt32: Forwarded] = [:]
@@ -29,9 +32,14 @@ final class URBProxy: @unchecked Sendable {
     private var threads: [WorkerThread] = []
 
     /// Owns the socket.
-    init(socket: Int32, channel: URBChannel) {
+    init(
+        socket: Int32, channel: URBChannel, rights: FunctionRights,
+        onAlternateSetting: @escaping @Sendable (_ interface: UInt8, _ setting: UInt8) -> Void
+    ) {
         self.socket = socket
         self.channel = channel
+        self.rights = rights
+        self.onAlternateSetting = onAlternateSetting
     }
 
     deinit { close(socket) }
@@ -108,6 +116,11 @@ final class URBProxy: @unchecked Sendable {
             return false
         }
         guard lengths.allSatisfy({ $0 <= command.length }), lengths.isEmpty || lengths.reduce(0, +) == command.length else { return false }
+        guard isAllowed(command) else {
+            // The driver's mistake or malice, which the device does not hear of.
+            refuse(command)
+            return true
+        }
         let transfer = PendingTransfer(
             buffer: buffer, length: command.length, packetLengths: lengths, isIn: isIn, tag: 0, condition: nil)
         let number = command.sequence
@@ -123,6 +136,28 @@ final class URBProxy: @unchecked Sendable {
             return true
         } catch {
             return false
+        }
+    }
+
+    /// Endpoint 0 goes by the request, the others by their addresses.
+    private func isAllowed(_ command: SubmitCommand) -> Bool {
+        guard command.endpoint.number == 0 else { return rights.allows(endpoint: command.endpoint) }
+        guard rights.allows(command.setup) else { return false }
+        if let (interface, setting) = FunctionRights.alternateSetting(command.setup) { onAlternateSetting(interface, setting) }
+        return true
+    }
+
+    private func refuse(_ command: SubmitCommand) {
+        let refusal = SubmitReply(
+            sequence: command.sequence, status: -EACCES, actualLength: 0, startFrame: 0, packetCount: command.packetCount)
+        var bytes = URBHeader.submitReply(refusal).bytes
+        for _ in 0..<command.packetCount {
+            bytes += IsochronousDescriptor(offset: 0, length: 0, actualLength: 0, status: -EACCES).bytes
+        }
+        monitor.withLock {
+            guard !isOver else { return }
+            outgoing.append(bytes)
+            news.broadcast()
         }
     }
 

@@ -60,13 +60,17 @@ extension USBIPDevice {
             }
         }
 
-        let information = USBDeviceInformation(
+        var information = USBDeviceInformation(
             path: imported.address.description, speed: imported.record.speed, descriptors: descriptors,
             manufacturer: try await string(fields.manufacturerIndex, language), product: try await string(fields.productIndex, language),
             serialNumber: try await string(fields.serialNumberIndex, language), busNumber: imported.record.busNumber,
             deviceNumber: imported.record.deviceNumber)
 
-        try await configure(channel, DescriptorSet(parsing: descriptors).configurations.first)
+        let first = DescriptorSet(parsing: descriptors).configurations.first
+        for function in (first?.functions ?? []).prefix(USBFunction.mostNames) {
+            information.interfaceNames[function.firstInterface] = try await string(function.nameIndex, language)
+        }
+        try await configure(channel, first)
         return information
     }
 

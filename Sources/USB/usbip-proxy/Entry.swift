@@ -38,15 +38,18 @@ enum Entry {
         defer { for descriptor in unused { close(descriptor) } }
         switch message {
         case .start: break
-        case .driver:
+        case .driver(let function, let rights):
             guard let socket = unused.popLast() else { return }
+            let endpoints = Set(rights.endpoints.map { EndpointAddress(rawValue: $0) })
             do throws(USBError) {
-                try port.connect(driver: socket)
+                try port.connect(
+                    driver: socket, function: function, rights: FunctionRights(interfaces: rights.interfaces, endpoints: endpoints))
             } catch {
                 tell(channel, .gone(reason: "\(error)"))
                 _exit(1)
             }
-        case .carry(let grant, let interval):
+        case .leave(let function): port.leave(function: function)
+        case .carry(let grant, let function, let interval):
             let geometry = TransferRingGeometry(
                 transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength,
                 logLength: grant.logLength ?? 0)
@@ -56,12 +59,12 @@ enum Entry {
             }
             do throws(USBError) {
                 try port.carry(
-                    ring: grant.number, memory: unused[0], geometry: geometry, wake: unused[1],
+                    ring: grant.number, function: function, memory: unused[0], geometry: geometry, wake: unused[1],
                     endpoint: EndpointAddress(rawValue: grant.endpoint), interval: interval)
             } catch {
                 tell(channel, .refused(number: grant.number, reason: "\(error)"))
             }
-        case .end(let number): port.end(ring: number)
+        case .end(let function, let number): port.end(ring: number, function: function)
         }
     }
 

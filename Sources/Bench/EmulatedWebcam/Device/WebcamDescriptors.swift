@@ -139,11 +139,11 @@ struct WebcamDescriptors {
         case .mjpeg:
             // bmFlags: samples vary in size; no aspect ratio, not interlaced, free to copy.
             bytes.append8(11, 0x24, 0x06, index, UInt8(modes.count), 0, defaultFrame, 0, 0, 0, 0)
-        case .yuy2, .nv12:
+        case .yuy2, .nv12, .grey:
             bytes.append8(27, 0x24, 0x04, index, UInt8(modes.count))
-            bytes.bytes += Array((format == .yuy2 ? "YUY2" : "NV12").utf8)
+            bytes.bytes += Array((format == .yuy2 ? "YUY2" : format == .nv12 ? "NV12" : "Y800").utf8)
             bytes.append8(0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71)
-            bytes.append8(format == .yuy2 ? 16 : 12, defaultFrame, 0, 0, 0, 0)
+            bytes.append8(format == .yuy2 ? 16 : format == .nv12 ? 12 : 8, defaultFrame, 0, 0, 0, 0)
         case .h264:
             // Frame-based (Frame-based payload document §3.1.1), of variable size.
             bytes.append8(28, 0x24, 0x10, index, UInt8(modes.count))

@@ -9,6 +9,11 @@ public enum WebcamFormat: String, CaseIterable, Hashable, Sendable {
     case nv12
     /// Noise of H.264's usual sizes, with a stamp: nothing decodes it.
     case h264
+    /// Y alone, full range, as infrared cameras send it.
+    case grey
+
+    /// Those of a camera with colours.
+    public static let coloured: [WebcamFormat] = [.mjpeg, .yuy2, .nv12]
 }
 
 /// One frame size of one format.
@@ -36,7 +41,7 @@ struct WebcamMode: Hashable, Sendable {
             switch format {
             // A JPEG's size is a matter of quality; what limits it is the encoder.
             case .mjpeg, .h264: interval > 200_000 || height <= 720
-            case .yuy2, .nv12: interval > 200_000 && Self.rawSize(format, width, height) <= Self.budget(interval)
+            case .yuy2, .nv12, .grey: interval > 200_000 && Self.rawSize(format, width, height) <= Self.budget(interval)
             }
         }
         self.intervals = intervals
@@ -57,7 +62,11 @@ struct WebcamMode: Hashable, Sendable {
     private static func budget(_ interval: UInt32) -> Int { bytesPerSecondForFrames / 1000 * Int(interval) / 10_000 }
 
     private static func rawSize(_ format: WebcamFormat, _ width: Int, _ height: Int) -> Int {
-        format == .nv12 ? width * height * 3 / 2 : width * height * 2
+        switch format {
+        case .grey: width * height
+        case .nv12: width * height * 3 / 2
+        case .mjpeg, .yuy2: width * height * 2
+        }
     }
 
     /// `dwMaxVideoFrameSize`: exact for uncompressed frames. JPEGs are made to fit this.

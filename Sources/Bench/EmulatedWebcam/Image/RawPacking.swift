@@ -1,4 +1,4 @@
-// Full-range planes to YUY2 and NV12 in limited range (BT.601), in loops that the compiler makes into vector instructions.
+// Full-range planes to grey, and to YUY2 and NV12 in limited range (BT.601), in loops that the compiler makes into vector instructions.
 
 import Pictures
 
@@ -23,6 +23,12 @@ enum RawPacking {
             let word = first | blue &<< 8 | second &<< 16 | red &<< 24
             out.storeBytes(of: word.littleEndian, toByteOffset: index &* 4, as: UInt32.self)
         }
+    }
+
+    /// Y as it is; `target` has `width · height` bytes.
+    static func grey(_ planes: borrowing YUV422Planes, into target: UnsafeMutableRawBufferPointer) {
+        precondition(target.count >= planes.width * planes.height, "room for the frame")
+        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(planes.y)[..<(planes.width * planes.height)]))
     }
 
     /// Y, then U and V interleaved and averaged over two rows; `target` has `width · height · 3 / 2` bytes. Both sides are even.

@@ -72,6 +72,7 @@ final class FrameMaker: @unchecked Sendable {
         case .yuy2: mode.width * mode.height * 2
         case .nv12: mode.width * mode.height * 3 / 2
         case .h264: 8192
+        case .grey: mode.width * mode.height
         }
     }
 
@@ -91,6 +92,9 @@ final class FrameMaker: @unchecked Sendable {
             frame.count = Self.pictureCapacity(parameters.mode)
             RawPacking.nv12(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
         case .h264: break
+        case .grey:
+            frame.count = Self.pictureCapacity(parameters.mode)
+            RawPacking.grey(planes, into: UnsafeMutableRawBufferPointer(rebasing: frame.memory[..<frame.count]))
         }
         frame.job = job
         defer { spoil(frame) }

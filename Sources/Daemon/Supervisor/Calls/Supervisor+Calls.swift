@@ -29,13 +29,13 @@ extension Supervisor {
         let parameters = call.call.parameters
         switch call.call.methodName {
         case "Status":
-            let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
+            let chosen = try text("device", of: call) == nil ? functions : [device(for: call)]
             var reply: [String: JSONValue] = ["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })]
             // Those that have no device are nowhere else.
             if try text("device", of: call) == nil { reply["attachments"] = try encode(attachmentDiagnoses) }
             call.succeed(.object(reply))
         case "Diagnose":
-            call.succeed(try encode(diagnosis(of: try text("device", of: call) == nil ? devices : [device(for: call)])))
+            call.succeed(try encode(diagnosis(of: try text("device", of: call) == nil ? functions : [device(for: call)])))
         case "Inspect":
             call.succeed(try device(for: call).inspection)
         case "Watch":
@@ -56,7 +56,7 @@ extension Supervisor {
             try device(for: call) { $0.bundle != nil }.restart()
             call.succeed()
         case "Services":
-            let chosen = try text("device", of: call) == nil ? devices : [device(for: call)]
+            let chosen = try text("device", of: call) == nil ? functions : [device(for: call)]
             call.succeed(["services": try encode(chosen.flatMap(\.services))])
         case "Memory":
             guard let size = parameters["size"]?.intValue else { throw CallError("InvalidParameter", "size is missing.") }
@@ -71,13 +71,13 @@ extension Supervisor {
             }
         case "Take":
             let device = try device(for: call) { $0.bundle != nil }
-            let unkept = try policy.choose(device.id, takes: true)
+            let unkept = try policy.choose(device.id, device: device.device.id, takes: true)
             device.take()
             if let unkept { throw CallError("DeviceError", "\(device.id) is taken from the kernel's driver. \(unkept)") }
             call.succeed()
         case "Release":
             let device = try device(for: call) { $0.bundle != nil }
-            let (id, unkept) = (device.id, try policy.choose(device.id, takes: false))
+            let (id, unkept) = (device.id, try policy.choose(device.id, device: device.device.id, takes: false))
             device.release { failure in
                 if let failure { return call.fail(CallError("DeviceError", failure)) }
                 guard let unkept else { return call.succeed() }
@@ -147,14 +147,15 @@ extension Supervisor {
     // MARK: Parameters
 
     func device(for call: ClientCall, suitable: (DriverFunction) -> Bool = { _ in true }) throws(CallError) -> DriverFunction {
-        let list = devices.map {
+        let functions = functions
+        let list = functions.map {
             SelectableDevice(
                 id: $0.id,
                 vendorProduct: DeviceIdentity.hex($0.information.vendorID) + ":" + DeviceIdentity.hex($0.information.productID),
                 bus: $0.path,
                 name: $0.name, isAttached: $0.isAttached, isSuitable: suitable($0))
         }
-        return devices[try DeviceSelection.choose(try text("device", of: call), among: list)]
+        return functions[try DeviceSelection.choose(try text("device", of: call), among: list)]
     }
 
     func text(_ name: String, of call: ClientCall) throws(CallError) -> String? {

@@ -26,7 +26,7 @@ extension Supervisor {
 extension DriverFunction {
     var diagnosis: Diagnosis.Device {
         let node = source.node(of: information)
-        let mask = bundle?.manifest.grant(for: subject).interfaces ?? 0
+        let mask = bundle?.manifest.grant(for: subject, function: function).interfaces ?? 0
         return Diagnosis.Device(
             status: status, node: node?.path, nodeProblem: isAttached ? node?.problem : nil,
             interfaces: (0..<32).filter { mask & 1 << UInt32($0) != 0 }, driver: bundle?.diagnosis,

@@ -9,14 +9,14 @@ extension Supervisor {
     /// device's driver still runs.
     var service: VarlinkService {
         var interfaces = [ManagementInterface.interface] + catalog.interfaces
-        for interface in devices.flatMap({ $0.bundle?.interfaces ?? [] }) where !interfaces.contains(where: { $0.name == interface.name }) {
+        for interface in functions.flatMap({ $0.bundle?.interfaces ?? [] }) where !interfaces.contains(where: { $0.name == interface.name }) {
             interfaces.append(interface)
         }
         return VarlinkService(vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "", interfaces: interfaces)
     }
 
     /// Calls that drivers work on now.
-    var callsInFlight: Int { devices.reduce(0) { $0 + $1.tickets.count { $0.number != nil && $0.client != nil } } }
+    var callsInFlight: Int { functions.reduce(0) { $0 + $1.tickets.count { $0.number != nil && $0.client != nil } } }
 
     /// A method of a driver's interface: the driver's to answer, without the parameter `device`.
     func forward(_ call: ClientCall) throws(CallError) {

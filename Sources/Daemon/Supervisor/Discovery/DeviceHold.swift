@@ -10,8 +10,8 @@ final class DeviceHold: Sendable {
     enum Keeper: Sendable {
         /// usbfs: a duplicate of the streaming interfaces' open file. Bit n of `interfaces`: interface n belongs to it.
         case file(Int32, interfaces: UInt32)
-        /// USB/IP: the process that owns the socket.
-        case port(PortProcess)
+        /// USB/IP: the process that owns the socket, and the function that is held there.
+        case port(PortProcess, function: Int)
     }
 
     let keeper: Keeper
@@ -26,7 +26,7 @@ final class DeviceHold: Sendable {
     @SupervisorActor var isUsable: Bool {
         switch keeper {
         case .file: true
-        case .port(let port): port.isAlive
+        case .port(let port, _): port.isAlive
         }
     }
 
@@ -35,7 +35,7 @@ final class DeviceHold: Sendable {
     ///   unresponsive, and closing the file would not end it where the service manager has a duplicate.
     @SupervisorActor @discardableResult func end() -> Task<Void, Never>? {
         switch keeper {
-        case .port(let port): port.end()
+        case .port(let port, let function): port.leave(function: function)
         case .file(let descriptor, let interfaces):
             return Task { [self] in
                 await blocking("release") {

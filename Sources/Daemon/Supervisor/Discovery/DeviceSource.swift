@@ -13,34 +13,37 @@ protocol DeviceSource: AnyObject, Sendable {
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice
     /// Opens for the next driver what was never let go.
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice
-    /// The driver that had the device open has ended.
-    func released(_ device: USBDeviceInformation) async
+    /// The driver that had a function open has ended.
+    func released(_ device: USBDeviceInformation, function: USBFunction) async
     /// The file that is opened for a device of this machine, and why this process can't open it.
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)?
-    /// Lets the kernel's own drivers have the device, from which no driver of ours is reading any more.
-    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure)
+    /// Lets the kernel's own drivers have a function, from which no driver of ours is reading any more.
+    func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure)
     /// Whether an open file that an earlier supervisor left is this source's, and the device's that is meant.
     nonisolated func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool
-    /// Whether the device was taken from the kernel's drivers, as far as that is remembered.
-    nonisolated func hasTaken(_ device: USBDeviceInformation) -> Bool
+    /// Whether a function was taken from the kernel's drivers, as far as that is remembered.
+    nonisolated func hasTaken(_ device: USBDeviceInformation, function: USBFunction) -> Bool
 }
 
 extension DeviceSource {
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)? { nil }
     nonisolated func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool { false }
-    nonisolated func hasTaken(_ device: USBDeviceInformation) -> Bool { false }
+    nonisolated func hasTaken(_ device: USBDeviceInformation, function: USBFunction) -> Bool { false }
     /// Where the kernel has no driver there is nothing to give back.
-    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) {}
+    func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure) {}
 }
 
 /// What of a device a driver gets. Bit n of a mask: interface n.
 struct DeviceGrant: Hashable, Sendable {
+    var function: USBFunction
     /// Interfaces that it may claim; nothing else.
     var interfaces: UInt32
     /// Those of them that stream.
     var streaming: UInt32
-    /// The device is reset before.
+    /// The device is reset before. Nobody else has it open then.
     var resets = false
+    /// It may be taken from the kernel's driver.
+    var mayTake = false
 }
 
 enum DeviceSourceEvent: Sendable {

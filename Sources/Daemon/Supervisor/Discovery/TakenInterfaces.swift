@@ -62,9 +62,11 @@ struct TakenInterfaces {
         return write()
     }
 
-    func has(_ device: USBDeviceInformation) -> Bool {
+    /// Any of the interfaces in the mask.
+    func has(_ device: USBDeviceInformation, interfaces: UInt32 = .max) -> Bool {
         entries.contains {
-            $0.path == device.path && $0.busNumber == device.busNumber && $0.deviceNumber == device.deviceNumber
+            $0.interfaces & interfaces != 0 && $0.path == device.path && $0.busNumber == device.busNumber
+                && $0.deviceNumber == device.deviceNumber
                 && $0.deviceDescriptor.elementsEqual(device.descriptors.prefix(18))
         }
     }
@@ -73,6 +75,14 @@ struct TakenInterfaces {
     mutating func forget(path: String) -> String? {
         guard let index = entries.firstIndex(where: { $0.path == path }) else { return nil }
         entries.remove(at: index)
+        return write()
+    }
+
+    /// Those interfaces have their drivers back.
+    mutating func forget(path: String, interfaces: UInt32) -> String? {
+        guard let index = entries.firstIndex(where: { $0.path == path && $0.interfaces & interfaces != 0 }) else { return nil }
+        entries[index].interfaces &= ~interfaces
+        if entries[index].interfaces == 0 { entries.remove(at: index) }
         return write()
     }
 

@@ -44,19 +44,26 @@ final class TakingPolicy: Sendable {
     /// Whether a process of each driver waits to replace one that dies.
     var keepsStandby: Bool { administratorsRules().keepsStandby }
 
-    func takes(_ id: String, _ subject: MatchSubject) -> Bool {
+    /// - Parameter device: the id of the device that has the function `id`. What is said of it holds for a function that nothing is said of.
+    func takes(_ id: String, device: String? = nil, _ subject: MatchSubject) -> Bool {
         let rules = administratorsRules()
-        if rules.leave.contains(where: { $0.id == id }) { return false }
-        if let choice = own.withLock({ $0[id] }) { return choice }
-        return rules.takes(id, subject) ?? takesEverything
+        func names(_ list: [PolicyFile.Rule], _ id: String) -> Bool { list.contains { $0.id == id } }
+        let device = device ?? id
+        if names(rules.leave, id) { return false }
+        // Who names the function means it, whatever the device is.
+        let isNamed = device != id && names(rules.take, id)
+        if !isNamed, names(rules.leave, device) { return false }
+        if let choice = own.withLock({ $0[id] ?? (isNamed ? nil : $0[device]) }) { return choice }
+        if isNamed { return true }
+        return rules.takes(device, subject) ?? takesEverything
     }
 
     /// Notes what a person chose: it holds from now on. Throws `CallError` where the administrator's file forbids it or the list is full.
     ///
     /// - Returns: why the choice does not outlast the daemon, where it could not be written down. It holds until then all the same.
     @discardableResult
-    func choose(_ id: String, takes: Bool) throws(CallError) -> String? {
-        if takes, let administrators, administratorsRules().leave.contains(where: { $0.id == id }) {
+    func choose(_ id: String, device: String? = nil, takes: Bool) throws(CallError) -> String? {
+        if takes, let administrators, leavesByID(id, device: device ?? id) {
             throw CallError("NotPermitted", "\(administrators) leaves \(id) to the kernel's driver by its id.")
         }
         let choices = try own.withLock { own throws(CallError) in
@@ -72,6 +79,11 @@ final class TakingPolicy: Sendable {
         } catch {
             return "This holds only until the daemon ends, because it could not be written down: \(error). Try again once that is possible."
         }
+    }
+
+    private func leavesByID(_ id: String, device: String) -> Bool {
+        let rules = administratorsRules()
+        return rules.leave.contains { $0.id == id } || !rules.take.contains { $0.id == id } && rules.leave.contains { $0.id == device }
     }
 
     private static func text(of choices: [String: Bool]) -> String {

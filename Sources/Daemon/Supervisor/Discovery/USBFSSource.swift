@@ -11,7 +11,6 @@ import Wire
 /// Hotplug through libusb; a driver gets a usbfs descriptor that can claim its own interfaces and nothing else. What was taken from the
 /// kernel's drivers is given back when the source ends, also what a supervisor before this one took and did not live to give back.
 final class USBFSSource: DeviceSource {
-    private let takes: @Sendable (USBDeviceInformation) async -> Bool
     private let taken: Mutex<TakenInterfaces>
     private let takenProblem: String?
     private let givesBack: Bool
@@ -19,9 +18,7 @@ final class USBFSSource: DeviceSource {
     /// - Parameters:
     ///   - stateDirectory: where it is kept what was taken.
     ///   - givesBack: whether what was taken is given back when the source ends. Otherwise it is the next supervisor's, or `giveBackAll`'s.
-    ///   - takes: whether a device may be taken from the kernel's driver.
-    init(stateDirectory: String, givesBack: Bool, takes: @escaping @Sendable (USBDeviceInformation) async -> Bool) {
-        self.takes = takes
+    init(stateDirectory: String, givesBack: Bool) {
         self.givesBack = givesBack
         var taken = TakenInterfaces(path: TakenInterfaces.path(in: stateDirectory))
         takenProblem = taken.read()
@@ -66,15 +63,10 @@ final class USBFSSource: DeviceSource {
         }
     }
 
-    func giveBack(_ device: USBDeviceInformation) async throws(DeviceOpenFailure) {
-        // Every interface, whoever took it.
-        var interfaces: UInt32 = 0
-        for interface in DescriptorSet(parsing: device.descriptors).configurations.first?.interfaces ?? [] where interface.number < 32 {
-            interfaces |= 1 << UInt32(interface.number)
-        }
-        // The kernel's driver asks the device this and that before it returns.
-        try await blocking("connect") { [interfaces] () throws(DeviceOpenFailure) in try Self.connect(device, interfaces) }
-        if let problem = taken.withLock({ $0.forget(path: device.path) }) { throw .refused(problem) }
+    func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure) {
+        // Every interface of the function, whoever took it. The kernel's driver asks the device this and that before it returns.
+        try await blocking("connect") { () throws(DeviceOpenFailure) in try Self.connect(device, function.mask) }
+        if let problem = taken.withLock({ $0.forget(path: device.path, interfaces: function.mask) }) { throw .refused(problem) }
     }
 
     static func connect(_ one: TakenInterfaces.Entry) throws(DeviceOpenFailure) { try connect(one.device, one.interfaces) }
@@ -91,20 +83,20 @@ final class USBFSSource: DeviceSource {
     }
 
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
-        let mayTake = await takes(device)
-        if !mayTake {
+        if !grant.mayTake {
             // What was taken under another policy is not ours to have any more.
-            if hasTaken(device) { try await giveBack(device) }
+            if hasTaken(device, function: grant.function) { try await giveBack(device, function: grant.function) }
             // The kernel's driver of a device that was just plugged in may still be on its way; it is not to lose a race.
             await UdevQueue.settle()
         }
-        return try await blocking("open") { [self] () throws(DeviceOpenFailure) in try open(device, grant, mayTake: mayTake) }
+        return try await blocking("open") { [self] () throws(DeviceOpenFailure) in try openAnew(device, grant) }
     }
 
-    private func open(_ device: USBDeviceInformation, _ grant: DeviceGrant, mayTake: Bool) throws(DeviceOpenFailure) -> OpenedDevice {
+    private func openAnew(_ device: USBDeviceInformation, _ grant: DeviceGrant) throws(DeviceOpenFailure) -> OpenedDevice {
         if grant.resets { try Self.reset(device) }
+        try Self.configure(device, grant.function.configuration)
         let stream = try Self.open(device)
-        let bound = try toTake(grant.interfaces, of: device, stream.descriptor, mayTake: mayTake)
+        let bound = try toTake(grant.interfaces, of: device, stream.descriptor, mayTake: grant.mayTake)
         let duplicate = clinux_duplicate(stream.descriptor)
         guard duplicate >= 0 else { throw .failed("dup", errno: -duplicate) }
         // Each interface is claimed by the file that it is for, in the moment in which its driver loses it.
@@ -137,9 +129,36 @@ final class USBFSSource: DeviceSource {
             ? .gone("it did not come back from a reset") : .refused("USBDEVFS_RESET: \(String(cString: strerror(-result)))")
     }
 
-    func released(_ device: USBDeviceInformation) async {}
+    /// Sets the configuration that has the function, unless it is set. The kernel refuses that while anybody has an interface of the device.
+    private static func configure(_ device: USBDeviceInformation, _ configuration: UInt8) throws(DeviceOpenFailure) {
+        // Where it can't be read, it is the one that Linux chooses.
+        let active = LibUSBHost.activeConfiguration(of: device) ?? DescriptorSet(parsing: device.descriptors).configurations.first?.value
+        guard active != configuration else { return }
+        let opened = try open(device)
+        let result = withExtendedLifetime(opened) { clinux_usbfs_set_configuration(opened.descriptor, UInt32(configuration)) }
+        guard result < 0 else { return }
+        let what = "configuration \(configuration), which has this function, can't be set"
+        switch -result {
+        case ENODEV: throw .gone("it was unplugged")
+        case EBUSY:
+            throw .leftToKernel(
+                "\(device.path): \(what) while configuration \(active ?? 0) is in use by \(users(of: opened.descriptor)).")
+        default: throw .failed("\(what): USBDEVFS_SETCONFIGURATION", errno: -result)
+        }
+    }
 
-    func hasTaken(_ device: USBDeviceInformation) -> Bool { taken.withLock { $0.has(device) } }
+    private static func users(of descriptor: Int32) -> String {
+        let users = (UInt32(0)..<32).compactMap { interface in
+            driver(of: interface, descriptor, orProcess: true).map { "\($0) (interface \(interface))" }
+        }
+        return users.isEmpty ? "another program" : users.joined(separator: ", ")
+    }
+
+    func released(_ device: USBDeviceInformation, function: USBFunction) async {}
+
+    func hasTaken(_ device: USBDeviceInformation, function: USBFunction) -> Bool {
+        taken.withLock { $0.has(device, interfaces: function.mask) }
+    }
 
     func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool {
         var status = stat()
@@ -216,10 +235,10 @@ final class USBFSSource: DeviceSource {
     }
 
     /// The kernel's driver of an interface; `nil` for none, and where a process has claimed it.
-    private static func driver(of interface: UInt32, _ descriptor: Int32) -> String? {
+    private static func driver(of interface: UInt32, _ descriptor: Int32, orProcess: Bool = false) -> String? {
         var name = [CChar](repeating: 0, count: 256)
         guard clinux_usbfs_driver(descriptor, interface, &name) == 0 else { return nil }
         let driver = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return driver == "usbfs" ? nil : driver
+        return driver == "usbfs" && !orProcess ? nil : driver
     }
 }

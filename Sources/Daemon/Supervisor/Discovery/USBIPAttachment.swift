@@ -34,7 +34,9 @@ actor USBIPAttachment: DeviceSource {
     private let logger: Logger
     /// The first import, with which the descriptors were read: the first driver gets it.
     private var held: ImportedSocket?
-    private var isInUse = false
+    /// The functions that drivers have, by their first interfaces.
+    private var users: Set<UInt8> = []
+    private var isInUse: Bool { !users.isEmpty }
     private var isGone = false
     private var nap: Task<Bool, Never>?
 
@@ -64,15 +66,12 @@ actor USBIPAttachment: DeviceSource {
     }
 
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
-        let first = held
-        held = nil
-        isInUse = true
+        users.insert(grant.function.firstInterface)
         do throws(DeviceOpenFailure) {
-            let socket: ImportedSocket
-            if let first, !grant.resets { socket = first } else { socket = try await importAgain(device, resets: grant.resets) }
-            return try await port(for: socket)
+            let port = try await sharedPort(device, grant)
+            return try await Self.connect(port, deviceID: portDeviceID, grant, device)
         } catch {
-            isInUse = false
+            users.remove(grant.function.firstInterface)
             if case .gone = error { leave() } else { nap?.cancel() }
             throw error
         }
@@ -80,12 +79,18 @@ actor USBIPAttachment: DeviceSource {
 
     /// The port and its connection are as they were; the driver gets a way to it.
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
-        guard case .port(let port) = held.keeper else { throw .refused("it is not a device behind a port") }
-        return try await Self.connect(port, hold: held, deviceID: portDeviceID)
+        guard case .port(let port, _) = held.keeper else { throw .refused("it is not a device behind a port") }
+        return try await Self.connect(port, deviceID: portDeviceID, grant, device, hold: held)
     }
 
+    // MARK: The port
+
+    /// The process that has the connection. The device's functions share it.
+    private var port: PortProcess?
     /// What USB/IP calls the device, on the connection that the port has.
     private var portDeviceID: UInt32 = 0
+    /// The making of a port that is under way: whoever else wants one waits for it.
+    private var making: Task<Result<PortProcess, DeviceOpenFailure>, Never>?
 
     /// A socket on which the import has been answered.
     private final class ImportedSocket: Sendable {
@@ -101,7 +106,32 @@ actor USBIPAttachment: DeviceSource {
         deinit { close(descriptor) }
     }
 
-    private func port(for socket: ImportedSocket) async throws(DeviceOpenFailure) -> OpenedDevice {
+    private func sharedPort(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> PortProcess {
+        if let making { return try await making.value.get() }
+        if let port, await port.isAlive {
+            // Another one may have begun meanwhile.
+            if let making { return try await making.value.get() }
+            if !grant.resets { return port }
+            // The reset ends what is in flight for all functions, as it does on a bus.
+            await port.end()
+            if let making { return try await making.value.get() }
+        }
+        let task = Task { () -> Result<PortProcess, DeviceOpenFailure> in
+            do throws(DeviceOpenFailure) { return .success(try await self.makePort(device, grant)) } catch { return .failure(error) }
+        }
+        making = task
+        let result = await task.value
+        making = nil
+        return try result.get()
+    }
+
+    private func makePort(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> PortProcess {
+        // The first import is as `look` left it: in the first configuration, unless the server had chosen.
+        let first = held
+        held = nil
+        let isFirst = DescriptorSet(parsing: device.descriptors).configurations.first?.value == grant.function.configuration
+        let socket: ImportedSocket
+        if let first, !grant.resets, isFirst { socket = first } else { socket = try await importAgain(device, grant) }
         portDeviceID = socket.deviceID
         let executable: SealedExecutable
         do {
@@ -109,29 +139,39 @@ actor USBIPAttachment: DeviceSource {
         } catch {
             throw .lacking("usbip-proxy can't be started", error)
         }
-        return try await Self.start(executable, program.sandboxes, socket, logger)
+        let port = try await Self.start(executable, program.sandboxes, socket, logger)
+        self.port = port
+        return port
     }
 
     @SupervisorActor
     private static func start(
         _ executable: SealedExecutable, _ sandboxes: DriverSandboxes, _ socket: ImportedSocket, _ logger: Logger
-    ) throws(DeviceOpenFailure) -> OpenedDevice {
-        let port: PortProcess
+    ) throws(DeviceOpenFailure) -> PortProcess {
         do {
-            port = try PortProcess(
+            return try PortProcess(
                 executable: executable, sandbox: try sandboxes.port(), socket: socket.descriptor, usbipDeviceID: socket.deviceID,
                 logger: logger)
         } catch {
             throw .lacking("usbip-proxy can't be started", error)
         }
-        return try connect(port, hold: DeviceHold(.port(port)), deviceID: socket.deviceID)
     }
 
+    /// A way to the port that leads to the function alone.
     @SupervisorActor
-    private static func connect(_ port: PortProcess, hold: DeviceHold, deviceID: UInt32) throws(DeviceOpenFailure) -> OpenedDevice {
+    private static func connect(
+        _ port: PortProcess, deviceID: UInt32, _ grant: DeviceGrant, _ device: USBDeviceInformation, hold: DeviceHold? = nil
+    ) throws(DeviceOpenFailure) -> OpenedDevice {
         guard port.isAlive else { throw .gone("the connection to the server has ended") }
+        let number = Int(grant.function.firstInterface)
+        let rights = FunctionRights(
+            interfaces: grant.interfaces, of: DescriptorSet(parsing: device.restricted(to: grant.function).descriptors))
         do {
-            return OpenedDevice(descriptor: try port.connectDriver(), transport: .usbip, usbipDeviceID: deviceID, hold: hold)
+            let descriptor = try port.connectDriver(
+                of: number, rights: PortRights(interfaces: rights.interfaces, endpoints: rights.endpoints.map(\.rawValue)))
+            return OpenedDevice(
+                descriptor: descriptor, transport: .usbip, usbipDeviceID: deviceID,
+                hold: hold ?? DeviceHold(.port(port, function: number)))
         } catch {
             throw .lacking("usbip-proxy can't be reached", error)
         }
@@ -146,9 +186,9 @@ actor USBIPAttachment: DeviceSource {
         }
     }
 
-    func released(_ device: USBDeviceInformation) async {
-        isInUse = false
-        nap?.cancel()
+    func released(_ device: USBDeviceInformation, function: USBFunction) async {
+        users.remove(function.firstInterface)
+        if users.isEmpty { nap?.cancel() }
     }
 
     // MARK: Looking
@@ -210,7 +250,7 @@ actor USBIPAttachment: DeviceSource {
 
     private func leave() {
         isGone = true
-        isInUse = false
+        users = []
         nap?.cancel()
     }
 
@@ -236,7 +276,7 @@ actor USBIPAttachment: DeviceSource {
 
     // MARK: Importing again
 
-    private func importAgain(_ device: USBDeviceInformation, resets: Bool) async throws(DeviceOpenFailure) -> ImportedSocket {
+    private func importAgain(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> ImportedSocket {
         let clock = ContinuousClock()
         let deadline = clock.now + timing.busyPatience
         var delay = Duration.milliseconds(5)
@@ -246,7 +286,7 @@ actor USBIPAttachment: DeviceSource {
                 guard imported.record.vendorID == device.vendorID, imported.record.productID == device.productID else {
                     throw USBError(.noDevice, operation: "import \(url)", detail: "another device is there by now")
                 }
-                return try await configured(imported, device, resets: resets)
+                return try await configured(imported, device, grant)
             } catch {
                 // The server learns of a dead driver's broken connection in its own time.
                 if error.code == .busy, clock.now < deadline {
@@ -255,7 +295,7 @@ actor USBIPAttachment: DeviceSource {
                     continue
                 }
                 switch error.code {
-                case .busy, .accessDenied: throw .refused("\(error)")
+                case .busy, .accessDenied, .stall: throw .refused("\(error)")
                 case .shortage: throw .shortage("\(error)")
                 default: throw .gone("\(error)")
                 }
@@ -263,23 +303,23 @@ actor USBIPAttachment: DeviceSource {
         }
     }
 
-    /// A device that was imported anew may have lost its configuration; all else is known.
+    /// A device that was imported anew may have lost its configuration, or be in another one than the function's; all else is known.
     private func configured(
-        _ imported: USBIPImport, _ device: USBDeviceInformation, resets: Bool
+        _ imported: USBIPImport, _ device: USBDeviceInformation, _ grant: DeviceGrant
     ) async throws(USBError) -> ImportedSocket {
         guard let descriptor = imported.takeDescriptor() else {
             throw USBError(.invalidArgument, operation: "import \(url)", detail: "its socket was taken already")
         }
         let handle = try USBIPDevice(adopting: descriptor, information: device, deviceID: imported.deviceID)
         do throws(USBError) {
-            if resets { try await reset(handle) }
+            if grant.resets { try await reset(handle) }
             let active = try await handle.control(
                 ControlSetup(requestType: 0x80, request: StandardRequest.getConfiguration, value: 0, index: 0, length: 1), sending: [],
                 timeout: USBIPDevice.standardTimeout)
-            if active.first ?? 0 == 0, let first = DescriptorSet(parsing: device.descriptors).configurations.first {
+            let wanted = grant.function.configuration
+            if active.first ?? 0 != wanted {
                 _ = try await handle.control(
-                    ControlSetup(
-                        requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(first.value), index: 0, length: 0),
+                    ControlSetup(requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(wanted), index: 0, length: 0),
                     sending: [], timeout: USBIPDevice.standardTimeout)
             }
             let handover = try handle.handOver()

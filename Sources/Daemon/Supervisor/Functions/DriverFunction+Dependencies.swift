@@ -35,6 +35,8 @@ extension DriverFunction {
         /// Tells whoever listens what happened: event, message.
         var announce: (_ device: DriverFunction, _ event: String, _ message: String) -> Void
         var reportCrash: (CrashMaterial) -> Void
+        /// Whether it may be taken from the kernel's driver.
+        var takes: (_ function: DriverFunction) -> Bool
         /// Why no driver may run for such a device.
         var absence: (MatchSubject) -> String
         /// Between 0 and 1.

@@ -17,13 +17,13 @@ extension DriverFunction {
     func release(then: @escaping @SupervisorActor (String?) -> Void) {
         guard isAttached else { return then(nil) }
         leaveToKernel("Released. " + Self.leftToKernel)
-        onEnd.append { [weak self, source, information] in
+        onEnd.append { [weak self, source, information, function] in
             self?.releaseDevice()
             let leaving = self?.succession.leaving
             Task { @SupervisorActor in
                 await leaving?.value
                 do throws(DeviceOpenFailure) {
-                    try await source.giveBack(information)
+                    try await source.giveBack(information, function: function)
                     then(nil)
                 } catch .gone {
                     then(nil)
@@ -39,9 +39,8 @@ extension DriverFunction {
     func leaveToKernel(_ why: String) {
         attempt += 1
         restartTimer.lift()
-        afterwards = .stayDown
         incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
-        enter(.kernel, why)
+        enter(.kernel(why: why))
         announce("kernel", "\(name): \(why)")
         deviceHasFailed(why)
     }

@@ -21,10 +21,9 @@ extension DriverFunction {
 
     /// Nothing that is tried again by itself helps.
     func failForGood(_ why: String) {
-        afterwards = .stayDown
         incarnation?.stop(patience: .zero)
         releaseDevice()
-        enter(.failed, why)
+        enter(.failed(why: why))
         announce("failed", "\(name): \(why)")
         deviceHasFailed(why)
     }

@@ -32,10 +32,28 @@ extension DriverFunction {
             releaseDevice()
             return startWhenFree()
         }
-        afterwards = .startAgain
-        enter(.starting)
+        startWhenFree()
         // Its streams go on: the next one takes them over.
         if carried.isEmpty, conversations.isEmpty { incarnation.stop() } else { incarnation.kill(why) }
+    }
+
+    // MARK: A reset for another function
+
+    /// There is a process, or one is about to be.
+    var isDriven: Bool { isPresent && (incarnation != nil || state == .starting) }
+
+    /// The device is about to be reset: the driver ends, and what is held of the device goes. `then` is called when nothing of it is left.
+    func makeWay(_ why: String, then: @escaping @SupervisorActor () -> Void) {
+        attempt += 1
+        restartTimer.lift()
+        interruption = .driverRestarted
+        step = .openAnew
+        enter(.starting(FunctionPhase.Start(cause: .afterReset)))
+        announce("notice", "\(name) starts anew: \(why).")
+        tellViewers(.notice("The driver starts anew: \(why)."))
+        onEnd.append(then)
+        if let incarnation { incarnation.kill(why) } else { releaseDevice() }
+        noteEnd()
     }
 
     // MARK: Another driver
@@ -44,10 +62,10 @@ extension DriverFunction {
     func adopt(_ offered: DriverBundle?) {
         let change = choice.offer(offered, configuration: timing.probation, now: .now)
         if let old = change.old { dependencies.standbys.retire(old) }
-        guard isPresent, !isRemoved else { return }
+        guard isPresent else { return }
         switch change {
         case .none: break
-        case .found: arrived(information)
+        case .found: arrived()
         case .replaced(let old, let new):
             announce("replaced", "\(name): \(new.title) takes over from \(old.title).")
             replaceProcess("\(new.title) takes its place")
@@ -55,9 +73,8 @@ extension DriverFunction {
             attempt += 1
             restartTimer.lift()
             let why = dependencies.absence(subject)
-            enter(.unsupported, why)
+            enter(.unsupported(why: why))
             announce("unsupported", "\(name) has no driver any more. \(why)")
-            afterwards = .stayDown
             endAll(why)
             // A driver that still runs tells the device to stop.
             if let incarnation { incarnation.stop() } else { releaseDevice() }

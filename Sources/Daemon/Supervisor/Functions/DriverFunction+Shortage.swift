@@ -15,13 +15,16 @@ extension DriverFunction {
     /// held of the device is kept.
     func waitOut(_ shortage: Shortage) {
         attempt += 1
-        dropOpened()
+        changeStart { $0.opened = nil }
         // Also where opening it was under way.
         if hold != nil { isHeld = true }
+        let want = phase.want
         let delay = want.map { min($0.delay * 2, Self.longestWait) } ?? timing.firstRestartDelay
         let isNews = want?.shortage != shortage
-        want = Want(shortage: shortage, delay: delay)
-        enter(.backoff, "The system is short of something: \(shortage.text). It is tried again in \(delay.text).")
+        enter(
+            .backoff(
+                why: "The system is short of something: \(shortage.text). It is tried again in \(delay.text).",
+                want: Want(shortage: shortage, delay: delay)))
         if isNews {
             announce("backoff", "\(name): the system is short of something: \(shortage.text). It is tried again until there is enough.")
             tellViewers(.notice("The system is short of something (\(shortage.text)); the driver is started once there is enough."))

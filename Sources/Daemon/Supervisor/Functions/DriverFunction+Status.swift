@@ -9,6 +9,11 @@ import Wire
 extension DriverFunction {
     /// A name a person recognises: the driver's, else the device's own, else its numbers.
     var name: String {
+        guard let own = device.name(of: self) else { return deviceName }
+        return "\(deviceName): \(own)"
+    }
+
+    private var deviceName: String {
         if let name = facts?.name, !name.isEmpty { return name }
         if let product = information.product, !product.isEmpty { return product }
         return "Device \(DeviceIdentity.hex(information.vendorID)):\(DeviceIdentity.hex(information.productID))"
@@ -24,12 +29,15 @@ extension DriverFunction {
     }
 
     var status: DeviceStatus {
-        DeviceStatus(
+        var status = DeviceStatus(
             id: id, bus: path, vendorId: DeviceIdentity.hex(information.vendorID), productId: DeviceIdentity.hex(information.productID),
             name: name, kind: kind, driver: bundle?.manifest.id ?? "", state: state, pid: incarnation?.processID ?? 0, restarts: restarts,
             streams: streamStatus, reason: reason,
             warnings: warnings, sandbox: bundle.map { _ in dependencies.sandboxes.status }, signer: bundle?.verdict.signer?.name,
             drivenSince: drivenSince, shown: shown)
+        status.function = DeviceStatus.Function(
+            interface: Int(function.firstInterface), name: information.interfaceNames[function.firstInterface], device: device.id)
+        return status
     }
 
     /// What the driver has open or is opening, also where nobody watches it (any more): whoever is filmed should know.

@@ -98,7 +98,8 @@ extension DriverFunction {
         }
         guard !transfers.isEmpty || !talks.isEmpty else { return nil }
         return StoredDevice(
-            information: information, driver: bundle.manifest.id, driverVersion: bundle.manifest.version.description, file: file,
+            information: information, function: function.firstInterface, driver: bundle.manifest.id,
+            driverVersion: bundle.manifest.version.description, file: file,
             interfaces: interfaces, process: drivingProcess, generation: generation, restarts: restarts, record: record.value,
             frames: frames, transfers: transfers, conversations: talks.isEmpty ? nil : talks)
     }
@@ -136,7 +137,7 @@ extension DriverFunction {
         succession.isResumed = true
         succession.inheritedProcess = inherited.process
         (generation, restarts, record) = (stored.generation, stored.restarts, RecoveryRecord(stored.record))
-        (isPresent, isHeld, isHoldDriven) = (true, true, true)
+        (isHeld, isHoldDriven) = (true, true)
         (step, interruption) = (.takeOver, .driverRestarted)
         announce("attached", "\(name): its streams go on under this supervisor.")
         startWhenFree()
@@ -149,13 +150,9 @@ extension DriverFunction {
         }
     }
 
-    /// Whether this is the device that streams go on of; then it has arrived by that.
-    func isResumed(as found: USBDeviceInformation) -> Bool {
-        guard succession.isResumed else { return false }
-        succession.isResumed = false
-        return found.busNumber == information.busNumber && found.deviceNumber == information.deviceNumber
-            && found.descriptors == information.descriptors
-    }
+    /// Its streams go on under this supervisor, and no source has told of the device yet.
+    var isResumed: Bool { succession.isResumed }
+    func forgetResumption() { succession.isResumed = false }
 
     /// Leaves the driver streaming, or ends it where it would end with this process, and leaves everything else as it is. `then` is called when no
     /// process is left here.
@@ -163,7 +160,7 @@ extension DriverFunction {
         attempt += 1
         restartTimer.lift()
         succession.watchersTimer.lift()
-        afterwards = .stayDown
+        enter(.handedOver)
         onEnd.append(then)
         if incarnation?.leave() == true {
             abandonIncarnation()

@@ -94,8 +94,8 @@ extension DriverFunction {
             close(wake)
             throw CallError("LimitReached", "There is no memory for a transfer ring: \(error)")
         }
-        if case .port(let port) = hold?.keeper {
-            port.carry(grant, interval: fresh.interval, memory: memory.descriptor, wake: wake)
+        if case .port(let port, let function) = hold?.keeper {
+            port.carry(grant, function: function, interval: fresh.interval, memory: memory.descriptor, wake: wake)
         }
         return CarriedRing(memory: memory, wake: wake, grant: grant)
     }
@@ -107,7 +107,7 @@ extension DriverFunction {
 
     func giveUp(_ ring: CarriedRing) {
         givenUp.take(ring.memory)
-        if case .port(let port) = hold?.keeper { port.endRing(ring.grant.number) }
+        if case .port(let port, let function) = hold?.keeper { port.endRing(ring.grant.number, function: function) }
     }
 
     /// Lets go of the device: what is in flight ends.

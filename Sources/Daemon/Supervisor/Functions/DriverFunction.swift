@@ -1,4 +1,4 @@
-// A device that is or was attached: its driver's life, from one incarnation to the next.
+// One function of a device that is or was attached: its driver's life, from one incarnation to the next.
 
 import Bundles
 import CLinux
@@ -8,34 +8,20 @@ import Spawn
 import USB
 import Wire
 
-/// One device. It stays known after it was unplugged, with those who watch it.
+/// One function. It stays known after its device was unplugged, with those who watch it.
 @SupervisorActor
 final class DriverFunction {
-    /// What follows the end of the process that runs.
-    enum Afterwards {
-        /// What the restart policy says: nobody asked it to end.
-        case policy
-        case startAgain
-        /// A timer starts it again; what is held of the device stays.
-        case startLater
-        case stayDown
-    }
-
-    var id: String
-    private(set) var path: String
-    private(set) var source: any DeviceSource
+    let device: Device
     let dependencies: Dependencies
-    private(set) var information: USBDeviceInformation
+    private(set) var function: USBFunction
     private(set) var subject: MatchSubject
-    private(set) var state: DeviceStatus.State = .absent
-    /// Why it is in that state, where there is more to say.
-    private(set) var reason: String?
+    private(set) var phase = FunctionPhase.absent(why: nil)
     /// What last went wrong with it: for whoever looks for the layer that is at fault.
     var trouble: Trouble?
     var restarts = 0
     var generation: UInt32 = 0
     private(set) var facts: DriverFacts?
-    private(set) var incarnation: DriverIncarnation?
+    var incarnation: DriverIncarnation?
     var interruption: DriverStart.Interruption?
 
     var streams: [String: ManagedStream] = [:]
@@ -49,15 +35,11 @@ final class DriverFunction {
     var shown: JSONValue?
     private(set) var knownStreams: [String] = []
 
-    var afterwards = Afterwards.policy
-    private var policy: RestartPolicy
+    var policy: RestartPolicy
     var choice: DriverChoice
     var record = RecoveryRecord()
-    var isPresent = false
-    private(set) var isRemoved = false
     /// Changes with every start, so that what was begun for an earlier one is told apart.
     var attempt = 0
-    private var opened: OpenedDevice?
     var succession = Succession()
     /// What goes on when the driver ends, and the memory of the transfers that do.
     var hold: DeviceHold?
@@ -67,67 +49,94 @@ final class DriverFunction {
     var recorder: RecorderMemory?
     /// A driver has taken up what is held: there is something to take over.
     var isHoldDriven = false
-    private var ladder = RecoveryLadder()
+    var ladder = RecoveryLadder()
     /// What the next start begins with.
     var step = RecoveryStep.openAnew
     /// The source has given the device out and not been told that it is free again.
     var isHeld = false
-    /// A death whose report waits for whether the device is still there.
-    private var undecided: CrashMaterial?
-    /// The restart that is under way was counted; it was none if the device turns out to be gone.
-    private var isCounted = false
-    /// When the running driver was given the device: nanoseconds of CLOCK_MONOTONIC.
-    private(set) var drivenSince: UInt64?
     let restartTimer = ReactorTimer()
-    /// What the system is short of, while a start waits for that.
-    var want: Want?
     let news: DeviceNews
     var onEnd: [() -> Void] = []
 
-    init(id: String, information: USBDeviceInformation, source: any DeviceSource, bundle: DriverBundle?, dependencies: Dependencies) {
-        self.id = id
-        path = information.path
-        self.information = information
-        subject = MatchSubject(information)
-        self.source = source
-        choice = DriverChoice(bundle)
+    /// Without a match it stands for a device that no driver is for.
+    init(device: Device, match: FunctionMatch?, dependencies: Dependencies) {
+        self.device = device
+        function = match?.function ?? USBFunction(wholeOf: device.information)
+        subject = match?.subject ?? MatchSubject(device.information)
+        choice = DriverChoice(match?.bundle)
         self.dependencies = dependencies
         policy = RestartPolicy(dependencies.configuration.restarts)
         news = DeviceNews(dependencies.configuration.limits)
         givenUp = GivenUpMemory(patience: dependencies.configuration.timing.ringPatience)
     }
 
+    var id: String { device.id(of: self) }
+    var path: String { device.path }
+    var source: any DeviceSource { device.source }
+    var information: USBDeviceInformation { device.information }
+
     var logger: Logger {
         var logger = dependencies.logger
         logger[metadataKey: "device"] = "\(id)"
         return logger
     }
+    var state: DeviceStatus.State { phase.state }
+    var reason: String? { phase.reason }
+    var isPresent: Bool { phase.isPresent }
+    /// When the running driver was given the device: nanoseconds of CLOCK_MONOTONIC.
+    var drivenSince: UInt64? { incarnation?.givenDeviceAt }
 
     func announce(_ event: String, _ message: String) { dependencies.announce(self, event, message) }
 
-    func enter(_ state: DeviceStatus.State, _ reason: String? = nil) {
-        self.state = state
-        self.reason = reason
+    /// The next phase. A report that waited for the device's fate is written, as whatever comes next is not the device's absence.
+    func enter(_ next: FunctionPhase) {
+        let waiting = phase.start?.undecided
+        phase = next
+        if let waiting, next.start?.undecided == nil { write(waiting, decision: "restarted at once") }
+    }
+
+    /// A start that goes on from what the phase before it had.
+    private func enterStart(_ cause: FunctionPhase.Start.Cause, undecided: CrashMaterial? = nil) {
+        enter(.starting(FunctionPhase.Start(cause: cause, undecided: undecided ?? phase.start?.undecided, want: phase.want)))
+    }
+
+    @discardableResult
+    func changeStart<Result>(_ change: (inout FunctionPhase.Start) -> Result) -> Result? {
+        guard case .starting(var start) = phase else { return nil }
+        defer { phase = .starting(start) }
+        return change(&start)
+    }
+
+    /// The start that is under way turns out to be none: the device has gone. What looked like the driver's death was the device's; a crash with last
+    /// words is told all the same.
+    func startWasVoid() {
+        let (undecided, wasCounted) =
+            changeStart { start in
+                defer { (start.undecided, start.isCounted) = (nil, false) }
+                return (start.undecided, start.isCounted)
+            } ?? (nil, false)
+        if let undecided, undecided.crashPage != nil { write(undecided, decision: "the device is gone") }
+        if wasCounted { restarts -= 1 }
     }
 
     // MARK: Coming and going
 
-    /// It is plugged in somewhere else than before.
-    func move(to source: any DeviceSource, bundle: DriverBundle?) {
-        precondition(!isPresent, "a device moves while it is absent")
-        self.source = source
-        adopt(bundle)
+    /// The device is back, or is described anew: which interfaces the function has now, and its driver.
+    func meet(_ match: FunctionMatch?) {
+        describe(match)
+        adopt(match?.bundle)
     }
 
-    func arrived(_ information: USBDeviceInformation) {
-        path = information.path
-        self.information = information
-        subject = MatchSubject(information)
-        isPresent = true
+    private func describe(_ match: FunctionMatch?) {
+        function = match?.function ?? USBFunction(wholeOf: information)
+        subject = match?.subject ?? MatchSubject(information)
+    }
+
+    func arrived() {
         trouble = nil
         forgetDeaths()
         guard let bundle else {
-            enter(.unsupported, dependencies.absence(subject))
+            enter(.unsupported(why: dependencies.absence(subject)))
             announce("unsupported", "\(name) is here. \(reason ?? "")")
             return
         }
@@ -137,13 +146,12 @@ final class DriverFunction {
 
     func left(_ why: String = "It was unplugged.") {
         guard isPresent else { return }
-        isPresent = false
         attempt += 1
         restartTimer.lift()
+        startWasVoid()
         if bundle != nil { interruption = .deviceAbsent }
-        enter(.absent, why)
+        enter(.absent(why: why))
         announce("absent", "\(name) is gone. \(why)")
-        afterwards = .stayDown
         // It can't do anything any more: no need to wait long.
         incarnation?.stop(patience: min(timing.stopPatience, .milliseconds(500)))
         releaseDevice()
@@ -152,13 +160,10 @@ final class DriverFunction {
 
     /// Ends the driver for good. `then` is called when no process is left.
     func remove(_ why: String, then: @escaping @SupervisorActor () -> Void) {
-        isRemoved = true
-        isPresent = false
         attempt += 1
         restartTimer.lift()
-        afterwards = .stayDown
         endAll(why)
-        enter(.absent, why)
+        enter(.removed(why: why))
         onEnd.append(then)
         // A driver that still runs tells the device to stop.
         if let incarnation { incarnation.stop() } else { releaseDevice() }
@@ -182,24 +187,24 @@ final class DriverFunction {
     // MARK: Starting
 
     /// Starts now, or once the process that is being ended has ended.
-    func startWhenFree() {
+    func startWhenFree(undecided: CrashMaterial? = nil) {
         if incarnation == nil {
-            start()
+            start(undecided: undecided)
         } else {
-            enter(.starting)
-            afterwards = .startAgain
+            enterStart(.afterProcess, undecided: undecided)
         }
     }
 
-    private func start() {
-        guard let bundle, isPresent, !isRemoved, incarnation == nil else { return }
+    func start(undecided: CrashMaterial? = nil) {
+        if case .removed = phase { return }
+        guard let bundle, incarnation == nil else { return }
         restartTimer.lift()
-        enter(.starting)
-        afterwards = .policy
+        enterStart(.now, undecided: undecided)
         facts = nil
         attempt += 1
-        var grant = bundle.manifest.grant(for: subject)
+        var grant = bundle.manifest.grant(for: subject, function: function)
         grant.resets = step.resetsDevice
+        grant.mayTake = dependencies.takes(self)
         openDevice(grant)
         let attempt = attempt
         Task { @SupervisorActor [weak self] in
@@ -221,7 +226,7 @@ final class DriverFunction {
 
     /// The device is opened while the process comes up.
     private func openDevice(_ grant: DeviceGrant) {
-        let (attempt, source, information) = (attempt, source, information)
+        let (attempt, source, information, function) = (attempt, source, information, function)
         let kept = step.takesOver && hold?.isUsable == true ? hold : nil
         if kept == nil { dropHold() }
         let wasHeld = isHeld
@@ -234,20 +239,22 @@ final class DriverFunction {
                 if let kept {
                     device = try await source.reopen(information, grant, held: kept)
                 } else {
-                    if wasHeld { await source.released(information) }
+                    if wasHeld { await source.released(information, function: function) }
+                    if grant.resets { await self?.device.prepareReset(for: self) }
+                    defer { if grant.resets { self?.device.resetHasEnded() } }
                     device = try await source.open(information, grant)
                 }
                 guard let self, attempt == self.attempt else {
                     // What was kept is the next attempt's by now, unless it was let go.
                     if kept == nil || self?.hold !== kept {
                         device.hold?.end()
-                        await source.released(information)
+                        await source.released(information, function: function)
                     }
                     return
                 }
                 self.isHeld = true
                 self.hold = device.hold
-                self.opened = device
+                if self.phase.start?.cause == .now { self.changeStart { $0.opened = device } }
                 self.giveDevice()
             } catch {
                 guard let self, attempt == self.attempt else { return }
@@ -269,58 +276,25 @@ final class DriverFunction {
         generation &+= 1
         if interruption == .driverRestarted {
             restarts += 1
-            isCounted = true
+            changeStart { $0.isCounted = true }
         }
         logger.debug("driver process", metadata: ["pid": "\(incarnation?.processID ?? 0)", "generation": "\(generation)"])
         save()
         giveDevice()
     }
 
-    private func openFailed(_ failure: DeviceOpenFailure, _ attempt: Int) {
-        guard attempt == self.attempt else { return }
-        self.attempt += 1
-        let material = undecided
-        undecided = nil
-        switch failure {
-        case .gone(let why):
-            // What looked like the driver's death was the device's; a crash with last words is told all the same.
-            if let material, material.crashPage != nil { write(material, decision: "the device is gone") }
-            if isCounted { restarts -= 1 }
-            isCounted = false
-            left("It can't be reached: \(why).")
-        case .leftToKernel(let why):
-            if let material { write(material, decision: "the device is left to the kernel's driver") }
-            leaveToKernel(why)
-        case .shortage(let why):
-            if let material { write(material, decision: "restarted once there is enough of what it takes") }
-            if let incarnation {
-                afterwards = .startLater
-                incarnation.stop(patience: .zero)
-            }
-            waitOut(Shortage(why))
-        case .refused(let why):
-            if let material { write(material, decision: "restarted at once") }
-            if let incarnation {
-                afterwards = .stayDown
-                incarnation.stop(patience: .zero)
-            }
-            decide(progress: false, lifetime: .zero, cause: "the device can't be opened: \(why)", material: nil)
-        }
-    }
-
     /// Once both the process and the device are ready.
     private func giveDevice() {
-        guard let incarnation, incarnation.hasSaidHello, let device = opened else { return }
+        guard let incarnation, incarnation.hasSaidHello, let device = phase.start?.opened else { return }
         let takesOver = step.takesOver && isHoldDriven
         guard succession.inheritedProcess == nil || takesOver && incarnation.handover else {
             return afterHandover { [weak self] in self?.giveDevice() }
         }
-        opened = nil
-        if let material = undecided {
-            undecided = nil
-            write(material, decision: "restarted at once")
+        let undecided = changeStart { start in
+            defer { (start.opened, start.undecided, start.isCounted) = (nil, nil, false) }
+            return start.undecided
         }
-        isCounted = false
+        if let undecided = undecided ?? nil { write(undecided, decision: "restarted at once") }
         var streamInterfaces: UInt32 = 0
         var descriptors = [device.descriptor]
         if case .file(let descriptor, let interfaces) = hold?.keeper {
@@ -332,7 +306,7 @@ final class DriverFunction {
         let start: DriverStart
         do {
             start = DriverStart(
-                deviceID: id, transport: device.transport, device: try JSONValue(encoding: information),
+                deviceID: id, transport: device.transport, device: try JSONValue(encoding: information.restricted(to: function)),
                 usbipDeviceID: device.usbipDeviceID, streamInterfaces: streamInterfaces, generation: generation,
                 configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: step.usesRecord ? record.value : nil,
                 streams: openStreams(), interruption: interruption,
@@ -347,25 +321,21 @@ final class DriverFunction {
         else {
             return startDidNotFit(start, incarnation)
         }
-        drivenSince = clinux_monotonic_ns()
         save()
     }
 
-    /// The control file that no driver was given.
-    func dropOpened() { opened = nil }
-
     func releaseDevice() {
-        opened = nil
+        changeStart { $0.opened = nil }
         dropHold()
         guard isHeld else { return }
         isHeld = false
-        let (source, information) = (source, information)
-        Task { await source.released(information) }
+        let (source, information, function) = (source, information, function)
+        Task { await source.released(information, function: function) }
     }
 
     // MARK: What the driver says
 
-    private func handle(_ event: DriverIncarnation.Event) {
+    func handle(_ event: DriverIncarnation.Event) {
         switch event {
         case .hello: giveDevice()
         case .ended(let exitReport): ended(exitReport)
@@ -399,95 +369,11 @@ final class DriverFunction {
         self.facts = facts
         knownStreams = Array(facts.streams.prefix(limits.streamsPerDevice))
         isHoldDriven = true
-        want = nil
         // Asked to restart or unplugged meanwhile: that goes on.
-        guard isPresent, case .policy = afterwards else { return }
-        enter(.running, choice.remark)
+        guard phase.start?.cause == .now else { return }
+        enter(.running(remark: choice.remark))
         announce("running", restarts == 0 ? "\(name) is driven." : "\(name) is driven again, by process \(incarnation?.processID ?? 0).")
         driverIsReady()
         if let bundle { dependencies.standbys.prepare(bundle) }
-    }
-
-    // MARK: Its end
-
-    /// The process is the next supervisor's.
-    func abandonIncarnation() { incarnation = nil }
-
-    private func ended(_ exitReport: DriverIncarnation.ExitReport) {
-        guard let dead = incarnation else { return }
-        incarnation = nil
-        if dead.wasGivenDevice { dependencies.successionStore?.forget(dead.processID) }
-        drivenSince = nil
-        attempt += 1
-        let what = afterwards
-        opened = nil
-        driverIsGone()
-        switch what {
-        case .stayDown:
-            releaseDevice()
-            noteEnd()
-        case .startLater: noteEnd()
-        case .startAgain:
-            step = hold == nil ? .openAnew : .takeOver
-            if interruption != .deviceAbsent, dead.wasGivenDevice { interruption = .driverRestarted }
-            start()
-        case .policy where exitReport.shortage != nil:
-            interruption = .driverRestarted
-            step = hold == nil ? .openAnew : .takeOver
-            waitOut(Shortage(exitReport.shortage ?? ""))
-        case .policy:
-            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: exitReport.madeProgress)
-            {
-                logger.warning("the recovery record is dropped: two drivers died on it")
-            }
-            interruption = .driverRestarted
-            // A driver that gave up by itself could do nothing with the device as it is; one that never had it has changed nothing about it.
-            if dead.wasGivenDevice {
-                let canTakeOver = hold != nil && exitReport.reason == nil
-                step = ladder.died(
-                    progress: exitReport.madeProgress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver,
-                    isUnresponsive: exitReport.isUnresponsive)
-            }
-            decide(
-                progress: exitReport.madeProgress, lifetime: exitReport.lifetime, cause: exitReport.cause,
-                material: material(exitReport, dead))
-        }
-    }
-
-    private func decide(progress: Bool, lifetime: Duration, cause: String, material: CrashMaterial?) {
-        if let earlier = undecided {
-            undecided = nil
-            write(earlier, decision: "restarted at once")
-        }
-        if !progress { trouble = .died(cause) }
-        if let failed = choice.died(cause, configuration: timing.probation, now: .now) {
-            dependencies.standbys.retire(failed)
-            let next = step
-            forgetDeaths()
-            step = next
-            announce("fallback", "\(name): \(choice.remark ?? "")")
-        }
-        let said = material.map { "driver process \($0.report.pid) ended: \(cause)" } ?? cause
-        switch policy.died(progress: progress, lifetime: lifetime, chance: dependencies.chance()) {
-        case .restart(after: .zero):
-            announce("died", "\(name): \(said). It is restarted at once.")
-            undecided = material
-            startWhenFree()
-        case .restart(let delay):
-            releaseDevice()
-            enter(.backoff, "\(cause). Next start in \(delay.text).")
-            announce("backoff", "\(name): \(said). It is restarted in \(delay.text).")
-            if let material { write(material, decision: "restart in \(delay.text)") }
-            tellViewers(.notice("The driver has died (\(cause)); it is restarted in \(delay.text)."))
-            restartTimer.set(after: delay) { [weak self] in self?.startWhenFree() }
-        case .giveUp(let deaths):
-            let why =
-                "\(cause). The driver died \(deaths) times in a row without a frame; it is started again on replug or `userdriver restart`."
-            releaseDevice()
-            enter(.failed, why)
-            announce("failed", "\(name): \(why)")
-            if let material { write(material, decision: "circuit opened") }
-            deviceHasFailed(why)
-        }
     }
 }

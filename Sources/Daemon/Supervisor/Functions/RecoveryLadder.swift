@@ -25,10 +25,25 @@ struct RecoveryLadder: Sendable {
     private var deaths = 0
     /// A death in this row was not counted.
     private var isSpared = false
+    /// Deaths in this row that were answered by less than a reset, for the sake of the device's other functions.
+    private var forbearance = 0
+    /// So many times something milder is tried while another function streams.
+    static let mostForbearance = 2
 
     /// After a death. `progress`: a frame since that incarnation was started. `hasHandled`: it had a transfer of the stream in its hands.
     /// `canTakeOver`: the device was never let go. `isUnresponsive`: it answered nothing any more, which opening it anew does not fix.
-    mutating func died(progress: Bool, hasHandled: Bool, canTakeOver: Bool, isUnresponsive: Bool = false) -> RecoveryStep {
+    /// `othersStream`: another function of the device streams, which a reset would interrupt.
+    mutating func died(
+        progress: Bool, hasHandled: Bool, canTakeOver: Bool, isUnresponsive: Bool = false, othersStream: Bool = false
+    ) -> RecoveryStep {
+        if progress { forbearance = 0 }
+        let step = nextStep(progress: progress, hasHandled: hasHandled, canTakeOver: canTakeOver, isUnresponsive: isUnresponsive)
+        guard step.resetsDevice, othersStream, forbearance < Self.mostForbearance else { return step }
+        forbearance += 1
+        return .openAnew
+    }
+
+    private mutating func nextStep(progress: Bool, hasHandled: Bool, canTakeOver: Bool, isUnresponsive: Bool) -> RecoveryStep {
         if progress { isSpared = false }
         // Whatever it died of, it was not the transfer: there is no reason to drop that. But it may have been what it was given, so once only.
         if !progress, !hasHandled, canTakeOver, deaths == 1, !isUnresponsive, !isSpared {
@@ -49,5 +64,5 @@ struct RecoveryLadder: Sendable {
     }
 
     /// The device was plugged in anew, or a person asked for a restart.
-    mutating func reset() { (deaths, isSpared) = (0, false) }
+    mutating func reset() { (deaths, isSpared, forbearance) = (0, false, 0) }
 }

@@ -4,6 +4,8 @@ import Sandbox
 import Spawn
 
 extension DriverIncarnation {
+    var wasGivenDevice: Bool { givenDeviceAt != nil }
+
     struct Settings {
         var watchdog: Watchdog.Configuration
         var stopPatience: Duration

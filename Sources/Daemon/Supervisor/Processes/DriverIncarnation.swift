@@ -58,8 +58,7 @@ final class DriverIncarnation {
     private var isUnresponsive = false
     private var shortage: String?
     private var talk: Quota
-    private let throttle = ReactorTimer()
-    private let retry = ReactorTimer()
+    private let (throttle, retry) = (ReactorTimer(), ReactorTimer())
     private var refusals = 0
     private var channelToken: UInt64?
     private var outputToken: UInt64?
@@ -72,7 +71,7 @@ final class DriverIncarnation {
     private let teardownTimer = ReactorTimer()
     /// Whether it was given a recovery record.
     private(set) var hasRecord = false
-    private(set) var wasGivenDevice = false
+    private(set) var givenDeviceAt: UInt64?  // ns of CLOCK_MONOTONIC
     /// It may be given a device before the process before it has ended.
     private(set) var handover = false
     /// It goes on in another ring when it is told to.
@@ -136,7 +135,7 @@ final class DriverIncarnation {
         guard send(.start(start), descriptors: descriptors) else { return false }
         guard case .ready = phase else { return true }
         phase = .starting
-        wasGivenDevice = true
+        givenDeviceAt = clinux_monotonic_ns()
         born = .now
         hasRecord = start.record != nil
         watchdog.patience = UInt64(clamping: times)
@@ -492,7 +491,8 @@ final class DriverIncarnation {
         if let reason { cause += ": \(reason)" }
         let activities = progress.activities
         return ExitReport(
-            end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isUnresponsive: isUnresponsive, crashPage: progress.crashPage,
+            end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isUnresponsive: isUnresponsive,
+            crashPage: progress.crashPage,
             lastLines: tail.lines,
             madeProgress: activities.contains { $0.frames > 0 }, hasHandled: activities.contains { $0.streamTurns > 0 },
             lifetime: born.duration(to: .now))

@@ -8,7 +8,7 @@ import Spawn
 import Synchronization
 import Wire
 
-/// One `usbip-proxy`. It has no files, no devices and no authority: a socket, and memory that it shares with one driver.
+/// One `usbip-proxy`. It has no files, no devices and no authority: a socket, and memory that it shares with the drivers of the device's functions.
 @SupervisorActor
 final class PortProcess {
     private let child: ChildProcess
@@ -24,6 +24,8 @@ final class PortProcess {
     private var outputToken: UInt64?
     private var tail = LineTail()
     private var allowance = LogAllowance()
+    /// The functions that are open through it. With the last it ends.
+    private var functions: Set<Int> = []
     /// Rings that it has refused. It has no reason to refuse one more often than it is asked to carry one.
     private var refusals = 0
     private var carried = 0
@@ -90,22 +92,29 @@ final class PortProcess {
         callsToken = nil
     }
 
-    /// For the next driver: its end of a connection to the port, which the caller closes.
-    func connectDriver() throws -> Int32 {
+    /// For the next driver of a function: its end of a connection to the port, which the caller closes.
+    func connectDriver(of function: Int, rights: PortRights) throws -> Int32 {
         var pair: [Int32] = [-1, -1]
         let result = clinux_stream_pair(&pair)
         guard result >= 0 else { throw SystemFailure(operation: "socketpair", errno: -result) }
-        send(.driver, [pair[1]])
+        functions.insert(function)
+        send(.driver(function: function, rights: rights), [pair[1]])
         close(pair[1])
         return pair[0]
     }
 
-    func carry(_ grant: TransferGrant, interval: Int32, memory: Int32, wake: Int32) {
+    func carry(_ grant: TransferGrant, function: Int, interval: Int32, memory: Int32, wake: Int32) {
         carried += 1
-        send(.carry(grant, interval: interval), [memory, wake])
+        send(.carry(grant, function: function, interval: interval), [memory, wake])
     }
 
-    func endRing(_ number: Int) { send(.end(number: number), []) }
+    func endRing(_ number: Int, function: Int) { send(.end(function: function, number: number), []) }
+
+    /// A function is let go of; with the last one the process ends.
+    func leave(function: Int) {
+        functions.remove(function)
+        if functions.isEmpty { end() } else { send(.leave(function: function), []) }
+    }
 
     /// Ends it at once, and with it the connection to the server.
     func end() {

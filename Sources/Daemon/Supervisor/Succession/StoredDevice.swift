@@ -44,6 +44,8 @@ struct StoredDevice: Codable, Hashable, Sendable {
 
     var layout = Self.currentLayout
     var information: USBDeviceInformation
+    /// The first interface of the function that streams; `nil` in what a supervisor wrote that knew one function a device.
+    var function: UInt8?
     /// The driver's id and version. Another version goes on as well as it can; another driver does not.
     var driver: String
     var driverVersion: String
@@ -71,12 +73,13 @@ struct StoredDevice: Codable, Hashable, Sendable {
     }
 
     init(
-        information: USBDeviceInformation, driver: String, driverVersion: String, file: UInt64, interfaces: UInt32, process: Int32? = nil,
-        generation: UInt32, restarts: Int, record: JSONValue?, frames: [Frames], transfers: [Transfers],
+        information: USBDeviceInformation, function: UInt8? = nil, driver: String, driverVersion: String, file: UInt64, interfaces: UInt32,
+        process: Int32? = nil, generation: UInt32, restarts: Int, record: JSONValue?, frames: [Frames], transfers: [Transfers],
         conversations: [Conversation]? = nil
     ) {
         self.conversations = conversations
         self.information = information
+        self.function = function
         self.driver = driver
         self.driverVersion = driverVersion
         self.file = file

@@ -65,6 +65,11 @@ static inline int clinux_usbfs_driver(int fd, unsigned interface, char *name) {
     return 0;
 }
 
+/// Sets a configuration (`bConfigurationValue`). -EBUSY while anybody has an interface of the device.
+static inline int clinux_usbfs_set_configuration(int fd, unsigned value) {
+    return ioctl(fd, USBDEVFS_SETCONFIGURATION, &value) < 0 ? -errno : 0;
+}
+
 /// Resets the device's port. -ENODEV where it came back as another one.
 static inline int clinux_usbfs_reset(int fd) { return ioctl(fd, USBDEVFS_RESET, NULL) < 0 ? -errno : 0; }
 
