@@ -184,7 +184,7 @@ import Wire
         let descriptor = try #require(try await client.receive()?.descriptors.first)
         let page = try #require(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0))
         let error = try await #require(throws: CallError.self) { try await client.call(camera, ["name": "sum"]) }
-        #expect(error.code == "io.userdriver.InvalidParameter" && error.message.contains("unmap"))
+        #expect(error.code == "io.userdriver.camera.InvalidParameter" && error.message.contains("unmap"))
         munmap(page, 4096)
         close(descriptor)
         await bench.stop()
