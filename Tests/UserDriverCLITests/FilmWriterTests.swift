@@ -32,7 +32,9 @@ struct FilmWriterTests {
     /// Things said by a writer.
     private let said = Monitored<[String]>([])
 
-    private func writer(_ path: String, _ queue: FilmQueue, segment: UInt64? = nil, program: String? = ProbedFilm.muxer) throws -> FilmWriter {
+    private func writer(_ path: String, _ queue: FilmQueue, segment: UInt64? = nil, program: String? = ProbedFilm.muxer) throws
+        -> FilmWriter
+    {
         let said = said
         return FilmWriter(
             .init(
@@ -109,7 +111,8 @@ struct FilmWriterTests {
         let form = StreamDescription(format: "h264", width: 128, height: 96, fps: 30)
         var coded = CodedVideo()
         let frames = try zip(starts, starts.dropFirst()).enumerated().map { index, range in
-            try #require(FilmFrame(Array(bytes[range.0..<range.1]), of: form, at: 1_000_000_000 + UInt64(index) * 33_333_333, coded: &coded))
+            try #require(
+                FilmFrame(Array(bytes[range.0..<range.1]), of: form, at: 1_000_000_000 + UInt64(index) * 33_333_333, coded: &coded))
         }
         #expect(frames.count == 40 && frames.count(where: \.isKey) == 4)
         for type in ["mkv", "mp4"] {
@@ -117,7 +120,8 @@ struct FilmWriterTests {
             _ = try record(frames, to: path, segment: 600_000_000)
             let decoded = try (0...1).map { number in
                 try ProbedFilm.run([
-                    "/usr/bin/ffmpeg", "-v", "error", "-i", FilmNames(path: path)[number], "-f", "framecrc", "-fps_mode", "passthrough", "-",
+                    "/usr/bin/ffmpeg", "-v", "error", "-i", FilmNames(path: path)[number], "-f", "framecrc", "-fps_mode", "passthrough",
+                    "-",
                 ])
             }
             #expect(decoded.allSatisfy { $0.errors.isEmpty }, "\(decoded.map(\.errors))")
@@ -193,7 +197,9 @@ struct FilmWriterTests {
         #expect(said.withLock { $0 }.count { $0.hasPrefix("the muxer died (SIGKILL): going on in ") } == 2)
     }
 
-    @Test(arguments: ["/bin/false", "/nonexistent/userdriver-mux"]) func `a muxer that never works is said, and leaves no file`(_ program: String) throws {
+    @Test(arguments: ["/bin/false", "/nonexistent/userdriver-mux"]) func `a muxer that never works is said, and leaves no file`(
+        _ program: String
+    ) throws {
         let place = try Place()
         let queue = try FilmQueue()
         let thread = try start(try writer(place.folder + "/film.mkv", queue, program: program))
@@ -240,7 +246,8 @@ struct FilmWriterTests {
         let annexB: [UInt8] = [0, 0, 0, 1, 0x67] + noise[..<40] + [0, 0, 0, 1, 0x68] + noise[40..<60] + [0, 0, 0, 1, 0x65] + noise
         let inputs: [[UInt8]] = [
             [], [1, 2, 3], header(0, 0, 0), header(.max, 0, 0), header(100, 1, 0) + [1], frame(0, picture) + header(50, 1, 1),
-            frame(.max, picture) + frame(.min, picture) + frame(0, picture), frame(0, picture) + frame(1 << 62, picture) + frame(5, picture),
+            frame(.max, picture) + frame(.min, picture) + frame(0, picture),
+            frame(0, picture) + frame(1 << 62, picture) + frame(5, picture),
             frame(0, noise) + frame(1, noise), frame(0, annexB, flags: 3) + frame(0, annexB) + frame(1, annexB),
             frame(0, [0], flags: 2) + frame(0, [0]), noise,
         ]
@@ -258,7 +265,8 @@ struct FilmWriterTests {
         }
         #expect(try mux([], ["mkv"], into: path).end == .exited(status: 2))
         // Cut off in the middle of a frame: what came before plays.
-        _ = try mux(frame(0, picture) + frame(40_000_000, picture) + header(50, 1, 1), ["mkv", "mjpeg", "64", "48", "30", "1", "0"], into: path)
+        _ = try mux(
+            frame(0, picture) + frame(40_000_000, picture) + header(50, 1, 1), ["mkv", "mjpeg", "64", "48", "30", "1", "0"], into: path)
         #expect(try ProbedFilm(path).frames.count == 2)
     }
 }

@@ -9,8 +9,10 @@ import UserDriverClient
 @Suite struct RecordingWordsTests {
     @Test(
         arguments: [
-            ("90", 90), ("90s", 90), ("2.5", 2.5), ("500ms", 0.5), ("10m", 600), ("10min", 600), ("1h30m", 5400), ("1h1m1s", 3661), ("2H", 7200),
-        ] as [(String, Double)]) func `times are typed as people say them`(_ text: String, _ seconds: Double) {
+            ("90", 90), ("90s", 90), ("2.5", 2.5), ("500ms", 0.5), ("10m", 600), ("10min", 600), ("1h30m", 5400), ("1h1m1s", 3661),
+            ("2H", 7200),
+        ] as [(String, Double)]) func `times are typed as people say them`(_ text: String, _ seconds: Double)
+    {
         #expect(RecordingTime(argument: text)?.seconds == seconds)
     }
 
@@ -42,7 +44,8 @@ import UserDriverClient
 
     @Test(arguments: [
         ["record", "-o", "film.webm"], ["record", "--duration", "0"], ["record", "--segment", "10ms"],
-        ["record", "--duration", "5s", "--until-stopped"], ["snap", "-o", "a.jpg", "--burst", "2"], ["snap", "-o", "-", "--interval", "1s"],
+        ["record", "--duration", "5s", "--until-stopped"], ["snap", "-o", "a.jpg", "--burst", "2"],
+        ["snap", "-o", "-", "--interval", "1s"],
         ["snap", "-o", "a-%d.jpg", "--burst", "0"], ["snap", "-o", "a-%d-%d.jpg", "--burst", "2"],
     ]) func `mistakes of usage end with 2`(_ arguments: [String]) {
         let error = #expect(throws: (any Error).self) { _ = try UserDriverCommand.parseAsRoot(arguments) }

@@ -175,7 +175,9 @@ final class FilmWriter: Sendable {
 
     private func ends(_ open: Open, before frame: FilmFrame) -> Bool {
         guard frame.isKey, frame.time > open.part.first else { return false }
-        if frame.form.format != open.form.format || frame.form.width != open.form.width || frame.form.height != open.form.height { return true }
+        if frame.form.format != open.form.format || frame.form.width != open.form.width || frame.form.height != open.form.height {
+            return true
+        }
         if frame.time - open.latest > Self.longestGap { return true }
         return plan.segment.map { frame.time - open.part.first >= $0 } ?? false
     }

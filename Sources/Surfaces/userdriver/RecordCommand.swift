@@ -27,7 +27,7 @@ struct RecordCommand: ParsableCommand {
 
             Example:
               userdriver record -o film.mkv --duration 3
-              userdriver record -o film.mp4 --format mjpeg --size 640x480 --duration 2s --stats json
+              userdriver record -o film.mp4 --format mjpeg --size 640x480 --duration 2s
               userdriver record -o long.mkv --segment 1s --duration 3s
             """)
 
