@@ -8,7 +8,10 @@ let package = Package(
     name: "thermometer",
     dependencies: [.package(name: "UserDriver", path: framework)],
     targets: [
-        .executableTarget(name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")]),
+        // Swift's runtime is linked in: a sandboxed driver can't read the toolchain's folder.
+        .executableTarget(
+            name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")],
+            linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         // The device in software: for tests, and for `make run`.
         .target(name: "ThermometerEmulation", dependencies: [.product(name: "USBEmulation", package: "UserDriver")]),
         .executableTarget(

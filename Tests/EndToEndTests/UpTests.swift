@@ -138,6 +138,21 @@ extension EndToEndTests {
             session.remove()
         }
 
+        @Test func `drivers of one's own come first, and unsigned ones only if that is said`() async throws {
+            let folder = try Bench.makeRuntime()
+            let bundle = folder + "/webcam.driver"
+            try FileManager.default.copyItem(atPath: Programs.folder + "/webcam.driver", toPath: bundle)
+            try FileManager.default.removeItem(atPath: bundle + "/driver.yaml.sig")
+            let session = try await Session([
+                "--emulate", "webcam", "--startup-ms", "50", "--drivers", bundle, "--allow-unsigned",
+            ])
+            let client = UserDriverClient(runtimeDirectory: RuntimeDirectory(session.runtime))
+            #expect(try await client.device().warnings.contains("unsigned"))
+            #expect(try await session.up.stop(SIGINT).status == .exited(status: 0))
+            session.remove()
+            try FileManager.default.removeItem(atPath: folder)
+        }
+
         @Test func `a device that somebody else serves is attached`() async throws {
             let (emulator, url) = try await Bench.startEmulator(["--startup-ms", "50", "--serial", "ELSE"])
             let runtime = try Bench.makeRuntime()

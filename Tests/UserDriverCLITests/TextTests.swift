@@ -101,6 +101,9 @@ import Wire
         #expect(usual.contains("  userdriver snap -o photo.jpg\n") && !usual.contains("--runtime-dir"))
         let several = UpText.invitation(directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0001:A", "b@c d"], program: "userdriver")
         for command in ["snap 1209:0001:A ", "stream 1209:0001:A ", "controls list 1209:0001:A "] { #expect(several.contains(command)) }
+        let scale = UpText.invitation(
+            directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0002:A"], isCamera: false, program: "userdriver")
+        #expect(scale.contains("userdriver call 1209:0002:A --list --runtime-dir /tmp/x") && !scale.contains("snap"), "\(scale)")
         let other = UpText.invitation(directory: RuntimeDirectory("/tmp/my folder"), devices: [], program: "userdriver")
         #expect(other.contains("userdriver status --runtime-dir '/tmp/my folder'"))
     }

@@ -16,7 +16,6 @@ struct DriverCommand: AsyncParsableCommand {
 
             Example:
               userdriver driver
-              userdriver driver new thermo
               userdriver driver sign webcam.driver --key ~/.ssh/id_ed25519
               userdriver driver trust ~/.ssh/id_ed25519.pub
               userdriver driver install webcam.driver

@@ -25,24 +25,21 @@ extension DriverTemplate {
             export USERDRIVER_FRAMEWORK_ONLY = 1
             PORT ?= 3241
             RUNTIME ?= /tmp/thermometer-$(shell id -u)
-            # Sandboxed drivers can't read the toolchain's folder: Swift's runtime is linked in.
-            BUILD = $(SWIFT) build --static-swift-stdlib
 
             .PHONY: test run bundle clean
 
             test:
-            	$(BUILD) --build-tests
-            	$(SWIFT) test --static-swift-stdlib --skip-build
+            	$(SWIFT) test
 
             run:
-            	$(BUILD)
+            	$(SWIFT) build
             	$(call make_bundle,.build/debug,.build/debug/thermometer.driver)
             	.build/debug/emulate-thermometer $(PORT) & trap "kill $$!" EXIT; \
             	$(USERDRIVER_BIN)/userdriver up --attach usbip://127.0.0.1:$(PORT)/1-1 --drivers .build/debug/thermometer.driver \
             		--allow-unsigned --runtime-dir $(RUNTIME)
 
             bundle:
-            	$(BUILD) -c release --product thermometer-driver
+            	$(SWIFT) build -c release --static-swift-stdlib --product thermometer-driver
             	$(call make_bundle,.build/release,.build/thermometer.driver)
             	@echo "Sign it: userdriver driver sign .build/thermometer.driver --key ~/.ssh/id_ed25519"
 
@@ -67,7 +64,10 @@ extension DriverTemplate {
                 name: "thermometer",
                 dependencies: [.package(name: "UserDriver", path: framework)],
                 targets: [
-                    .executableTarget(name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")]),
+                    // Swift's runtime is linked in: a sandboxed driver can't read the toolchain's folder.
+                    .executableTarget(
+                        name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")],
+                        linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
                     // The device in software: for tests, and for `make run`.
                     .target(name: "ThermometerEmulation", dependencies: [.product(name: "USBEmulation", package: "UserDriver")]),
                     .executableTarget(

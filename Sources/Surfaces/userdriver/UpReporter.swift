@@ -29,7 +29,8 @@ final class UpReporter: Sendable {
     private func run() async {
         let client = UserDriverClient(runtimeDirectory: directory)
         var isFirst = true
-        var toCome = emulated.count
+        // Of what is on another machine nobody knows when it comes.
+        var toCome = emulated.isEmpty ? min(urls.count, 1) : emulated.count
         var delay = Duration.zero
         while !Task.isCancelled {
             do {
@@ -39,7 +40,7 @@ final class UpReporter: Sendable {
                 defer { isFirst = false }
                 if isFirst {
                     for url in emulated { UpText.line("emulated webcam at \(url)") }
-                    if emulated.isEmpty { await invite(client) }
+                    if urls.isEmpty { await invite(client) }
                 } else {
                     UpText.line("daemon is back")
                 }
@@ -49,7 +50,7 @@ final class UpReporter: Sendable {
                     UpText.line(Self.text(event))
                     guard event.event == "running", toCome > 0 else { continue }
                     toCome -= 1
-                    // Who follows the invitation at once finds the cameras there.
+                    // Who follows the invitation at once finds the devices there.
                     if toCome == 0 { await invite(client) }
                 }
             } catch let error as ClientError where error.code == .connectionLost || error.code == .daemonNotRunning {
@@ -78,11 +79,13 @@ final class UpReporter: Sendable {
 
     private func invite(_ client: UserDriverClient) async {
         let program = CommandLine.arguments.first ?? "userdriver"
-        var ids: [String] = []
+        var devices: [DeviceStatus] = []
         // A daemon that went meanwhile is said by the main thread, and invites when it is back.
-        do { ids = try await client.devices().filter { $0.state == .running }.map(\.id) } catch {}
+        do { devices = try await client.devices().filter { $0.state == .running } } catch {}
         // Whoever reads may have gone; what runs does not depend on being read.
-        do { try Terminal.print(UpText.invitation(directory: directory, devices: ids, program: program)) } catch {}
+        let text = UpText.invitation(
+            directory: directory, devices: devices.map(\.id), isCamera: devices.first?.kind == "webcam", program: program)
+        do { try Terminal.print(text) } catch {}
     }
 
     static func text(_ event: DeviceEvent) -> String {

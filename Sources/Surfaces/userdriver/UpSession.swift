@@ -161,7 +161,7 @@ enum UpText {
     }
 
     /// How to try what runs, with the exact commands. Of several devices they name the first.
-    static func invitation(directory: RuntimeDirectory, devices: [String], program: String) -> String {
+    static func invitation(directory: RuntimeDirectory, devices: [String], isCamera: Bool = true, program: String) -> String {
         let isDefault =
             RuntimeDirectory.own(environment: RuntimeDirectory.processEnvironment().filter { $0.key == "XDG_RUNTIME_DIR" }) == directory
         let option = isDefault ? "" : " --runtime-dir \(ShellText.quoted(directory.path))"
@@ -172,6 +172,17 @@ enum UpText {
                 UserDriver is up. Plug in a webcam, and in another terminal try:
                   \(name) status\(option)
                   \(name) snap\(option) -o photo.jpg
+                Ctrl-C stops everything.
+
+                """
+        }
+        guard isCamera else {
+            return """
+
+                UserDriver is up. In another terminal, try:
+                  \(name) status\(option)
+                  \(name) call \(ShellText.quoted(first)) --list\(option)
+                While it is used, kill the driver (status shows its PID): kill -9 PID. Another one takes its place.
                 Ctrl-C stops everything.
 
                 """
