@@ -25,7 +25,7 @@ import USBEmulation
             proxy = try USBIPProxy(socket: handover.descriptor, deviceID: handover.deviceID) { _ in }
             var pair: [Int32] = [-1, -1]
             try #require(clinux_stream_pair(&pair) == 0)
-            try proxy.connect(driver: pair[1])
+            try proxy.connect(driver: pair[1], rights: FunctionRights(interfaces: 0, endpoints: Set(Self.ends)))
             device = try USBIPDevice(adopting: pair[0], information: handover.information, deviceID: handover.deviceID)
             let geometries = [try #require(shape.outgoing), try #require(shape.incoming)]
             memories = try geometries.map { try TransferRingMemory(geometry: $0) }

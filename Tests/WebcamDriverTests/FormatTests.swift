@@ -19,7 +19,7 @@ import Wire
     }
 
     @Test func theFormatsOfAllInterfacesAreOffered() throws {
-        let names = CameraCalls.formats(try interfaces()).compactMap { $0["format"]?.stringValue }
+        let names = CameraCalls.formats(try interfaces()).map(\.format)
         #expect(Set(names) == ["mjpeg", "yuy2", "nv12", "h264"])
     }
 
