@@ -189,7 +189,7 @@ let testTargets: [Target] = [
     tests("UVC", ["USB"]),
     tests("CameraInterface", ["Wire"]),
     tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
-    tests("WebcamDriver", ["UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
+    tests("WebcamDriver", ["CameraInterface", "UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
     tests("DriverTesting", ["USBEmulation", "USB"]),
     tests("Pictures"),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),

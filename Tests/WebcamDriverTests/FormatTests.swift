@@ -1,6 +1,7 @@
 // What a camera with two streaming interfaces offers, and which of them a request means.
 
 import EmulatedWebcam
+import CameraInterface
 import Testing
 import USB
 import USBEmulation

@@ -65,7 +65,7 @@ struct WebcamMode: Hashable, Sendable {
         switch format {
         case .grey: width * height
         case .nv12: width * height * 3 / 2
-        case .mjpeg, .yuy2: width * height * 2
+        case .mjpeg, .h264, .yuy2: width * height * 2
         }
     }
 
