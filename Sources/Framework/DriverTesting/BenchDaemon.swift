@@ -65,11 +65,21 @@ final class BenchDaemon: Sendable {
             child.withLock { $0 = started }
         }
         let end = ContinuousClock.now + patience
-        while access(folder + "/io.userdriver", F_OK) != 0 {
+        while !isListening {
             if let end = try child.withLock({ $0 })?.collect() { throw DriverBenchFailure("userdriverd has ended: \(end).") }
             guard ContinuousClock.now < end else { throw DriverBenchFailure("userdriverd does not listen after \(patience).") }
-            // A file that appears tells nobody.
+            // A socket that appears tells nobody.
             try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// A socket's file is there a moment before it can be connected to.
+    private var isListening: Bool {
+        do throws(WireError) {
+            _ = try VarlinkSocket.connect(path: folder + "/io.userdriver")
+            return true
+        } catch {
+            return false
         }
     }
 
