@@ -46,11 +46,12 @@ import USBEmulation
     @Test func looksForTheDaemonWhereItIsTold() throws {
         let folder = try BenchFolder()
         let error = #expect(throws: DriverBenchFailure.self) {
-            _ = try BenchDaemon.find(environment: ["USERDRIVER_BIN": folder.path, "PATH": "/usr/bin"])
+            _ = try BenchDaemon.find { ["USERDRIVER_BIN": folder.path, "PATH": "/usr/bin"][$0] }
         }
         #expect(error?.message.contains(folder.path) == true && error?.message.contains("USERDRIVER_BIN") == true)
         try Self.write("#!/bin/sh\n", to: folder.path + "/userdriverd")
-        #expect(try BenchDaemon.find(environment: ["USERDRIVER_BIN": folder.path]) == folder.path + "/userdriverd")
+        let found = try BenchDaemon.find { ["USERDRIVER_BIN": folder.path][$0] }
+        #expect(found == folder.path + "/userdriverd")
     }
 
     @Test func aFailureSaysEverythingThatIsKnown() {

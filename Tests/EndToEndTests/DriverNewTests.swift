@@ -37,7 +37,7 @@ extension EndToEndTests {
                 FileManager.default.contents(atPath: manifest).map { String(decoding: $0, as: UTF8.self).contains("org.example.thermo") }
                     == true)
 
-            FileManager.default.createFile(atPath: manifest, contents: Data("mine".utf8))
+            try Data("mine".utf8).write(to: URL(filePath: manifest))
             let again = try Self.run(in: folder, ["driver", "new", "thermo"])
             #expect(again.status == 1 && again.errors.contains("File exists"), "\(again)")
             #expect(FileManager.default.contents(atPath: manifest) == Data("mine".utf8))

@@ -1,5 +1,6 @@
 // What `userdriver driver new` lays down: the example that CI builds and runs, under another name.
 
+import ArgumentParser
 import Foundation
 import Testing
 
@@ -16,8 +17,8 @@ import Testing
         }
         let found = try #require(FileManager.default.subpaths(atPath: Self.example.path)).filter { path in
             var isFolder: ObjCBool = false
-            FileManager.default.fileExists(atPath: Self.example.path + "/" + path, isDirectory: &isFolder)
-            return !isFolder.boolValue && !path.hasPrefix(".build") && path != "Package.resolved"
+            let isThere = FileManager.default.fileExists(atPath: Self.example.path + "/" + path, isDirectory: &isFolder)
+            return isThere && !isFolder.boolValue && !path.hasPrefix(".build") && path != "Package.resolved"
         }
         #expect(Set(found) == Set(DriverTemplate.files.map(\.path)))
     }

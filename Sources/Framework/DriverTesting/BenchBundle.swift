@@ -1,6 +1,5 @@
 // A driver's bundle, put together of its package for a bench.
 
-import FoundationEssentials
 import Glibc
 
 /// Where the parts of a bundle are.
@@ -20,7 +19,7 @@ struct BenchBundle {
             folder = String(folder[..<slash])
         }
         self.folder = folder
-        manifest = try String(contentsOfFile: folder + "/driver.yaml", encoding: .utf8)
+        manifest = try BenchFiles.text(folder + "/driver.yaml")
         guard let executable = Self.member("executable", of: manifest), let id = Self.member("id", of: manifest) else {
             throw DriverBenchFailure("\(folder)/driver.yaml does not name an id and an executable.")
         }
@@ -42,13 +41,14 @@ struct BenchBundle {
     /// The bundle's path.
     func assemble(in target: String) throws -> String {
         let bundle = "\(target)/\(name).driver"
-        let files = FileManager.default
-        try files.createDirectory(atPath: bundle, withIntermediateDirectories: true)
-        try files.copyItem(atPath: folder + "/driver.yaml", toPath: bundle + "/driver.yaml")
-        if access(folder + "/interfaces", R_OK) == 0 {
-            try files.copyItem(atPath: folder + "/interfaces", toPath: bundle + "/interfaces")
-        }
-        try files.copyItem(atPath: executable, toPath: bundle + "/" + (executable.split(separator: "/").last.map(String.init) ?? ""))
+        try BenchFiles.makeFolder(target)
+        try BenchFiles.makeFolder(bundle)
+        try BenchFiles.copy(folder + "/driver.yaml", to: bundle + "/driver.yaml")
+        let interfaces = BenchFiles.names(in: folder + "/interfaces")
+        if !interfaces.isEmpty { try BenchFiles.makeFolder(bundle + "/interfaces") }
+        for name in interfaces { try BenchFiles.copy("\(folder)/interfaces/\(name)", to: "\(bundle)/interfaces/\(name)") }
+        let name = executable.split(separator: "/").last.map(String.init) ?? ""
+        try BenchFiles.copy(executable, to: bundle + "/" + name, mode: 0o755)
         return bundle
     }
 }
@@ -67,8 +67,7 @@ final class BenchFolder: Sendable {
 
     deinit { remove() }
 
-    /// What can't be removed in a temporary folder harms nobody.
-    func remove() { try? FileManager.default.removeItem(atPath: path) }
+    func remove() { BenchFiles.removeTree(path) }
 
     /// The folder of the test's executable.
     static func ownExecutable() throws -> String {

@@ -1,6 +1,5 @@
 // `userdriverd` as a bench's own child, and the connections to it.
 
-import FoundationEssentials
 import Glibc
 import Spawn
 import Synchronization
@@ -27,9 +26,9 @@ final class BenchDaemon: Sendable {
     }
 
     /// Where `userdriverd` is.
-    static func find(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> String {
-        func folder(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
-        var folders = (environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":").map(String.init)
+    static func find(_ variable: (String) -> String? = { getenv($0).map { String(cString: $0) } }) throws -> String {
+        func folder(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
+        var folders = (folder("PATH") ?? "/usr/bin:/bin").split(separator: ":").map(String.init)
         if let checkout = folder("USERDRIVER_CHECKOUT") { folders = [checkout + "/.build/release"] }
         if let programs = folder("USERDRIVER_BIN") { folders = [programs] }
         guard let found = folders.map({ $0 + "/userdriverd" }).first(where: { access($0, X_OK) == 0 }) else {
@@ -66,11 +65,21 @@ final class BenchDaemon: Sendable {
             child.withLock { $0 = started }
         }
         let end = ContinuousClock.now + patience
-        while access(folder + "/io.userdriver", F_OK) != 0 {
+        while !isListening {
             if let end = try child.withLock({ $0 })?.collect() { throw DriverBenchFailure("userdriverd has ended: \(end).") }
             guard ContinuousClock.now < end else { throw DriverBenchFailure("userdriverd does not listen after \(patience).") }
-            // A file that appears tells nobody.
+            // A socket that appears tells nobody.
             try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// A socket's file is there a moment before it can be connected to.
+    private var isListening: Bool {
+        do throws(WireError) {
+            _ = try VarlinkSocket.connect(path: folder + "/io.userdriver")
+            return true
+        } catch {
+            return false
         }
     }
 
@@ -95,7 +104,7 @@ final class BenchDaemon: Sendable {
 
     func lastLines(_ count: Int) -> [String] {
         // A log that can't be read has no lines.
-        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+        let text = (try? BenchFiles.text(log)) ?? ""
         return text.split(separator: "\n").suffix(count).map(String.init)
     }
 

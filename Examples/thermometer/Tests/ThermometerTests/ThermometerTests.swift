@@ -17,6 +17,7 @@ import Wire
 
     @Test func isKilledUnderUseAndAnswersAllTheSame() async throws {
         try await DriverBench.run(package: #filePath, device: ThermometerDevice()) { bench in
+            _ = try await bench.call("\(Self.interface).SetInterval", ["milliseconds": 10])
             for _ in 1...20 {
                 async let answer = bench.call("\(Self.interface).Read")
                 try await bench.kill()
