@@ -2,7 +2,9 @@
 
 import Foundation
 import Glibc
+import Spawn
 import Testing
+import Wire
 
 extension EndToEndTests {
     @Suite struct PythonClient {
