@@ -57,7 +57,8 @@ import Testing
     @Test(arguments: [
         ("a: 1\nb: &x 2\n", 2, "anchors"), ("a: 1\nb: *x\n", 2, "anchors"), ("a: &x [1]\n", 1, "anchors"), ("a: &x {b: 1}\n", 1, "anchors"),
         ("a: 1\n\nb: !!int 3\n", 3, "tags"), ("a: !x [1]\n", 1, "tags"), ("a: ! 1\n", 1, "tags"), ("a: !!map {}\n", 1, "tags"),
-        ("a: 1\n---\nb: 1\n", 2, "second document"), ("a: 1\nb: 2\na: 3\n", 3, "second time"), ("? [a]\n: 1\n", 1, "name is not text"),
+        ("a: 1\n---\nb: 1\n", 2, "second document"), ("a: 1\nb: 2\na: 3\n", 3, "second time"),
+        ("? [a]\n: 1\n", 1, "name is not plain text"),
         ("a: [1,\nb: ]]\n", 2, ""), ("a: \"x\n", 2, ""), ("a\n: b: c\n", 2, ""), ("a: 1\nb: \"\\q\"\n", 2, ""), ("a:\n\t- b\n", 2, ""),
         ("a: 1\n# \u{0}\n", 2, "no UTF-8 text"), ("a: 1\nb: " + String(repeating: "x", count: 400), 2, "longer than 400"),
         ("a: 1\nb: " + String(repeating: "[", count: 30) + String(repeating: "]", count: 30), 2, "nest deeper"),

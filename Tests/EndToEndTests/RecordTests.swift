@@ -31,9 +31,14 @@ extension EndToEndTests {
             "ffprobe or userdriver-mux is not there: run `make build-record`, and install ffmpeg"))
     struct Recordings {
         private struct Packet: Decodable, Hashable {
-            var pts_time: String
-            var data_hash: String
-            var time: Double { Double(pts_time) ?? .nan }
+            var presentationTime: String
+            var dataHash: String
+            var time: Double { Double(presentationTime) ?? .nan }
+
+            enum CodingKeys: String, CodingKey {
+                case presentationTime = "pts_time"
+                case dataHash = "data_hash"
+            }
         }
 
         /// A film's frames, by ffprobe.
@@ -88,16 +93,16 @@ extension EndToEndTests {
         private func compare(_ film: [Packet], _ seen: Seen, tolerance: Double) async throws {
             let all = await seen.times
             let times = Dictionary(all.map { ($0.hash, $0.time) }, uniquingKeysWith: { first, _ in first })
-            let known = film.filter { times[$0.data_hash] != nil }
+            let known = film.filter { times[$0.dataHash] != nil }
             let first = try #require(known.first)
             let last = try #require(known.last)
-            let start = try #require(times[first.data_hash]) - first.time
+            let start = try #require(times[first.dataHash]) - first.time
             for packet in known {
-                let time = try #require(times[packet.data_hash])
+                let time = try #require(times[packet.dataHash])
                 #expect(abs(packet.time + start - time) <= tolerance, "\(packet)")
             }
-            let range = (times[first.data_hash] ?? 0)...(times[last.data_hash] ?? 0)
-            let recorded = Set(film.map(\.data_hash))
+            let range = (times[first.dataHash] ?? 0)...(times[last.dataHash] ?? 0)
+            let recorded = Set(film.map(\.dataHash))
             let missing = all.filter { range.contains($0.time) && !recorded.contains($0.hash) }
             #expect(missing.isEmpty, "frames that another client got: \(missing.count) of \(all.count)")
             #expect(known.count > film.count / 2, "the other client saw most of it")

@@ -31,7 +31,8 @@ import Testing
     @Test(arguments: [
         ("a cert-authority KEY", "cert-authority is not supported"), ("a cert-authority,namespaces=\"x\" KEY", "cert-authority"),
         ("a KE", "no key"), ("a", "no key"), ("a namespaces=\"x KEY", "not closed"), ("a namespaces=x KEY", "not known"),
-        ("a verify-required KEY", "not known"), ("a valid-after=\"2020\" KEY", "no date"), ("a valid-after=\"20200230\" KEY", "calendar"),
+        ("a verify-required KEY", "not known"), ("a valid-after=\"2020\" KEY", "not a date"),
+        ("a valid-after=\"20200230\" KEY", "calendar"),
         ("a valid-before=\"20200101Z\",valid-after=\"20210101Z\" KEY", "not after"), ("a ssh-ed25519 AAAA", "malformed"),
         ("a ssh-rsa \u{1}", "no text"), ("a namespaces=\"a\",namespaces=\"b\" KEY", "two namespaces"),
     ])

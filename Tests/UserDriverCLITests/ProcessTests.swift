@@ -160,7 +160,7 @@ struct ProcessTests {
             "id": "1d6b:0104:A", "bus": "1-1", "vendorId": "1d6b", "productId": "0104", "name": "Camera", "kind": "webcam",
             "driver": "webcam",
             "state": "running", "pid": 42, "restarts": 0, "warnings": [],
-            "streams": [["format": "mjpeg", "width": 640, "height": 480, "fps": 29.5, "frames": 100, "lost": 0, "clients": 1]],
+            "streams": [["name": "", "format": "mjpeg", "width": 640, "height": 480, "fps": 29.5, "frames": 100, "lost": 0, "clients": 1]],
         ]
         let daemon = try FakeDaemon { _, socket in try socket.send(VarlinkReply(["devices": [device]])) }
         let program = try Program.run(["status", "--json"], in: daemon.directory)

@@ -86,7 +86,8 @@ struct RefusalMessageTests {
     /// What every verb says to words that make no sense: status 2, what was wrong, and nothing on standard output.
     @Test(
         arguments: [
-            (["stream", "-o", "film.mp4"], "userdriver record -o film.mp4"), (["stream", "-o", "photo.jpg"], "snap -o"), (["stream", "-o", ""], "-o needs"),
+            (["stream", "-o", "film.mp4"], "userdriver record -o film.mp4"), (["stream", "-o", "photo.jpg"], "snap -o"),
+            (["stream", "-o", ""], "-o needs"),
             (["stream", "--fps", "0"], "--fps"), (["stream", "--seconds", "-1"], "seconds"), (["stream", "--seconds", "soon"], "seconds"),
             (["stream", "--frames", "0"], "--frames"), (["stream", "--size", "0x0"], "size"), (["stream", "--timeout", "1e99"], "timeout"),
             (["stream", ""], "empty"), (["stream", "a", "-d", "b"], "Two devices"), (["stream", "a", "b"], "b"),

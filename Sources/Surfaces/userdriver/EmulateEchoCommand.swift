@@ -11,6 +11,10 @@ struct EmulateEchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
         abstract: "A device that answers questions over pairs of bulk endpoints, and knows each byte that it should be sent.",
+        discussion: """
+            EXAMPLE
+              userdriver emulate echo --port 0
+            """,
         shouldDisplay: false)
 
     @Option(help: ArgumentHelp("The TCP port to serve on; 0 lets the system choose.", valueName: "port"))

@@ -39,7 +39,8 @@ public struct PublicKey: Hashable, Sendable {
     public init(line: String) throws(TrustError) {
         let words = line.split(maxSplits: 2, whereSeparator: { $0 == " " || $0 == "\t" })
         guard words.count >= 2, let blob = Armour.base64(words[1].utf8) else {
-            throw TrustError(.malformed, "\"\(line.prefix(40))\" is not a public key: a type and its base64 are expected, as in a .pub file.")
+            throw TrustError(
+                .malformed, "\"\(line.prefix(40))\" is not a public key: a type and its base64 are expected, as in a .pub file.")
         }
         try self.init(blob: blob)
         guard type == words[0] else { throw TrustError(.malformed, "The public key says it is \(words[0]) and is \(type).") }

@@ -9,7 +9,8 @@ extension Supervisor {
     /// device's driver still runs.
     var service: VarlinkService {
         var interfaces = [ManagementInterface.interface] + catalog.interfaces
-        for interface in functions.flatMap({ $0.bundle?.interfaces ?? [] }) where !interfaces.contains(where: { $0.name == interface.name }) {
+        for interface in functions.flatMap({ $0.bundle?.interfaces ?? [] }) where !interfaces.contains(where: { $0.name == interface.name })
+        {
             interfaces.append(interface)
         }
         return VarlinkService(vendor: "UserDriver", product: "userdriverd", version: Self.version, url: "", interfaces: interfaces)

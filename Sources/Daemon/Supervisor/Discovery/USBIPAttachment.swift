@@ -125,6 +125,8 @@ actor USBIPAttachment: DeviceSource {
         return try result.get()
     }
 
+    /// The compiler (6.3.1) crashes where it inlines what this calls: typed errors over suspensions.
+    @inline(never)
     private func makePort(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> PortProcess {
         // The first import is as `look` left it: in the first configuration, unless the server had chosen.
         let first = held
@@ -144,7 +146,7 @@ actor USBIPAttachment: DeviceSource {
         return port
     }
 
-    @SupervisorActor
+    @SupervisorActor @inline(never)
     private static func start(
         _ executable: SealedExecutable, _ sandboxes: DriverSandboxes, _ socket: ImportedSocket, _ logger: Logger
     ) throws(DeviceOpenFailure) -> PortProcess {
@@ -276,6 +278,7 @@ actor USBIPAttachment: DeviceSource {
 
     // MARK: Importing again
 
+    @inline(never)
     private func importAgain(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> ImportedSocket {
         let clock = ContinuousClock()
         let deadline = clock.now + timing.busyPatience
