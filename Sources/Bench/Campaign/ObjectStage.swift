@@ -109,7 +109,7 @@ actor ObjectStage {
         guard output >= 0 else { throw StageError(description: "\(folder)/client can't be written.") }
         defer { close(output) }
         return try ChildProcess(
-            path: try Self.file("/proc/self/exe"),
+            path: try Self.file(bin + "/campaign"),
             ChildProcess.Plan(
                 arguments: [
                     "campaign", "object-client", folder, "--job", job.token, "--seed", "\(job.seed)", "--count", "\(job.count)",

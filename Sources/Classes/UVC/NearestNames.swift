@@ -10,7 +10,14 @@ enum NearestNames {
         if !close.isEmpty { return Array(close.prefix(3)) }
         // "exposure" or "white_balance": several begin so.
         let text = String(decoding: word, as: UTF8.self)
-        return word.count < 3 ? [] : Array(names.filter { $0.contains(text) || text.contains($0) }.prefix(3))
+        return word.count < 3 ? [] : Array(names.filter { isPart(text, of: $0) || isPart($0, of: text) }.prefix(3))
+    }
+
+    /// Not String's own search, which brings all of its regular expressions into the driver.
+    private static func isPart(_ part: String, of whole: String) -> Bool {
+        let (part, whole) = (Array(part.utf8), Array(whole.utf8))
+        guard part.count <= whole.count else { return false }
+        return (0...(whole.count - part.count)).contains { whole[$0..<$0 + part.count].elementsEqual(part) }
     }
 
     /// Letters that have to be put in, taken out or replaced (Levenshtein).

@@ -170,7 +170,9 @@ struct VarlinkInterfaceParser {
     private mutating func fieldName() throws(VarlinkSyntaxError) -> String {
         let start = position
         let name = run { Self.isLetter($0) || Self.isDigit($0) || $0 == UInt8(ascii: "_") }
-        guard let first = name.utf8.first, Self.isLetter(first), !name.hasSuffix("_"), !name.contains("__"),
+        guard let first = name.utf8.first, Self.isLetter(first), !name.hasSuffix("_"),
+            // Not String's own search, which brings all of its regular expressions into each driver.
+            !zip(name.utf8, name.utf8.dropFirst()).contains(where: { $0 == UInt8(ascii: "_") && $0 == $1 }),
             name.utf8.count <= Self.maximumName
         else { throw failure("a member's name belongs here", at: start) }
         return name

@@ -40,11 +40,13 @@ final class ObjectIdentifiers {
         (next, limit) = (first, first + Self.block)
     }
 
-    /// Where the file is gone or makes no sense, the time of day stands in: it is further on than any counting.
+    /// Where the file is gone or makes no sense, the time of day in microseconds stands in: it is further on than any counting.
     private func kept() -> UInt64 {
         if let bytes = try? StateFile.read(path, maximumBytes: 4096), let file = try? JSON.decode(File.self, from: bytes) {
             if file.next < Self.end { return max(file.next, 1) }
         }
-        return UInt64(clamping: time(nil)) << 20
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return UInt64(clamping: now.tv_sec) * 1_000_000 + UInt64(clamping: now.tv_nsec / 1000)
     }
 }
