@@ -62,7 +62,7 @@ extension EndToEndTests {
         /// What changes the machine itself, serves until it is stopped, or needs a controller.
         private static let notHere = [
             "userdriver up", "userdriver emulate", "userdriver driver install", "userdriver driver rollback", "userdriver driver remove",
-            "userdriver driver sign", "userdriver driver trust", "userdriver driver revoke",
+            "userdriver driver sign", "userdriver driver trust", "userdriver driver revoke", "userdriver call thermometer",
         ]
 
         @Test(.timeLimit(.minutes(10))) func `every example in the help works on the emulated camera`() async throws {
