@@ -1,5 +1,6 @@
 // Numbers of objects, none of which is ever given twice.
 
+import CLinux
 import Glibc
 import Wire
 
