@@ -47,7 +47,12 @@ struct UsbfsIntruder {
     }
 
     private func attack(_ device: Int32, _ information: USBDeviceInformation) throws {
-        let interfaces = DescriptorSet(parsing: information.descriptors).configurations.first?.interfaces ?? []
+        // What it was told of is its own function's; the node tells of the others as well.
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = pread(device, &bytes, bytes.count, 0)
+        let interfaces = DescriptorSet(parsing: Array(bytes.prefix(max(0, count)))).configurations.first?.interfaces ?? []
+        let told = DescriptorSet(parsing: information.descriptors).configurations.first?.interfaces ?? []
+        try say("\(told.allSatisfy { $0.interfaceClass == 0xff } ? "PASS" : "FAIL")  it is told of its own function alone")
         guard let own = interfaces.first(where: { $0.interfaceClass == 0xff })?.number, own < 32,
             let foreign = interfaces.first(where: { $0.interfaceClass != 0xff }),
             let endpoint = interfaces.first(where: { $0.interfaceClass != 0xff && !$0.endpoints.isEmpty })?.endpoints.first
