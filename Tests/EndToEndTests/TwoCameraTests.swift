@@ -44,7 +44,7 @@ extension EndToEndTests {
             #expect(stack.status == .exited(status: 0), "\(stack.text) \(stack.errors)")
             // Without a name it is not known which is meant.
             let snap = try await bench.userdriver("snap", "-o", bench.runtime + "/picture.png")
-            #expect(snap.status == .exited(status: 1) && snap.errors.contains(infrared), "\(snap.errors)")
+            #expect(snap.status == .exited(status: 2) && snap.errors.contains(infrared), "\(snap.errors)")
             try await bench.stop()
         }
 

@@ -163,7 +163,7 @@ extension EndToEndTests {
             let other = try await run(bench, Self.client, "stream", "/dev/video0", "5", "poll", "mjpeg", "320", "240")
             #expect(other.status == .exited(status: 1))
             #expect(other.text == "STREAMON: Device or resource busy\n")
-            #expect(other.errors.hasPrefix("userdriver: /dev/video0: The camera is streaming"), "\(other.errors)")
+            #expect(other.errors.hasPrefix("userdriver: /dev/video0: The device is streaming"), "\(other.errors)")
             let same = try await run(bench, Self.client, "stream", "/dev/video0", "5", "poll", "mjpeg", "640", "480")
             #expect(Taken.all(in: same.text).map(\.pictures) == [5], "\(same.text)\(same.errors)")
             let taken = Taken.all(in: try await first.finish().text)

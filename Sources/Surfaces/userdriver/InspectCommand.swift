@@ -55,7 +55,9 @@ struct InspectCommand: AsyncParsableCommand {
 
     /// A device's id could be a file's name too; then the file is meant only where it is written as a path.
     static func isFile(_ subject: String) -> Bool {
-        if subject.contains("/"), !subject.hasPrefix("usbip://") { return true }
+        // A function's id is its device's and the first interface's number: 1209:0001:EMU0001/2.
+        let isFunction = subject.contains(":") && subject.split(separator: "/").count == 2 && subject.last?.isNumber == true
+        if subject.contains("/"), !subject.hasPrefix("usbip://"), !isFunction || access(subject, F_OK) == 0 { return true }
         var status = stat()
         return stat(subject, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
     }
