@@ -60,7 +60,7 @@ import Testing
         ("a: 1\n---\nb: 1\n", 2, "second document"), ("a: 1\nb: 2\na: 3\n", 3, "second time"),
         ("? [a]\n: 1\n", 1, "name is not plain text"),
         ("a: [1,\nb: ]]\n", 2, ""), ("a: \"x\n", 2, ""), ("a\n: b: c\n", 2, ""), ("a: 1\nb: \"\\q\"\n", 2, ""), ("a:\n\t- b\n", 2, ""),
-        ("a: 1\n# \u{0}\n", 2, "no UTF-8 text"), ("a: 1\nb: " + String(repeating: "x", count: 400), 2, "longer than 400"),
+        ("a: 1\n# \u{0}\n", 2, "not UTF-8 text"), ("a: 1\nb: " + String(repeating: "x", count: 400), 2, "longer than 400"),
         ("a: 1\nb: " + String(repeating: "[", count: 30) + String(repeating: "]", count: 30), 2, "nest deeper"),
         (String(repeating: "- 1\n", count: 10_000), 10_000, "more than 10000 parts"),
     ])
