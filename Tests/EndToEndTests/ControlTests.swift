@@ -56,7 +56,8 @@ extension EndToEndTests {
             let bench = try await Bench.start(emulate: Self.fast)
             let before = try await brightness(bench)
             for (words, status, hint) in [
-                (["brightness", "9999"], 1, "range"), (["brightness", "-9999"], 1, "range"), (["brightness", "lots"], 2, "not a valid value"),
+                (["brightness", "9999"], 1, "range"), (["brightness", "-9999"], 1, "range"),
+                (["brightness", "lots"], 2, "not a valid value"),
                 (["no_such_control", "1"], 1, "no control"), (["brightnes", "1"], 1, "Did you mean brightness?"),
                 (["brightness=10", "contrast=9999"], 1, "range"), (["brightness"], 2, "NAME"),
             ] as [([String], Int32, String)] {
