@@ -98,9 +98,15 @@ actor ObjectStage {
     }
 
     /// Kills the driver that there is now, if there is one.
-    func killDriver() async -> Bool {
-        guard let process = try? await client.devices().first?.pid, process > 1 else { return false }
-        return kill(process, SIGKILL) == 0
+    func killDriver() async throws -> Bool {
+        do throws(ClientError) {
+            guard let process = try await client.devices().first?.pid, process > 1 else { return false }
+            return kill(process, SIGKILL) == 0
+        } catch {
+            // The daemon was killed just now, and its successor is on its way.
+            guard error.isTransient || error.code == .timedOut else { throw error }
+            return false
+        }
     }
 
     /// A client that collects one job's objects into a file.

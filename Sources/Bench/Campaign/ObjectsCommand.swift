@@ -36,6 +36,7 @@ struct ObjectsCommand: AsyncParsableCommand {
         var random = SplitMix(state: seed)
         var tally = Tally()
         let began = ContinuousClock.now
+        let left: Int
         do {
             try await stage.startDaemon()
             try await stage.client.waitUntilRunning(timeout: .seconds(30))
@@ -49,6 +50,9 @@ struct ObjectsCommand: AsyncParsableCommand {
                 tally.judge(plan, plan.results(in: stage.folder))
                 if isatty(2) == 1 { complain("\r\u{1b}[K\(tally.objects)/\(objects) objects, \(tally.killed) kills", end: "") }
             }
+            // Once the last daemon that was killed has a successor.
+            try await stage.client.waitUntilRunning(timeout: .seconds(30))
+            left = try await stage.client.objects().count
         } catch {
             complain("\(error)")
             complain("What was there stays in \(stage.folder).")
@@ -56,7 +60,6 @@ struct ObjectsCommand: AsyncParsableCommand {
             throw ExitCode(1)
         }
         if isatty(2) == 1 { complain("") }
-        let left = (try? await stage.client.objects().count) ?? -1
         try await stage.end(keepsFolder: tally.hasFailed)
         print(tally.text(seconds: began.duration(to: .now), left: left))
         if tally.hasFailed { complain("What was there stays in \(stage.folder).") }
@@ -72,6 +75,11 @@ struct ObjectsCommand: AsyncParsableCommand {
             let count = plan.results(in: stage.folder).count
             if count != seen { progress = .now }
             seen = count
+            // Before the next victim is looked for: there may be none for ever.
+            guard progress.duration(to: .now) < .seconds(patience) else {
+                try client.tearDown()
+                throw StageError(description: "There was no new object for \(patience) s, after \(seen) of job \(plan.token).")
+            }
             let due = Int(Double(tally.objects + count) * Double(kills) / Double(objects))
             if tally.killed < due {
                 // The moment is anybody's.
@@ -79,7 +87,7 @@ struct ObjectsCommand: AsyncParsableCommand {
                 let victim = Victim.allCases.randomElement(using: &random) ?? .driver
                 switch victim {
                 case .driver:
-                    if await stage.killDriver() { tally.drivers += 1 }
+                    if try await stage.killDriver() { tally.drivers += 1 }
                 case .client:
                     try client.kill(SIGKILL)
                     if try client.wait() == .signaled(SIGKILL, dumped: false) { tally.clients += 1 }
@@ -93,10 +101,6 @@ struct ObjectsCommand: AsyncParsableCommand {
             if let end = try client.collect() {
                 if end == .exited(status: 0) { return }
                 throw StageError(description: "The client ended by itself: \(end). See \(stage.folder)/client.")
-            }
-            guard progress.duration(to: .now) < .seconds(patience) else {
-                try client.tearDown()
-                throw StageError(description: "There was no new object for \(patience) s, after \(seen) of job \(plan.token).")
             }
             try await Task.sleep(for: .milliseconds(2))
         }
