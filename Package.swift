@@ -83,7 +83,8 @@ let usb: [Target] = layer(
 // Published USB classes: bytes in, values out.
 let classes: [Target] = layer("Classes", [library("UVC", ["USB"])])
 
-// What driver and client of a class say to each other: the Varlink text that the bundle ships, and its types.
+// What driver and client of a class say to each other: the Varlink text that the bundle ships, and
+// its types.
 let contracts: [Target] = layer(
     "Contracts",
     [
@@ -148,11 +149,13 @@ let surfaces: [Target] = layer(
                 "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
                 "EmulatedEcho", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
             ], path: "userdriver"),
-        // Preloaded into other people's programs. `make build` links it: SwiftPM links Swift's runtime to every library.
+        // Preloaded into other people's programs. `make build` links it: SwiftPM links Swift's
+        // runtime to every library.
         .target(name: "V4L2Preload"),
     ])
 
-// Devices in software, faults by the thousand, bytes that nobody meant, figures against a yardstick in C.
+// Devices in software, faults by the thousand, bytes that nobody meant, figures against a yardstick
+// in C.
 let bench: [Target] = layer(
     "Bench",
     [
@@ -228,7 +231,8 @@ let testTargets: [Target] = [
         ],
         exclude: ["Snapshots"]),
     tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
-    // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual machine.
+    // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual
+    // machine.
     .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
     executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "CLinux"], path: "Tests/UsbfsIntruder"),
     executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "CLinux"], path: "Tests/usb-probe"),
@@ -244,8 +248,9 @@ let testTargets: [Target] = [
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
 
-/// What somebody else's driver is built with. With USERDRIVER_FRAMEWORK_ONLY set, as the Makefile of `userdriver driver new` sets it, there is nothing
-/// else here, and nothing that had to be fetched.
+/// What somebody else's driver is built with. With USERDRIVER_FRAMEWORK_ONLY set, as the Makefile
+/// of `userdriver driver new` sets it, there is nothing else here, and nothing that had to be
+/// fetched.
 let isFrameworkOnly = Context.environment["USERDRIVER_FRAMEWORK_ONLY"] != nil
 let frameworkTargets: [[Target]] = [system, planes, usb, classes, contracts, framework]
 let targets: [[Target]] = frameworkTargets + (isFrameworkOnly ? [] : [drivers, trust, daemon, clients, surfaces, bench, testTargets])

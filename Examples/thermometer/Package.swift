@@ -8,8 +8,8 @@ let package = Package(
     name: "thermometer",
     dependencies: [.package(name: "UserDriver", path: framework)],
     targets: [
-        // Swift's runtime is linked in: a sandboxed driver can't read the toolchain's folder. Tests can't be linked so, and don't depend on it;
-        // `swift test` builds it all the same.
+        // Swift's runtime is linked in: a sandboxed driver can't read the toolchain's folder. Tests
+        // can't be linked so, and don't depend on it; `swift test` builds it all the same.
         .executableTarget(
             name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")],
             linkerSettings: [.unsafeFlags(["-static-stdlib"])]),

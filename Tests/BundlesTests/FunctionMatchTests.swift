@@ -6,13 +6,15 @@ import USB
 
 @testable import Bundles
 
-/// A device with one configuration: an interface of each class and subclass, numbered from 0, without associations.
+/// A device with one configuration: an interface of each class and subclass, numbered from 0,
+/// without associations.
 func device(
     _ vendor: UInt16 = 1, _ product: UInt16 = 2, _ interfaces: [(class: UInt8, subclass: UInt8)],
     others: [[(class: UInt8, subclass: UInt8)]] = []
 ) -> USBDeviceInformation {
     func word(_ value: UInt16) -> [UInt8] { [UInt8(value & 0xff), UInt8(value >> 8)] }
-    // Device descriptor (USB 2.0 table 9-8), then configurations (table 9-10) of interfaces (table 9-12).
+    // Device descriptor (USB 2.0 table 9-8), then configurations (table 9-10) of interfaces (table
+    // 9-12).
     let head: [UInt8] = [18, 1, 0, 2, 0xef, 2, 1, 64] + word(vendor) + word(product) + [0, 1, 0, 0, 0, UInt8(1 + others.count)]
     var bytes = head
     for (value, interfaces) in ([interfaces] + others).enumerated() {

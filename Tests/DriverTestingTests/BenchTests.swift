@@ -1,4 +1,5 @@
-// What a bench says when it can't begin, and what its device does under a fault. Whole benches are run by `make kit`.
+// What a bench says when it can't begin, and what its device does under a fault. Whole benches are
+// run by `make kit`.
 
 import FoundationEssentials
 import Glibc

@@ -1,4 +1,5 @@
-// A driver that asks the echo device one question after the other, on each pair of endpoints, and checks each byte of the answers. For tests that kill it.
+// A driver that asks the echo device one question after the other, on each pair of endpoints, and
+// checks each byte of the answers. For tests that kill it.
 
 import EmulatedEcho
 import TransferRing
@@ -38,7 +39,8 @@ actor EchoDriver: Driver {
     func stop() async {}
 }
 
-/// The talk on one pair: which question is being answered stands in the note of the answer, which was asked last in the note of the questions.
+/// The talk on one pair: which question is being answered stands in the note of the answer, which
+/// was asked last in the note of the questions.
 private struct Talk {
     struct Mismatch: Error, CustomStringConvertible { var description: String }
 
@@ -89,7 +91,8 @@ private struct Talk {
     private func readAnswer(_ conversation: Conversation, _ reading: inout Reading) async throws {
         let message = EchoMessage(pair: pair, number: reading.number)
         var checksum = UInt32(0)
-        // The checksum is the device's own business, which compares byte by byte: here it is taken as it comes.
+        // The checksum is the device's own business, which compares byte by byte: here it is taken
+        // as it comes.
         var expected = message.answer(checksum: 0)
         while reading.read < expected.count {
             let chunk = try await conversation.receive()

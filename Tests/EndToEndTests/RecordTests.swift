@@ -1,4 +1,5 @@
-// `userdriver record` and `snap --burst` against an emulated camera: what clients see is what the film holds.
+// `userdriver record` and `snap --burst` against an emulated camera: what clients see is what the
+// film holds.
 
 import CLinux
 import Foundation
@@ -89,7 +90,8 @@ extension EndToEndTests {
             try Programs.start("userdriver", ["record"] + arguments + Self.words, environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime])
         }
 
-        /// The film has what the other client saw between its first and its last frame, at the same times.
+        /// The film has what the other client saw between its first and its last frame, at the same
+        /// times.
         private func compare(_ film: [Packet], _ seen: Seen, tolerance: Double) async throws {
             let all = await seen.times
             let times = Dictionary(all.map { ($0.hash, $0.time) }, uniquingKeysWith: { first, _ in first })
@@ -218,7 +220,8 @@ extension EndToEndTests {
             let path = bench.runtime + "/film.mkv"
             let recorder = try record(bench, ["-o", path])
             try await waitForFile(path, bytes: 1)
-            // The muxer says each second what is safe. One that dies before it has said so once has its film begun anew, under the same name.
+            // The muxer says each second what is safe. One that dies before it has said so once has
+            // its film begun anew, under the same name.
             var frames = 0
             for try await event in bench.client.camera().frames(Self.form) {
                 if case .frame = event { frames += 1 }
@@ -240,7 +243,8 @@ extension EndToEndTests {
             let bench = try await Bench.start()
             let folder = bench.runtime + "/small"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-            // Only those who are born in there see the small file system; what is left of it is copied out.
+            // Only those who are born in there see the small file system; what is left of it is
+            // copied out.
             let script = """
                 mount -t tmpfs -o size=1m none \(folder) && \
                 \(Programs.folder)/userdriver record -o \(folder)/film.\(type) \(Self.words.joined(separator: " "))

@@ -1,4 +1,5 @@
-// A laptop's camera with two video functions, colour and infrared: two cameras that have nothing to do with each other but the plug.
+// A laptop's camera with two video functions, colour and infrared: two cameras that have nothing to
+// do with each other but the plug.
 
 import Foundation
 import Glibc
@@ -48,7 +49,8 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
-        /// The infrared camera streams while the colour camera's driver is killed, which streams too.
+        /// The infrared camera streams while the colour camera's driver is killed, which streams
+        /// too.
         @Test(arguments: [[], ["--bulk"]]) func `each streams while the other's driver is killed`(variant: [String]) async throws {
             let bench = try await start(variant)
             let before = try await bench.client.device(infrared)

@@ -1,4 +1,5 @@
-// Ordinary programs see the camera as /dev/videoN, through the library that `userdriver v4l2` loads into them.
+// Ordinary programs see the camera as /dev/videoN, through the library that `userdriver v4l2` loads
+// into them.
 
 import CLinux
 import Foundation
@@ -35,7 +36,8 @@ extension EndToEndTests {
             try await start(bench, program, options: options).finish(timeout: .seconds(120))
         }
 
-        /// One line of the client's: how many pictures it took, how many numbers were missing, how many pictures were not whole.
+        /// One line of the client's: how many pictures it took, how many numbers were missing, how
+        /// many pictures were not whole.
         private struct Taken: Equatable {
             var pictures: Int
             var missing: UInt64
@@ -52,7 +54,8 @@ extension EndToEndTests {
             }
         }
 
-        /// How many frames the ring itself lacked while `body` ran, or had damaged: a machine that is too busy loses some before they get there.
+        /// How many frames the ring itself lacked while `body` ran, or had damaged: a machine that
+        /// is too busy loses some before they get there.
         private func losses<T>(of bench: Bench, while body: () async throws -> T) async throws -> (result: T, lost: UInt64) {
             let form = CameraRequest(format: "mjpeg", width: 640, height: 480, fps: 30)
             let end = Shared(UInt64.max)
@@ -203,7 +206,8 @@ extension EndToEndTests {
             }
         }
 
-        /// The library may miss no frame that the ring had; that the ring had all of them is for other tests, and for a machine that is not too busy.
+        /// The library may miss no frame that the ring had; that the ring had all of them is for
+        /// other tests, and for a machine that is not too busy.
         @Test(.timeLimit(.minutes(5))) func `no program ends, and no picture is missing, through ten deaths of the driver`() async throws {
             let bench = try await Bench.start()
             let (result, lost) = try await losses(of: bench) {
@@ -259,7 +263,8 @@ extension EndToEndTests {
         func `v4l2-compliance finds two things, both meant`() async throws {
             let bench = try await Bench.start()
             let result = try await run(bench, "v4l2-compliance", "-d", "/dev/video0", "-s")
-            // A format's words change with kernels; and two files of one camera may both stream here.
+            // A format's words change with kernels; and two files of one camera may both stream
+            // here.
             let meant = ["fmtdesc.description mismatch", "q2.reqbufs(node->node2, 1) != EBUSY"]
             let found = result.text.split(separator: "\n").filter { $0.contains("fail:") }
             #expect(found.allSatisfy { line in meant.contains(where: line.contains) }, "\(result.text)")

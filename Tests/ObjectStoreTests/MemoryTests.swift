@@ -34,7 +34,8 @@ import Testing
         #expect(read(memory)?.map(\.bytes).contains([1]) == true)
     }
 
-    /// A writer may die between any two of its writes: both records are there then, and the later one says so.
+    /// A writer may die between any two of its writes: both records are there then, and the later
+    /// one says so.
     @Test func ofTwoTheLaterIsKnown() throws {
         let memory = try RecordMemory(slotCount: 8)
         _ = memory.put([1])

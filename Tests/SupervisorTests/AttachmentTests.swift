@@ -81,7 +81,8 @@ import Wire
         await patient.stop()
     }
 
-    /// Where `usbip-proxy` is missing, nothing that is found can be driven: that is said once, and nothing comes and goes.
+    /// Where `usbip-proxy` is missing, nothing that is found can be driven: that is said once, and
+    /// nothing comes and goes.
     @Test func aMissingPortIsOneErrorAndNoLoop() async throws {
         let bench = try await Bench {
             $0.portExecutable = "/nonexistent/usbip-proxy"

@@ -1,4 +1,5 @@
-// Conversations under a real supervisor, a real proxy and a real driver, which is killed over and over: the device gets each byte once.
+// Conversations under a real supervisor, a real proxy and a real driver, which is killed over and
+// over: the device gets each byte once.
 
 import EmulatedEcho
 import Glibc

@@ -1,4 +1,5 @@
-// The functions of a device: each is driven, named, restarted and released by itself; what belongs to the device is decided for all.
+// The functions of a device: each is driven, named, restarted and released by itself; what belongs
+// to the device is decided for all.
 
 import Bundles
 import Glibc
@@ -13,7 +14,8 @@ import Wire
 private func makeLaptop(path: String = "1-1", serial: String? = "S1", secondClass: UInt8 = 0x0e) -> USBDeviceInformation {
     var device = makeDevice(path: path, serial: serial)
     func function(_ first: UInt8, _ code: UInt8) -> [UInt8] {
-        // Interface association (USB 3.2 table 9-16) of two interfaces, control and streaming (USB 2.0 table 9-12).
+        // Interface association (USB 3.2 table 9-16) of two interfaces, control and streaming (USB
+        // 2.0 table 9-12).
         [8, 0x0b, first, 2, code, 3, 0, 0] + [9, 4, first, 0, 0, code, 1, 0, 0] + [9, 4, first + 1, 0, 0, code, 2, 0, 0]
     }
     let body = function(0, 0x0e) + function(2, secondClass) + function(4, 1)

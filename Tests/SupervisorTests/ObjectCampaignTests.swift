@@ -1,4 +1,5 @@
-// The objects campaign, short: true processes, killed with SIGKILL. `campaign objects` is the long one.
+// The objects campaign, short: true processes, killed with SIGKILL. `campaign objects` is the long
+// one.
 
 import Glibc
 import Spawn

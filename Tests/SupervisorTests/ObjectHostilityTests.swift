@@ -1,4 +1,5 @@
-// Drivers and clients that mean harm, as far as objects go: what they must not get, and that nobody else notices.
+// Drivers and clients that mean harm, as far as objects go: what they must not get, and that nobody
+// else notices.
 
 import CLinux
 import Glibc
@@ -59,7 +60,8 @@ import Wire
         await bench.stop()
     }
 
-    /// A driver has every arena of its own mapped for writing, and can change what it has committed. Nobody takes that for the object.
+    /// A driver has every arena of its own mapped for writing, and can change what it has
+    /// committed. Nobody takes that for the object.
     @Test func whatADriverAltersIsNotBelieved() async throws {
         let bench = try await ObjectBench()
         let job = try await bench.client.openJob()
@@ -107,7 +109,8 @@ import Wire
                 "io.userdriver.camera.GetControl",
                 ["name": "say", "word": try JSONValue(encoding: opening(2000 + UInt64(index), job.token))])
         }
-        // Calls are taken in the order in which they come from one connection only: all eight wait once a further one is refused.
+        // Calls are taken in the order in which they come from one connection only: all eight wait
+        // once a further one is refused.
         var refusal = ""
         for request in UInt64(3000)..<4000 where refusal.isEmpty {
             if await bench.waiting == 8 {
@@ -129,7 +132,8 @@ import Wire
         await bench.stop()
     }
 
-    /// Nothing can be acknowledged, so there will never be room: that is said, instead of waiting for ever.
+    /// Nothing can be acknowledged, so there will never be room: that is said, instead of waiting
+    /// for ever.
     @Test func anObjectThatCanNeverFitIsRefused() async throws {
         let bench = try await ObjectBench { $0.limits.objects.arenasPerDevice = 1 }
         let job = try await bench.client.openJob()
@@ -144,7 +148,8 @@ import Wire
         await bench.stop()
     }
 
-    /// A driver may write on for a while in an object that nobody wants: nobody else gets that memory before it has let go.
+    /// A driver may write on for a while in an object that nobody wants: nobody else gets that
+    /// memory before it has let go.
     @Test func discardedSpaceIsNobodysBeforeItsWriterLetsGo() async throws {
         let bench = try await ObjectBench { $0.limits.objects.arenasPerDevice = 1 }
         let job = try await bench.client.openJob()
@@ -206,7 +211,8 @@ import Wire
         await bench.stop()
     }
 
-    /// Users see and acknowledge their own. (A test has one user: the others are asked for where that is decided.)
+    /// Users see and acknowledge their own. (A test has one user: the others are asked for where
+    /// that is decided.)
     @Test func usersDoNotSeeEachOthersObjects() async throws {
         let bench = try await ObjectBench()
         let job = try await bench.client.openJob()

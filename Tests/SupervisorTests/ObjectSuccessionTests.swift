@@ -1,4 +1,5 @@
-// Objects that survive the supervisor: what the next one finds, and what it makes of what makes no sense.
+// Objects that survive the supervisor: what the next one finds, and what it makes of what makes no
+// sense.
 
 import CLinux
 import Glibc
@@ -63,7 +64,8 @@ import Wire
         await second.stop()
     }
 
-    /// It had been written when the supervisor died, and the commit had not been heard: the next driver finds all of it and commits it.
+    /// It had been written when the supervisor died, and the commit had not been heard: the next
+    /// driver finds all of it and commits it.
     @Test func aHalfWrittenOneIsFinishedUnderTheNextOne() async throws {
         let first = try await bench()
         let job = try await first.client.openJob()
@@ -140,7 +142,8 @@ import Wire
             #expect(try await adopted(object, token) == nil, "change \(index)")
         }
         #expect(try await adopted(good, token)?.state == .committed)
-        // Sound by themselves, and not to be had: another arena, or bytes that are somebody else's already.
+        // Sound by themselves, and not to be had: another arena, or bytes that are somebody else's
+        // already.
         var lost = good
         lost.extents[0].arena = 7
         #expect(try await adopted(lost, token)?.state == .abandoned)

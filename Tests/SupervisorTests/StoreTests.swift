@@ -1,4 +1,5 @@
-// What survives a supervisor: how it is written down, what is believed of it, and that streams go on with it.
+// What survives a supervisor: how it is written down, what is believed of it, and that streams go
+// on with it.
 
 import CLinux
 import FrameRing

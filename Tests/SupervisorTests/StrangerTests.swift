@@ -147,7 +147,8 @@ import Testing
         listener.stop()
     }
 
-    /// Its channel is not read faster than its quota, however fast it talks, and it is not a death of anybody else's.
+    /// Its channel is not read faster than its quota, however fast it talks, and it is not a death
+    /// of anybody else's.
     @Test func aDriverThatTalksWithoutEndIsThrottled() async throws {
         let bench = try await Bench("chatty") { $0.limits.driverTalk = Quota.Rates(bytes: 16 << 10, count: 100) }
         try await bench.drive()

@@ -1,4 +1,5 @@
-// Somebody else's driver from its folder to its calls: put together, signed by its own key, run over an emulated device.
+// Somebody else's driver from its folder to its calls: put together, signed by its own key, run
+// over an emulated device.
 
 import FoundationEssentials
 import Glibc

@@ -1,4 +1,5 @@
-// A driver that is somebody else's, with an interface that this project has never heard of, called and killed.
+// A driver that is somebody else's, with an interface that this project has never heard of, called
+// and killed.
 
 import Glibc
 import Testing

@@ -1,4 +1,5 @@
-// A test driver's objects: it delivers what a job asks for, goes on where a dead one stopped, dies where it is told to, and says what it likes.
+// A test driver's objects: it delivers what a job asks for, goes on where a dead one stopped, dies
+// where it is told to, and says what it likes.
 
 import CLinux
 import DriverObjects
@@ -25,7 +26,8 @@ final class Delivery: Sendable {
         }
     }
 
-    /// `{"job", "seed", "count", "largest", "death"}`: has as many objects as are missing delivered. Asked twice it does it once.
+    /// `{"job", "seed", "count", "largest", "death"}`: has as many objects as are missing
+    /// delivered. Asked twice it does it once.
     func begin(_ parameters: JSONValue) {
         guard let job = parameters["job"]?.stringValue, let count = parameters["count"]?.intValue,
             busy.withLock({ $0.insert(job).inserted })

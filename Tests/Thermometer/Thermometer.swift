@@ -1,4 +1,5 @@
-// A thermometer's driver, as somebody else would write it: an interface of its own, none of this project's.
+// A thermometer's driver, as somebody else would write it: an interface of its own, none of this
+// project's.
 
 import Glibc
 import Synchronization

@@ -1,4 +1,5 @@
-// A conversation whose driver dies at each of its steps in turn: no byte is lost, and none is sent twice.
+// A conversation whose driver dies at each of its steps in turn: no byte is lost, and none is sent
+// twice.
 
 import CLinux
 import Testing
@@ -32,7 +33,8 @@ import USB
                 kernel.rings = [(views[0], true), (views[1], false)]
             }
 
-            /// A process lives until all is said and answered, or it dies. What it has verified of an answer it tells with what it discards.
+            /// A process lives until all is said and answered, or it dies. What it has verified of
+            /// an answer it tells with what it discards.
             func live(_ process: MortalProcess) throws {
                 let mappings = try memories.map { try TransferRingMapping(descriptor: $0.descriptor, geometry: $0.geometry, number: nil) }
                 for mapping in mappings { mapping.writes = { process.step() } }
@@ -160,8 +162,8 @@ import USB
             }
         }
 
-        /// The one death that can't be decided: the kernel has the transfer, its driver did not live to note that, and the device does not take it for as long as
-        /// anybody waits.
+        /// The one death that can't be decided: the kernel has the transfer, its driver did not
+        /// live to note that, and the device does not take it for as long as anybody waits.
         @Test func aTransferOfWhichNobodyKnowsIsAFaultAndIsNotRepeated() throws {
             var undecided = 0
             for died in 0..<120 {

@@ -1,4 +1,5 @@
-// A carrier whose transfers a test completes, one after the other, and which survives the rings that use it.
+// A carrier whose transfers a test completes, one after the other, and which survives the rings
+// that use it.
 
 import CLinux
 import Synchronization

@@ -1,4 +1,5 @@
-// What carries a conversation's transfers and survives the processes that submit them, with a device behind it; and a process that dies at a given step.
+// What carries a conversation's transfers and survives the processes that submit them, with a
+// device behind it; and a process that dies at a given step.
 
 import CLinux
 import Glibc
@@ -21,7 +22,8 @@ final class MortalProcess: @unchecked Sendable {
     }
 }
 
-/// A device that answers each message (a byte that tells its length, then as many bytes) with three times its bytes, in pieces.
+/// A device that answers each message (a byte that tells its length, then as many bytes) with three
+/// times its bytes, in pieces.
 struct StandInDevice {
     var received: [UInt8] = []
     private var parsed = 0

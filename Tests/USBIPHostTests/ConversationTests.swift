@@ -1,4 +1,5 @@
-// A conversation as its driver sees it, through a proxy: waiting, noticing ends and halts, handing over.
+// A conversation as its driver sees it, through a proxy: waiting, noticing ends and halts, handing
+// over.
 
 import CLinux
 import Glibc

@@ -33,7 +33,8 @@ import USBIPHost
     }
 
     @Test func `what belongs to the device can be asked and not changed`() {
-        // GET_DESCRIPTOR, GET_CONFIGURATION, GET_STATUS; SET_CONFIGURATION, SET_ADDRESS, SET_FEATURE, SET_DESCRIPTOR; the reset of a port.
+        // GET_DESCRIPTOR, GET_CONFIGURATION, GET_STATUS; SET_CONFIGURATION, SET_ADDRESS,
+        // SET_FEATURE, SET_DESCRIPTOR; the reset of a port.
         #expect(allows(0x80, 0x06) && allows(0x80, 0x08) && allows(0x80, 0x00))
         #expect(!allows(0x00, 0x09, value: 2) && !allows(0x00, 0x05) && !allows(0x00, 0x03) && !allows(0x00, 0x07))
         #expect(!allows(0x23, 0x03, value: 4, index: 1))

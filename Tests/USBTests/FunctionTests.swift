@@ -6,23 +6,27 @@ import USB
 @Suite struct FunctionTests {
     /// bNumConfigurations is the count of what follows.
     private func device(_ configurations: [UInt8]...) -> [UInt8] {
-        // bcdUSB 2.00, class miscellaneous 0xef/2/1, 64 bytes on endpoint 0, 1209:0001, bcdDevice 1.00, no strings.
+        // bcdUSB 2.00, class miscellaneous 0xef/2/1, 64 bytes on endpoint 0, 1209:0001, bcdDevice
+        // 1.00, no strings.
         [18, 1, 0x00, 0x02, 0xef, 2, 1, 64, 0x09, 0x12, 0x01, 0x00, 0x00, 0x01, 0, 0, 0, UInt8(configurations.count)]
             + configurations.flatMap { $0 }
     }
 
     private func configuration(_ value: UInt8 = 1, interfaces: UInt8, _ descriptors: [UInt8]...) -> [UInt8] {
         let body = descriptors.flatMap { $0 }
-        // wTotalLength, bNumInterfaces, bConfigurationValue, iConfiguration, bmAttributes, bMaxPower.
+        // wTotalLength, bNumInterfaces, bConfigurationValue, iConfiguration, bmAttributes,
+        // bMaxPower.
         return [9, 2, UInt8((9 + body.count) & 0xff), UInt8((9 + body.count) >> 8), interfaces, value, 0, 0x80, 50] + body
     }
 
-    /// bInterfaceNumber, bAlternateSetting 0, bNumEndpoints 0, class, subclass, protocol 0, iInterface.
+    /// bInterfaceNumber, bAlternateSetting 0, bNumEndpoints 0, class, subclass, protocol 0,
+    /// iInterface.
     private func interface(_ number: UInt8, _ classCode: UInt8, _ subclass: UInt8, name: UInt8 = 0) -> [UInt8] {
         [9, 4, number, 0, 0, classCode, subclass, 0, name]
     }
 
-    /// bFirstInterface, bInterfaceCount, bFunctionClass, bFunctionSubClass 3, bFunctionProtocol 0, iFunction.
+    /// bFirstInterface, bInterfaceCount, bFunctionClass, bFunctionSubClass 3, bFunctionProtocol 0,
+    /// iFunction.
     private func association(_ first: UInt8, _ count: UInt8, _ classCode: UInt8 = 0x0e, name: UInt8 = 0) -> [UInt8] {
         [8, 0x0b, first, count, classCode, 3, 0, name]
     }

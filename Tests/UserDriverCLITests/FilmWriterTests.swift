@@ -1,4 +1,5 @@
-// Recordings frame by frame: what went into the queue is what a reader of films finds, at its time, whatever dies meanwhile.
+// Recordings frame by frame: what went into the queue is what a reader of films finds, at its time,
+// whatever dies meanwhile.
 
 import CLinux
 import Foundation
@@ -44,7 +45,8 @@ struct FilmWriterTests {
 
     private func start(_ writer: FilmWriter) throws -> WorkerThread { try WorkerThread(name: "film") { writer.run() } }
 
-    /// Frames that are told apart by their bytes, every 33 ms, give or take, and once not for two seconds.
+    /// Frames that are told apart by their bytes, every 33 ms, give or take, and once not for two
+    /// seconds.
     private func frames(_ count: Int, format: String = "mjpeg", width: Int = 64, height: Int = 48) throws -> [FilmFrame] {
         let form = StreamDescription(format: format, width: width, height: height, fps: 30)
         var coded = CodedVideo()

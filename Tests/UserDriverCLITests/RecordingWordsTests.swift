@@ -1,4 +1,5 @@
-// What is typed for a recording, and what is made of times, formats and reports that may be anything.
+// What is typed for a recording, and what is made of times, formats and reports that may be
+// anything.
 
 import ArgumentParser
 import Testing

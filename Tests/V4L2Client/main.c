@@ -117,7 +117,8 @@ static void wait_for_picture(int camera, const char *how) {
     }
 }
 
-/// Takes pictures and says how many, how many numbers are missing, how many pictures are not whole, and how old they are.
+/// Takes pictures and says how many, how many numbers are missing, how many pictures are not whole,
+/// and how old they are.
 static void take(int camera, unsigned count, const char *how) {
     unsigned gaps = 0, spoiled = 0, taken = 0, next = 0;
     int64_t *ages = calloc(count + 1, sizeof *ages);

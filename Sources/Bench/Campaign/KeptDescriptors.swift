@@ -1,4 +1,5 @@
-// A service manager's descriptor store, as far as a daemon that is killed needs one: what it is told to keep, the next one is given.
+// A service manager's descriptor store, as far as a daemon that is killed needs one: what it is
+// told to keep, the next one is given.
 
 import CLinux
 import Glibc

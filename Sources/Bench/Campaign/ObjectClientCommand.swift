@@ -1,4 +1,5 @@
-// The client of an objects campaign: takes a job's objects one after the other, writes down what it got, and may be killed at any moment.
+// The client of an objects campaign: takes a job's objects one after the other, writes down what it
+// got, and may be killed at any moment.
 
 import ArgumentParser
 import CLinux

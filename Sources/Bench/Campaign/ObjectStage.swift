@@ -1,4 +1,5 @@
-// What an objects campaign plays with: a device, a daemon that is killed and started again, a client that is too.
+// What an objects campaign plays with: a device, a daemon that is killed and started again, a
+// client that is too.
 
 import CLinux
 import FoundationEssentials
@@ -140,7 +141,8 @@ struct ObjectJobPlan: Sendable {
 
     func log(in folder: String) -> String { "\(folder)/\(token).log" }
 
-    /// What clients have written down: for each object its id, its index, and whether every byte was right.
+    /// What clients have written down: for each object its id, its index, and whether every byte
+    /// was right.
     func results(in folder: String) -> [(id: UInt64, index: Int, verdict: Substring)] {
         (Processes.text(log(in: folder)) ?? "").split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ")

@@ -1,4 +1,5 @@
-// campaign objects: thousands of objects while driver, client and daemon are killed; none may be lost, doubled or altered.
+// campaign objects: thousands of objects while driver, client and daemon are killed; none may be
+// lost, doubled or altered.
 
 import ArgumentParser
 import FoundationEssentials

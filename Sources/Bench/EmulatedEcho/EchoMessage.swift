@@ -1,8 +1,10 @@
-// What is said to the echo device and what it answers: told by the message's number alone, so that either side can check the other's bytes.
+// What is said to the echo device and what it answers: told by the message's number alone, so that
+// either side can check the other's bytes.
 
 import USB
 
-/// A question: `"ECHO"`, its number, its length (little-endian words), and bytes that follow from the number and the pair of endpoints.
+/// A question: `"ECHO"`, its number, its length (little-endian words), and bytes that follow from
+/// the number and the pair of endpoints.
 public struct EchoMessage: Hashable, Sendable {
     public static let headerLength = 12
     public static let largestLength = 20_000
@@ -37,7 +39,8 @@ public struct EchoMessage: Hashable, Sendable {
     /// How often the answer has the question's bytes.
     public var repetitions: Int { Int(number % 5) + 1 }
 
-    /// `"OHCE"`, the number, the length of what follows, the CRC-32 of all that came up to the question's end; then the question's bytes, some times.
+    /// `"OHCE"`, the number, the length of what follows, the CRC-32 of all that came up to the
+    /// question's end; then the question's bytes, some times.
     public static let answerHeaderLength = 16
     public func answer(checksum: UInt32) -> [UInt8] {
         let payload = payload

@@ -1,11 +1,13 @@
-// A vendor-class device in software that answers questions on pairs of bulk endpoints, at its own pace, and knows each byte that it should have been sent.
+// A vendor-class device in software that answers questions on pairs of bulk endpoints, at its own
+// pace, and knows each byte that it should have been sent.
 
 import Synchronization
 public import USB
 public import USBEmulation
 
-/// Pairs of bulk endpoints, OUT n and IN n from 1, on interface 0. It counts what it is sent that is not the next byte of the next `EchoMessage`: after the
-/// first such byte a pair answers no more.
+/// Pairs of bulk endpoints, OUT n and IN n from 1, on interface 0. It counts what it is sent that
+/// is not the next byte of the next `EchoMessage`: after the first such byte a pair answers no
+/// more.
 public final class EmulatedEcho: EmulatedDevice {
     /// How it takes its time, in nanoseconds, at most: a random part of it.
     public struct Pace: Sendable {
@@ -171,7 +173,8 @@ public final class EmulatedEcho: EmulatedDevice {
                 (pair.answer, pair.sent, pair.piece) = ([], 0, 0)
             }
             guard count % Self.packet == 0 else { return .data(count: count, ends: true) }
-            // Of a piece that fills its last packet, an empty one behind it tells the end, or nothing does.
+            // Of a piece that fills its last packet, an empty one behind it tells the end, or
+            // nothing does.
             if pair.piece == 0 { pair.owesEmptyPacket = pair.random.next(2) == 0 }
             return .data(count: count, ends: false)
         } ?? .stall

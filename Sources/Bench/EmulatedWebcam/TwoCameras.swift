@@ -1,11 +1,14 @@
-// A laptop's camera: one device with a colour and an infrared camera, two video functions that know nothing of each other.
+// A laptop's camera: one device with a colour and an infrared camera, two video functions that know
+// nothing of each other.
 
 public import USB
 public import USBEmulation
 
-/// Two emulated cameras behind one plug. The second one's interfaces and endpoints are numbered behind the first one's.
+/// Two emulated cameras behind one plug. The second one's interfaces and endpoints are numbered
+/// behind the first one's.
 public final class TwoCameras: EmulatedDevice, @unchecked Sendable {
-    // Sendable: the engine calls from one thread only; each camera has locks of its own for its other threads.
+    // Sendable: the engine calls from one thread only; each camera has locks of its own for its
+    // other threads.
     public let descriptors: EmulatedDescriptors
     private let cameras: [EmulatedWebcam]
 
@@ -13,11 +16,13 @@ public final class TwoCameras: EmulatedDevice, @unchecked Sendable {
     private static let interfaces: UInt8 = 2
     private static let endpoints: UInt8 = 2
 
-    /// `log` is told what the cameras do and suffer; from any thread. The infrared camera has the options of the other but for its formats.
+    /// `log` is told what the cameras do and suffer; from any thread. The infrared camera has the
+    /// options of the other but for its formats.
     public init(options: EmulatedWebcamOptions = .init(), log: (@Sendable (String) -> Void)? = nil) throws {
         var infrared = options
         infrared.formats = [.grey]
-        // What goes wrong goes wrong with the colour camera: the other one is there to be left alone.
+        // What goes wrong goes wrong with the colour camera: the other one is there to be left
+        // alone.
         infrared.faults = FaultPlan()
         let (first, second) = (try EmulatedWebcam(options: options, log: log), try EmulatedWebcam(options: infrared, log: log))
         cameras = [first, second]
@@ -41,7 +46,8 @@ public final class TwoCameras: EmulatedDevice, @unchecked Sendable {
         return result
     }
 
-    /// A camera's descriptors, behind the other's where `shift` says so, with a name for its function and its control interface.
+    /// A camera's descriptors, behind the other's where `shift` says so, with a name for its
+    /// function and its control interface.
     private static func named(_ bytes: some Sequence<UInt8>, shift: Bool, name: UInt8) -> [UInt8] {
         var bytes = Array(bytes)
         let (interfaces, endpoints) = shift ? (Self.interfaces, Self.endpoints) : (0, 0)
@@ -108,7 +114,8 @@ public final class TwoCameras: EmulatedDevice, @unchecked Sendable {
         return (cameras[Int(index)], EndpointAddress(number: number - index * Self.endpoints, direction: endpoint.direction))
     }
 
-    /// The camera that a request is for, and the request as that one numbers it; the first one's for the device as a whole.
+    /// The camera that a request is for, and the request as that one numbers it; the first one's
+    /// for the device as a whole.
     private func addressed(_ setup: ControlSetup) -> (camera: EmulatedWebcam, setup: ControlSetup)? {
         var setup = setup
         let low = UInt8(truncatingIfNeeded: setup.index)

@@ -1,4 +1,5 @@
-// What objects of tests and campaigns hold: a function of seed and index, so that whoever reads one can tell every byte of it.
+// What objects of tests and campaigns hold: a function of seed and index, so that whoever reads one
+// can tell every byte of it.
 
 /// Sizes and bytes of objects. Neighbours have nothing in common.
 public enum ObjectPattern {

@@ -1,7 +1,8 @@
 // What payload assembly remembers from one transfer to the next.
 
-/// The assembler's whole memory: fixed-width integers without pointers, so that it may lie in memory that survives a process. Its contents
-/// are not trusted: whatever stands in it, assembly stays within the slot.
+/// The assembler's whole memory: fixed-width integers without pointers, so that it may lie in
+/// memory that survives a process. Its contents are not trusted: whatever stands in it, assembly
+/// stays within the slot.
 public struct AssemblyState: Hashable, Sendable, BitwiseCopyable {
     /// CLOCK_MONOTONIC nanoseconds of the frame's first payload.
     var captured: UInt64 = 0

@@ -9,7 +9,8 @@ enum JPEGBounds {
     /// Bytes that may stand before SOI.
     private static let maximumLead = 512
 
-    /// Where the image begins: at once, or a little further on, where SOI is followed by a marker. `nil` for what is not a JPEG.
+    /// Where the image begins: at once, or a little further on, where SOI is followed by a marker.
+    /// `nil` for what is not a JPEG.
     static func start(_ bytes: UnsafeRawBufferPointer) -> Int? {
         guard bytes.count >= 2 else { return nil }
         if bytes[0] == 0xff, bytes[1] == 0xd8 { return 0 }

@@ -21,7 +21,8 @@ public enum MotionJPEG {
         return result
     }
 
-    /// Where SOS stands in a frame that has no DHT before it; `nil` for complete frames and for what is not a JPEG.
+    /// Where SOS stands in a frame that has no DHT before it; `nil` for complete frames and for
+    /// what is not a JPEG.
     private static func startOfScanWithoutTables(_ bytes: UnsafeRawBufferPointer) -> Int? {
         guard bytes.count >= 4, bytes[0] == 0xff, bytes[1] == 0xd8 else { return nil }
         var offset = 2

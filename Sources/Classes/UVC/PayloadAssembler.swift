@@ -378,7 +378,8 @@ public struct PayloadAssembler: Sendable {
         switch settings.content {
         case .mjpeg:
             let start = JPEGBounds.start(UnsafeRawBufferPointer(rebasing: slot[..<length]))
-            // Bytes before SOI are of a payload that belongs to no frame: marks that are noise can't be told from true ones.
+            // Bytes before SOI are of a payload that belongs to no frame: marks that are noise
+            // can't be told from true ones.
             if start != 0 { damage.insert(.noStart) }
             if let end = JPEGBounds.end(UnsafeRawBufferPointer(rebasing: slot[..<length]), from: start ?? 0) {
                 length = end

@@ -1,4 +1,5 @@
-// Facts become layers: how each is, why, and what fixes it. Pure; the files beside it have the layers themselves.
+// Facts become layers: how each is, why, and what fixes it. Pure; the files beside it have the
+// layers themselves.
 
 /// Judges a device or the machine. A layer above a broken one is not blamed for it: the reader looks for the lowest.
 public enum StackJudge {

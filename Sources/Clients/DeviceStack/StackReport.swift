@@ -1,4 +1,5 @@
-// The layers of a device or of the machine, bottom to top, each with its health, and the one to fix first.
+// The layers of a device or of the machine, bottom to top, each with its health, and the one to fix
+// first.
 
 public import Wire
 

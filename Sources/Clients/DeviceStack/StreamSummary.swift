@@ -1,4 +1,5 @@
-// What a driver shows of itself, as a few words for a person: of classes that are known and of those that are not.
+// What a driver shows of itself, as a few words for a person: of classes that are known and of
+// those that are not.
 
 public import Wire
 

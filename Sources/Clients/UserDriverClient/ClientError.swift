@@ -50,7 +50,8 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// The system's error number, where a system call failed.
     public let systemError: Int32?
-    /// The error's full name where daemon or driver said it: `"org.example.thermometer.OutOfRange"`.
+    /// The error's full name where daemon or driver said it:
+    /// `"org.example.thermometer.OutOfRange"`.
     public let name: String?
     /// All that came with it.
     public let parameters: JSONValue?

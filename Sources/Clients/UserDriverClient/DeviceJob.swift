@@ -1,13 +1,16 @@
-// What a program wants of a device and gets as objects: pages, photos, files, each whole, and each once.
+// What a program wants of a device and gets as objects: pages, photos, files, each whole, and each
+// once.
 
 import CLinux
 import Glibc
 public import Wire
 
-/// A job: a name by which a program asks a device for objects, and by which it, or the program that follows it, gets and acknowledges them.
+/// A job: a name by which a program asks a device for objects, and by which it, or the program that
+/// follows it, gets and acknowledges them.
 ///
-/// An object stays until it is acknowledged, whatever dies meanwhile. So: do with it what is to be done, under its id, then acknowledge it. A program that
-/// died in between finds it again, with the same id.
+/// An object stays until it is acknowledged, whatever dies meanwhile. So: do with it what is to be
+/// done, under its id, then acknowledge it. A program that died in between finds it again, with the
+/// same id.
 public struct DeviceJob: Sendable {
     /// Keep it somewhere to go on with the job after a restart.
     public let token: String
@@ -29,7 +32,8 @@ public struct DeviceJob: Sendable {
     /// The bytes of a committed object.
     public func open(_ id: UInt64) async throws(ClientError) -> DeviceObject { try await client.object(id) }
 
-    /// The object is kept no longer. One that is not there any more was acknowledged before, which is as well.
+    /// The object is kept no longer. One that is not there any more was acknowledged before, which
+    /// is as well.
     public func acknowledge(_ id: UInt64) async throws(ClientError) {
         do throws(ClientError) {
             _ = try await client.request("AcknowledgeObject", ["job": token], ["id": .int(Int64(clamping: id))])
@@ -41,7 +45,8 @@ public struct DeviceJob: Sendable {
     /// Everything of the job goes.
     public func discard() async throws(ClientError) { _ = try await client.request("DiscardJob", ["job": token]) }
 
-    /// The first object after that id that is finished: committed or abandoned. Waits for it, also for a daemon that comes back. Throws `timedOut`.
+    /// The first object after that id that is finished: committed or abandoned. Waits for it, also
+    /// for a daemon that comes back. Throws `timedOut`.
     public func next(after id: UInt64 = 0, timeout: Duration) async throws(ClientError) -> ObjectStatus {
         let (directory, token) = (client.runtimeDirectory, token)
         return try await ClientThread.run("userdriver-objects") { (cancellation) throws(ClientError) in

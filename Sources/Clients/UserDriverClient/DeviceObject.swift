@@ -1,12 +1,14 @@
-// An object's bytes, read from the memory that its driver wrote them into, and believed only when their digest is right.
+// An object's bytes, read from the memory that its driver wrote them into, and believed only when
+// their digest is right.
 
 import CLinux
 import Glibc
 import ObjectStore
 public import Wire
 
-/// A committed object. Its bytes lie in memory of the daemon's, which its driver may be able to change still: so they are copied out, and what was copied is
-/// checked against the digest that the driver committed them with.
+/// A committed object. Its bytes lie in memory of the daemon's, which its driver may be able to
+/// change still: so they are copied out, and what was copied is checked against the digest that the
+/// driver committed them with.
 public final class DeviceObject: Sendable {
     struct Extent: Codable, Hashable, Sendable {
         var descriptor: Int
@@ -41,8 +43,9 @@ public final class DeviceObject: Sendable {
 
     deinit { closeAll(descriptors) }
 
-    /// Reads it from its beginning to its end, by up to 1 MiB at a time. Nothing that `take` was lent is to be believed before this has returned: it throws
-    /// `altered` where the bytes are not those that were committed.
+    /// Reads it from its beginning to its end, by up to 1 MiB at a time. Nothing that `take` was
+    /// lent is to be believed before this has returned: it throws `altered` where the bytes are not
+    /// those that were committed.
     public func read(_ take: (UnsafeRawBufferPointer) throws(ClientError) -> Void) throws(ClientError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(Self.chunk, max(status.length, 1)), alignment: 16)
         defer { buffer.deallocate() }

@@ -12,7 +12,8 @@ public enum FrameWait: Sendable {
     case ended(reason: String?)
 }
 
-/// A camera's stream. It survives the driver and the daemon: when they go, it says so, waits and goes on.
+/// A camera's stream. It survives the driver and the daemon: when they go, it says so, waits and
+/// goes on.
 ///
 /// One thread at a time calls `next`; `stop` may be called from any. Frames never pass through a socket: they lie in shared memory.
 public final class FrameStream: Sendable {

@@ -35,8 +35,9 @@ extension UserDriverClient {
 
     /// Calls a method of a driver's interface: `"org.example.thermometer.Read"`.
     ///
-    /// A cancelled task cancels the call in the driver too. Throws `driverRestarted` where the driver died while it worked on a call that can't be
-    /// repeated blindly, and the driver's own errors with their `name`.
+    /// A cancelled task cancels the call in the driver too. Throws `driverRestarted` where the
+    /// driver died while it worked on a call that can't be repeated blindly, and the driver's own
+    /// errors with their `name`.
     /// - Parameters:
     ///   - device: an id, `vid:pid`, a bus path or a part of the name; `nil` for the only device that has the interface.
     ///   - memory: bytes that go along, for what does not fit into a message; at most four.
@@ -56,7 +57,8 @@ extension UserDriverClient {
         }
     }
 
-    /// The same for a method that gives several replies. Who stops iterating cancels the call. Each reply has the method's deadline.
+    /// The same for a method that gives several replies. Who stops iterating cancels the call. Each
+    /// reply has the method's deadline.
     public func replies(
         to method: String, device: String? = nil, _ parameters: JSONValue = .object([:]), memory: [[UInt8]] = []
     ) -> ServiceReplies {
@@ -80,7 +82,8 @@ extension UserDriverClient {
     }
 }
 
-/// The replies to a call with `more`. Iterating throws `ClientError`; the call is made when iterating begins.
+/// The replies to a call with `more`. Iterating throws `ClientError`; the call is made when
+/// iterating begins.
 public struct ServiceReplies: AsyncSequence, Sendable {
     public typealias Element = ServiceReply
     let directory: RuntimeDirectory
@@ -97,7 +100,8 @@ public struct ServiceReplies: AsyncSequence, Sendable {
 
         deinit { connection?.stop() }
 
-        /// Waits on a thread of its own; who does not ask reads nothing, and the daemon cuts off whoever leaves too much unread.
+        /// Waits on a thread of its own; who does not ask reads nothing, and the daemon cuts off
+        /// whoever leaves too much unread.
         public func next() async throws -> ServiceReply? {
             guard !isOver else { return nil }
             let (sequence, known) = (sequence, connection)

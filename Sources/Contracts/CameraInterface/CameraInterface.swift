@@ -1,4 +1,5 @@
-// io.userdriver.camera: what driver and clients of a webcam say to each other. The definition is the file beside, which the driver's bundle ships.
+// io.userdriver.camera: what driver and clients of a webcam say to each other. The definition is
+// the file beside, which the driver's bundle ships.
 
 public import Wire
 

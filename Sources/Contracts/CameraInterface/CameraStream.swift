@@ -2,7 +2,8 @@
 
 public import Wire
 
-/// What a client wants of a camera's stream. What is left out is the driver's choice, or what the stream already is.
+/// What a client wants of a camera's stream. What is left out is the driver's choice, or what the
+/// stream already is.
 public struct CameraRequest: Codable, Hashable, Sendable {
     public var format: String?
     public var width: Int?

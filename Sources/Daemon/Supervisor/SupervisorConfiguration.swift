@@ -28,7 +28,8 @@ public struct SupervisorConfiguration: Sendable {
         public var callsPerDevice = 64
         /// Of these, how many may be of one user who is neither root nor the daemon's.
         public var callsPerUser = 32
-        /// Bytes of memory that a call takes along, and that a driver has been given for replies it has not sent.
+        /// Bytes of memory that a call takes along, and that a driver has been given for replies it
+        /// has not sent.
         public var memoryBytesPerCall = 16 << 20
         public var memoryBytesPerDevice = 64 << 20
         public var streamsPerDevice = 8
@@ -65,7 +66,8 @@ public struct SupervisorConfiguration: Sendable {
         public var startLimit = Duration.seconds(10)
         /// How long it may take to take over a device that streams.
         public var takeoverLimit = Duration.seconds(2)
-        /// How long a client waits for an answer, whatever happens to the driver meanwhile, where the manifest says nothing else of the method.
+        /// How long a client waits for an answer, whatever happens to the driver meanwhile, where
+        /// the manifest says nothing else of the method.
         public var callLimit = Duration.seconds(12)
         /// How long a client may hold a connection and have nothing answered on it.
         public var idleLimit = Duration.seconds(300)
@@ -127,8 +129,9 @@ public struct SupervisorConfiguration: Sendable {
     public var policyPath: String?
     /// A socket that listens already, which the supervisor serves instead of making one: who made it keeps it when the supervisor ends.
     public var listener: Int32?
-    /// Where streams are kept that survive the supervisor. With it nothing is given back to the kernel's drivers when the supervisor ends: the next one
-    /// goes on, or `DeviceReturn` gives back.
+    /// Where streams are kept that survive the supervisor. With it nothing is given back to the
+    /// kernel's drivers when the supervisor ends: the next one goes on, or `DeviceReturn` gives
+    /// back.
     public var store: (any DescriptorStore)?
     /// What an earlier supervisor left there. The supervisor owns the descriptors.
     public var inherited: [StoredDescriptor] = []

@@ -1,4 +1,5 @@
-// A driver's way to the supervisor for objects: asks for space, and has the arenas that it was given mapped.
+// A driver's way to the supervisor for objects: asks for space, and has the arenas that it was
+// given mapped.
 
 import Glibc
 import ObjectStore
@@ -7,7 +8,8 @@ public import UserDriver
 public import Wire
 
 extension DriverContext {
-    /// Objects of this device: pages, photos, files, which reach whoever asked for them whole and once, whatever dies in between.
+    /// Objects of this device: pages, photos, files, which reach whoever asked for them whole and
+    /// once, whatever dies in between.
     public var objects: ObjectLink { supervisor.objects }
 }
 
@@ -43,14 +45,16 @@ public final class ObjectLink: ObjectReceiver, Sendable {
 
     // MARK: What a driver does
 
-    /// The jobs that clients have with this device, how many objects each had so far, and which of those are unfinished. What is neither unfinished nor
-    /// to come has been delivered: nothing of it is to be done again.
+    /// The jobs that clients have with this device, how many objects each had so far, and which of
+    /// those are unfinished. What is neither unfinished nor to come has been delivered: nothing of
+    /// it is to be done again.
     public func jobs() async throws -> [ObjectJob] {
         guard case .jobs(let jobs) = try await ask({ .jobs(request: $0) }) else { throw Self.broken }
         return jobs
     }
 
-    /// Begins an object of a job. Waits while there is no room, until clients have acknowledged others.
+    /// Begins an object of a job. Waits while there is no room, until clients have acknowledged
+    /// others.
     /// - Parameters:
     ///   - metadata: what it is, for clients: a JSON object of at most 4 KiB; `name` is shown.
     ///   - space: the bytes it will have, where they are known.
@@ -60,7 +64,8 @@ public final class ObjectLink: ObjectReceiver, Sendable {
         return try writer(grant)
     }
 
-    /// Goes on with an object that an earlier process of this device left unfinished: `ObjectWriter.length` says where.
+    /// Goes on with an object that an earlier process of this device left unfinished:
+    /// `ObjectWriter.length` says where.
     public func resume(_ id: UInt64) async throws -> ObjectWriter {
         guard case .granted(let grant) = try await ask({ .resume(request: $0, id: id) }) else { throw Self.broken }
         return try writer(grant)

@@ -1,4 +1,5 @@
-// An object in the making: bytes appended to memory that survives the process, then committed or abandoned.
+// An object in the making: bytes appended to memory that survives the process, then committed or
+// abandoned.
 
 import Glibc
 import ObjectStore
@@ -7,7 +8,8 @@ public import Wire
 
 /// An object that this process is writing. One task at a time appends to it.
 ///
-/// What is appended is there when `append` returns: a process that dies leaves it, and its successor goes on at `length`.
+/// What is appended is there when `append` returns: a process that dies leaves it, and its
+/// successor goes on at `length`.
 public final class ObjectWriter: Sendable {
     /// Space that is asked for at a time where the driver does not say how much there will be.
     private static let chunk = 1 << 20
@@ -64,8 +66,8 @@ public final class ObjectWriter: Sendable {
     /// Bytes that are written, by this process and those before it.
     public var length: Int { state.withLock { $0.length } }
 
-    /// Appends bytes. Waits while there is no room for them. Throws `CallError`: `NoSuchObject` when nobody wants the object any more, `LimitReached` when
-    /// there will never be room.
+    /// Appends bytes. Waits while there is no room for them. Throws `CallError`: `NoSuchObject`
+    /// when nobody wants the object any more, `LimitReached` when there will never be room.
     public func append(_ bytes: [UInt8]) async throws {
         var done = 0
         while done < bytes.count {

@@ -41,7 +41,8 @@ final class BenchDaemon: Sendable {
     /// Returns when the daemon can be spoken to.
     func start(patience: Duration) async throws {
         let (born, continuation) = AsyncStream.makeStream(of: Result<ChildProcess, any Error>.self)
-        // The daemon is to end with this process: the kernel takes the thread that started it for that, so it waits beside it.
+        // The daemon is to end with this process: the kernel takes the thread that started it for
+        // that, so it waits beside it.
         _ = try WorkerThread(name: "userdriverd") { [executable, arguments, log] in
             do {
                 let file = open(executable, O_RDONLY | O_CLOEXEC)
@@ -108,7 +109,8 @@ final class BenchDaemon: Sendable {
         return text.split(separator: "\n").suffix(count).map(String.init)
     }
 
-    /// A call on a connection of its own; its replies end with the last one. A consumer that goes away ends the connection, and with it the call.
+    /// A call on a connection of its own; its replies end with the last one. A consumer that goes
+    /// away ends the connection, and with it the call.
     func exchange(_ method: String, _ parameters: JSONValue, more: Bool) -> AsyncThrowingStream<JSONValue, any Error> {
         AsyncThrowingStream { continuation in
             do {

@@ -1,4 +1,5 @@
-// Files of a bench: read, copied, removed. Without Foundation, so that a test of a driver's links as quickly as it can.
+// Files of a bench: read, copied, removed. Without Foundation, so that a test of a driver's links
+// as quickly as it can.
 
 import Glibc
 

@@ -3,7 +3,8 @@
 public import Wire
 
 extension DriverBench {
-    /// Calls a method of the driver: `"org.example.thermometer.Read"`. Throws `CallError`, with the code that the driver or the supervisor gave.
+    /// Calls a method of the driver: `"org.example.thermometer.Read"`. Throws `CallError`, with the
+    /// code that the driver or the supervisor gave.
     @discardableResult
     public func call(_ method: String, _ parameters: JSONValue = .object([:])) async throws -> JSONValue {
         try await patiently("the answer to \(method)") { [daemon] in
@@ -27,7 +28,8 @@ extension DriverBench {
         try await call("io.userdriver.Crashes")["crashes"]?.decoded(as: [CrashReport].self) ?? []
     }
 
-    /// Waits until the device's status is as wanted, and looks again at everything that the supervisor tells.
+    /// Waits until the device's status is as wanted, and looks again at everything that the
+    /// supervisor tells.
     @discardableResult
     public func device(
         until what: String, _ isSo: @escaping @Sendable (DeviceStatus?) throws -> Bool
@@ -77,7 +79,8 @@ extension DriverBench {
         }
     }
 
-    /// The error with what the supervisor knows: state, reason, refused bundles, deaths, the log's end.
+    /// The error with what the supervisor knows: state, reason, refused bundles, deaths, the log's
+    /// end.
     func explained(_ error: any Error) async -> DriverBenchFailure {
         if let failure = error as? DriverBenchFailure, !failure.details.isEmpty { return failure }
         var details: [String] = []

@@ -1,12 +1,14 @@
-// A driver under a real supervisor, over a device in software, through everything that can happen to it.
+// A driver under a real supervisor, over a device in software, through everything that can happen
+// to it.
 
 import Glibc
 import Synchronization
 public import USBEmulation
 public import Wire
 
-/// Runs a driver as it will run later: `userdriverd`, the sandbox, a process of its own, and a device that a test makes up. The test
-/// calls the driver, kills and stops it, pulls the device's plug, and looks at what is left.
+/// Runs a driver as it will run later: `userdriverd`, the sandbox, a process of its own, and a
+/// device that a test makes up. The test calls the driver, kills and stops it, pulls the device's
+/// plug, and looks at what is left.
 ///
 /// ```swift
 /// try await DriverBench.run(package: #filePath, device: MyDevice()) { bench in
@@ -16,8 +18,9 @@ public import Wire
 /// }
 /// ```
 ///
-/// `userdriverd` is the one in the folder `USERDRIVER_BIN`, else that of the checkout `USERDRIVER_CHECKOUT`, else the one on `PATH`.
-/// Benches share nothing: tests may run side by side.
+/// `userdriverd` is the one in the folder `USERDRIVER_BIN`, else that of the checkout
+/// `USERDRIVER_CHECKOUT`, else the one on `PATH`. Benches share nothing: tests may run side by
+/// side.
 public final class DriverBench: Sendable {
     private struct State {
         /// Processes that a test has ended, or is about to: none of them is waited for.
@@ -62,7 +65,8 @@ public final class DriverBench: Sendable {
         }
     }
 
-    /// Runs `body` with a bench and ends it, whatever happens. What `body` throws comes with what is known of the driver by then.
+    /// Runs `body` with a bench and ends it, whatever happens. What `body` throws comes with what
+    /// is known of the driver by then.
     public static func run<R>(
         package: String, device: any EmulatedDevice, patience: Duration = .seconds(30), settings: [String] = [],
         isolation: isolated (any Actor)? = #isolation, _ body: (DriverBench) async throws -> sending R
@@ -88,10 +92,12 @@ public final class DriverBench: Sendable {
 
     // MARK: What can happen
 
-    /// Kills the driver's process (SIGKILL) at whatever it is doing. Returns at once: calls that it worked on go to its successor.
+    /// Kills the driver's process (SIGKILL) at whatever it is doing. Returns at once: calls that it
+    /// worked on go to its successor.
     public func kill() async throws { try await signal(SIGKILL) }
 
-    /// Stops the driver's process (SIGSTOP): it lives and does nothing. The supervisor is to notice.
+    /// Stops the driver's process (SIGSTOP): it lives and does nothing. The supervisor is to
+    /// notice.
     public func hang() async throws { try await signal(SIGSTOP) }
 
     /// Any other signal to the driver's process. It is presumed to die of it.
@@ -103,7 +109,8 @@ public final class DriverBench: Sendable {
         }
     }
 
-    /// From now on the device answers none of its own control requests and sends nothing, until `resume`.
+    /// From now on the device answers none of its own control requests and sends nothing, until
+    /// `resume`.
     public func stall() { device.stall(true) }
 
     /// The device answers again.
@@ -123,7 +130,8 @@ public final class DriverBench: Sendable {
 
     // MARK: How it is
 
-    /// Waits until a driver has the device that no test has killed. Throws as soon as the supervisor has given up.
+    /// Waits until a driver has the device that no test has killed. Throws as soon as the
+    /// supervisor has given up.
     @discardableResult
     public func running() async throws -> DeviceStatus {
         let status = try await device(until: "the driver runs") { status in

@@ -1,4 +1,5 @@
-// The calls that a driver's process works on: each a task of its own, cancelled when nobody waits for it.
+// The calls that a driver's process works on: each a task of its own, cancelled when nobody waits
+// for it.
 
 import Glibc
 import Synchronization

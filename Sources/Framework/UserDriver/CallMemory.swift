@@ -24,11 +24,13 @@ public final class CallMemory: @unchecked Sendable {
     /// How many bytes the caller sent.
     public var byteCount: Int { mapping.count }
 
-    /// The bytes are somebody else's: nothing in them is to be trusted. They are not valid after `body`.
+    /// The bytes are somebody else's: nothing in them is to be trusted. They are not valid after
+    /// `body`.
     public func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R { try body(mapping) }
 }
 
-/// Memory that goes to a caller with the next reply. The supervisor made it; from the reply on nobody can write it.
+/// Memory that goes to a caller with the next reply. The supervisor made it; from the reply on
+/// nobody can write it.
 public final class ReplyMemory: Sendable {
     /// Sendable: used by one at a time, under the lock.
     private struct Mapping: @unchecked Sendable {
@@ -52,7 +54,8 @@ public final class ReplyMemory: Sendable {
 
     deinit { end() }
 
-    /// Throws `CallError` `InvalidParameter` once it has gone out with a reply. The bytes are not valid after `body`.
+    /// Throws `CallError` `InvalidParameter` once it has gone out with a reply. The bytes are not
+    /// valid after `body`.
     public func withBytes<R>(_ body: (UnsafeMutableRawBufferPointer) throws -> R) throws -> R {
         try mapping.withLock { mapping in
             guard let bytes = mapping.bytes else { throw CallError("InvalidParameter", "This memory has gone out with a reply.") }

@@ -10,8 +10,10 @@ public protocol Driver: Actor {
     /// The executable's and the process's name: `"webcam-driver"`.
     static var name: String { get }
 
-    /// In a takeover it claims nothing and asks the device for nothing before its first `SupervisorLink.openTransfers` is answered. Then the
-    /// process before it, where that one streams still, goes on until that moment, and not just until this one is given the device. `false` unless said.
+    /// In a takeover it claims nothing and asks the device for nothing before its first
+    /// `SupervisorLink.openTransfers` is answered. Then the process before it, where that one
+    /// streams still, goes on until that moment, and not just until this one is given the device.
+    /// `false` unless said.
     static var supportsHandover: Bool { get }
 
     /// Takes up the device and returns the ready driver, so that nothing half-initialised exists. What it throws ends the process, and is said
@@ -26,8 +28,9 @@ public protocol Driver: Actor {
     /// Nobody watches any more.
     func closeStream(name: String) async
 
-    /// A method of one of the interfaces that the manifest provides. Returns the last reply, an object; throws `CallError` for the caller.
-    /// Calls run beside each other. The task is cancelled when nobody waits for the answer any more.
+    /// A method of one of the interfaces that the manifest provides. Returns the last reply, an
+    /// object; throws `CallError` for the caller. Calls run beside each other. The task is
+    /// cancelled when nobody waits for the answer any more.
     func call(_ call: ServiceCall) async throws -> JSONValue
 
     /// For the heartbeat. Called often: no I/O.

@@ -21,7 +21,8 @@ public struct DriverContext: Sendable {
     public let interruption: DriverStart.Interruption?
     /// The device was never let go: streams are taken over with `SupervisorLink.openTransfers(name:fresh: nil)` and not started anew.
     public let takeover: DriverStart.Takeover?
-    /// What is said to the supervisor goes this way: the record, log lines, events, requests for rings.
+    /// What is said to the supervisor goes this way: the record, log lines, events, requests for
+    /// rings.
     public let supervisor: SupervisorLink
     /// By which the supervisor sees that this process gets on.
     public let progress: Progress

@@ -167,7 +167,8 @@ public enum DriverProcess {
         _exit(0)
     }
 
-    /// The next message; `nil` at the end of the channel, and for anything that is not a message of ours.
+    /// The next message; `nil` at the end of the channel, and for anything that is not a message of
+    /// ours.
     private static func receive(_ channel: Channel) -> (MessageToDriver, [Int32])? {
         do {
             return try channel.receive(MessageToDriver.self)

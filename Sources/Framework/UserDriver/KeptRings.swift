@@ -23,7 +23,8 @@ final class KeptRings: Sendable {
     /// By the ring's number.
     private let rings = Mutex<[Int: Mapped]>([:])
 
-    /// Maps them, and closes their descriptors. One that can't be mapped is one whose transfers are lost; whoever asks for it is told so.
+    /// Maps them, and closes their descriptors. One that can't be mapped is one whose transfers are
+    /// lost; whoever asks for it is told so.
     func take(_ kept: [KeptRing], _ device: any RingCarrierSource) {
         for ring in kept {
             defer { close(ring.memory) }
@@ -38,7 +39,8 @@ final class KeptRings: Sendable {
         }
     }
 
-    /// The mapping of that ring, which is the caller's from here on. One of the same number that is another's memory makes room.
+    /// The mapping of that ring, which is the caller's from here on. One of the same number that is
+    /// another's memory makes room.
     func mapping(_ grant: TransferGrant, memory: Int32, _ device: any RingCarrierSource) -> TransferRingMapping? {
         guard let mapped = rings.withLock({ $0.removeValue(forKey: grant.number) }) else { return nil }
         if mapped.file == Self.file(memory), mapped.mapping.geometry == grant.geometry { return mapped.mapping }

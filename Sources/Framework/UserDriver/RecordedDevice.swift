@@ -120,7 +120,8 @@ private final class RecordedQueue: TransferQueue {
     }
 }
 
-/// Notes a ring's transfers: of what came no more than the first bytes, a header by which it can be told what was wrong, and no picture.
+/// Notes a ring's transfers: of what came no more than the first bytes, a header by which it can be
+/// told what was wrong, and no picture.
 package final class RingRecorder: TransferWitness {
     private let headerLength: Int
     private let recorder: FlightRecorder

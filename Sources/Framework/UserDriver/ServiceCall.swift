@@ -3,9 +3,11 @@
 import Synchronization
 public import Wire
 
-/// Somebody calls a method. What `Driver.call` returns is the last reply; a call that wants more may be given others before it.
+/// Somebody calls a method. What `Driver.call` returns is the last reply; a call that wants more
+/// may be given others before it.
 ///
-/// The task that works on it is cancelled when nobody waits for the answer any more: the caller has gone, or the method's deadline has passed.
+/// The task that works on it is cancelled when nobody waits for the answer any more: the caller has
+/// gone, or the method's deadline has passed.
 public struct ServiceCall: Sendable {
     /// `"org.example.thermometer"`
     public let interface: String
@@ -31,7 +33,8 @@ public struct ServiceCall: Sendable {
         pending = PendingMemory()
     }
 
-    /// A call without a supervisor, for a driver's own tests. `replied` is told each reply that is not the last.
+    /// A call without a supervisor, for a driver's own tests. `replied` is told each reply that is
+    /// not the last.
     public init(
         _ method: String, of interface: String, _ parameters: JSONValue = .object([:]), wantsMore: Bool = false,
         replied: @escaping @Sendable (JSONValue) -> Void = { _ in }
@@ -54,14 +57,16 @@ public struct ServiceCall: Sendable {
         }
     }
 
-    /// A reply before the last. Throws `ExpectedMore` where the caller wants a single one, and `CancellationError` where nobody waits any more.
+    /// A reply before the last. Throws `ExpectedMore` where the caller wants a single one, and
+    /// `CancellationError` where nobody waits any more.
     public func replyMore(_ parameters: JSONValue) throws {
         try Task.checkCancellation()
         guard wantsMore else { throw CallError("ExpectedMore", "\(method) is to be called with `more`.") }
         try exchange.reply(parameters, continues: true, memory: takeMemory())
     }
 
-    /// Memory of that many bytes, which goes to the caller with the next reply; up to four a reply. The way for what does not fit into a message.
+    /// Memory of that many bytes, which goes to the caller with the next reply; up to four a reply.
+    /// The way for what does not fit into a message.
     public func makeMemory(byteCount: Int) async throws -> ReplyMemory {
         let memory = try await exchange.makeMemory(byteCount: byteCount)
         pending.list.withLock { $0.append(memory) }

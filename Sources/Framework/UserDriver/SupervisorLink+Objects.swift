@@ -1,4 +1,5 @@
-// Where messages about objects go: to whoever wants them, which is the module DriverObjects in drivers that import it.
+// Where messages about objects go: to whoever wants them, which is the module DriverObjects in
+// drivers that import it.
 
 import Glibc
 import Synchronization
@@ -6,7 +7,8 @@ public import Wire
 
 /// Takes the supervisor's messages about objects.
 public protocol ObjectReceiver: AnyObject, Sendable {
-    /// The descriptors are the receiver's to close. Called from the channel's thread; must not wait.
+    /// The descriptors are the receiver's to close. Called from the channel's thread; must not
+    /// wait.
     func take(_ order: ObjectOrder, descriptors: [Int32])
 }
 

@@ -82,7 +82,8 @@ public final class SupervisorLink: Sendable {
         }
     }
 
-    /// Sends an error; one that is too large loses its detail and all but the beginning of its message.
+    /// Sends an error; one that is too large loses its detail and all but the beginning of its
+    /// message.
     func reply(_ reply: DriverReply) {
         do throws(CallError) {
             try answer(reply)
@@ -93,7 +94,8 @@ public final class SupervisorLink: Sendable {
         }
     }
 
-    /// Says that this process is alive, which prolongs its life where it may survive the supervisor.
+    /// Says that this process is alive, which prolongs its life where it may survive the
+    /// supervisor.
     func beat(_ statistics: DriverStatistics) {
         do throws(WireError) {
             try channel.send(MessageFromDriver.heartbeat(statistics))
@@ -168,8 +170,10 @@ public final class SupervisorLink: Sendable {
         return writer
     }
 
-    /// Memory for the transfers of a streaming endpoint, which survives this process. `fresh` says what it should be; `nil` asks for the
-    /// ring in which the predecessor's transfers are in flight. The flight recorder notes the first `headerLength` bytes that come with each transfer.
+    /// Memory for the transfers of a streaming endpoint, which survives this process. `fresh` says
+    /// what it should be; `nil` asks for the ring in which the predecessor's transfers are in
+    /// flight. The flight recorder notes the first `headerLength` bytes that come with each
+    /// transfer.
     public func openTransfers(name: String, fresh: TransferRequest.Fresh?, headerLength: Int = 0) async throws -> TransferRing {
         let answer = try await ask { .openTransfers(TransferRequest(request: $0, name: name, fresh: fresh)) }
         guard case .transfers(let grant, let descriptors) = answer, let memory = descriptors.first else {

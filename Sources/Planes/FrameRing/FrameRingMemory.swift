@@ -1,4 +1,5 @@
-// The owner's side of a ring: makes the memory, and descriptors of it for the writer and for readers. It survives them all.
+// The owner's side of a ring: makes the memory, and descriptors of it for the writer and for
+// readers. It survives them all.
 import CLinux
 import Glibc
 
@@ -33,7 +34,8 @@ public final class FrameRingMemory: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where that is not a memfd of the geometry's size, sealed.
+    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where
+    /// that is not a memfd of the geometry's size, sealed.
     public init(adopting descriptor: Int32, geometry: FrameRingGeometry) throws(FrameRingError) {
         _ = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
         self.geometry = geometry

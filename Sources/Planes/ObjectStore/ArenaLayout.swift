@@ -1,6 +1,7 @@
 // How an arena is laid out: Docs/Objects.md says it for readers in any language.
 
-/// An arena is a memfd of fixed size. Its first block holds a magic number and the cursors, the others hold objects' bytes.
+/// An arena is a memfd of fixed size. Its first block holds a magic number and the cursors, the
+/// others hold objects' bytes.
 public struct ArenaLayout: Hashable, Sendable {
     /// Space is given in blocks.
     public static let blockSize = 16 << 10
@@ -13,7 +14,8 @@ public struct ArenaLayout: Hashable, Sendable {
     /// Of the whole arena.
     public let byteCount: Int
 
-    /// `nil` for a size that is no whole number of blocks, or has no room for objects, or more than an arena may have.
+    /// `nil` for a size that is no whole number of blocks, or has no room for objects, or more than
+    /// an arena may have.
     public init?(byteCount: Int) {
         guard byteCount % Self.blockSize == 0, 2 * Self.blockSize...1 << 30 ~= byteCount else { return nil }
         self.byteCount = byteCount
@@ -23,8 +25,8 @@ public struct ArenaLayout: Hashable, Sendable {
     /// Bytes for objects.
     public var capacity: Int { byteCount - Self.blockSize }
 
-    /// Where the cursor of this number lies: a 64-bit word, each with a cache line of its own. A writer stores in it how many bytes of its object are
-    /// written.
+    /// Where the cursor of this number lies: a 64-bit word, each with a cache line of its own. A
+    /// writer stores in it how many bytes of its object are written.
     public static func cursor(_ number: Int) -> Int { firstCursor + min(max(number, 0), cursorCount - 1) * 64 }
 
     /// Blocks that a number of bytes takes.

@@ -5,7 +5,8 @@ import Glibc
 
 /// An arena as a driver has it. Writing is bounded by the mapping, whatever the supervisor says.
 ///
-/// `@unchecked Sendable`: the pointer never changes, and each object's bytes and cursor are written by the one who writes that object.
+/// `@unchecked Sendable`: the pointer never changes, and each object's bytes and cursor are written
+/// by the one who writes that object.
 public final class ArenaMapping: @unchecked Sendable {
     public let layout: ArenaLayout
     private let memory: UnsafeMutableRawPointer

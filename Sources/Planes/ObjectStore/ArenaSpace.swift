@@ -15,7 +15,8 @@ public struct ArenaSpace: Hashable, Sendable {
     /// Nothing is in it.
     public var isEmpty: Bool { freeCount == blockCount - 1 }
 
-    /// Up to `count` blocks in one run: those from `start` on if they are free, else the first run that is long enough, else the longest.
+    /// Up to `count` blocks in one run: those from `start` on if they are free, else the first run
+    /// that is long enough, else the longest.
     public mutating func allocate(atMost count: Int, from start: Int? = nil) -> Range<Int>? {
         guard count > 0 else { return nil }
         var index = start.flatMap { start in free.firstIndex { $0.lowerBound == start } }

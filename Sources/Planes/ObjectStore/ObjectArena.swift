@@ -1,12 +1,14 @@
-// The owner's side of an arena: makes the memory that objects lie in, and survives everybody who writes or reads it.
+// The owner's side of an arena: makes the memory that objects lie in, and survives everybody who
+// writes or reads it.
 
 import CLinux
 import Glibc
 
-/// An arena's memory, owned by the supervisor. One driver gets the descriptor itself, to write; readers get `readOnlyDescriptor()`.
+/// An arena's memory, owned by the supervisor. One driver gets the descriptor itself, to write;
+/// readers get `readOnlyDescriptor()`.
 ///
-/// A driver can write wherever it likes in an arena that it has. So an arena holds objects of one device and one user, and whoever reads an object checks
-/// its digest, which lies elsewhere.
+/// A driver can write wherever it likes in an arena that it has. So an arena holds objects of one
+/// device and one user, and whoever reads an object checks its digest, which lies elsewhere.
 public final class ObjectArena: Sendable {
     public let layout: ArenaLayout
     /// Readable and writable; closed when this object goes.
@@ -33,7 +35,8 @@ public final class ObjectArena: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Takes over memory that an earlier owner made, and the descriptor in any case. `nil` where that is no memfd of the layout's size, sealed.
+    /// Takes over memory that an earlier owner made, and the descriptor in any case. `nil` where
+    /// that is no memfd of the layout's size, sealed.
     public init?(adopting descriptor: Int32, layout: ArenaLayout) {
         self.layout = layout
         self.descriptor = descriptor
@@ -58,18 +61,21 @@ public final class ObjectArena: Sendable {
         return pwrite(descriptor, &word, 8, off_t(cursor)) == 8
     }
 
-    /// Gives the memory of these blocks back. Takes milliseconds for a large run: not for a thread that others wait for.
+    /// Gives the memory of these blocks back. Takes milliseconds for a large run: not for a thread
+    /// that others wait for.
     public func punch(_ blocks: Range<Int>) {
         _ = clinux_punch_hole(
             descriptor, Int64(blocks.lowerBound * ArenaLayout.blockSize), Int64(blocks.count * ArenaLayout.blockSize))
     }
 
-    /// Gives all memory back, and sees to it that nobody fills it again. False while somebody has it mapped for writing.
+    /// Gives all memory back, and sees to it that nobody fills it again. False while somebody has
+    /// it mapped for writing.
     public func retire() -> Bool {
         clinux_punch_hole(descriptor, 0, Int64(layout.byteCount)) == 0 && clinux_seal_writing(descriptor) == 0
     }
 
-    /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller closes it.
+    /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller
+    /// closes it.
     public func readOnlyDescriptor() throws(ObjectStoreError) -> Int32 {
         let path = "/proc/self/fd/\(descriptor)"
         let opened = open(path, O_RDONLY | O_CLOEXEC)

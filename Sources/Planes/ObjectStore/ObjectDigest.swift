@@ -40,7 +40,8 @@ public struct ObjectDigest: ~Copyable, @unchecked Sendable {
             && text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || UInt8(ascii: "a")...UInt8(ascii: "f") ~= $0 }
     }
 
-    /// No configuration file that could load code, nothing that runs at exit while other threads are at work.
+    /// No configuration file that could load code, nothing that runs at exit while other threads
+    /// are at work.
     private static let isPrepared =
         OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT), nil) == 1
 }

@@ -1,12 +1,16 @@
-// Records in memory that survives the process: whoever takes it over finds each record as it was before a change or after it.
+// Records in memory that survives the process: whoever takes it over finds each record as it was
+// before a change or after it.
 
 import CLinux
 import Glibc
 
-/// A sealed-size memfd of slots, one record each. A record is changed by writing it anew into a free slot and then clearing the slot before: of two with
-/// the same key the one with the higher number counts. A slot holds something from the moment on that its first word is not 0, and that is written last.
+/// A sealed-size memfd of slots, one record each. A record is changed by writing it anew into a
+/// free slot and then clearing the slot before: of two with the same key the one with the higher
+/// number counts. A slot holds something from the moment on that its first word is not 0, and that
+/// is written last.
 ///
-/// The pages of slots that were never used take no memory. Nothing is mapped: a system without memory makes a write fail, and nothing else.
+/// The pages of slots that were never used take no memory. Nothing is mapped: a system without
+/// memory makes a write fail, and nothing else.
 public final class RecordMemory {
     public static let slotSize = 8 << 10
     private static let headerSize = 16
@@ -47,7 +51,8 @@ public final class RecordMemory {
         isUsed[0] = true
     }
 
-    /// Takes over what another process wrote, and the descriptor in any case. `nil` where it is no such memory.
+    /// Takes over what another process wrote, and the descriptor in any case. `nil` where it is no
+    /// such memory.
     public init?(adopting descriptor: Int32, slotCount: Int, found: inout [Found]) {
         self.descriptor = descriptor
         self.slotCount = slotCount
@@ -78,7 +83,8 @@ public final class RecordMemory {
 
     deinit { close(descriptor) }
 
-    /// Writes a record, in the place of the one in `old`. Its slot, or `nil` where there is no room or no memory: then the old one stays.
+    /// Writes a record, in the place of the one in `old`. Its slot, or `nil` where there is no room
+    /// or no memory: then the old one stays.
     public func put(_ bytes: [UInt8], replacing old: Int? = nil) -> Int? {
         guard bytes.count <= Self.capacity, let slot = freeSlot() else { return nil }
         var count = UInt64(bytes.count)

@@ -162,7 +162,8 @@ int buffers_queue(struct file *file, struct v4l2_buffer *buffer) {
     return result;
 }
 
-/// With the lock, which is let go of while it waits: the index of a buffer that is done, now idle, or an error, negative.
+/// With the lock, which is let go of while it waits: the index of a buffer that is done, now idle,
+/// or an error, negative.
 static int take_done(struct file *file, bool waits) {
     while (true) {
         uint32_t seen = __atomic_load_n(&file->news, __ATOMIC_SEQ_CST);

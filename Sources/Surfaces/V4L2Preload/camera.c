@@ -46,7 +46,8 @@ static bool is_taken(int number) {
     return syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
 }
 
-/// Numbers that the command gave away, so that all of a program's processes agree: `0=1209:0001:EMU0001/2=…`.
+/// Numbers that the command gave away, so that all of a program's processes agree:
+/// `0=1209:0001:EMU0001/2=…`.
 static int given_number(const char *id) {
     const char *text = getenv("USERDRIVER_V4L2_NODES");
     size_t length = strlen(id);

@@ -1,4 +1,5 @@
-// The cameras that the daemon drives, with the numbers that they have as /dev/videoN, and their formats.
+// The cameras that the daemon drives, with the numbers that they have as /dev/videoN, and their
+// formats.
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
@@ -33,10 +34,12 @@ struct camera {
 
     /// Guards what all open files have in common; never held for long.
     pthread_mutex_t settings_lock;
-    /// How pictures will come. Every file's, as with any V4L2 device; one that has buffers keeps the form that they are for.
+    /// How pictures will come. Every file's, as with any V4L2 device; one that has buffers keeps
+    /// the form that they are for.
     struct camera_form form;
     double rate;
-    /// Files that are open, that have buffers, that stream; and how many have each priority (V4L2_PRIORITY_…).
+    /// Files that are open, that have buffers, that stream; and how many have each priority
+    /// (V4L2_PRIORITY_…).
     uint32_t opens, owners, streams, priorities[4];
 };
 

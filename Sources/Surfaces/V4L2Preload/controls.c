@@ -11,10 +11,12 @@
 #include "system.h"
 
 enum { MAXIMUM_CONTROLS = 128, MAXIMUM_ITEMS = 64 };
-/// Which controls are automatic now is asked again after so long: other programs may have changed that.
+/// Which controls are automatic now is asked again after so long: other programs may have changed
+/// that.
 static const uint64_t fresh_for = NANOSECONDS;
 
-/// Numbers of our own for what V4L2 has none: "driver specific" ones of its class for users' controls.
+/// Numbers of our own for what V4L2 has none: "driver specific" ones of its class for users'
+/// controls.
 #define OWN(number) (V4L2_CID_USER_BASE + 0x1f00 + (number))
 enum { OWN_UNNAMED = 0x40 };
 
@@ -55,7 +57,8 @@ static const struct { const char *name; uint32_t id; const char *title; } names[
     {"input_select", OWN(9), "Input Select"},
 };
 
-/// UVC's bits of the exposure's mode, by V4L2's values: auto, manual, shutter priority, aperture priority.
+/// UVC's bits of the exposure's mode, by V4L2's values: auto, manual, shutter priority, aperture
+/// priority.
 static const int64_t exposure_bits[] = {2, 1, 4, 8};
 
 static int64_t to_program(const struct control *control, int64_t value) {
@@ -198,7 +201,8 @@ static int know(struct camera *camera) {
     return controls ? 0 : -ENOMEM;
 }
 
-/// With the camera's lock: the control of that number, or with V4L2_CTRL_FLAG_NEXT_CTRL the next one.
+/// With the camera's lock: the control of that number, or with V4L2_CTRL_FLAG_NEXT_CTRL the next
+/// one.
 static struct control *find(struct camera *camera, uint32_t id) {
     bool wants_next = id & (V4L2_CTRL_FLAG_NEXT_CTRL | V4L2_CTRL_FLAG_NEXT_COMPOUND);
     // None of ours is compound.
@@ -340,7 +344,8 @@ int controls_describe_event(struct camera *camera, struct v4l2_event *event) {
     return 0;
 }
 
-/// An automatic control was switched: others may have become free or held by it, and their watchers are told.
+/// An automatic control was switched: others may have become free or held by it, and their watchers
+/// are told.
 static void tell_dependents(struct file *file, const struct control *switched) {
     struct camera *camera = file->camera;
     struct v4l2_event events[MAXIMUM_CONTROLS + 2];
@@ -376,7 +381,8 @@ int controls_set(struct file *file, uint32_t id, int32_t *value) {
     if (result) return result;
     result = call(file->camera, &control, &wanted, &now, &is_automatic);
     if (result) {
-        // While an automatic control drives this one there is nothing to set: programs expect that to be no error.
+        // While an automatic control drives this one there is nothing to set: programs expect that
+        // to be no error.
         int64_t kept;
         if (call(file->camera, &control, NULL, &kept, &is_automatic) || !is_automatic) return result;
         *value = (int32_t)wanted;

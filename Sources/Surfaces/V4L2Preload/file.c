@@ -17,7 +17,8 @@ enum { MAXIMUM_DESCRIPTORS = 1 << 16 };
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *table[MAXIMUM_DESCRIPTORS];
 static int files_open;
-/// Whose table it is. What vfork makes shares it without being it, and closes descriptors of its own.
+/// Whose table it is. What vfork makes shares it without being it, and closes descriptors of its
+/// own.
 static pid_t owner;
 
 static bool is_owner(void) { return owner == (pid_t)syscall(SYS_getpid); }
@@ -121,7 +122,8 @@ static void in_parent(void) {
     cameras_still_here();
 }
 
-/// A child has its parent's descriptors and none of its threads: each of its files gets a socket pair of its own, and starts anew.
+/// A child has its parent's descriptors and none of its threads: each of its files gets a socket
+/// pair of its own, and starts anew.
 static void in_child(void) {
     owner = (pid_t)syscall(SYS_getpid);
     pthread_mutex_init(&table_lock, NULL);
@@ -249,7 +251,8 @@ void file_give_up(struct file *file) {
 }
 
 int file_wait(struct file *file, uint32_t seen) {
-    // A wait without a limit is taken up again by the kernel after a signal whose handler asks for that.
+    // A wait without a limit is taken up again by the kernel after a signal whose handler asks for
+    // that.
     long result = syscall(SYS_futex, &file->news, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
     return result < 0 && errno == EINTR ? EINTR : 0;
 }

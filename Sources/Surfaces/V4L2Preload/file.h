@@ -26,8 +26,9 @@ struct subscription {
     uint32_t type, id, flags;
 };
 
-/// What open("/dev/videoN") makes. Its descriptors are one end of a socket pair, so that poll, select and epoll need no help: the
-/// other end writes a byte where a picture is ready, an urgent one for an event, and is closed when the camera is gone for good.
+/// What open("/dev/videoN") makes. Its descriptors are one end of a socket pair, so that poll,
+/// select and epoll need no help: the other end writes a byte where a picture is ready, an urgent
+/// one for an event, and is closed when the camera is gone for good.
 struct file {
     /// Descriptors and calls that use it.
     int references;
@@ -95,7 +96,8 @@ void file_wake(struct file *file);
 void file_give_up(struct file *file);
 uint32_t file_done_count(const struct file *file);
 
-/// Waits until `news` is another number than `seen`: 0, or EINTR where a signal came that interrupts.
+/// Waits until `news` is another number than `seen`: 0, or EINTR where a signal came that
+/// interrupts.
 int file_wait(struct file *file, uint32_t seen);
 
 #pragma GCC visibility pop

@@ -1,4 +1,5 @@
-// libc's functions for open files, for a program that has a camera of ours open. Anything else goes on to libc.
+// libc's functions for open files, for a program that has a camera of ours open. Anything else goes
+// on to libc.
 #define _GNU_SOURCE
 #undef _FORTIFY_SOURCE
 #include <errno.h>

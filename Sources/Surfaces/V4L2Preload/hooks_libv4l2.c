@@ -1,4 +1,5 @@
-// libv4l2's functions, which go to the kernel past libc: for our cameras they come here instead. Nothing is converted.
+// libv4l2's functions, which go to the kernel past libc: for our cameras they come here instead.
+// Nothing is converted.
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,5 @@
-// libc's functions for paths and folders, where programs look for cameras. Anything else goes on to libc.
+// libc's functions for paths and folders, where programs look for cameras. Anything else goes on to
+// libc.
 #define _GNU_SOURCE
 #undef _FORTIFY_SOURCE
 #include <dirent.h>

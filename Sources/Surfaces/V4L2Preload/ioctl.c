@@ -60,7 +60,8 @@ static int enumerate_sizes(const struct camera *camera, struct v4l2_frmsizeenum 
     return -EINVAL;
 }
 
-/// Seconds a frame as a fraction: of whole rates to the letter, of others to 100 ns, as UVC has them.
+/// Seconds a frame as a fraction: of whole rates to the letter, of others to 100 ns, as UVC has
+/// them.
 static struct v4l2_fract interval(double rate) {
     double whole = (double)(uint64_t)(rate + 0.5);
     if (__builtin_fabs(rate - whole) < 1e-4 && whole >= 1) return (struct v4l2_fract){1, (uint32_t)whole};
@@ -94,7 +95,8 @@ static double nearest_rate(const struct camera_form *form, double rate) {
     return nearest;
 }
 
-/// The form nearest to what is wanted: of that format, or the camera's first, the size that differs in the fewest pixels.
+/// The form nearest to what is wanted: of that format, or the camera's first, the size that differs
+/// in the fewest pixels.
 static const struct camera_form *nearest_form(const struct camera *camera, uint32_t fourcc, uint32_t width, uint32_t height) {
     const struct camera_form *nearest = NULL;
     uint64_t best = UINT64_MAX;

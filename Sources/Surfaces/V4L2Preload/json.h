@@ -1,4 +1,5 @@
-// JSON (RFC 8259) as a flat list of nodes: bounded in bytes, nodes and depth, since whatever answers at the socket may write it.
+// JSON (RFC 8259) as a flat list of nodes: bounded in bytes, nodes and depth, since whatever
+// answers at the socket may write it.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,11 +26,13 @@ struct json {
 
 #define JSON_NOTHING UINT32_MAX
 
-/// Returns false, and holds nothing, where the text is no JSON or out of bounds. The text has to live as long as the nodes.
+/// Returns false, and holds nothing, where the text is no JSON or out of bounds. The text has to
+/// live as long as the nodes.
 bool json_parse(struct json *json, const char *text, size_t length);
 void json_free(struct json *json);
 
-/// What follows takes JSON_NOTHING for a node, and gives that, false or nothing for what is not there or of another kind.
+/// What follows takes JSON_NOTHING for a node, and gives that, false or nothing for what is not
+/// there or of another kind.
 uint32_t json_member(const struct json *json, uint32_t object, const char *name);
 /// For walks over an array; starts with `previous` JSON_NOTHING.
 uint32_t json_element(const struct json *json, uint32_t array, uint32_t previous);

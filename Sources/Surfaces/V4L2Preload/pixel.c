@@ -78,7 +78,8 @@ uint32_t pixel_line(uint32_t fourcc, uint32_t width) {
 
 uint32_t pixel_size(uint32_t fourcc, uint32_t width, uint32_t height) {
     const struct pixel *pixel = find(fourcc);
-    // A compressed picture that takes more than two bytes a pixel and the tables would be no compressed picture.
+    // A compressed picture that takes more than two bytes a pixel and the tables would be no
+    // compressed picture.
     uint64_t bits = pixel && pixel->bits ? pixel->bits : 16;
     uint64_t size = (uint64_t)width * height * bits / 8 + (pixel && pixel->bits ? 0 : 64 << 10);
     return size > INT32_MAX ? INT32_MAX : (uint32_t)size;

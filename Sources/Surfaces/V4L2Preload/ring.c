@@ -1,4 +1,5 @@
-// Reads a frame ring: see ring.h. Whoever writes it is not trusted: frames within the capacity, gaps or nothing come out of it.
+// Reads a frame ring: see ring.h. Whoever writes it is not trusted: frames within the capacity,
+// gaps or nothing come out of it.
 #define _GNU_SOURCE
 #include "ring.h"
 

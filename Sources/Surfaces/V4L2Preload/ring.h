@@ -26,8 +26,8 @@ struct ring_frame {
 
 enum ring_outcome { RING_FRAME, RING_GAP, RING_RENUMBERED, RING_NOTHING };
 
-/// Maps the memory after a look at its size and seals, so that nothing that happens to it later is a signal. The descriptor stays
-/// the caller's. 0 or an error, negative.
+/// Maps the memory after a look at its size and seals, so that nothing that happens to it later is
+/// a signal. The descriptor stays the caller's. 0 or an error, negative.
 int ring_map(struct ring *ring, int descriptor, int64_t capacity, int64_t slots);
 void ring_unmap(struct ring *ring);
 
@@ -43,9 +43,11 @@ bool ring_follows(const struct ring *ring, const struct ring *other);
 uint32_t ring_wake_count(const struct ring *ring);
 const uint32_t *ring_wake_word(const struct ring *ring);
 
-/// What came after `number`. RING_GAP: frames that never came or are gone, up to `frame->sequence`. RING_RENUMBERED: read on after that.
+/// What came after `number`. RING_GAP: frames that never came or are gone, up to `frame->sequence`.
+/// RING_RENUMBERED: read on after that.
 enum ring_outcome ring_next(const struct ring *ring, uint64_t number, struct ring_frame *frame);
-/// Copies the frame; false where it was overwritten meanwhile, and what was copied is to be forgotten. `frame->length` has to fit.
+/// Copies the frame; false where it was overwritten meanwhile, and what was copied is to be
+/// forgotten. `frame->length` has to fit.
 bool ring_copy(const struct ring *ring, const struct ring_frame *frame, void *to);
 
 #pragma GCC visibility pop

@@ -19,7 +19,8 @@
 enum { MAXIMUM_RINGS = 8, STACK = 256 << 10 };
 /// How long the daemon may take to open the stream.
 static const uint64_t open_limit = 15 * NANOSECONDS;
-/// A picture that has waited so long for a buffer is skipped: a slow program sees late pictures as with any camera, not ever later ones.
+/// A picture that has waited so long for a buffer is skipped: a slow program sees late pictures as
+/// with any camera, not ever later ones.
 static const uint64_t lag_limit = NANOSECONDS / 2;
 
 /// A ring that was handed over.
@@ -135,7 +136,8 @@ static void is_absent(struct stream *stream, const char *reason) {
     snprintf(stream->reason, sizeof stream->reason, "%s", reason);
 }
 
-/// When the wait for a camera that is away ends; 0 while it is here. Pictures that come all the same count.
+/// When the wait for a camera that is away ends; 0 while it is here. Pictures that come all the
+/// same count.
 static uint64_t absence_end(struct stream *stream) {
     if (!stream->absent_since) return 0;
     uint64_t newest = __atomic_load_n(&stream->newest, __ATOMIC_RELAXED);
@@ -271,7 +273,8 @@ static void wait_for_news(struct stream *stream, bool of_ring, uint32_t wake, ui
 static bool is_fit(struct stream *stream, const struct ring_frame *frame) {
     const struct camera_form *form = &stream->file->form;
     uint32_t size = pixel_size(form->fourcc, form->width, form->height);
-    // As the kernel's driver does it: a picture that is not whole is left out, and its number with it.
+    // As the kernel's driver does it: a picture that is not whole is left out, and its number with
+    // it.
     if (frame->flags & (RING_DAMAGED | RING_STILL) || !frame->length) return false;
     if (!pixel_is_compressed(form->fourcc)) return frame->length == size;
     if (frame->length > stream->file->buffer_length && !stream->told_oversize) {
@@ -281,7 +284,8 @@ static bool is_fit(struct stream *stream, const struct ring_frame *frame) {
     return frame->length <= stream->file->buffer_length;
 }
 
-/// Copies a picture into a buffer that is queued. Only what is proven whole afterwards is shown to the program.
+/// Copies a picture into a buffer that is queued. Only what is proven whole afterwards is shown to
+/// the program.
 static void deliver(struct stream *stream, struct buffer *buffer, const struct ring_frame *frame) {
     struct file *file = stream->file;
     buffer->state = BUFFER_FILLING;
@@ -460,7 +464,8 @@ void stream_abandon(struct file *file) {
     struct stream *stream = file->stream;
     file->stream = NULL;
     if (!stream) return;
-    // The daemon counts who has the socket; the memory stays, as its owner may have been in the midst of changing it.
+    // The daemon counts who has the socket; the memory stays, as its owner may have been in the
+    // midst of changing it.
     system_close(stream->connection.socket);
     system_close(stream->stop);
     if (stream->ring.base) syscall(SYS_munmap, stream->ring.base, stream->ring.size);

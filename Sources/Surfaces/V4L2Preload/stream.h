@@ -1,10 +1,12 @@
-// Pictures on their way from the daemon's ring into a file's buffers: two threads for each file that streams.
+// Pictures on their way from the daemon's ring into a file's buffers: two threads for each file
+// that streams.
 #pragma once
 #include "file.h"
 
 #pragma GCC visibility push(hidden)
 
-/// Opens the stream in the file's form, and waits until the daemon has. With the file's lock. 0 or an error, negative.
+/// Opens the stream in the file's form, and waits until the daemon has. With the file's lock. 0 or
+/// an error, negative.
 int stream_start(struct file *file);
 /// Without the file's lock: returns when the threads have ended.
 void stream_stop(struct file *file);

@@ -1,4 +1,5 @@
-// System calls as the kernel has them, for the library's own use: libc's names are the ones that it answers to itself.
+// System calls as the kernel has them, for the library's own use: libc's names are the ones that it
+// answers to itself.
 #pragma once
 #include <errno.h>
 #include <fcntl.h>

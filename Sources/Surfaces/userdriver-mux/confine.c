@@ -1,4 +1,5 @@
-// The sandbox that the muxer puts on itself, once its libraries are loaded and before it reads a byte.
+// The sandbox that the muxer puts on itself, once its libraries are loaded and before it reads a
+// byte.
 #include "mux.h"
 #include <errno.h>
 #include <seccomp.h>
@@ -21,7 +22,8 @@ static int allow(scmp_filter_ctx filter) {
     const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
     int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, no_code);
     if (result == 0) result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, no_code);
-    // libavutil looks for randomness in files first, and asks what standard error is; newer C libraries ask what they can do without.
+    // libavutil looks for randomness in files first, and asks what standard error is; newer C
+    // libraries ask what they can do without.
     static const int refused[] = {
         SCMP_SYS(openat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(ioctl), SCMP_SYS(prctl), SCMP_SYS(sched_getaffinity), SCMP_SYS(sysinfo),
     };
@@ -33,7 +35,8 @@ static int allow(scmp_filter_ctx filter) {
 
 int confine(void) {
     const struct rlimit none = {0, 0};
-    // A frame that waits, a cluster in the making, a fragment's worth of them: a few frames' memory.
+    // A frame that waits, a cluster in the making, a fragment's worth of them: a few frames'
+    // memory.
     const struct rlimit memory = {2ul << 30, 2ul << 30};
     if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_DATA, &memory) != 0) return errno;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;

@@ -1,4 +1,5 @@
-// The containers, by libavformat: Matroska in clusters, MP4 in fragments, AVI with its index at the end.
+// The containers, by libavformat: Matroska in clusters, MP4 in fragments, AVI with its index at the
+// end.
 #define _GNU_SOURCE
 #include "mux.h"
 #include <errno.h>
@@ -120,7 +121,8 @@ static int begin(struct container *container, const struct film *film) {
     // A cluster a second (the flush ends them); no check sums, which nobody reads.
     av_dict_set(&options, "cluster_time_limit", "1000", 0);
     av_dict_set(&options, "write_crc32", "0", 0);
-    // A fragment at each flush; each says its own place and time, so that those before play without those behind.
+    // A fragment at each flush; each says its own place and time, so that those before play without
+    // those behind.
     av_dict_set(&options, "movflags", "empty_moov+default_base_moof+frag_custom", 0);
     av_dict_set(&options, "video_track_timescale", "90000", 0);
     int result = avformat_write_header(format, &options);
@@ -157,7 +159,8 @@ struct container *container_open(const struct film *film, struct sink *sink) {
     AVRational rate = {film->rate_numerator, film->rate_denominator};
     bool has_rate = rate.num > 0 && rate.den > 0;
     container->frame_time = has_rate ? av_inv_q(rate) : (AVRational){1, 30};
-    // AVI counts frames, and its unit is one of them; the others have times, of which a rate is no part.
+    // AVI counts frames, and its unit is one of them; the others have times, of which a rate is no
+    // part.
     container->stream->time_base = container->is_avi ? container->frame_time : (AVRational){1, 90000};
     if (has_rate) container->stream->avg_frame_rate = rate;
     int error = begin(container, film);
@@ -169,7 +172,8 @@ struct container *container_open(const struct film *film, struct sink *sink) {
     return container;
 }
 
-/// What the index takes at the end, for the frames up to that of `moment`: Matroska's cues are the largest. AVI's also has the frames that are missing.
+/// What the index takes at the end, for the frames up to that of `moment`: Matroska's cues are the
+/// largest. AVI's also has the frames that are missing.
 static int64_t index_length(const struct container *container, int64_t moment) {
     return (64 << 10) + 40 * (container->is_avi ? moment + 1 : (int64_t)container->taken + 1);
 }
@@ -188,7 +192,8 @@ int container_write(struct container *container, const uint8_t *bytes, size_t le
     AVRational unit = container->stream->time_base;
     int64_t moment = av_rescale_q(time < 0 ? 0 : time, (AVRational){1, 1000000000}, unit);
     if (moment <= container->last) moment = container->last + 1;
-    // First of all: is there room, also for what has to come behind it? In AVI an empty frame stands for each that is missing.
+    // First of all: is there room, also for what has to come behind it? In AVI an empty frame
+    // stands for each that is missing.
     int64_t needed = container->pending + (int64_t)length + 1024 + (container->is_avi ? 8 * (moment - container->last) : 0);
     int error = sink_reserve(container->sink, container->sink->kept + needed + index_length(container, moment));
     if (error != 0) return error;

@@ -1,7 +1,9 @@
-// userdriver-mux: frames on standard input become a film in the file that is descriptor 3. Started by `userdriver record`.
+// userdriver-mux: frames on standard input become a film in the file that is descriptor 3. Started
+// by `userdriver record`.
 //
-// Standard output says what would play if everything ended now, a line each time: "saved FRAMES BYTES"; and at the end "done FRAMES BYTES", or
-// "failed ERRNO FRAMES BYTES WORDS". The end of standard input ends the film properly, also when whoever sent the frames was killed.
+// Standard output says what would play if everything ended now, a line each time: "saved FRAMES
+// BYTES"; and at the end "done FRAMES BYTES", or "failed ERRNO FRAMES BYTES WORDS". The end of
+// standard input ends the film properly, also when whoever sent the frames was killed.
 #define _GNU_SOURCE
 #include "mux.h"
 #include <endian.h>
@@ -49,7 +51,8 @@ static int flush(void) {
     return error;
 }
 
-/// Reads all of it; meanwhile what was taken is flushed when it is time. 1, 0 at the end of the input, or -errno.
+/// Reads all of it; meanwhile what was taken is flushed when it is time. 1, 0 at the end of the
+/// input, or -errno.
 static int take(void *bytes, size_t length) {
     size_t have = 0;
     while (have < length) {
@@ -153,7 +156,8 @@ int main(int count, char **arguments) {
     // Writes fail with words instead; and who sends the frames says when it is over.
     for (int signals[] = {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP}, i = 0; i < 5; i++) signal(signals[i], SIG_IGN);
     sink_open(&sink, FILE_DESCRIPTOR);
-    // As much as the system lets a user have: a frame or two. Where it is no pipe, or there is no more, it is as it is.
+    // As much as the system lets a user have: a frame or two. Where it is no pipe, or there is no
+    // more, it is as it is.
     fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1 << 20);
     int error = confine();
     if (error != 0) {
@@ -162,7 +166,8 @@ int main(int count, char **arguments) {
     }
     error = record(&film);
     bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-    // Where the next frame had no room, all that came before it has, with its index. Where a write failed, the film ends with the last flush.
+    // Where the next frame had no room, all that came before it has, with its index. Where a write
+    // failed, the film ends with the last flush.
     bool is_finished = container && (error == 0 || (is_full && sink.failed == 0)) && container_finish(container) == 0;
     int closing = sink_close(&sink, !is_finished);
     if (is_finished) sink.kept = sink.end;

@@ -1,4 +1,5 @@
-// userdriver-mux: what its parts offer each other. Frames come in (frames.c), a container is made of them (container.c), a file takes it (sink.c).
+// userdriver-mux: what its parts offer each other. Frames come in (frames.c), a container is made
+// of them (container.c), a file takes it (sink.c).
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +36,8 @@ int sink_reserve(struct sink *sink, int64_t length);
 /// All the bytes at `sink->position`. 0 or errno.
 int sink_write(struct sink *sink, const uint8_t *bytes, size_t length);
 
-/// Cuts off what does not belong to the film: room that was set aside and, `to_kept`, what was begun and could not be finished.
+/// Cuts off what does not belong to the film: room that was set aside and, `to_kept`, what was
+/// begun and could not be finished.
 int sink_close(struct sink *sink, bool to_kept);
 
 /// What the frames are, as the command line says it.
@@ -54,7 +56,8 @@ struct container;
 /// Begins the film in the file. NULL where it can't, with the reason in `container_error`.
 struct container *container_open(const struct film *film, struct sink *sink);
 
-/// Takes a frame. 0 or errno; ENOSPC and EFBIG where the file has no room for it: what came before is kept then.
+/// Takes a frame. 0 or errno; ENOSPC and EFBIG where the file has no room for it: what came before
+/// is kept then.
 int container_write(struct container *container, const uint8_t *bytes, size_t length, int64_t time, bool is_key);
 
 /// Writes all that was taken, so that it plays even if nothing more comes. 0 or errno.

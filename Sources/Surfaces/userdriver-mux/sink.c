@@ -1,4 +1,5 @@
-// The file: written in place, with room set aside ahead of the writing, so that a full disk is known before it hurts.
+// The file: written in place, with room set aside ahead of the writing, so that a full disk is
+// known before it hurts.
 #define _GNU_SOURCE
 #include "mux.h"
 #include <errno.h>

@@ -38,7 +38,8 @@ struct DriverNewCommand: ParsableCommand {
             """)
     }
 
-    /// Writes into a folder that was not there before. What has been written when something goes wrong is said to be there.
+    /// Writes into a folder that was not there before. What has been written when something goes
+    /// wrong is said to be there.
     private static func write(_ files: [(path: String, text: String)], into folder: String) throws {
         guard mkdir(folder, 0o777) == 0 else { throw failure("The folder \(folder) can't be made", errno) }
         for (path, text) in files {
@@ -75,7 +76,8 @@ struct FrameworkPlaces {
     let source: String
     let programs: String
 
-    /// A checkout that the environment names, the one that this program was built in, what is installed beside it.
+    /// A checkout that the environment names, the one that this program was built in, what is
+    /// installed beside it.
     static func find() throws -> FrameworkPlaces {
         let programs = try ProgramFolder.path()
         if let variable = getenv("USERDRIVER_CHECKOUT"), variable.pointee != 0 {

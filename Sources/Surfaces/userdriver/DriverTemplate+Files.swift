@@ -64,8 +64,8 @@ extension DriverTemplate {
                 name: "thermometer",
                 dependencies: [.package(name: "UserDriver", path: framework)],
                 targets: [
-                    // Swift's runtime is linked in: a sandboxed driver can't read the toolchain's folder. Tests can't be linked so, and don't depend on it;
-                    // `swift test` builds it all the same.
+                    // Swift's runtime is linked in: a sandboxed driver can't read the toolchain's folder. Tests
+                    // can't be linked so, and don't depend on it; `swift test` builds it all the same.
                     .executableTarget(
                         name: "thermometer-driver", dependencies: [.product(name: "UserDriver", package: "UserDriver")],
                         linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
@@ -102,8 +102,9 @@ extension DriverTemplate {
             | [ThermometerDevice.swift](Sources/ThermometerEmulation/ThermometerDevice.swift) | the device in software |
             | [ThermometerTests.swift](Tests/ThermometerTests/ThermometerTests.swift) | what has to hold |
 
-            Start with `driver.yaml`: put your device's vendor and product ID there (`lsusb`, `userdriver inspect`), your own name in place
-            of `org.example`, and then teach the device in software what yours says.
+            Start with `driver.yaml`: put your device's vendor and product ID there (`lsusb`, `userdriver
+            inspect`), your own name in place of `org.example`, and then teach the device in software what yours
+            says.
 
             """###
         ),
@@ -136,7 +137,8 @@ extension DriverTemplate {
             public import USB
             public import USBEmulation
 
-            /// Measures every so often, and says so on interrupt IN 1: hundredths and a counter, two bytes each, little endian.
+            /// Measures every so often, and says so on interrupt IN 1: hundredths and a counter, two bytes
+            /// each, little endian.
             public final class ThermometerDevice: EmulatedDevice {
                 public let descriptors = EmulatedDescriptors(
                     speed: .full,
@@ -225,7 +227,8 @@ extension DriverTemplate {
                 static func main() { DriverProcess.run(ThermometerDriver.self) }
             }
 
-            /// It may die at any line, and the next process takes its place: what that one needs to know goes into the record.
+            /// It may die at any line, and the next process takes its place: what that one needs to know goes
+            /// into the record.
             actor ThermometerDriver: Driver {
                 static let name = "thermometer-driver"
                 nonisolated let facts = DriverFacts(kind: "thermometer", name: "Thermometer", interfaces: ["org.example.thermometer"])
@@ -248,11 +251,13 @@ extension DriverTemplate {
 
                 private init(_ context: DriverContext) { self.context = context }
 
-                /// Returns when the driver can answer. What it throws is the reason that `userdriver status` gives.
+                /// Returns when the driver can answer. What it throws is the reason that `userdriver status`
+                /// gives.
                 static func start(_ context: DriverContext) async throws -> ThermometerDriver {
                     try await context.device.claim(interface: 0)
                     let driver = ThermometerDriver(context)
-                    // A device that was plugged in anew has forgotten what somebody wanted of it; the record has not.
+                    // A device that was plugged in anew has forgotten what somebody wanted of it; the record
+                    // has not.
                     if let interval = context.record?["interval"]?.intValue { try await driver.setInterval(interval) }
                     let reports = context.reports(from: readings, length: 4)
                     for try await report in reports where driver.take(report) { break }
@@ -302,7 +307,8 @@ extension DriverTemplate {
                     }
                 }
 
-                /// The device's bytes are somebody else's: nothing in them is to be trusted, not even how many they are.
+                /// The device's bytes are somebody else's: nothing in them is to be trusted, not even how many
+                /// they are.
                 @discardableResult
                 private nonisolated func take(_ report: [UInt8]) -> Bool {
                     guard report.count == 4 else { return false }
@@ -317,7 +323,8 @@ extension DriverTemplate {
         (
             "Tests/ThermometerTests/ThermometerTests.swift",
             ###"""
-            // The driver under a real supervisor, over the device in software, through everything that can happen to it.
+            // The driver under a real supervisor, over the device in software, through everything that can
+            // happen to it.
 
             import DriverTesting
             import Testing

@@ -2,7 +2,8 @@
 
 /// Texts of a new driver's package, under its name.
 struct DriverTemplate {
-    /// Lower-case letters, digits and single dashes between them: `"thermometer"`, `"coffee-scale"`.
+    /// Lower-case letters, digits and single dashes between them: `"thermometer"`,
+    /// `"coffee-scale"`.
     let name: String
     /// The framework's source, for the package; the folder of the programs, for its Makefile.
     let framework: String

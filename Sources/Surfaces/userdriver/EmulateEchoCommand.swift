@@ -1,4 +1,5 @@
-// `userdriver emulate echo`: a device that answers questions, for tests of conversations. Not listed among the verbs.
+// `userdriver emulate echo`: a device that answers questions, for tests of conversations. Not
+// listed among the verbs.
 
 import ArgumentParser
 import CLinux

@@ -37,7 +37,8 @@ struct ExecutableFile {
         return "\(PlainText.escaped(path)) is statically linked, so it won't see the cameras."
     }
 
-    /// An ELF file of 64 bits that asks for no interpreter (PT_INTERP): nothing is ever loaded into it.
+    /// An ELF file of 64 bits that asks for no interpreter (PT_INTERP): nothing is ever loaded into
+    /// it.
     private static func isStatic(_ path: String) -> Bool {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }

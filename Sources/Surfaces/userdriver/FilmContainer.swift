@@ -4,7 +4,8 @@ import ArgumentParser
 import Pictures
 import UserDriverClient
 
-/// The kind of file that a recording becomes. Frames go into it as the camera sent them, so not every kind can hold every format.
+/// The kind of file that a recording becomes. Frames go into it as the camera sent them, so not
+/// every kind can hold every format.
 enum FilmContainer: String, CaseIterable, Hashable {
     /// Matroska: everything, with true times.
     case mkv

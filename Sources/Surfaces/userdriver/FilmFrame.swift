@@ -12,10 +12,12 @@ struct FilmFrame: Sendable {
     var form: StreamDescription
     /// A film can begin with it.
     var isKey = true
-    /// What a decoder has to know before the first frame (H.264's and H.265's parameter sets); empty where that is in every frame.
+    /// What a decoder has to know before the first frame (H.264's and H.265's parameter sets);
+    /// empty where that is in every frame.
     var parameters: [UInt8] = []
 
-    /// `nil` for a frame that is no picture of this form, or can't be decoded alone before the first that can.
+    /// `nil` for a frame that is no picture of this form, or can't be decoded alone before the
+    /// first that can.
     init?(_ bytes: [UInt8], of form: StreamDescription, at time: UInt64, coded: inout CodedVideo) {
         var form = form
         form.format = FilmContainer.canonical(form.format)
@@ -37,7 +39,8 @@ struct FilmFrame: Sendable {
     }
 }
 
-/// The times of frames, as drivers say them, made fit for a film: they only go forward, and not beyond now.
+/// The times of frames, as drivers say them, made fit for a film: they only go forward, and not
+/// beyond now.
 struct FilmClock {
     /// How old the first frame may be, ns.
     private static let oldest: UInt64 = 30_000_000_000
@@ -52,14 +55,16 @@ struct FilmClock {
     }
 }
 
-/// H.264 and H.265 as cameras send them: NAL units behind start codes (ITU-T H.264 and H.265, annex B).
+/// H.264 and H.265 as cameras send them: NAL units behind start codes (ITU-T H.264 and H.265, annex
+/// B).
 struct CodedVideo {
     enum Kind: String { case h264, h265 }
 
     private var parameters: [UInt8] = []
     private var kind: Kind?
 
-    /// What a frame is; `nil` before the first that stands alone and whose parameter sets are known.
+    /// What a frame is; `nil` before the first that stands alone and whose parameter sets are
+    /// known.
     mutating func take(_ frame: [UInt8], as kind: Kind) -> (isKey: Bool, parameters: [UInt8])? {
         if self.kind != kind { (self.kind, parameters) = (kind, []) }
         var isKey = false

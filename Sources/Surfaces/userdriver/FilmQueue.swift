@@ -4,7 +4,8 @@ import CLinux
 import Glibc
 import Threads
 
-/// Frames that are not in a file for certain. They stay until they are, so that a muxer that dies costs none.
+/// Frames that are not in a file for certain. They stay until they are, so that a muxer that dies
+/// costs none.
 final class FilmQueue: Sendable {
     /// Bytes of frames that may wait, but for the last.
     static let most = 256 << 20

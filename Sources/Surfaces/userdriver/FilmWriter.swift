@@ -20,8 +20,9 @@ struct FilmPart: Hashable, Sendable {
 
 /// Writes what a queue holds, on a thread of its own.
 ///
-/// A frame leaves the queue when its muxer says that it plays. A muxer that dies leaves a file that plays up to there, and the next one goes on in
-/// the next file with the first frame that is not in it.
+/// A frame leaves the queue when its muxer says that it plays. A muxer that dies leaves a file that
+/// plays up to there, and the next one goes on in the next file with the first frame that is not in
+/// it.
 final class FilmWriter: Sendable {
     struct Plan: Sendable {
         var program: String
@@ -79,7 +80,8 @@ final class FilmWriter: Sendable {
         var open: Open?
     }
 
-    /// Returns when all frames are in files, or nothing more can be written; the queue says then why.
+    /// Returns when all frames are in files, or nothing more can be written; the queue says then
+    /// why.
     func run() {
         var state = State()
         do {

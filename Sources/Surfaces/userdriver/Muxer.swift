@@ -5,7 +5,8 @@ import Glibc
 import Spawn
 import UserDriverClient
 
-/// A muxer and the file that it writes. Its process can do nothing but that, and nothing of the film is lost with it.
+/// A muxer and the file that it writes. Its process can do nothing but that, and nothing of the
+/// film is lost with it.
 struct Muxer {
     /// What it says of its work.
     enum Report: Hashable {
@@ -54,7 +55,8 @@ struct Muxer {
         let rate = FilmRate(form.fps)
         let words = [form.format, form.width, form.height, rate.numerator, rate.denominator, began] as [any CustomStringConvertible]
         do {
-            // A session of its own: Ctrl-C is ours to see to. And no death signal: should this process be killed, it finishes the file.
+            // A session of its own: Ctrl-C is ours to see to. And no death signal: should this
+            // process be killed, it finishes the file.
             process = try ChildProcess(
                 executing: executable,
                 .init(
@@ -83,7 +85,8 @@ struct Muxer {
     /// Whether all of the last frame has gone.
     var isReady: Bool { rest.isEmpty }
 
-    /// Takes a frame, at this many nanoseconds after the first. Call it when `isReady`, and `push` until it is again.
+    /// Takes a frame, at this many nanoseconds after the first. Call it when `isReady`, and `push`
+    /// until it is again.
     mutating func send(_ frame: FilmFrame, at time: UInt64, isFirst: Bool) {
         var record: [UInt8] = []
         record.reserveCapacity(frame.bytes.count + frame.parameters.count + 32)
@@ -100,7 +103,8 @@ struct Muxer {
             + (0..<8).map { UInt8(truncatingIfNeeded: time >> ($0 * 8)) }
     }
 
-    /// Sends on what the pipe takes. A muxer that has gone takes everything and keeps nothing: its reports end.
+    /// Sends on what the pipe takes. A muxer that has gone takes everything and keeps nothing: its
+    /// reports end.
     mutating func push() {
         while sent < rest.count {
             let count = rest.withUnsafeBytes { write(input, $0.baseAddress! + sent, $0.count - sent) }

@@ -33,7 +33,8 @@ struct PictureNames: Hashable {
 
 /// Takes one picture after the other.
 struct PictureSeries {
-    /// Bytes of frames that a burst keeps before it writes them: writing takes longer than the camera waits.
+    /// Bytes of frames that a burst keeps before it writes them: writing takes longer than the
+    /// camera waits.
     private static let most = 256 << 20
 
     let names: PictureNames

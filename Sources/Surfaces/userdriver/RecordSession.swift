@@ -48,7 +48,8 @@ struct RecordSession {
             if let failure = queue.failure { throw failure }
             if let line = wait.line(now: now) { say(line) }
             showProgress(now)
-            // Woken at times, to hear of a full disk where no frame comes, and to show that time goes on.
+            // Woken at times, to hear of a full disk where no frame comes, and to show that time
+            // goes on.
             let next = min(deadline ?? .max, wait.nextLine, now + 500_000_000)
             switch try stream.next(timeout: .nanoseconds(Int64(clamping: next > now ? next - now : 0))) {
             case .timedOut: break

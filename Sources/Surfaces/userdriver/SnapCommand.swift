@@ -189,7 +189,8 @@ enum PictureOfFrame {
 /// Files that appear whole or not at all.
 enum WholeFile {
     static func write(_ bytes: [UInt8], to path: String) throws {
-        // What is not a plain file (a device, a pipe) can't be replaced by one. A link stays, and what it leads to is replaced.
+        // What is not a plain file (a device, a pipe) can't be replaced by one. A link stays, and
+        // what it leads to is replaced.
         var status = stat()
         let exists = stat(path, &status) == 0
         let isSpecial = exists && status.st_mode & S_IFMT != S_IFREG

@@ -88,7 +88,8 @@ struct UpCommand: ParsableCommand {
         }
     }
 
-    /// What the daemon is told of drivers. Its options replace what it would look at by itself, which is to go on counting here.
+    /// What the daemon is told of drivers. Its options replace what it would look at by itself,
+    /// which is to go on counting here.
     private var driverWords: [String] {
         var words = drivers.isEmpty ? [] : (drivers + DriverPlaces.drivers).flatMap { ["--drivers", $0] }
         if !allowedSigners.isEmpty {

@@ -86,7 +86,8 @@ struct V4L2Command: ParsableCommand {
     }
 }
 
-/// The cameras that are there, with the numbers that they get. Filled on Swift's threads, read afterwards.
+/// The cameras that are there, with the numbers that they get. Filled on Swift's threads, read
+/// afterwards.
 private final class Cameras: @unchecked Sendable {
     // Sendable: whoever reads it has waited for `look` to return.
     struct Node {

@@ -9,7 +9,8 @@ extension SandboxPolicy {
 
     /// The policy for a driver of this kind (`"webcam"`). Every driver has one device, of usbfs or behind a USB/IP socket that it is handed, and
     /// the channel to its supervisor; a kind that needs more has a case of its own here.
-    /// - Parameter survivesSupervisor: it may choose not to be ended by the kernel when its supervisor ends.
+    /// - Parameter survivesSupervisor: it may choose not to be ended by the kernel when its
+    ///   supervisor ends.
     public static func driver(kind: String, survivesSupervisor: Bool = false) -> SandboxPolicy {
         switch kind {
         default:
@@ -19,7 +20,8 @@ extension SandboxPolicy {
         }
     }
 
-    /// The policy of `usbip-proxy`, which has a device's socket and its driver's, and memory to share: all of a driver's but usbfs.
+    /// The policy of `usbip-proxy`, which has a device's socket and its driver's, and memory to
+    /// share: all of a driver's but usbfs.
     public static let port = SandboxPolicy(
         name: "port", calls: loading + runtime + channel + socket, limits: driverLimits, libraryFolders: systemLibraryFolders)
 

@@ -129,7 +129,8 @@ public final class ChildProcess: Sendable {
         return true
     }
 
-    /// How the child ended, `nil` while it lives. The first call after its end collects it (so that it is not a zombie).
+    /// How the child ended, `nil` while it lives. The first call after its end collects it (so that
+    /// it is not a zombie).
     public func collect() throws(SpawnError) -> End? {
         try end.withLock { end throws(SpawnError) in
             if let end { return end }

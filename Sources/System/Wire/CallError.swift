@@ -2,16 +2,19 @@
 
 /// Why a call failed, from driver to client.
 public struct CallError: Error, Codable, Hashable, Sendable, CustomStringConvertible {
-    /// A Varlink error name, without the interface: `"InvalidParameter"`, `"NotSupported"`, `"Busy"`, `"DeviceError"`, `"DriverRestarted"`,
-    /// `"NoSuchDevice"`, `"NotPermitted"`, or one of the driver's own interface. Programs match this.
+    /// A Varlink error name, without the interface: `"InvalidParameter"`, `"NotSupported"`,
+    /// `"Busy"`, `"DeviceError"`, `"DriverRestarted"`, `"NoSuchDevice"`, `"NotPermitted"`, or one
+    /// of the driver's own interface. Programs match this.
     public var code: String
     /// A full sentence for a person.
     public var message: String
-    /// The layer at fault, as `userdriver stack` names it: `"device"`, `"bandwidth"`; `nil` where it isn't known.
+    /// The layer at fault, as `userdriver stack` names it: `"device"`, `"bandwidth"`; `nil` where
+    /// it isn't known.
     public var layer: String?
     /// What helps, a full sentence.
     public var remedy: String?
-    /// An object of further parameters, as the interface's definition of the error has them: `{"minimum": -40}`.
+    /// An object of further parameters, as the interface's definition of the error has them:
+    /// `{"minimum": -40}`.
     public var detail: JSONValue?
 
     public init(_ code: String, _ message: String, layer: String? = nil, remedy: String? = nil, detail: JSONValue? = nil) {

@@ -16,17 +16,20 @@ public enum MessageToDriver: Codable, Hashable, Sendable {
     /// The answer to `openTransfers`. Descriptor 0 attached: the transfer ring's memfd, writable; descriptor 1, over USB/IP: the eventfd that wakes
     /// the port.
     case transfers(TransferGrant)
-    /// Before `start`, where the device is taken over on this machine: a ring that the predecessor left. What is in flight in any of them may come back
-    /// whichever is waited for, so all are to be mapped before that. Descriptor 0 attached: its memfd, writable.
+    /// Before `start`, where the device is taken over on this machine: a ring that the predecessor
+    /// left. What is in flight in any of them may come back whichever is waited for, so all are to
+    /// be mapped before that. Descriptor 0 attached: its memfd, writable.
     case kept(TransferGrant)
-    /// The answer to `openConversation`. Descriptors 0 and 1 attached: the memfds of its OUT and its IN ring, writable; 2 and 3, in the same order, the
-    /// eventfds that wake the port.
+    /// The answer to `openConversation`. Descriptors 0 and 1 attached: the memfds of its OUT and
+    /// its IN ring, writable; 2 and 3, in the same order, the eventfds that wake the port.
     case conversation(ConversationGrant)
-    /// Somebody calls a method of an interface that the driver's manifest provides. Attached: memory that comes with it, read-only.
+    /// Somebody calls a method of an interface that the driver's manifest provides. Attached:
+    /// memory that comes with it, read-only.
     case call(DriverCall)
     /// Nobody waits for the answer to that call any more.
     case cancel(id: UInt64)
-    /// The answer to `openMemory`. Descriptor 0 attached: the memory, writable. Refused by `ringRefused`.
+    /// The answer to `openMemory`. Descriptor 0 attached: the memory, writable. Refused by
+    /// `ringRefused`.
     case memory(MemoryGrant)
     /// Go on for that long when the supervisor ends, so that the next one can go on with what streams; with 0: end with it. Counted from the last
     /// heartbeat that could be sent.
@@ -58,7 +61,8 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     case ringMoved(name: String, request: UInt64)
     /// Asks for memory for a stream's transfers: fresh, or that in which the predecessor's are in flight.
     case openTransfers(TransferRequest)
-    /// Asks for the memory of a conversation: that which the predecessor left under this name, for these endpoints, or fresh.
+    /// Asks for the memory of a conversation: that which the predecessor left under this name, for
+    /// these endpoints, or fresh.
     case openConversation(ConversationRequest)
     /// Nothing of that conversation is in flight, and its memory is not used any more.
     case conversationClosed(name: String)
@@ -209,7 +213,8 @@ public struct DriverStatistics: Codable, Hashable, Sendable {
         }
     }
     public var streams: [String: Stream]
-    /// What the driver's class shows of the device, an object under stable names: `{"temperature": 21.5}`. At most 4 KiB; passed on unread.
+    /// What the driver's class shows of the device, an object under stable names: `{"temperature":
+    /// 21.5}`. At most 4 KiB; passed on unread.
     public var shown: JSONValue?
     public init(streams: [String: Stream] = [:], shown: JSONValue? = nil) {
         self.streams = streams
@@ -338,7 +343,8 @@ public struct DriverCall: Codable, Hashable, Sendable {
     }
 }
 
-/// Memory that a driver wants to give to a caller. The supervisor makes it, so that no descriptor is ever taken from a driver.
+/// Memory that a driver wants to give to a caller. The supervisor makes it, so that no descriptor
+/// is ever taken from a driver.
 public struct MemoryRequest: Codable, Hashable, Sendable {
     /// The driver's number for this request, which the answer repeats.
     public var request: UInt64

@@ -17,7 +17,8 @@ public struct ConversationRequest: Codable, Hashable, Sendable {
     }
 }
 
-/// A conversation's rings, fresh or as the predecessor left them; whether anything was begun in them they say themselves.
+/// A conversation's rings, fresh or as the predecessor left them; whether anything was begun in
+/// them they say themselves.
 public struct ConversationGrant: Codable, Hashable, Sendable {
     public var request: UInt64
     public var name: String

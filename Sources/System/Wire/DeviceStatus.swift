@@ -43,8 +43,9 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.device = device
         }
     }
-    /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not unique; of several functions of a device each has its
-    /// first interface's number behind that, as in `1209:0001:EMU0001/2`.
+    /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not
+    /// unique; of several functions of a device each has its first interface's number behind that,
+    /// as in `1209:0001:EMU0001/2`.
     public var id: String
     /// Where it is plugged in: `"1-2.3"`, `"usbip://127.0.0.1:3240/1-1"`.
     public var bus: String
@@ -72,7 +73,8 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var signer: String?
     /// When the process was given the device: nanoseconds of CLOCK_MONOTONIC; absent where none has it.
     public var drivenSince: UInt64?
-    /// What the driver shows of the device, an object under the names of its class; absent where it shows nothing.
+    /// What the driver shows of the device, an object under the names of its class; absent where it
+    /// shows nothing.
     public var shown: JSONValue?
     /// Absent where the daemon does not say.
     public var function: Function?

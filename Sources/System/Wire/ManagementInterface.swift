@@ -1,6 +1,7 @@
 // `io.userdriver`: what the supervisor answers itself, as text that people and programs read.
 
-/// Management: devices and the streams they bring. The only interface with devices that this project's daemon has compiled in.
+/// Management: devices and the streams they bring. The only interface with devices that this
+/// project's daemon has compiled in.
 public enum ManagementInterface {
     public static let name = "io.userdriver"
     public static let interface = VarlinkInterface(ours: definition)

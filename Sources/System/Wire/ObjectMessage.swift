@@ -1,10 +1,13 @@
-// What supervisor and driver say to each other about objects: pages, photos, files, which reach a client whole, once, or visibly not at all.
+// What supervisor and driver say to each other about objects: pages, photos, files, which reach a
+// client whole, once, or visibly not at all.
 
 /// From the supervisor to a driver.
 public enum ObjectOrder: Codable, Hashable, Sendable {
-    /// The answer to `open`, `extend` and `resume`. Descriptors attached, writable: the arenas that `ObjectGrant.arenas` names, in that order.
+    /// The answer to `open`, `extend` and `resume`. Descriptors attached, writable: the arenas that
+    /// `ObjectGrant.arenas` names, in that order.
     case granted(ObjectGrant)
-    /// The answer to any request that can't be met. Codes: `NoSuchJob`, `NoSuchObject`, `InvalidParameter`, `LimitReached`, `Busy`.
+    /// The answer to any request that can't be met. Codes: `NoSuchJob`, `NoSuchObject`,
+    /// `InvalidParameter`, `LimitReached`, `Busy`.
     case refused(request: UInt64, CallError)
     /// The answer to `commit` and `abandon`: it is so, whatever happens from now on.
     case done(request: UInt64)
@@ -20,7 +23,8 @@ public enum ObjectOrder: Codable, Hashable, Sendable {
 public enum ObjectWord: Codable, Hashable, Sendable {
     /// Begins an object of a job.
     case open(ObjectOpening)
-    /// Asks for more space for an object that this process is writing. The answer comes when there is room.
+    /// Asks for more space for an object that this process is writing. The answer comes when there
+    /// is room.
     case extend(request: UInt64, id: UInt64, space: Int)
     /// Goes on with an object that an earlier process of this device left unfinished.
     case resume(request: UInt64, id: UInt64)
@@ -34,7 +38,8 @@ public enum ObjectWord: Codable, Hashable, Sendable {
     case jobs(request: UInt64)
 }
 
-/// A part of an object: `length` bytes at `offset` of an arena. An object is its extents one after the other.
+/// A part of an object: `length` bytes at `offset` of an arena. An object is its extents one after
+/// the other.
 public struct ObjectExtent: Codable, Hashable, Sendable {
     /// The arena's number, which is never given to another one.
     public var arena: UInt64
@@ -52,7 +57,8 @@ public struct ObjectOpening: Codable, Hashable, Sendable {
     public var request: UInt64
     /// The job's token, as the client that asked for the object chose it.
     public var job: String
-    /// What the object is, for clients: a JSON object of at most 4 KiB. The supervisor passes it on unread, but for `name`.
+    /// What the object is, for clients: a JSON object of at most 4 KiB. The supervisor passes it on
+    /// unread, but for `name`.
     public var metadata: JSONValue
     /// Bytes that are wanted at first. Fewer may be granted, at least one.
     public var space: Int
@@ -70,7 +76,8 @@ public struct ObjectCommit: Codable, Hashable, Sendable {
     public var id: UInt64
     /// Bytes; no more than were granted.
     public var length: Int
-    /// SHA-256 of these bytes: 64 hexadecimal digits in lower case. Whoever reads the object checks it.
+    /// SHA-256 of these bytes: 64 hexadecimal digits in lower case. Whoever reads the object checks
+    /// it.
     public var sha256: String
 
     public init(request: UInt64, id: UInt64, length: Int, sha256: String) {
@@ -85,10 +92,12 @@ public struct ObjectGrant: Codable, Hashable, Sendable {
     public var request: UInt64
     public var id: UInt64
     public var job: String
-    /// The how-manieth of its job it is, from 0: a driver that is started again counts on from there.
+    /// The how-manieth of its job it is, from 0: a driver that is started again counts on from
+    /// there.
     public var index: Int
     public var metadata: JSONValue
-    /// Where the writer says how many bytes are written: a 64-bit word at this offset of the arena of this number.
+    /// Where the writer says how many bytes are written: a 64-bit word at this offset of the arena
+    /// of this number.
     public var cursorArena: UInt64
     public var cursor: Int
     /// All space of the object so far.

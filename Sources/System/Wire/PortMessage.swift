@@ -4,11 +4,14 @@
 public enum MessageToPort: Codable, Hashable, Sendable {
     /// First word. Descriptor 0 attached: the USB/IP socket, on which the import has been answered.
     case start(usbipDeviceID: UInt32)
-    /// A driver of that function has the other end of descriptor 0, a pair of stream sockets; what the one before left in flight is ended.
+    /// A driver of that function has the other end of descriptor 0, a pair of stream sockets; what
+    /// the one before left in flight is ended.
     case driver(function: Int, rights: PortRights)
-    /// The function is let go of: nothing of it is in flight any more, and its interfaces are at alternate setting 0.
+    /// The function is let go of: nothing of it is in flight any more, and its interfaces are at
+    /// alternate setting 0.
     case leave(function: Int)
-    /// Carry the transfers of this ring of a function. Descriptor 0 attached: its memfd; descriptor 1: the eventfd by which the driver says that there are more.
+    /// Carry the transfers of this ring of a function. Descriptor 0 attached: its memfd; descriptor
+    /// 1: the eventfd by which the driver says that there are more.
     case carry(TransferGrant, function: Int, interval: Int32)
     /// End what is in flight in a function's ring.
     case end(function: Int, number: Int)

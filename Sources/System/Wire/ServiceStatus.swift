@@ -1,4 +1,5 @@
-// What `io.userdriver` says of a service: the JSON of `Services`, and what a manifest says of a method.
+// What `io.userdriver` says of a service: the JSON of `Services`, and what a manifest says of a
+// method.
 
 /// What the supervisor has to know of a method, beside its definition.
 public struct MethodPolicy: Hashable, Sendable {
@@ -13,7 +14,8 @@ public struct MethodPolicy: Hashable, Sendable {
     public var isIdempotent: Bool
     /// The same for a call that has given replies already: the next one stands by itself.
     public var resumes: Bool
-    /// How long the answer may take, and with `more` each reply; whatever happens to the driver meanwhile. `nil`: the daemon's default.
+    /// How long the answer may take, and with `more` each reply; whatever happens to the driver
+    /// meanwhile. `nil`: the daemon's default.
     public var deadline: Duration?
     public var right: Right
 

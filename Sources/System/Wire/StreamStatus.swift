@@ -1,9 +1,12 @@
-// What `io.userdriver` says of a stream: the supervisor's figures, and beside them what the driver's class shows.
+// What `io.userdriver` says of a stream: the supervisor's figures, and beside them what the
+// driver's class shows.
 
 extension DeviceStatus {
-    /// A stream that the driver has open or is opening, whether or not somebody watches it just now.
+    /// A stream that the driver has open or is opening, whether or not somebody watches it just
+    /// now.
     ///
-    /// As JSON one flat object: what the driver shows stands beside the supervisor's own members, which it can't replace.
+    /// As JSON one flat object: what the driver shows stands beside the supervisor's own members,
+    /// which it can't replace.
     public struct Stream: Codable, Hashable, Sendable {
         /// `"video"`
         public var name: String
@@ -12,7 +15,8 @@ extension DeviceStatus {
         public var clients: Int
         /// Who the clients are; absent where the daemon does not say.
         public var watchers: [Watcher]?
-        /// What the driver says of the frames, under the names of its class: for a webcam `format`, `width`, `height`, `fps`.
+        /// What the driver says of the frames, under the names of its class: for a webcam `format`,
+        /// `width`, `height`, `fps`.
         public var shown: [String: JSONValue]
 
         public init(

@@ -1,4 +1,5 @@
-// A definition in Varlink's language into an interface: a parser of hostile text, in one pass over its bytes.
+// A definition in Varlink's language into an interface: a parser of hostile text, in one pass over
+// its bytes.
 
 /// Reads one definition. Depth is bounded here, everything else by the text's size.
 struct VarlinkInterfaceParser {
@@ -171,7 +172,8 @@ struct VarlinkInterfaceParser {
         let start = position
         let name = run { Self.isLetter($0) || Self.isDigit($0) || $0 == UInt8(ascii: "_") }
         guard let first = name.utf8.first, Self.isLetter(first), !name.hasSuffix("_"),
-            // Not String's own search, which brings all of its regular expressions into each driver.
+            // Not String's own search, which brings all of its regular expressions into each
+            // driver.
             !zip(name.utf8, name.utf8.dropFirst()).contains(where: { $0 == UInt8(ascii: "_") && $0 == $1 }),
             name.utf8.count <= Self.maximumName
         else { throw failure("a member's name belongs here", at: start) }
@@ -248,7 +250,8 @@ struct VarlinkInterfaceParser {
 }
 
 extension VarlinkInterface {
-    /// Whether that can be an interface's name: two parts at least, the first beginning with a letter.
+    /// Whether that can be an interface's name: two parts at least, the first beginning with a
+    /// letter.
     public static func isName(_ name: String) -> Bool {
         typealias Parser = VarlinkInterfaceParser
         let parts = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)

@@ -5,7 +5,8 @@ import FoundationEssentials
 import Glibc
 
 enum BundleFile {
-    /// Up to `maximum` + 1 bytes of a regular file that is not a symbolic link: the caller sees that it is too long. `nil` when there is none.
+    /// Up to `maximum` + 1 bytes of a regular file that is not a symbolic link: the caller sees
+    /// that it is too long. `nil` when there is none.
     ///
     /// `isOwned`: only root and this process's user may be able to write to it.
     static func read(_ path: String, maximum: Int, isOwned: Bool = false) throws(BundleError) -> [UInt8]? {

@@ -1,12 +1,14 @@
-// Signs a driver: the digests of its files go into the manifest, the manifest's signature beside it.
+// Signs a driver: the digests of its files go into the manifest, the manifest's signature beside
+// it.
 
 import Glibc
 import Spawn
 package import Trust
 
 package enum BundleSigner {
-    /// Writes the SHA-256 of the executable and of each interface's definition into the manifest of the bundle at `path`: from there on
-    /// `ssh-keygen -Y sign` can sign it too. Returns the manifest's bytes.
+    /// Writes the SHA-256 of the executable and of each interface's definition into the manifest of
+    /// the bundle at `path`: from there on `ssh-keygen -Y sign` can sign it too. Returns the
+    /// manifest's bytes.
     @discardableResult
     package static func writeDigest(_ path: String) throws(BundleError) -> [UInt8] {
         let file = path + "/" + DriverBundle.manifestName

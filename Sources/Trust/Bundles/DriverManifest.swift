@@ -20,7 +20,8 @@ package struct DriverManifest: Hashable, Sendable {
         }
     }
 
-    /// An interface that the driver answers: its definition is the bundle's file `interfaces/NAME.varlink`.
+    /// An interface that the driver answers: its definition is the bundle's file
+    /// `interfaces/NAME.varlink`.
     package struct Provided: Hashable, Sendable {
         package static let folder = "interfaces"
 
@@ -49,11 +50,13 @@ package struct DriverManifest: Hashable, Sendable {
     package var match: [MatchRule]
     /// The interfaces that the driver may claim, told by class; nothing else of the device is open to it.
     package var interfaces: [MatchRule]
-    /// Interfaces that stream, told by class: their open file survives the driver, so that a successor takes over what is in flight.
+    /// Interfaces that stream, told by class: their open file survives the driver, so that a
+    /// successor takes over what is in flight.
     package var streaming: [MatchRule]
     /// Varlink interfaces that the driver answers.
     package var provides: [Provided]
-    /// The streams that its devices may have; the first is meant where somebody names none and the driver has not said what there is.
+    /// The streams that its devices may have; the first is meant where somebody names none and the
+    /// driver has not said what there is.
     package var streams: [String]
     package var settings: [String: JSONValue]
     package var quirks: [Quirk]

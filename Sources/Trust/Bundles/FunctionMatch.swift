@@ -1,4 +1,5 @@
-// Which functions of a device have drivers, and which: a pure judgement of descriptors and manifests.
+// Which functions of a device have drivers, and which: a pure judgement of descriptors and
+// manifests.
 
 package import USB
 
@@ -17,8 +18,9 @@ package struct FunctionMatch: Sendable {
 }
 
 extension DriverCatalog {
-    /// The functions that drivers are for: those of the first configuration that has any. A rule that names no class is for the device as a whole: what its
-    /// driver may claim, and nobody else suits better, is one function.
+    /// The functions that drivers are for: those of the first configuration that has any. A rule
+    /// that names no class is for the device as a whole: what its driver may claim, and nobody else
+    /// suits better, is one function.
     package func functions(of device: USBDeviceInformation) -> [FunctionMatch] {
         for configuration in DescriptorSet(parsing: device.descriptors).configurations {
             let found = matches(device, configuration)
@@ -53,7 +55,8 @@ extension DriverCatalog {
         return result.sorted { $0.function.firstInterface < $1.function.firstInterface }
     }
 
-    /// The driver whose best rule of that kind says the most; of equals the one whose id comes first.
+    /// The driver whose best rule of that kind says the most; of equals the one whose id comes
+    /// first.
     private func best(
         for subject: MatchSubject, _ isMeant: (MatchRule) -> Bool
     ) -> (bundle: DriverBundle, suitability: Int)? {

@@ -1,4 +1,5 @@
-// The definitions of interfaces that lie in a bundle: read once, bounded, compared with the manifest's digests.
+// The definitions of interfaces that lie in a bundle: read once, bounded, compared with the
+// manifest's digests.
 
 import CLinux
 import Glibc
@@ -12,7 +13,8 @@ enum InterfaceFile {
     }
 
     /// The definitions of all interfaces that the manifest provides.
-    /// - Parameter isSigned: each has to have its digest in the manifest, or the signature would not cover it.
+    /// - Parameter isSigned: each has to have its digest in the manifest, or the signature would
+    ///   not cover it.
     static func read(in folder: String, _ manifest: DriverManifest, isSigned: Bool) throws(BundleError) -> [Definition] {
         var result: [Definition] = []
         for provided in manifest.provides {

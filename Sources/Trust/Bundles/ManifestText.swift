@@ -1,4 +1,5 @@
-// A manifest as lines of text, into which digests are written: everything else stays as it is, comments too.
+// A manifest as lines of text, into which digests are written: everything else stays as it is,
+// comments too.
 
 /// The text of a manifest. Whether a change came out as it was meant is for the parser to say.
 struct ManifestText {
@@ -20,7 +21,8 @@ struct ManifestText {
         }
     }
 
-    /// Replaces the line `sha256:` of that interface's entry, or puts it below `interface:`, in the same column.
+    /// Replaces the line `sha256:` of that interface's entry, or puts it below `interface:`, in the
+    /// same column.
     mutating func setDigest(_ digest: [UInt8], of interface: String) {
         guard let start = lines.firstIndex(where: { Self.names($0, interface) }) else { return }
         let column = lines[start].prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "-") }.count

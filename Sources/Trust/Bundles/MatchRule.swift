@@ -57,7 +57,8 @@ package struct MatchSubject: Hashable, Sendable {
     package var vendor: UInt16
     package var product: UInt16
     package var release: UInt16
-    /// Every alternate setting of every interface that is meant: a function's, or a configuration's.
+    /// Every alternate setting of every interface that is meant: a function's, or a
+    /// configuration's.
     package var interfaces: [Interface]
 
     package init(vendor: UInt16, product: UInt16, release: UInt16, interfaces: [Interface]) {

@@ -1,4 +1,5 @@
-// The owner's side of a flight recorder, and the reader's: memory that a driver writes and that survives it.
+// The owner's side of a flight recorder, and the reader's: memory that a driver writes and that
+// survives it.
 
 import CLinux
 import Glibc

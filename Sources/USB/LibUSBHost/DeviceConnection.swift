@@ -93,7 +93,8 @@ final class DeviceConnection: @unchecked Sendable {
             libusb_dev_mem_free(handle, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
             giveBack()
         } else {
-            // libusb wants the handle for this, but the memory is a mapping of the node, which survives the handle.
+            // libusb wants the handle for this, but the memory is a mapping of the node, which
+            // survives the handle.
             munmap(bytes.baseAddress, bytes.count)
         }
     }

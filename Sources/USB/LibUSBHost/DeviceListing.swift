@@ -35,7 +35,8 @@ enum DeviceListing {
         text("/sys/bus/usb/devices/\(path)/bConfigurationValue").flatMap { UInt8($0) }
     }
 
-    /// What the kernel read of the first interface of each function (`iInterface`) of the configuration that is set.
+    /// What the kernel read of the first interface of each function (`iInterface`) of the
+    /// configuration that is set.
     private static func interfaceNames(path: String, descriptors: DescriptorSet) -> [UInt8: String] {
         let active = activeConfiguration(path: path)
         guard let configuration = descriptors.configurations.first(where: { $0.value == active }) else { return [:] }

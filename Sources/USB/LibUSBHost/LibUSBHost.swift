@@ -108,7 +108,8 @@ public final class LibUSBHost: USBHost {
         DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
     }
 
-    /// `bConfigurationValue` of the configuration that is set; `nil` where none is, or sysfs does not tell.
+    /// `bConfigurationValue` of the configuration that is set; `nil` where none is, or sysfs does
+    /// not tell.
     public static func activeConfiguration(of information: USBDeviceInformation) -> UInt8? {
         DeviceListing.activeConfiguration(path: information.path)
     }

@@ -1,4 +1,5 @@
-// A conversation on a pair of bulk endpoints, question and answer, that goes on at the byte when its driver dies.
+// A conversation on a pair of bulk endpoints, question and answer, that goes on at the byte when
+// its driver dies.
 
 import CLinux
 import Synchronization
@@ -7,14 +8,17 @@ import USB
 
 /// Bytes to a device and bytes from it, in memory that survives this process. Used from any task.
 ///
-/// What `send` has taken is sent once, whoever dies, and what came is there until it is discarded. A successor opens the conversation of the same name, asks
-/// `resume` what there is, and parses the answer again from where it was discarded last: nothing else of a parser need survive.
+/// What `send` has taken is sent once, whoever dies, and what came is there until it is discarded.
+/// A successor opens the conversation of the same name, asks `resume` what there is, and parses the
+/// answer again from where it was discarded last: nothing else of a parser need survive.
 ///
-/// A message is what a device ends with a short packet. Classes whose messages tell their own length (HTTP) look at the bytes and not at that.
+/// A message is what a device ends with a short packet. Classes whose messages tell their own
+/// length (HTTP) look at the bytes and not at that.
 public final class Conversation: Sendable {
     /// What the process before left.
     public struct Resumption: Hashable, Sendable {
-        /// Bytes since the conversation began that were handed over to be sent, and how many of them the device has taken. The rest is being sent.
+        /// Bytes since the conversation began that were handed over to be sent, and how many of
+        /// them the device has taken. The rest is being sent.
         public var handed: UInt64
         public var acknowledged: UInt64
         /// The note of the last `send`.
@@ -23,7 +27,8 @@ public final class Conversation: Sendable {
         public var answer: Range<UInt64>
         /// The note of the last `discard`.
         public var answerNote: ConversationNote
-        /// Transfers, since the conversation began, of which nobody knows whether the device has them.
+        /// Transfers, since the conversation began, of which nobody knows whether the device has
+        /// them.
         public var undecided: UInt64
     }
 
@@ -66,7 +71,8 @@ public final class Conversation: Sendable {
         }
     }
 
-    /// What the process before left; `nil` where the conversation begins here. Waits until it is known what has become of what was being sent.
+    /// What the process before left; `nil` where the conversation begins here. Waits until it is
+    /// known what has become of what was being sent.
     public func resume() async throws -> Resumption? {
         let sent = try await sender.settled()
         let (answer, note, isInherited) = receiver.inherited
@@ -78,10 +84,13 @@ public final class Conversation: Sendable {
 
     // MARK: Sending
 
-    /// Sends bytes and returns once the device has taken them all, and what was handed over before. They are handed over all or none, with the note, of at most
-    /// 256 bytes, by which a successor sees that they were. A task that is cancelled stops waiting; what is handed over is sent all the same.
+    /// Sends bytes and returns once the device has taken them all, and what was handed over before.
+    /// They are handed over all or none, with the note, of at most 256 bytes, by which a successor
+    /// sees that they were. A task that is cancelled stops waiting; what is handed over is sent all
+    /// the same.
     ///
-    /// Throws `ConversationFault` where it can't go on by itself: see `goOn` and `abandon`. What the device has taken, `acknowledged` tells.
+    /// Throws `ConversationFault` where it can't go on by itself: see `goOn` and `abandon`. What
+    /// the device has taken, `acknowledged` tells.
     /// - Parameters:
     ///   - bytes: at most the shape's `outgoingCapacity`. More is sent by calling this again.
     ///   - endsMessage: more of the message does not follow: where the class wants it, a zero-length packet says so.
@@ -89,7 +98,8 @@ public final class Conversation: Sendable {
         try await sender.send(bytes, note: note, endsMessage: endsMessage)
     }
 
-    /// Returns once the device has taken all that a predecessor or a cancelled `send` had handed over.
+    /// Returns once the device has taken all that a predecessor or a cancelled `send` had handed
+    /// over.
     public func finishSending() async throws { try await sender.finish() }
 
     /// Bytes that the device has taken since the conversation began.
@@ -101,7 +111,8 @@ public final class Conversation: Sendable {
     /// Throws `ConversationFault` after the last bytes that came, where no more come by themselves.
     public func receive() async throws -> Chunk { try await receiver.receive() }
 
-    /// The chunks up to the end of a message. Whoever knows better where an answer ends stops asking.
+    /// The chunks up to the end of a message. Whoever knows better where an answer ends stops
+    /// asking.
     public func answer() -> Answer { Answer(conversation: self) }
 
     public struct Answer: AsyncSequence, Sendable {
@@ -123,14 +134,16 @@ public final class Conversation: Sendable {
         public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(conversation: conversation) }
     }
 
-    /// The class is done with the answer's bytes up to there, for good: a successor begins behind them, with the note, of at most 256 bytes, that says what it
-    /// has to know of them. The room they took is free. What was not received yet can't be discarded.
+    /// The class is done with the answer's bytes up to there, for good: a successor begins behind
+    /// them, with the note, of at most 256 bytes, that says what it has to know of them. The room
+    /// they took is free. What was not received yet can't be discarded.
     /// - Parameter end: as chunks tell it; `nil` for all that was received.
     public func discard(upTo end: UInt64? = nil, note: ConversationNote = []) { receiver.discard(upTo: end, note: note) }
 
     // MARK: Faults and ends
 
-    /// The fault was dealt with (a halt cleared): it goes on where it stopped. Bytes that are undecided have to be abandoned.
+    /// The fault was dealt with (a halt cleared): it goes on where it stopped. Bytes that are
+    /// undecided have to be abandoned.
     public func goOn() async throws {
         try await sender.goOn()
         receiver.goOn()

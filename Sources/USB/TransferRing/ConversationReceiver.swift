@@ -29,7 +29,8 @@ final class ConversationReceiver: Sendable {
     }
 
     private let monitor: Monitored<State>
-    /// The thread's; what counts of it and `discard` are for others as well. Let go of when the conversation is.
+    /// The thread's; what counts of it and `discard` are for others as well. Let go of when the
+    /// conversation is.
     private let bytes: Mutex<Unchecked<IncomingBytes>?>
     private let isInherited: Bool
     private let progressed: @Sendable () -> Void
@@ -147,7 +148,8 @@ final class ConversationReceiver: Sendable {
                 if isEnding { break }
                 line.consumed = consumed
                 if goesOn, line.fault != nil {
-                    // A halt ends what was in flight, or holds it up: what it has ended is of the fault that is dealt with.
+                    // A halt ends what was in flight, or holds it up: what it has ended is of the
+                    // fault that is dealt with.
                     while try line.step(timeout: .milliseconds(20)) == .received {}
                     line.goOn()
                     publish(line)

@@ -172,7 +172,8 @@ final class ConversationSender: Sendable {
                 begin(work, line)
                 publish(line)
             case .step:
-                // Looked at again now and then: what is closed in the instant of a submission was not there to be cancelled.
+                // Looked at again now and then: what is closed in the instant of a submission was
+                // not there to be cancelled.
                 guard try line.step(timeout: .seconds(5)) else { continue }
                 publish(line)
                 progressed()

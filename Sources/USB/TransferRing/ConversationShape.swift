@@ -1,4 +1,5 @@
-// How large the memory of a conversation is: what a driver asks for, and what the rings beneath it are.
+// How large the memory of a conversation is: what a driver asks for, and what the rings beneath it
+// are.
 
 public import USB
 
@@ -10,11 +11,13 @@ public struct ConversationShape: Hashable, Sendable {
     public var answerCapacity: Int
     /// OUT: bytes of a transfer.
     public var outgoingTransfer: Int
-    /// IN: bytes of a transfer. A device that sends no zero-length packets leaves a transfer hanging that asks for more than comes: one packet is safe with all.
+    /// IN: bytes of a transfer. A device that sends no zero-length packets leaves a transfer
+    /// hanging that asks for more than comes: one packet is safe with all.
     public var answerTransfer: Int
     /// IN: transfers in flight.
     public var answerTransferCount: Int
-    /// After a message whose length is a multiple of this, a zero-length packet says that it has ended; `nil` for devices that want none.
+    /// After a message whose length is a multiple of this, a zero-length packet says that it has
+    /// ended; `nil` for devices that want none.
     public var zeroLengthPacketAfter: Int?
 
     public init(
@@ -29,13 +32,15 @@ public struct ConversationShape: Hashable, Sendable {
         self.zeroLengthPacketAfter = zeroLengthPacketAfter
     }
 
-    /// Of the OUT endpoint; `nil` where a size is out of bounds. One is in flight at a time, so that what the device took is known to the byte.
+    /// Of the OUT endpoint; `nil` where a size is out of bounds. One is in flight at a time, so
+    /// that what the device took is known to the byte.
     public var outgoing: TransferRingGeometry? {
         guard 1...TransferRingGeometry.maximumByteCount ~= outgoingCapacity else { return nil }
         return TransferRingGeometry(transferCount: 2, packetCount: 0, packetLength: outgoingTransfer, logLength: outgoingCapacity)
     }
 
-    /// Of the IN endpoint; `nil` where a size is out of bounds. Room for fewer than three transfers would never be filled.
+    /// Of the IN endpoint; `nil` where a size is out of bounds. Room for fewer than three transfers
+    /// would never be filled.
     public var incoming: TransferRingGeometry? {
         guard 1...TransferRingGeometry.maximumByteCount / 8 ~= answerTransfer,
             answerTransfer * 3...TransferRingGeometry.maximumByteCount ~= answerCapacity
@@ -48,7 +53,8 @@ public struct ConversationShape: Hashable, Sendable {
 
 /// Why a conversation does not go on by itself.
 public enum ConversationFault: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The predecessor died in the instant in which it submitted these bytes, and whether the device has them can't be found out. They are not sent again.
+    /// The predecessor died in the instant in which it submitted these bytes, and whether the
+    /// device has them can't be found out. They are not sent again.
     case undecided(offset: UInt64, length: Int)
     /// The endpoint is halted (USB 2.0 §8.4.5).
     case stalled(TransferDirection)

@@ -1,12 +1,14 @@
-// The half of a conversation that comes from the device: the raw bytes of the answer and where its messages end, until they are discarded.
+// The half of a conversation that comes from the device: the raw bytes of the answer and where its
+// messages end, until they are discarded.
 
 import CLinux
 import USB
 
 /// Used from one thread, but for `discard`, which one other may call.
 ///
-/// A completed transfer's bytes are copied behind those that count, and then count with one atomic store, the checkpoint, which also says that the transfer is
-/// done. After a death in between it is done again, at the same place.
+/// A completed transfer's bytes are copied behind those that count, and then count with one atomic
+/// store, the checkpoint, which also says that the transfer is done. After a death in between it is
+/// done again, at the same place.
 final class IncomingBytes {
     /// What survives.
     struct State: BitwiseCopyable {
@@ -51,7 +53,8 @@ final class IncomingBytes {
         try ring.begin(layout: Self.layout, state: state)
     }
 
-    /// Goes on where the predecessor stopped. False where nothing was begun; throws where it is not sound.
+    /// Goes on where the predecessor stopped. False where nothing was begun; throws where it is not
+    /// sound.
     func resume() throws(ConversationFault) -> Bool {
         guard ring.mapping.isBegun else { return false }
         let consumption = storedConsumption
@@ -90,7 +93,8 @@ final class IncomingBytes {
         return .received
     }
 
-    /// Transfers that there is room for. One more stays free: where the predecessor died in submitting the last, another behind it tells whether it was.
+    /// Transfers that there is room for. One more stays free: where the predecessor died in
+    /// submitting the last, another behind it tells whether it was.
     private var window: Int {
         guard fault == nil, !isEnding else { return 0 }
         let free = (capacity - Int(state.received - consumed.offset)) / mapping.geometry.transferLength

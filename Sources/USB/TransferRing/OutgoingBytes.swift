@@ -1,15 +1,18 @@
-// The half of a conversation that goes to the device: which bytes were handed over, and which the device has taken.
+// The half of a conversation that goes to the device: which bytes were handed over, and which the
+// device has taken.
 
 import USB
 
 /// Used from one thread.
 ///
-/// Each change of what is remembered is one atomic store in the ring, the checkpoint; a process may die before it or after it. One transfer is in flight at a
-/// time, so that a short one leaves no hole.
+/// Each change of what is remembered is one atomic store in the ring, the checkpoint; a process may
+/// die before it or after it. One transfer is in flight at a time, so that a short one leaves no
+/// hole.
 final class OutgoingBytes {
     /// What survives.
     struct State: BitwiseCopyable {
-        /// Bytes since the beginning that a driver handed over, and of them those that the device has taken.
+        /// Bytes since the beginning that a driver handed over, and of them those that the device
+        /// has taken.
         var handed: UInt64 = 0
         var acknowledged: UInt64 = 0
         var fault = StoredFault()
@@ -39,7 +42,8 @@ final class OutgoingBytes {
 
     func begin() throws(USBError) { try ring.begin(layout: Self.layout, state: state) }
 
-    /// Goes on where the predecessor stopped. False where nothing was begun; throws where it is not sound.
+    /// Goes on where the predecessor stopped. False where nothing was begun; throws where it is not
+    /// sound.
     func resume() throws(ConversationFault) -> Bool {
         guard ring.mapping.isBegun else { return false }
         guard let found = ring.resume(layout: Self.layout, as: State.self), found.acknowledged <= found.handed,
@@ -65,7 +69,8 @@ final class OutgoingBytes {
 
     // MARK: Going on
 
-    /// Hands bytes over, all or none, when what was handed over before is done. From here on they are sent, whoever dies.
+    /// Hands bytes over, all or none, when what was handed over before is done. From here on they
+    /// are sent, whoever dies.
     func hand(_ bytes: [UInt8], note: ConversationNote, endsWithEmptyPacket: Bool) {
         precondition(isDone && bytes.count <= capacity && note.count <= Self.largestNote)
         let start = Int(state.handed % UInt64(capacity))
@@ -81,7 +86,8 @@ final class OutgoingBytes {
         ring.checkpoint(layout: Self.layout, state: state)
     }
 
-    /// Sends what there is, and waits for what is on its way. False when nothing has happened in that time.
+    /// Sends what there is, and waits for what is on its way. False when nothing has happened in
+    /// that time.
     func step(timeout: Duration) throws(USBError) -> Bool {
         if ring.outstanding == 0 {
             guard fault == nil, !isDone else { return false }
@@ -119,7 +125,8 @@ final class OutgoingBytes {
         ring.checkpoint(layout: Self.layout, state: state)
     }
 
-    /// What the device has not taken is not sent any more. A transfer that is in flight has to end first.
+    /// What the device has not taken is not sent any more. A transfer that is in flight has to end
+    /// first.
     func abandon() {
         state.handed = state.acknowledged
         state.owesEnd = 0

@@ -10,7 +10,8 @@ public protocol RingCarrier: AnyObject, Sendable {
     func submit(_ record: RingRecord) throws(USBError)
     /// A record that a predecessor left uncertain or in flight: marks it completed where it has been.
     func adopt(_ record: RingRecord)
-    /// Finds out what became of an OUT transfer that is uncertain after `adopt`, for up to `patience` and some more where it has to be ended.
+    /// Finds out what became of an OUT transfer that is uncertain after `adopt`, for up to
+    /// `patience` and some more where it has to be ended.
     func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate
     /// Waits until a record may have completed.
     func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent
@@ -32,7 +33,8 @@ public enum RecordFate: Hashable, Sendable {
     case carried
     /// The carrier has never heard of it.
     case neverSubmitted
-    /// It was in flight for longer than anybody waited, and was ended. It has completed; how much of it had been taken is not to be relied on.
+    /// It was in flight for longer than anybody waited, and was ended. It has completed; how much
+    /// of it had been taken is not to be relied on.
     case withdrawn
 }
 
@@ -54,7 +56,8 @@ public enum CarrierEvent: Hashable, Sendable {
 
 /// What makes carriers: an open device.
 public protocol RingCarrierSource: Sendable {
-    /// What a predecessor left in flight in this ring may come back whenever another ring waits: from here on it is taken for it.
+    /// What a predecessor left in flight in this ring may come back whenever another ring waits:
+    /// from here on it is taken for it.
     func expect(_ mapping: TransferRingMapping)
     /// It is not: nobody is to use that ring.
     func forget(_ mapping: TransferRingMapping)

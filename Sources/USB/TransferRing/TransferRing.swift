@@ -1,11 +1,13 @@
-// A stream's transfers in memory that survives this process: taken over where a predecessor stopped, to the byte.
+// A stream's transfers in memory that survives this process: taken over where a predecessor
+// stopped, to the byte.
 
 import CLinux
 import Threads
 public import USB
 
-/// An endpoint's transfers, numbered from 0, in flight in a ring and handled in the order of their numbers. Of an IN endpoint all are kept in flight;
-/// to an OUT endpoint goes what is `put`. Used from one thread, but for `cancel`.
+/// An endpoint's transfers, numbered from 0, in flight in a ring and handled in the order of their
+/// numbers. Of an IN endpoint all are kept in flight; to an OUT endpoint goes what is `put`. Used
+/// from one thread, but for `cancel`.
 ///
 /// Handling a transfer ends with `commit`, which stores what the handler remembers and, in the same atomic store, that the transfer is done. A
 /// process that dies before it has not handled the transfer; its successor finds the record, the bytes and the memory as they were, and
@@ -156,7 +158,8 @@ public final class TransferRing: @unchecked Sendable {
         witness?.submitted(record.number, length: bytes.count)
     }
 
-    /// OUT, after `resume`: what became of the transfer that the predecessor died in submitting. One that never was is taken out of the ring.
+    /// OUT, after `resume`: what became of the transfer that the predecessor died in submitting.
+    /// One that never was is taken out of the ring.
     public func settle(patience: Duration) throws(USBError) -> RecordFate {
         let record = RingRecord(mapping, index: mapping.index(of: next))
         guard direction == .out, outstanding > 0, record.isUncertain else { return .carried }
@@ -168,7 +171,8 @@ public final class TransferRing: @unchecked Sendable {
         return fate
     }
 
-    /// IN: whether the predecessor died in submitting the last one, so that only one behind it can tell whether it was.
+    /// IN: whether the predecessor died in submitting the last one, so that only one behind it can
+    /// tell whether it was.
     var isLastUncertain: Bool {
         outstanding > 0 && RingRecord(mapping, index: mapping.index(of: submitted - 1)).isUncertain
     }
@@ -181,8 +185,9 @@ public final class TransferRing: @unchecked Sendable {
         while true {
             let record = RingRecord(mapping, index: mapping.index(of: next))
             if record.hasCompleted { return shown(transfer(record)) }
-            // Its predecessor may have seen that, and died before it could say so. Looked at again in this order: a port takes them in theirs, so that
-            // one which is uncertain still when a later one has completed never was.
+            // Its predecessor may have seen that, and died before it could say so. Looked at again
+            // in this order: a port takes them in theirs, so that one which is uncertain still when
+            // a later one has completed never was.
             if record.isUncertain, isOvertaken, record.isUncertain {
                 try skip()
                 continue

@@ -11,7 +11,8 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
     public var packetCount: Int
     /// Isochronous: bytes of a packet. Bulk: bytes of a transfer.
     public var packetLength: Int
-    /// Bytes behind the transfers' buffers, for whoever hands over and takes: a conversation's. 0 for streams.
+    /// Bytes behind the transfers' buffers, for whoever hands over and takes: a conversation's. 0
+    /// for streams.
     public var logLength = 0
 
     public static let maximumTransferCount = 256

@@ -68,7 +68,8 @@ public final class TransferRingMapping: @unchecked Sendable {
     }
 
     #if DEBUG
-        /// For tests: is asked before every write, each of which may be the one that this process does not live to see.
+        /// For tests: is asked before every write, each of which may be the one that this process
+        /// does not live to see.
         var writes: (() -> Bool)?
         var mayWrite: Bool { writes?() ?? true }
     #else

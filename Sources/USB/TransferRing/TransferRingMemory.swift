@@ -22,7 +22,8 @@ public final class TransferRingMemory: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where that is not a memfd of the geometry's size, sealed.
+    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where
+    /// that is not a memfd of the geometry's size, sealed.
     public init(adopting descriptor: Int32, geometry: TransferRingGeometry) throws(USBError) {
         var status = stat()
         let seals = F_SEAL_SHRINK | F_SEAL_GROW

@@ -1,6 +1,7 @@
 // A device's descriptors as sysfs keeps them: the device descriptor followed by every configuration. A pure parser of hostile bytes.
 
-/// What `USBDeviceInformation.descriptors` holds, parsed. Every sequence of bytes gives a result; what was wrong is in `anomalies`.
+/// What `USBDeviceInformation.descriptors` holds, parsed. Every sequence of bytes gives a result;
+/// what was wrong is in `anomalies`.
 ///
 /// Linear in time and memory, no recursion, no trap.
 public struct DescriptorSet: Sendable {

@@ -8,8 +8,8 @@ public enum StringDescriptor {
     /// The languages of string 0. Empty for anything that is not a string descriptor.
     public static func languages(_ bytes: [UInt8]) -> [UInt16] { units(bytes) ?? [] }
 
-    /// The text: what is not UTF-16 becomes U+FFFD, zeros at the end (many devices pad) and control characters go.
-    /// `nil` for anything that is not a string descriptor.
+    /// The text: what is not UTF-16 becomes U+FFFD, zeros at the end (many devices pad) and control
+    /// characters go. `nil` for anything that is not a string descriptor.
     public static func text(_ bytes: [UInt8]) -> String? {
         guard let units = units(bytes) else { return nil }
         let text = String(decoding: units, as: UTF16.self)

@@ -1,8 +1,9 @@
-// A device as one of its functions sees it: its configuration, and of that only the function's interfaces.
+// A device as one of its functions sees it: its configuration, and of that only the function's
+// interfaces.
 
 extension USBDeviceInformation {
-    /// The same device with descriptors that have one configuration, with nothing in it but the interfaces of `function`. Byte for byte what it was
-    /// where nothing is left out.
+    /// The same device with descriptors that have one configuration, with nothing in it but the
+    /// interfaces of `function`. Byte for byte what it was where nothing is left out.
     public func restricted(to function: USBFunction) -> USBDeviceInformation {
         var result = self
         result.descriptors = Self.cut(descriptors, to: function)

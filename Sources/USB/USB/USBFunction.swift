@@ -1,4 +1,5 @@
-// The functions of a configuration: which of its interfaces belong together. A pure reading of hostile descriptors.
+// The functions of a configuration: which of its interfaces belong together. A pure reading of
+// hostile descriptors.
 
 /// Interfaces that make one function: a camera, a microphone, a keyboard.
 public struct USBFunction: Hashable, Sendable {
@@ -6,7 +7,8 @@ public struct USBFunction: Hashable, Sendable {
     public var configuration: UInt8
     /// `bInterfaceNumber` of each of its interfaces, ascending, each once.
     public var interfaces: [UInt8]
-    /// `iFunction` of its association, else `iInterface` of its first interface: a string's index, 0 for none.
+    /// `iFunction` of its association, else `iInterface` of its first interface: a string's index,
+    /// 0 for none.
     public var nameIndex: UInt8
 
     /// Of so many functions of a device names are read.
@@ -36,10 +38,12 @@ public struct USBFunction: Hashable, Sendable {
 extension ConfigurationDescriptor {
     /// Every interface in exactly one function, in the order of the functions' first interfaces.
     ///
-    /// Interfaces belong together that an association lists (USB 3.2 §9.6.4); of two associations that list one, the first has it. What no association
-    /// lists is sorted by class: where the class has control interfaces (audio, video, communication), one of these and the interfaces of the class
-    /// behind it; else interfaces of one class in a row; a human interface device (HID) always alone. A second control interface begins a function of
-    /// its own also where an association lists both.
+    /// Interfaces belong together that an association lists (USB 3.2 §9.6.4); of two associations
+    /// that list one, the first has it. What no association lists is sorted by class: where the
+    /// class has control interfaces (audio, video, communication), one of these and the interfaces
+    /// of the class behind it; else interfaces of one class in a row; a human interface device
+    /// (HID) always alone. A second control interface begins a function of its own also where an
+    /// association lists both.
     public var functions: [USBFunction] {
         var sorting = FunctionSorting(self)
         return sorting.functions()
@@ -56,7 +60,8 @@ private struct FunctionSorting {
     }
 
     private struct Group {
-        /// The class of the interface that began it; a communication data interface counts as communication.
+        /// The class of the interface that began it; a communication data interface counts as
+        /// communication.
         var family: UInt8
         var association: Int?
         var hasControl: Bool
@@ -132,7 +137,8 @@ private struct FunctionSorting {
         [ClassNumber.audio, ClassNumber.communication, ClassNumber.video].contains(family)
     }
 
-    /// AudioControl and VideoControl are subclass 1 of their classes; of communication every interface but those of data is one.
+    /// AudioControl and VideoControl are subclass 1 of their classes; of communication every
+    /// interface but those of data is one.
     private static func isControl(_ interface: InterfaceDescriptor) -> Bool {
         switch interface.interfaceClass {
         case ClassNumber.audio, ClassNumber.video: interface.interfaceSubclass == 1

@@ -10,7 +10,8 @@ public struct USBDeviceInformation: Hashable, Sendable {
     public var manufacturer: String?
     public var product: String?
     public var serialNumber: String?
-    /// What the device calls its functions, by the number of each one's first interface (`USBFunction.firstInterface`). Not written down with the rest.
+    /// What the device calls its functions, by the number of each one's first interface
+    /// (`USBFunction.firstInterface`). Not written down with the rest.
     public var interfaceNames: [UInt8: String] = [:]
     /// Linux's bus and device number, where there is one.
     public var busNumber: UInt32

@@ -75,7 +75,8 @@ public protocol EmulatedDevice: AnyObject, Sendable {
     func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool
     /// Bulk or interrupt IN: as much as there is, at most `buffer.count`, a multiple of the packet size unless it ends the transfer.
     func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer
-    /// Whether it takes the next bulk OUT transfer: `nil` for now, else when to ask again (NAK), CLOCK_MONOTONIC ns.
+    /// Whether it takes the next bulk OUT transfer: `nil` for now, else when to ask again (NAK),
+    /// CLOCK_MONOTONIC ns.
     func takesOut(endpoint: EndpointAddress, now: UInt64) -> UInt64?
     /// Bulk or interrupt OUT.
     func dataOut(endpoint: EndpointAddress, now: UInt64, data: UnsafeRawBufferPointer) -> TransferStatus

@@ -5,7 +5,8 @@ import Glibc
 import Synchronization
 import USB
 
-/// State of one port, shared by the device, the listening thread and the engine's thread. It survives every connection.
+/// State of one port, shared by the device, the listening thread and the engine's thread. It
+/// survives every connection.
 final class PortSignal: EmulationSignal {
     private struct State {
         var isOffered = true

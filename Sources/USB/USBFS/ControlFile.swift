@@ -6,7 +6,8 @@ import Synchronization
 import Threads
 import USB
 
-/// What it has in flight is ended with it; the streams' file (`NodeFile` by itself) is the one that survives a process.
+/// What it has in flight is ended with it; the streams' file (`NodeFile` by itself) is the one that
+/// survives a process.
 final class ControlFile: @unchecked Sendable {
     // Sendable: what changes lies behind the monitor; `reaper` is written before anybody else holds this object.
     private struct Flight {

@@ -7,8 +7,8 @@ import Threads
 import TransferRing
 import USB
 
-/// Submits and reaps on a `NodeFile`. What one process submits the next one reaps: a URB is known by its address in the ring, which is the same
-/// in both.
+/// Submits and reaps on a `NodeFile`. What one process submits the next one reaps: a URB is known
+/// by its address in the ring, which is the same in both.
 final class NodeFileCarrier: RingCarrier {
     private let reaper: NodeReaper
     private let endpoint: EndpointAddress
@@ -47,7 +47,8 @@ final class NodeFileCarrier: RingCarrier {
 
     func adopt(_ record: RingRecord) { reaper.adopt(record) }
 
-    /// An OUT transfer that was submitted comes back, by itself or because its end is asked for; one that was not is not known to the kernel.
+    /// An OUT transfer that was submitted comes back, by itself or because its end is asked for;
+    /// one that was not is not known to the kernel.
     func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate {
         if try hasCompleted(record, mapping, within: patience) { return .carried }
         let result = clinux_usbfs_discard(file.descriptor, record.urb)
@@ -78,7 +79,8 @@ final class NodeFileCarrier: RingCarrier {
     }
 
     func cancelAll(_ mapping: TransferRingMapping) {
-        // The newest first: otherwise the next one in the queue could still take data that belongs after a gap.
+        // The newest first: otherwise the next one in the queue could still take data that belongs
+        // after a gap.
         for record in mapping.recordsInFlight.reversed() { _ = clinux_usbfs_discard(file.descriptor, record.urb) }
     }
 }

@@ -1,4 +1,5 @@
-// Takes back what has completed on one open file of a device, for all the rings whose transfers go over it.
+// Takes back what has completed on one open file of a device, for all the rings whose transfers go
+// over it.
 
 import CLinux
 import Glibc
@@ -7,8 +8,10 @@ import Threads
 import TransferRing
 import USB
 
-/// The kernel gives back transfers of an open file in the order of their completion, whoever asks: a ring that waits takes what belongs to another, too, and
-/// hands it on. What a predecessor submitted is written to at the predecessor's address, so a ring that it left is to be known here before anybody waits.
+/// The kernel gives back transfers of an open file in the order of their completion, whoever asks:
+/// a ring that waits takes what belongs to another, too, and hands it on. What a predecessor
+/// submitted is written to at the predecessor's address, so a ring that it left is to be known here
+/// before anybody waits.
 final class NodeReaper: Sendable {
     /// One ring's place. What changes is guarded by the reaper's lock.
     final class Seat: @unchecked Sendable {
@@ -99,7 +102,8 @@ final class NodeReaper: Sendable {
         }
     }
 
-    /// Under the lock from the request to the note of it: what is noted for a ring is in the order of its completion.
+    /// Under the lock from the request to the note of it: what is noted for a ring is in the order
+    /// of its completion.
     private func reap(for seat: Seat) throws(USBError) -> Reaped {
         try seats.withLock { (seats) throws(USBError) in
             if !seat.completed.isEmpty { return .mine(seat.completed.removeFirst()) }
@@ -111,7 +115,8 @@ final class NodeReaper: Sendable {
                 if result == -EFAULT { return .others }
                 throw USBError(usbfs: -result, operation: "USBDEVFS_REAPURBNDELAY")
             }
-            // A driver before may have submitted something else than records: the address is looked at and not followed.
+            // A driver before may have submitted something else than records: the address is looked
+            // at and not followed.
             guard let address else { return .others }
             for other in seats {
                 guard let record = RingRecord(other.mapping, urb: address) else { continue }

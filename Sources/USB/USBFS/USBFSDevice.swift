@@ -1,4 +1,5 @@
-// A device behind two open files of its node: one for control and status, and one for the streaming interfaces that survives this process.
+// A device behind two open files of its node: one for control and status, and one for the streaming
+// interfaces that survives this process.
 
 public import TransferRing
 public import USB

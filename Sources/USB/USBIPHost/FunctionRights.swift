@@ -1,4 +1,5 @@
-// What of a device one function's driver may speak to: the rules that usbfs has for an open file, kept for one behind USB/IP.
+// What of a device one function's driver may speak to: the rules that usbfs has for an open file,
+// kept for one behind USB/IP.
 
 public import USB
 
@@ -22,14 +23,15 @@ public struct FunctionRights: Hashable, Sendable {
 
     public func allows(endpoint: EndpointAddress) -> Bool { endpoints.contains(endpoint) }
 
-    /// Linux's rules for an open usbfs file (`check_ctrlrecip`), and what belongs to the device as a whole is left to the supervisor: its configuration,
-    /// its address, its features, its reset.
+    /// Linux's rules for an open usbfs file (`check_ctrlrecip`), and what belongs to the device as
+    /// a whole is left to the supervisor: its configuration, its address, its features, its reset.
     public func allows(_ setup: ControlSetup) -> Bool {
         let (type, recipient) = (setup.requestType >> 5 & 3, setup.requestType & 0x1f)
         let index = UInt8(truncatingIfNeeded: setup.index)
         switch recipient {
         case 1:
-            // A printer's GET_DEVICE_ID has the interface in the high byte (Printer Class 1.1 §4.2.1).
+            // A printer's GET_DEVICE_ID has the interface in the high byte (Printer Class 1.1
+            // §4.2.1).
             let isDeviceID = setup.requestType == 0xa1 && setup.request == 0
             return has(interface: isDeviceID && setup.index > 0xff ? UInt8(setup.index >> 8) : index)
         case 2: return index & 0x7f == 0 ? type != 0 || setup.direction == .in : endpoints.contains(EndpointAddress(rawValue: index))

@@ -1,4 +1,5 @@
-// What the kernel's usbfs is for a device of this machine, for one on another: an open device that survives its drivers.
+// What the kernel's usbfs is for a device of this machine, for one on another: an open device that
+// survives its drivers.
 
 import CLinux
 import Glibc
@@ -8,8 +9,9 @@ public import TransferRing
 public import USB
 import USBIP
 
-/// Owns the socket of an imported device. Each function of the device has its drivers, which come and go: each gets a connection of its own for control
-/// and interrupt transfers, may speak to its function only, and the rings of its streams go on whoever reads them.
+/// Owns the socket of an imported device. Each function of the device has its drivers, which come
+/// and go: each gets a connection of its own for control and interrupt transfers, may speak to its
+/// function only, and the rings of its streams go on whoever reads them.
 public final class USBIPProxy: Sendable {
     private struct Function {
         var driver: URBProxy?
@@ -25,7 +27,8 @@ public final class USBIPProxy: Sendable {
     private let channel: URBChannel
     private let functions = Mutex<[Int: Function]>([:])
 
-    /// Owns the socket, also when it throws. `gone` is called once, when the server has closed the connection or broken the protocol.
+    /// Owns the socket, also when it throws. `gone` is called once, when the server has closed the
+    /// connection or broken the protocol.
     public init(
         socket: Int32, deviceID: UInt32, gone: @escaping @Sendable (USBError) -> Void
     ) throws(USBError) {
@@ -33,7 +36,8 @@ public final class USBIPProxy: Sendable {
         channel.onFailure(gone)
     }
 
-    /// A new driver of that function has the other end of `socket`, which this owns; what the one before left in flight is ended.
+    /// A new driver of that function has the other end of `socket`, which this owns; what the one
+    /// before left in flight is ended.
     public func connect(driver socket: Int32, function: Int = 0, rights: FunctionRights) throws(USBError) {
         let proxy = URBProxy(socket: socket, channel: channel, rights: rights) { [weak self] interface, setting in
             self?.functions.withLock { $0[function]?.alternates[interface] = setting == 0 ? nil : setting }
@@ -57,7 +61,8 @@ public final class USBIPProxy: Sendable {
         }
     }
 
-    /// Ends everything that is in flight for a function, and puts its interfaces back to alternate setting 0, as the kernel does when a file is closed.
+    /// Ends everything that is in flight for a function, and puts its interfaces back to alternate
+    /// setting 0, as the kernel does when a file is closed.
     public func leave(function: Int) {
         guard let left = functions.withLock({ $0.removeValue(forKey: function) }) else { return }
         left.driver?.end()
@@ -68,7 +73,8 @@ public final class USBIPProxy: Sendable {
         }
     }
 
-    /// What comes next on the connection comes after it, so nobody waits for the answer. A device that refuses, or is gone, is left as it is.
+    /// What comes next on the connection comes after it, so nobody waits for the answer. A device
+    /// that refuses, or is gone, is left as it is.
     private static func setAlternateSettingZero(of interface: UInt8, on channel: URBChannel) {
         let setup = ControlSetup(requestType: 0x01, request: StandardRequest.setInterface, value: 0, index: UInt16(interface), length: 0)
         let command = SubmitCommand(

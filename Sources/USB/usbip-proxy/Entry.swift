@@ -1,4 +1,5 @@
-// usbip-proxy: owns the socket of one USB/IP device, so that its transfers go on when its driver dies. Started by userdriverd.
+// usbip-proxy: owns the socket of one USB/IP device, so that its transfers go on when its driver
+// dies. Started by userdriverd.
 
 import CLinux
 import Glibc

@@ -4,7 +4,8 @@ import Synchronization
 public import USB
 public import USBEmulation
 
-/// Measures every so often, and says so on interrupt IN 1: hundredths and a counter, two bytes each, little endian.
+/// Measures every so often, and says so on interrupt IN 1: hundredths and a counter, two bytes
+/// each, little endian.
 public final class ThermometerDevice: EmulatedDevice {
     public let descriptors = EmulatedDescriptors(
         speed: .full,

@@ -1,4 +1,5 @@
-// The driver under a real supervisor, over the device in software, through everything that can happen to it.
+// The driver under a real supervisor, over the device in software, through everything that can
+// happen to it.
 
 import DriverTesting
 import Testing

@@ -1,4 +1,5 @@
-// The yardstick for a frame's way: the least that a C program has to do, and what is done in the kernel's place.
+// The yardstick for a frame's way: the least that a C program has to do, and what is done in the
+// kernel's place.
 #pragma once
 #include <stdint.h>
 
@@ -18,11 +19,13 @@ struct cbenchmarks_transfer {
 /// CLOCK_THREAD_CPUTIME_ID in nanoseconds.
 uint64_t cbenchmarks_thread_time(void);
 
-/// The processor's own counter, which costs next to nothing to read, and what it makes of nanoseconds.
+/// The processor's own counter, which costs next to nothing to read, and what it makes of
+/// nanoseconds.
 uint64_t cbenchmarks_ticks(void);
 double cbenchmarks_ticks_to_nanoseconds(uint64_t ticks);
 
-/// What was done in the kernel's place took this long. A time in which the thread was put aside counts as the others did.
+/// What was done in the kernel's place took this long. A time in which the thread was put aside
+/// counts as the others did.
 struct cbenchmarks_meter {
     uint64_t ticks, bytes;
 };
@@ -31,8 +34,9 @@ void cbenchmarks_measured(struct cbenchmarks_meter *meter, uint64_t ticks, uint6
 /// In the kernel's place: a transfer's bytes appear in `buffer`. How many.
 uint32_t cbenchmarks_play(uint8_t *buffer, const struct cbenchmarks_transfer *transfer);
 
-/// A minimal assembler (header length, FID, EOF, a bound, one memcpy a payload) over `turns` through all transfers, which go round in
-/// `buffer_count` buffers. Nanoseconds of the thread's processor time without what `cbenchmarks_play` took.
+/// A minimal assembler (header length, FID, EOF, a bound, one memcpy a payload) over `turns`
+/// through all transfers, which go round in `buffer_count` buffers. Nanoseconds of the thread's
+/// processor time without what `cbenchmarks_play` took.
 double cbenchmarks_floor(
     uint8_t **buffers, uint32_t buffer_count, uint8_t **slots, uint32_t slot_count, uint32_t capacity,
     const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns, uint32_t maximum_payload);

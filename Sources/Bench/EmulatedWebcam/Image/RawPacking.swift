@@ -1,4 +1,5 @@
-// Full-range planes to grey, and to YUY2 and NV12 in limited range (BT.601), in loops that the compiler makes into vector instructions.
+// Full-range planes to grey, and to YUY2 and NV12 in limited range (BT.601), in loops that the
+// compiler makes into vector instructions.
 
 import Pictures
 

@@ -75,7 +75,8 @@ private final class MotionJPEGSource: PictureSource, @unchecked Sendable {
 }
 
 enum MotionJPEGFile {
-    /// Where each JPEG lies. A cut one at the end is left out; anything else that is not a JPEG is an error with its place.
+    /// Where each JPEG lies. A cut one at the end is left out; anything else that is not a JPEG is
+    /// an error with its place.
     static func split(_ bytes: [UInt8], name: String) throws(PictureError) -> [Range<Int>] {
         var parts: [Range<Int>] = []
         var position = 0

@@ -1,10 +1,12 @@
-// Memory that goes with calls, made here for whoever fills it: so that no descriptor is ever taken from a client or a driver.
+// Memory that goes with calls, made here for whoever fills it: so that no descriptor is ever taken
+// from a client or a driver.
 
 import CLinux
 import Glibc
 import Wire
 
-/// A memfd of fixed size. Its maker hands it out to be written once; sealed, it goes on to whoever reads.
+/// A memfd of fixed size. Its maker hands it out to be written once; sealed, it goes on to whoever
+/// reads.
 final class SharedMemory: Sendable {
     let descriptor: Int32
     let byteCount: Int
@@ -25,7 +27,8 @@ final class SharedMemory: Sendable {
 
     deinit { close(descriptor) }
 
-    /// From here on nobody writes to it. False while whoever had it has it mapped for writing still.
+    /// From here on nobody writes to it. False while whoever had it has it mapped for writing
+    /// still.
     func seal() -> Bool { clinux_seal_all(descriptor) == 0 }
 }
 
@@ -52,7 +55,8 @@ final class MemoryShelf {
         return memory
     }
 
-    /// All of it, for the call that it goes with. Throws `InvalidParameter` where the client could still write.
+    /// All of it, for the call that it goes with. Throws `InvalidParameter` where the client could
+    /// still write.
     func take() throws(CallError) -> [SharedMemory] {
         defer { list = [] }
         for memory in list where !memory.seal() {

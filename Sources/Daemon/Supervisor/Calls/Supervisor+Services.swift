@@ -1,12 +1,13 @@
-// What drivers answer: their interfaces, from the bundles, and the way of a call to the device that is meant.
+// What drivers answer: their interfaces, from the bundles, and the way of a call to the device that
+// is meant.
 
 import Bundles
 import Glibc
 import Wire
 
 extension Supervisor {
-    /// What can be called now. Only the management interface is this program's own; the others are those of the bundles, also of versions that a
-    /// device's driver still runs.
+    /// What can be called now. Only the management interface is this program's own; the others are
+    /// those of the bundles, also of versions that a device's driver still runs.
     var service: VarlinkService {
         var interfaces = [ManagementInterface.interface] + catalog.interfaces
         for interface in functions.flatMap({ $0.bundle?.interfaces ?? [] }) where !interfaces.contains(where: { $0.name == interface.name })
@@ -40,7 +41,8 @@ extension Supervisor {
 }
 
 extension DriverFunction {
-    /// Whether its driver answers calls of an interface: as its manifest says, and once it runs as it says itself.
+    /// Whether its driver answers calls of an interface: as its manifest says, and once it runs as
+    /// it says itself.
     func answers(_ interface: String) -> Bool {
         guard bundle?.interface(interface) != nil else { return false }
         return facts?.interfaces.contains(interface) ?? true

@@ -17,7 +17,8 @@ protocol DeviceSource: AnyObject, Sendable {
     func released(_ device: USBDeviceInformation, function: USBFunction) async
     /// The file that is opened for a device of this machine, and why this process can't open it.
     nonisolated func node(of device: USBDeviceInformation) -> (path: String, problem: String?)?
-    /// Lets the kernel's own drivers have a function, from which no driver of ours is reading any more.
+    /// Lets the kernel's own drivers have a function, from which no driver of ours is reading any
+    /// more.
     func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure)
     /// Whether an open file that an earlier supervisor left is this source's, and the device's that is meant.
     nonisolated func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool
@@ -82,7 +83,8 @@ enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A device's open descriptor on its way to a driver. Closed when it is let go, which a driver's duplicate survives.
+/// A device's open descriptor on its way to a driver. Closed when it is let go, which a driver's
+/// duplicate survives.
 final class OpenedDevice: Sendable {
     let descriptor: Int32
     let transport: DriverStart.Transport

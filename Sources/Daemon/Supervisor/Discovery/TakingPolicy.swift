@@ -44,7 +44,8 @@ final class TakingPolicy: Sendable {
     /// Whether a process of each driver waits to replace one that dies.
     var keepsStandby: Bool { administratorsRules().keepsStandby }
 
-    /// - Parameter device: the id of the device that has the function `id`. What is said of it holds for a function that nothing is said of.
+    /// - Parameter device: the id of the device that has the function `id`. What is said of it
+    ///   holds for a function that nothing is said of.
     func takes(_ id: String, device: String? = nil, _ subject: MatchSubject) -> Bool {
         let rules = administratorsRules()
         func names(_ list: [PolicyFile.Rule], _ id: String) -> Bool { list.contains { $0.id == id } }

@@ -64,7 +64,8 @@ final class USBFSSource: DeviceSource {
     }
 
     func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure) {
-        // Every interface of the function, whoever took it. The kernel's driver asks the device this and that before it returns.
+        // Every interface of the function, whoever took it. The kernel's driver asks the device
+        // this and that before it returns.
         try await blocking("connect") { () throws(DeviceOpenFailure) in try Self.connect(device, function.mask) }
         if let problem = taken.withLock({ $0.forget(path: device.path, interfaces: function.mask) }) { throw .refused(problem) }
     }
@@ -129,7 +130,8 @@ final class USBFSSource: DeviceSource {
             ? .gone("it did not come back from a reset") : .refused("USBDEVFS_RESET: \(String(cString: strerror(-result)))")
     }
 
-    /// Sets the configuration that has the function, unless it is set. The kernel refuses that while anybody has an interface of the device.
+    /// Sets the configuration that has the function, unless it is set. The kernel refuses that
+    /// while anybody has an interface of the device.
     private static func configure(_ device: USBDeviceInformation, _ configuration: UInt8) throws(DeviceOpenFailure) {
         // Where it can't be read, it is the one that Linux chooses.
         let active = LibUSBHost.activeConfiguration(of: device) ?? DescriptorSet(parsing: device.descriptors).configurations.first?.value

@@ -125,10 +125,12 @@ actor USBIPAttachment: DeviceSource {
         return try result.get()
     }
 
-    /// The compiler (6.3.1) crashes where it inlines what this calls: typed errors over suspensions.
+    /// The compiler (6.3.1) crashes where it inlines what this calls: typed errors over
+    /// suspensions.
     @inline(never)
     private func makePort(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> PortProcess {
-        // The first import is as `look` left it: in the first configuration, unless the server had chosen.
+        // The first import is as `look` left it: in the first configuration, unless the server had
+        // chosen.
         let first = held
         held = nil
         let isFirst = DescriptorSet(parsing: device.descriptors).configurations.first?.value == grant.function.configuration
@@ -306,7 +308,8 @@ actor USBIPAttachment: DeviceSource {
         }
     }
 
-    /// A device that was imported anew may have lost its configuration, or be in another one than the function's; all else is known.
+    /// A device that was imported anew may have lost its configuration, or be in another one than
+    /// the function's; all else is known.
     private func configured(
         _ imported: USBIPImport, _ device: USBDeviceInformation, _ grant: DeviceGrant
     ) async throws(USBError) -> ImportedSocket {

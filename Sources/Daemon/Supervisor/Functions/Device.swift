@@ -11,7 +11,8 @@ final class Device {
     private(set) var source: any DeviceSource
     private(set) var information: USBDeviceInformation
     private(set) var isPresent = false
-    /// Those that drivers are for, in the order of their first interfaces; a device that no driver is for has one that stands for it as a whole.
+    /// Those that drivers are for, in the order of their first interfaces; a device that no driver
+    /// is for has one that stands for it as a whole.
     private(set) var functions: [DriverFunction] = []
     private let dependencies: DriverFunction.Dependencies
     /// The functions that start again once the device has been reset for one of them.
@@ -27,8 +28,9 @@ final class Device {
     var path: String { information.path }
     var isAttached: Bool { isPresent }
 
-    /// The device's id for its only function; where it has several, that and the function's first interface: `1209:0001:EMU0001/2`. No serial number
-    /// and no port has a slash at its end, and the number is the same wherever the device is plugged in.
+    /// The device's id for its only function; where it has several, that and the function's first
+    /// interface: `1209:0001:EMU0001/2`. No serial number and no port has a slash at its end, and
+    /// the number is the same wherever the device is plugged in.
     func id(of function: DriverFunction) -> String {
         functions.count > 1 ? "\(id)/\(function.function.firstInterface)" : id
     }
@@ -78,14 +80,16 @@ final class Device {
     /// Nobody knows it any more.
     func forget() { functions = [] }
 
-    /// Drivers were read anew: each function gets the one that is for it now, and those that had none may have one.
+    /// Drivers were read anew: each function gets the one that is for it now, and those that had
+    /// none may have one.
     func adopt(_ matches: [FunctionMatch]) {
         guard isPresent else { return }
         let before = functions
         for function in assign(matches) where !before.contains(where: { $0 === function }) { function.arrived() }
     }
 
-    /// Gives each match a function: the one that it was before, else a new one. Functions that no driver is for any more go.
+    /// Gives each match a function: the one that it was before, else a new one. Functions that no
+    /// driver is for any more go.
     /// - Returns: those that are there now.
     @discardableResult
     private func assign(
@@ -103,7 +107,8 @@ final class Device {
             else { return nil }
             return free.remove(at: index)
         }
-        // Whoever looked at the device as a whole, or at its only function, looks at what has taken its place.
+        // Whoever looked at the device as a whole, or at its only function, looks at what has taken
+        // its place.
         for place in found.indices where found[place] == nil {
             guard
                 let index = free.firstIndex(where: { $0.bundle == nil })
@@ -133,7 +138,8 @@ final class Device {
         function.resume(inherited, successionStore)
     }
 
-    /// Whether this is the device that streams go on of; then those functions have arrived by that, and the others do now.
+    /// Whether this is the device that streams go on of; then those functions have arrived by that,
+    /// and the others do now.
     func isResumed(as found: USBDeviceInformation, _ matches: [FunctionMatch]) -> Bool {
         guard functions.contains(where: \.isResumed) else { return false }
         for function in functions { function.forgetResumption() }
@@ -153,8 +159,8 @@ final class Device {
         functions.contains { $0 !== function && $0.isPresent && $0.streams.values.contains { $0.isOpen } }
     }
 
-    /// Before the device is reset for one function: what the others have open is lost by it, so their drivers end now and start again from what they
-    /// left once it is done.
+    /// Before the device is reset for one function: what the others have open is lost by it, so
+    /// their drivers end now and start again from what they left once it is done.
     func prepareReset(for function: DriverFunction?) async {
         guard let function else { return }
         let others = functions.filter { $0 !== function && $0.isDriven }

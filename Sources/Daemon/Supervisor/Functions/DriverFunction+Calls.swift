@@ -45,7 +45,8 @@ final class CallTicket {
     }
 }
 
-/// Calls that were sent to the driver and that nobody waits for any more: it has not ended them yet.
+/// Calls that were sent to the driver and that nobody waits for any more: it has not ended them
+/// yet.
 struct AbandonedCalls {
     /// Whose they were, by the driver's number.
     private var users: [UInt64: UInt32] = [:]
@@ -58,7 +59,8 @@ struct AbandonedCalls {
 }
 
 extension DriverFunction {
-    /// Passes a client's call on to the driver. Its answer, or an error, comes within the method's deadline.
+    /// Passes a client's call on to the driver. Its answer, or an error, comes within the method's
+    /// deadline.
     func forward(
         _ call: ClientCall, parameters: JSONValue, memory: [SharedMemory] = [], policy: MethodPolicy
     ) throws(CallError) {

@@ -1,4 +1,5 @@
-// A device's conversations: pairs of rings in which questions and answers go on when their driver dies.
+// A device's conversations: pairs of rings in which questions and answers go on when their driver
+// dies.
 
 import TransferRing
 import USB
@@ -65,7 +66,8 @@ extension DriverFunction {
         save()
     }
 
-    /// Before it is started: what the kernel gives back of any of them is written at the place where the predecessor had it.
+    /// Before it is started: what the kernel gives back of any of them is written at the place
+    /// where the predecessor had it.
     func giveKeptRings(to incarnation: DriverIncarnation) {
         guard case .file? = hold?.keeper else { return }
         for ring in transferRings { incarnation.send(.kept(ring.grant), descriptors: [ring.memory.descriptor]) }

@@ -39,7 +39,8 @@ extension DriverFunction {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
-            // A driver that gave up by itself could do nothing with the device as it is; one that never had it has changed nothing about it.
+            // A driver that gave up by itself could do nothing with the device as it is; one that
+            // never had it has changed nothing about it.
             if dead.wasGivenDevice {
                 let canTakeOver = hold != nil && exitReport.reason == nil
                 step = ladder.died(

@@ -42,7 +42,8 @@ extension DriverFunction {
     /// There is a process, or one is about to be.
     var isDriven: Bool { isPresent && (incarnation != nil || state == .starting) }
 
-    /// The device is about to be reset: the driver ends, and what is held of the device goes. `then` is called when nothing of it is left.
+    /// The device is about to be reset: the driver ends, and what is held of the device goes.
+    /// `then` is called when nothing of it is left.
     func makeWay(_ why: String, then: @escaping @SupervisorActor () -> Void) {
         attempt += 1
         restartTimer.lift()

@@ -11,8 +11,8 @@ extension DriverFunction {
 
     private static let longestWait = Duration.seconds(5)
 
-    /// Tries again until there is enough, ever more rarely. It is not a death: neither the restart policy nor a driver's probation counts it, and what is
-    /// held of the device is kept.
+    /// Tries again until there is enough, ever more rarely. It is not a death: neither the restart
+    /// policy nor a driver's probation counts it, and what is held of the device is kept.
     func waitOut(_ shortage: Shortage) {
         attempt += 1
         changeStart { $0.opened = nil }

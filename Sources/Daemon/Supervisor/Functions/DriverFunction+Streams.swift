@@ -42,7 +42,8 @@ extension DriverFunction {
 
     // MARK: Watching
 
-    /// The stream that is meant where none is named: the driver's first. Throws `InvalidParameter` where nobody knows that.
+    /// The stream that is meant where none is named: the driver's first. Throws `InvalidParameter`
+    /// where nobody knows that.
     func defaultStream() throws(CallError) -> String {
         if let first = knownStreams.first ?? bundle?.manifest.streams.first { return first }
         throw CallError("InvalidParameter", "\(name) has no stream that is meant where none is named: say which.")

@@ -1,4 +1,5 @@
-// One function of a device that is or was attached: its driver's life, from one incarnation to the next.
+// One function of a device that is or was attached: its driver's life, from one incarnation to the
+// next.
 
 import Bundles
 import CLinux
@@ -31,7 +32,8 @@ final class DriverFunction {
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
     var abandoned = AbandonedCalls()
-    /// What the driver shows of the device, passed on unread; its streams, as a driver has last told them.
+    /// What the driver shows of the device, passed on unread; its streams, as a driver has last
+    /// told them.
     var shown: JSONValue?
     private(set) var knownStreams: [String] = []
 
@@ -88,7 +90,8 @@ final class DriverFunction {
 
     func announce(_ event: String, _ message: String) { dependencies.announce(self, event, message) }
 
-    /// The next phase. A report that waited for the device's fate is written, as whatever comes next is not the device's absence.
+    /// The next phase. A report that waited for the device's fate is written, as whatever comes
+    /// next is not the device's absence.
     func enter(_ next: FunctionPhase) {
         let waiting = phase.start?.undecided
         phase = next
@@ -107,8 +110,8 @@ final class DriverFunction {
         return change(&start)
     }
 
-    /// The start that is under way turns out to be none: the device has gone. What looked like the driver's death was the device's; a crash with last
-    /// words is told all the same.
+    /// The start that is under way turns out to be none: the device has gone. What looked like the
+    /// driver's death was the device's; a crash with last words is told all the same.
     func startWasVoid() {
         let (undecided, wasCounted) =
             changeStart { start in
@@ -121,7 +124,8 @@ final class DriverFunction {
 
     // MARK: Coming and going
 
-    /// The device is back, or is described anew: which interfaces the function has now, and its driver.
+    /// The device is back, or is described anew: which interfaces the function has now, and its
+    /// driver.
     func meet(_ match: FunctionMatch?) {
         describe(match)
         adopt(match?.bundle)

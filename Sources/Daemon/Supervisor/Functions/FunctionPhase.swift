@@ -30,7 +30,8 @@ enum FunctionPhase {
             case now
             /// The process before has to end first.
             case afterProcess
-            /// The device is being reset for another of its functions, and that says when it is done.
+            /// The device is being reset for another of its functions, and that says when it is
+            /// done.
             case afterReset
         }
 

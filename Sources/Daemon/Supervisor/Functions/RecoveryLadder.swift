@@ -25,13 +25,15 @@ struct RecoveryLadder: Sendable {
     private var deaths = 0
     /// A death in this row was not counted.
     private var isSpared = false
-    /// Deaths in this row that were answered by less than a reset, for the sake of the device's other functions.
+    /// Deaths in this row that were answered by less than a reset, for the sake of the device's
+    /// other functions.
     private var forbearance = 0
     /// So many times something milder is tried while another function streams.
     static let mostForbearance = 2
 
-    /// After a death. `progress`: a frame since that incarnation was started. `hasHandled`: it had a transfer of the stream in its hands.
-    /// `canTakeOver`: the device was never let go. `isUnresponsive`: it answered nothing any more, which opening it anew does not fix.
+    /// After a death. `progress`: a frame since that incarnation was started. `hasHandled`: it had
+    /// a transfer of the stream in its hands. `canTakeOver`: the device was never let go.
+    /// `isUnresponsive`: it answered nothing any more, which opening it anew does not fix.
     /// `othersStream`: another function of the device streams, which a reset would interrupt.
     mutating func died(
         progress: Bool, hasHandled: Bool, canTakeOver: Bool, isUnresponsive: Bool = false, othersStream: Bool = false

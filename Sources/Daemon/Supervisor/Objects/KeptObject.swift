@@ -42,7 +42,8 @@ final class KeptObject {
     var slot = -1
     /// The process that is writing it.
     weak var writer: ObjectDesk?
-    /// Its job was discarded while a process was writing it: its space is not given to anybody before that process has let go.
+    /// Its job was discarded while a process was writing it: its space is not given to anybody
+    /// before that process has let go.
     var isGone = false
 
     init(_ job: KeptJob, _ stored: StoredObject) {

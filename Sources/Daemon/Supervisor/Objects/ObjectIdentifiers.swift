@@ -4,7 +4,8 @@ import CLinux
 import Glibc
 import Wire
 
-/// Counts up. Numbers are set aside in the state folder by the block before the first of them is given, so that whoever follows begins after it.
+/// Counts up. Numbers are set aside in the state folder by the block before the first of them is
+/// given, so that whoever follows begins after it.
 @SupervisorActor
 final class ObjectIdentifiers {
     private struct File: Codable {
@@ -22,7 +23,8 @@ final class ObjectIdentifiers {
 
     init(stateDirectory: String) { path = stateDirectory + "/object-ids.json" }
 
-    /// The next number. Throws where none can be set aside: rather no object than one with somebody else's number.
+    /// The next number. Throws where none can be set aside: rather no object than one with somebody
+    /// else's number.
     func take() throws(CallError) -> UInt64 {
         if next == limit { try reserve() }
         defer { next += 1 }
@@ -41,7 +43,8 @@ final class ObjectIdentifiers {
         (next, limit) = (first, first + Self.block)
     }
 
-    /// Where the file is gone or makes no sense, the time of day in microseconds stands in: it is further on than any counting.
+    /// Where the file is gone or makes no sense, the time of day in microseconds stands in: it is
+    /// further on than any counting.
     private func kept() -> UInt64 {
         if let bytes = try? StateFile.read(path, maximumBytes: 4096), let file = try? JSON.decode(File.self, from: bytes) {
             if file.next < Self.end { return max(file.next, 1) }

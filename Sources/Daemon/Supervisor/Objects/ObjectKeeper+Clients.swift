@@ -54,7 +54,8 @@ extension ObjectKeeper {
         return job
     }
 
-    /// Everything of the job goes, whatever state it is in. One step in the records: the job's own, without which its objects' mean nothing.
+    /// Everything of the job goes, whatever state it is in. One step in the records: the job's own,
+    /// without which its objects' mean nothing.
     func forget(_ job: KeptJob) {
         records?.clear(job.slot)
         jobs[job.token] = nil
@@ -115,7 +116,8 @@ extension ObjectKeeper {
         return (status(of: object), extents, found)
     }
 
-    /// The client has the object, or has seen that it was abandoned: it is kept no longer. Only its own user says so, by the job.
+    /// The client has the object, or has seen that it was abandoned: it is kept no longer. Only its
+    /// own user says so, by the job.
     func acknowledge(_ id: UInt64, job token: String, user: UInt32) throws(CallError) {
         let job = try job(token, of: Viewer(user: user, seesAll: false))
         guard let object = objects[id], object.job === job else {

@@ -1,4 +1,5 @@
-// What drivers say of objects. None of it is believed: every number is looked at before anything changes.
+// What drivers say of objects. None of it is believed: every number is looked at before anything
+// changes.
 
 import Logging
 import ObjectStore
@@ -7,7 +8,8 @@ import Wire
 extension ObjectKeeper {
     // MARK: A driver's life
 
-    /// The desk of the process that has the device. Another process than before: what that one was writing is left unfinished.
+    /// The desk of the process that has the device. Another process than before: what that one was
+    /// writing is left unfinished.
     func desk(
         _ device: String, _ process: ObjectIdentifier, post: @escaping @SupervisorActor (ObjectOrder, [Int32]) -> Void
     ) -> ObjectDesk {
@@ -35,7 +37,8 @@ extension ObjectKeeper {
         forgetIdleAccount(device)
     }
 
-    /// A driver has the device. What its predecessor left it goes on with soon, or it is not gone on with.
+    /// A driver has the device. What its predecessor left it goes on with soon, or it is not gone
+    /// on with.
     func driverStarted(_ device: String) {
         guard let account = accounts[device], !openObjects(of: device).isEmpty else { return }
         account.resumeTimer.set(after: limits.resumePatience) { [weak self] in
@@ -131,7 +134,8 @@ extension ObjectKeeper {
         pump(desk.device)
     }
 
-    /// Answers what waits for room, as far as there is some now. A user's requests are answered in their order; users do not wait for each other.
+    /// Answers what waits for room, as far as there is some now. A user's requests are answered in
+    /// their order; users do not wait for each other.
     func pump(_ device: String) {
         guard let desk = accounts[device]?.desk, !desk.waiting.isEmpty else { return }
         var full: Set<UInt32> = []
@@ -168,7 +172,8 @@ extension ObjectKeeper {
         account.pumpTimer.set(after: .milliseconds(100)) { [weak self] in self?.pump(device) }
     }
 
-    /// Whether nothing that anybody does makes room: no object that could be acknowledged, nothing that is being given back, and nobody who writes on.
+    /// Whether nothing that anybody does makes room: no object that could be acknowledged, nothing
+    /// that is being given back, and nobody who writes on.
     private func isHopeless(_ waiting: ObjectDesk.Waiting, _ desk: ObjectDesk) -> Bool {
         if case .extend(_, let object, _) = waiting, object.stored.extents.count >= limits.extentsPerObject { return true }
         if case .open(_, let job) = waiting, isCountFull(job) { return !objects.values.contains { !$0.isOpen } }

@@ -10,7 +10,8 @@ extension ObjectKeeper {
 
     // MARK: Taking space
 
-    /// Space for up to `bytes` more of an object, beside what it has. Fewer than wanted where there is no room for all; `nil` where there is none.
+    /// Space for up to `bytes` more of an object, beside what it has. Fewer than wanted where there
+    /// is no room for all; `nil` where there is none.
     func extended(_ extents: [ObjectExtent], by bytes: Int, for owner: ObjectOwner) -> [ObjectExtent]? {
         var result = extents
         var wanted = ArenaLayout.blocks(min(max(bytes, 1), layout.capacity))
@@ -94,7 +95,8 @@ extension ObjectKeeper {
         }
     }
 
-    /// Gives back the end of an open object's space that its `kept` first bytes do not need. What is left.
+    /// Gives back the end of an open object's space that its `kept` first bytes do not need. What
+    /// is left.
     func trimmed(_ extents: [ObjectExtent], to kept: Int) -> (extents: [ObjectExtent], unused: [(arena: UInt64, blocks: Range<Int>)]) {
         var left = kept
         var result: [ObjectExtent] = []

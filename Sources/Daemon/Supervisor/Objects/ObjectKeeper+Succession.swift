@@ -1,4 +1,5 @@
-// Objects beyond the supervisor's own death: what lies in the descriptor store, and what the next one makes of it.
+// Objects beyond the supervisor's own death: what lies in the descriptor store, and what the next
+// one makes of it.
 
 import Logging
 import ObjectStore
@@ -19,7 +20,8 @@ extension ObjectKeeper {
         }
     }
 
-    /// Goes on with what an earlier supervisor left. Whatever makes no sense is let go; what of an object is missing is said of the object.
+    /// Goes on with what an earlier supervisor left. Whatever makes no sense is let go; what of an
+    /// object is missing is said of the object.
     func adopt(_ inherited: [StoredDescriptor]) {
         var known: [String: Int32] = [:]
         for one in inherited {
@@ -107,7 +109,8 @@ extension ObjectKeeper {
         abandonQuietly(object, "Its memory was lost when the daemon ended.")
     }
 
-    /// Takes what the object has. False, with nothing taken, where it is not all there, or somebody else's.
+    /// Takes what the object has. False, with nothing taken, where it is not all there, or somebody
+    /// else's.
     private func take(_ stored: StoredObject, _ owner: ObjectOwner) -> Bool {
         var taken: [(arena: KeptArena, blocks: Range<Int>)] = []
         var isThere = true

@@ -7,8 +7,9 @@ import Wire
 
 /// All jobs and objects of all devices.
 ///
-/// What is written down is written before it is acted on: a record is changed first, then whoever asked is told. So whatever dies, in whichever moment,
-/// whoever follows finds an object open, whole, abandoned or acknowledged, and nothing in between.
+/// What is written down is written before it is acted on: a record is changed first, then whoever
+/// asked is told. So whatever dies, in whichever moment, whoever follows finds an object open,
+/// whole, abandoned or acknowledged, and nothing in between.
 @SupervisorActor
 final class ObjectKeeper {
     let limits: ObjectLimits
@@ -114,7 +115,8 @@ final class ObjectKeeper {
         }
     }
 
-    /// An open object will not become whole. What is there of it is given up; that it was there stays until it is acknowledged.
+    /// An open object will not become whole. What is there of it is given up; that it was there
+    /// stays until it is acknowledged.
     func abandon(_ object: KeptObject, _ reason: String) throws(CallError) {
         var stored = object.stored
         stored.length = writtenLength(of: object)

@@ -6,9 +6,11 @@ import ObjectStore
 public struct ObjectLimits: Sendable {
     /// Bytes of an arena. All are of one size, which a supervisor that follows has to share.
     public var arenaBytes = 64 << 20
-    /// A driver can fill every byte of an arena that it has, so quotas count whole arenas: 512 MiB a device.
+    /// A driver can fill every byte of an arena that it has, so quotas count whole arenas: 512 MiB
+    /// a device.
     public var arenasPerDevice = 8
-    /// Of a device's arenas, how many one user's objects may take: whoever does not acknowledge keeps nobody else out.
+    /// Of a device's arenas, how many one user's objects may take: whoever does not acknowledge
+    /// keeps nobody else out.
     public var arenasPerUser = 6
     /// Of all devices: each takes a descriptor in the service manager's store.
     public var arenas = 64

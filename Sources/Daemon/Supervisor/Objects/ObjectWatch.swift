@@ -4,7 +4,8 @@ import CLinux
 import Threads
 import Wire
 
-/// A call of `WatchObjects`. It is told that there is something new, and looks itself: what it is told is small, never waits for it, and can't be lost.
+/// A call of `WatchObjects`. It is told that there is something new, and looks itself: what it is
+/// told is small, never waits for it, and can't be lost.
 @SupervisorActor
 final class ObjectWatch {
     private let call: ClientCall

@@ -1,4 +1,5 @@
-// What the next supervisor has to know of objects: one record for each job, arena and object, in JSON.
+// What the next supervisor has to know of objects: one record for each job, arena and object, in
+// JSON.
 
 import ObjectStore
 import Wire

@@ -8,7 +8,8 @@ import Spawn
 import Synchronization
 import Wire
 
-/// One `usbip-proxy`. It has no files, no devices and no authority: a socket, and memory that it shares with the drivers of the device's functions.
+/// One `usbip-proxy`. It has no files, no devices and no authority: a socket, and memory that it
+/// shares with the drivers of the device's functions.
 @SupervisorActor
 final class PortProcess {
     private let child: ChildProcess
@@ -92,7 +93,8 @@ final class PortProcess {
         callsToken = nil
     }
 
-    /// For the next driver of a function: its end of a connection to the port, which the caller closes.
+    /// For the next driver of a function: its end of a connection to the port, which the caller
+    /// closes.
     func connectDriver(of function: Int, rights: PortRights) throws -> Int32 {
         var pair: [Int32] = [-1, -1]
         let result = clinux_stream_pair(&pair)

@@ -1,4 +1,5 @@
-// A few kilobytes in memory that survives the process, of which a reader sees the old or the new and nothing in between.
+// A few kilobytes in memory that survives the process, of which a reader sees the old or the new
+// and nothing in between.
 
 import CLinux
 import Glibc

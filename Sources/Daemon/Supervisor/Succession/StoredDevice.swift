@@ -44,7 +44,8 @@ struct StoredDevice: Codable, Hashable, Sendable {
 
     var layout = Self.currentLayout
     var information: USBDeviceInformation
-    /// The first interface of the function that streams; `nil` in what a supervisor wrote that knew one function a device.
+    /// The first interface of the function that streams; `nil` in what a supervisor wrote that knew
+    /// one function a device.
     var function: UInt8?
     /// The driver's id and version. Another version goes on as well as it can; another driver does not.
     var driver: String

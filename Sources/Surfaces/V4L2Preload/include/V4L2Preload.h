@@ -1,2 +1,3 @@
-// Nothing is called from outside: the library is preloaded, and what it exports are libc's own names.
+// Nothing is called from outside: the library is preloaded, and what it exports are libc's own
+// names.
 #pragma once

@@ -1,4 +1,5 @@
-// Last words: a fatal signal's handler that writes number, address and return addresses into shared memory, which survives the process.
+// Last words: a fatal signal's handler that writes number, address and return addresses into shared
+// memory, which survives the process.
 #pragma once
 #include <stdint.h>
 

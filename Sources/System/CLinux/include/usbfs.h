@@ -65,7 +65,8 @@ static inline int clinux_usbfs_driver(int fd, unsigned interface, char *name) {
     return 0;
 }
 
-/// Sets a configuration (`bConfigurationValue`). -EBUSY while anybody has an interface of the device.
+/// Sets a configuration (`bConfigurationValue`). -EBUSY while anybody has an interface of the
+/// device.
 static inline int clinux_usbfs_set_configuration(int fd, unsigned value) {
     return ioctl(fd, USBDEVFS_SETCONFIGURATION, &value) < 0 ? -errno : 0;
 }

@@ -3,7 +3,8 @@
 import USB
 
 struct GadgetDescriptors {
-    /// What the kernel sends of a configuration since 5.16, however much is asked for (`RBUF_SIZE`, the fix of CVE-2021-39685).
+    /// What the kernel sends of a configuration since 5.16, however much is asked for (`RBUF_SIZE`,
+    /// the fix of CVE-2021-39685).
     static let mostConfigurationBytes = 256
     /// "Device configuration" (`dev_config` of the kernel's drivers/usb/gadget/legacy/inode.c).
     private static let tag: [UInt8] = [0, 0, 0, 0]

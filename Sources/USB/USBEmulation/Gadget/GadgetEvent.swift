@@ -16,7 +16,8 @@ public enum GadgetEvent: Hashable, Sendable {
     /// Eight bytes that depend on the type, then the type, in the byte order of the machine.
     public static let byteCount = 12
 
-    /// Events that were read in one go. Throws `malformedAnswer` for what is not a whole number of known events.
+    /// Events that were read in one go. Throws `malformedAnswer` for what is not a whole number of
+    /// known events.
     public static func decode(_ bytes: some Collection<UInt8>) throws(USBError) -> [GadgetEvent] {
         let bytes = Array(bytes)
         guard bytes.count % byteCount == 0 else {
