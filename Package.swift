@@ -47,13 +47,17 @@ let system: [Target] = layer(
     "System",
     [
         .target(name: "CLinux"),
+        .target(name: "CDigest"),
         systemLibrary("CLibUSB", "libusb-1.0", "libusb-1.0-0-dev"),
         systemLibrary("CTurboJPEG", "libturbojpeg", "libturbojpeg0-dev"),
         systemLibrary("CPNG", "libpng", "libpng-dev"),
         systemLibrary("CSeccomp", "libseccomp", "libseccomp-dev"),
         systemLibrary("CLibCrypto", "libcrypto", "libssl-dev"),
         systemLibrary("CYAML", "yaml-0.1", "libyaml-dev"),
-        systemLibrary("CZlib", "zlib", "zlib1g-dev"),
+        // Linked in: a process in a sandbox loads no library that not all of them need.
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CExpat", providers: [.apt(["libexpat1-dev"])]),
+        systemLibrary("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
         library("Threads", ["CLinux"]),
         library("Wire", ["Threads", "CLinux"]),
         library("Sandbox", ["CLinux", "CSeccomp"]),
@@ -61,9 +65,20 @@ let system: [Target] = layer(
         library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
     ])
 
+// PipeWire. SwiftPM takes its .pc file for unsafe, and where it is not installed there is none. So the Makefile says where its headers are, and
+// without that word what is made of it says that it was built without PipeWire.
+let pipewireFlags = Context.environment["USERDRIVER_PIPEWIRE"].map { $0.split(separator: " ").map(String.init) }
+let pipewire: [Target] = layer(
+    "System",
+    [
+        .target(
+            name: "CPipeWire", cSettings: pipewireFlags.map { [.unsafeFlags($0)] },
+            linkerSettings: pipewireFlags.map { _ in [.linkedLibrary("pipewire-0.3")] })
+    ])
+
 // Data that survives processes.
 let planes: [Target] = layer(
-    "Planes", [library("FrameRing", ["CLinux"]), library("ObjectStore", ["CLibCrypto", "CLinux"])])
+    "Planes", [library("FrameRing", ["CLinux"]), library("ObjectStore", ["CDigest", "CLinux"])])
 
 // Transfers: of this machine, over the network, in software.
 let usb: [Target] = layer(
@@ -75,13 +90,14 @@ let usb: [Target] = layer(
         library("USBFS", ["USB", "TransferRing", "Threads", "CLinux"]),
         library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Threads", "CLinux"]),
         library("USBIP", ["USB"]),
-        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux"]),
-        executable("usbip-proxy", ["USBIPHost", "TransferRing", "USB", "Wire", "CLinux"]),
+        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux", "Wire"]),
+        executable("usbip-proxy", ["USBIPHost"]),
         library("USBEmulation", ["USB", "USBIP", "Threads", "CLinux"]),
     ])
 
 // Published USB classes: bytes in, values out.
-let classes: [Target] = layer("Classes", [library("UVC", ["USB"])])
+let classes: [Target] = layer(
+    "Classes", [library("UVC", ["USB"]), library("IPPUSB", ["USB", "CZlib"]), library("ESCL", ["CExpat"])])
 
 // What driver and client of a class say to each other: the Varlink text that the bundle ships, and
 // its types.
@@ -90,7 +106,10 @@ let contracts: [Target] = layer(
     [
         .target(
             name: "CameraInterface", dependencies: ["Wire"], resources: [.embedInCode("io.userdriver.camera.varlink")],
-            swiftSettings: swiftSettings)
+            swiftSettings: swiftSettings),
+        .target(
+            name: "ScannerInterface", dependencies: ["Wire"], resources: [.embedInCode("io.userdriver.scanner.varlink")],
+            swiftSettings: swiftSettings),
     ])
 
 // What a driver author imports, and drivers.
@@ -109,6 +128,12 @@ let drivers: [Target] = layer(
             "WebcamDriver",
             ["DriverStreams", "UserDriver", "CameraInterface", "UVC", "USB", "TransferRing", "FrameRing", "Wire", "CLinux"]),
         executable("webcam-driver", ["WebcamDriver", "UserDriver"], exclude: ["driver.yaml"]),
+        library(
+            "ScannerDriver",
+            ["DriverObjects", "UserDriver", "ScannerInterface", "ESCL", "IPPUSB", "USB", "TransferRing", "Wire"]),
+        executable("scanner-driver", ["ScannerDriver", "UserDriver"], exclude: ["driver.yaml"]),
+        // Both of them: what is installed.
+        executable("driver-image", ["WebcamDriver", "ScannerDriver", "UserDriver", "USBIPHost", "Wire"]),
     ])
 
 // Drivers on disk: manifests, who vouches for them, how they are installed.
@@ -138,6 +163,7 @@ let clients: [Target] = layer(
     [
         library(
             "UserDriverClient", ["CameraInterface", "Wire", "FrameRing", "ObjectStore", "FlightRecorder", "USB", "Threads", "CLinux"]),
+        library("ScannerClient", ["UserDriverClient", "ScannerInterface", "Wire"]),
         library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
     ])
 let surfaces: [Target] = layer(
@@ -146,9 +172,21 @@ let surfaces: [Target] = layer(
         executable(
             "UserDriverCLI",
             [
-                "UserDriverClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC", "Pictures",
-                "EmulatedEcho", "EmulatedWebcam", "USBEmulation", "Spawn", "Threads", "CLinux", arguments,
+                "UserDriverClient", "ScannerClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC",
+                "Pictures", "EmulatedEcho", "EmulatedScanner", "EmulatedWebcam", "USBEmulation", "VideoNode", "Spawn", "Threads", "CLinux",
+                arguments,
             ], path: "userdriver"),
+        library("VideoNode", ["UserDriverClient", "USBEmulation", "USB", "UVC", "Wire", "Spawn", "Sandbox", "Threads", "CLinux"]),
+        executable("userdriver-video", ["VideoNode"]),
+        library("HTTPServer", ["CMicroHTTPD", "CLinux"]),
+        library("ESCLEndpoint", ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "Wire", "Spawn", "Threads", "CLinux"]),
+        executable("userdriver-escl", ["ESCLEndpoint", "UserDriverClient", arguments]),
+        .executableTarget(
+            name: "userdriver-web", dependencies: ["HTTPServer", "UserDriverClient", "Pictures", "UVC", "Wire", arguments],
+            resources: [.embedInCode("Page/index.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js")],
+            swiftSettings: swiftSettings),
+        library("PipeWireNodes", ["UserDriverClient", "Pictures", "Wire", "Threads", "CPipeWire", "CLinux"]),
+        executable("userdriver-pipewire", ["PipeWireNodes", "UserDriverClient", arguments]),
         // Preloaded into other people's programs. `make build` links it: SwiftPM links Swift's
         // runtime to every library.
         .target(name: "V4L2Preload"),
@@ -162,17 +200,20 @@ let bench: [Target] = layer(
         library("EmulatedEcho", ["USBEmulation", "USB"]),
         library("ObjectPattern"),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
+        library("EmulatedScanner", ["USBEmulation", "USB", "Pictures", "Threads", "CLinux", "CZlib"]),
         executable(
             "campaign",
             [
-                "UserDriverClient", "ObjectPattern", "USBEmulation", "Pictures", "Spawn", "Threads", "Wire", "CLinux", arguments,
+                "UserDriverClient", "ObjectPattern", "EmulatedScanner", "USBEmulation", "Pictures", "Spawn", "Threads", "Wire", "CLinux",
+                arguments,
                 signals,
             ], path: "Campaign"),
         executable(
             "fuzz",
             [
-                "USB", "UVC", "USBIP", "USBEmulation", "Pictures", "Wire", "FrameRing", "FlightRecorder", "UserDriverClient", "Trust",
-                "Bundles", "Spawn", "CLinux",
+                "USB", "UVC", "IPPUSB", "ESCL", "USBIP", "USBEmulation", "EmulatedScanner", "Pictures", "Wire", "FrameRing",
+                "FlightRecorder",
+                "UserDriverClient", "Trust", "Bundles", "Spawn", "CLinux",
             ], path: "Fuzz"),
         .target(name: "CBenchmarks"),
         executable(
@@ -191,14 +232,18 @@ let testTargets: [Target] = [
     tests("FlightRecorder", ["USB", "CLinux"]),
     tests("UVC", ["USB"]),
     tests("CameraInterface", ["Wire"]),
+    tests("ScannerInterface", ["Wire"]),
+    tests("IPPUSB", ["USB"]),
+    tests("ESCL"),
     tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
     tests("WebcamDriver", ["CameraInterface", "UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
     tests("DriverTesting", ["USBEmulation", "USB"]),
-    tests("Pictures"),
+    tests("Pictures", ["CTurboJPEG"]),
     tests("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads"]),
+    tests("EmulatedScanner", ["USBEmulation", "USBIPHost", "USB", "Pictures", "Threads", "CLinux"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
     // A driver that misbehaves as it is told, for the supervisor's tests.
-    executable("test-driver", ["ObjectPattern", "DriverObjects", "Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
+    executable("test-driver", ["ObjectPattern", "DriverObjects", "UserDriver", "Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
     // Somebody else's driver, with an interface of its own.
     executable(
         "thermometer-driver", ["UserDriver", "USB", "Wire"], path: "Tests/Thermometer", exclude: ["driver.yaml", "interfaces"]),
@@ -212,7 +257,9 @@ let testTargets: [Target] = [
     tests(
         "Supervisor",
         [
-            "test-driver", "hostile-driver", "thermometer-driver", "echo-driver", "userdriverd", "usbip-proxy", "campaign", "EmulatedEcho",
+            "test-driver", "hostile-driver", "thermometer-driver", "echo-driver", "scanner-driver", "userdriverd", "usbip-proxy",
+            "campaign",
+            "EmulatedEcho", "EmulatedScanner", "ScannerClient",
             "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "ObjectStore", "ObjectPattern", "Spawn",
             "UserDriverClient", "CLinux", log,
         ]),
@@ -230,6 +277,14 @@ let testTargets: [Target] = [
             "CLinux", arguments,
         ],
         exclude: ["Snapshots"]),
+    tests(
+        "VideoNode",
+        [
+            "userdriver-video", "FakeDaemon", "UserDriverClient", "USBEmulation", "USBIPHost", "UVC", "USB", "Wire", "FrameRing",
+            "Spawn", "Sandbox", "CLinux",
+        ]),
+    tests("PipeWireNodes", ["UserDriverClient"]),
+    tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ESCL", "CLinux"]),
     tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
     // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual
     // machine.
@@ -243,7 +298,7 @@ let testTargets: [Target] = [
     // A program that knows V4L2 and nothing of ours, for what `userdriver v4l2` shows it.
     executable("v4l2-client", [], path: "Tests/V4L2Client"),
     .testTarget(
-        name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Spawn", "Wire", "CLinux"],
+        name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux"],
         swiftSettings: swiftSettings),
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
 ]
@@ -253,7 +308,8 @@ let testTargets: [Target] = [
 /// fetched.
 let isFrameworkOnly = Context.environment["USERDRIVER_FRAMEWORK_ONLY"] != nil
 let frameworkTargets: [[Target]] = [system, planes, usb, classes, contracts, framework]
-let targets: [[Target]] = frameworkTargets + (isFrameworkOnly ? [] : [drivers, trust, daemon, clients, surfaces, bench, testTargets])
+let targets: [[Target]] =
+    frameworkTargets + (isFrameworkOnly ? [] : [pipewire, drivers, trust, daemon, clients, surfaces, bench, testTargets])
 
 let frameworkProducts: [Product] = [
     .library(name: "UserDriver", targets: ["UserDriver", "DriverStreams", "DriverObjects", "USB", "UVC", "Wire", "Threads"]),
@@ -266,11 +322,17 @@ let package = Package(
     products: isFrameworkOnly
         ? frameworkProducts
         : frameworkProducts + [
-            .library(name: "UserDriverClient", targets: ["UserDriverClient"]),
+            .library(name: "UserDriverClient", targets: ["UserDriverClient", "ScannerClient"]),
             .executable(name: "userdriver", targets: ["UserDriverCLI"]),
             .executable(name: "userdriverd", targets: ["userdriverd"]),
             .executable(name: "webcam-driver", targets: ["webcam-driver"]),
+            .executable(name: "scanner-driver", targets: ["scanner-driver"]),
+            .executable(name: "driver-image", targets: ["driver-image"]),
             .executable(name: "usbip-proxy", targets: ["usbip-proxy"]),
+            .executable(name: "userdriver-video", targets: ["userdriver-video"]),
+            .executable(name: "userdriver-web", targets: ["userdriver-web"]),
+            .executable(name: "userdriver-pipewire", targets: ["userdriver-pipewire"]),
+            .executable(name: "userdriver-escl", targets: ["userdriver-escl"]),
         ],
     dependencies: isFrameworkOnly
         ? []

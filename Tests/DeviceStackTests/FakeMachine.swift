@@ -103,7 +103,7 @@ enum FakeDiagnosis {
     }
 
     static func device(
-        _ state: DeviceStatus.State = .running, bus: String = "1-2", reason: String? = nil, trouble: String? = nil,
+        _ state: DeviceStatus.State = .running, bus: String = "1-2", reason: String? = nil, fault: CallError? = nil,
         nodeProblem: String? = nil,
         restarts: Int = 0, warnings: [String] = [], driver: Diagnosis.Driver? = driver
     ) -> Diagnosis.Device {
@@ -113,8 +113,34 @@ enum FakeDiagnosis {
             status: DeviceStatus(
                 id: "1209:0001:EMU0001", bus: bus, vendorId: "1209", productId: "0001", name: "UserDriver Emulated Webcam", kind: "webcam",
                 driver: driver?.id ?? "", state: state, pid: state == .running ? 42 : 0, restarts: restarts,
-                streams: state == .running && trouble == nil ? [stream] : [], reason: reason, warnings: warnings),
+                streams: state == .running && fault == nil ? [stream] : [], reason: reason, warnings: warnings),
             node: "/dev/bus/usb/001/004", nodeProblem: nodeProblem, interfaces: [0, 1], driver: driver,
-            rings: [Diagnosis.Ring(stream: "video", bytes: 8 << 20)], trouble: trouble)
+            rings: [Diagnosis.Ring(stream: "video", bytes: 8 << 20)], fault: fault)
+    }
+
+    /// What a driver says of an error of its device's, as it comes out of the framework.
+    static func fault(_ error: USBError, _ prefix: String = "") -> CallError {
+        CallError("DeviceError", "\(prefix)\(error)", layer: error.code.layer, detail: ["usbError": .string(error.code.name)])
+    }
+
+    static func scanner(_ endpoints: [DeviceStatus.Endpoint] = [], state: DeviceStatus.State = .running) -> Diagnosis.Device {
+        var device = device(state)
+        device.status.kind = "scanner"
+        device.status.streams = []
+        device.status.endpoints = endpoints.isEmpty ? nil : endpoints
+        device.rings = []
+        return device
+    }
+
+    /// A device of another kind than a camera, that has no streams.
+    static func thermometer(fault: CallError? = nil, activities: [DeviceStatus.Activity] = []) -> Diagnosis.Device {
+        var device = device(fault: fault)
+        device.status.kind = "thermometer"
+        device.status.name = "Thermometer"
+        device.status.streams = []
+        device.status.activities = activities
+        device.interfaces = [0]
+        device.rings = []
+        return device
     }
 }

@@ -49,6 +49,44 @@ import Wire
         #expect(broken.layer.remedy?.contains(remedy) == true, "\(broken)", sourceLocation: location)
     }
 
+    // MARK: Cameras as /dev/videoN
+
+    @Test func aKernelWithoutTheVirtualControllerIsSaidWithWhatWorksThere() throws {
+        let machine = try FakeMachine.healthy()
+        func video() -> StackLayer? { doctor(machine).machine.first { $0.layer == .video } }
+        // Not installed: nobody misses it.
+        #expect(video() == nil)
+        try machine.write("", to: "/usr/lib/systemd/system/userdriver-video.service")
+        #expect(video()?.health == .warning && video()?.why?.contains("vhci_hcd") == true)
+        #expect(video()?.remedy?.contains("modprobe vhci_hcd") == true && video()?.remedy?.contains("userdriver v4l2") == true)
+        try machine.write("", to: "/sys/devices/platform/vhci_hcd.0/status")
+        #expect(video()?.health == .warning && video()?.remedy == "systemctl start userdriver-video")
+        try machine.write("3-1\n3-2\n", to: "/run/userdriver-video/nodes")
+        #expect(video()?.health == .ok && video()?.summary == "2 nodes")
+    }
+
+    // MARK: Scanners for SANE
+
+    @Test func aScannersAddressIsToldOrWhatIsMissing() throws {
+        let machine = try FakeMachine.healthy()
+        func endpoint(_ device: Diagnosis.Device) throws -> StackLayer? {
+            let report = try stack(machine, device)
+            #expect(report.layers.filter { $0.layer == .endpoint }.count <= 1)
+            return report.layers.first { $0.layer == .endpoint }
+        }
+        #expect(try endpoint(FakeDiagnosis.device()) == nil, "a camera has none")
+        let url = "http://127.0.0.1:8742/eSCL/"
+        let served = try #require(try endpoint(FakeDiagnosis.scanner([.init(kind: "escl", url: url)])))
+        #expect(served.health == .ok && served.summary == url && served.why == nil && served.remedy == nil)
+        // Not installed: nothing is wrong, and it is said what there is.
+        let missing = try #require(try endpoint(FakeDiagnosis.scanner()))
+        #expect(missing.health == .ok && missing.summary == "none" && missing.remedy?.contains("userdriver-escl") == true)
+        try machine.write("", to: "/usr/lib/systemd/system/userdriver-escl.service")
+        let silent = try #require(try endpoint(FakeDiagnosis.scanner()))
+        #expect(silent.health == .warning && silent.remedy?.contains("systemctl enable --now userdriver-escl") == true)
+        #expect(try endpoint(FakeDiagnosis.scanner(state: .failed))?.health == .unknown)
+    }
+
     // MARK: Nothing
 
     @Test func aCameraThatWorksIsOkInEveryLayer() throws {
@@ -143,13 +181,14 @@ import Wire
     @Test func anUnsignedDriverWarnsWhereItRunsAndIsBrokenWhereItIsRefused() throws {
         var driver = FakeDiagnosis.driver
         driver.verdict = "unsigned"
+        driver.code = "Unsigned"
         let machine = try FakeMachine.healthy()
         let warned = doctor(machine, drivers: [driver])
         #expect(warned.health == .warning && warned.broken == nil)
         #expect(warned.machine.last?.remedy == "userdriver driver sign /usr/lib/userdriver/drivers/webcam.driver")
         let report = try stack(machine, FakeDiagnosis.device(warnings: ["unsigned"], driver: driver))
         #expect(report.health == .warning && report.layers.first { $0.layer == .driver }?.why == "It runs unsigned.")
-        let refused = Diagnosis.Driver(path: "/opt/my webcam.driver", problem: "it is not signed")
+        let refused = Diagnosis.Driver(path: "/opt/my webcam.driver", problem: "it is not signed", code: "NotTrusted")
         try expect(doctor(machine, drivers: [refused]), .drivers, why: "not signed", remedy: "driver sign '/opt/my webcam.driver'")
         try expect(
             stack(machine, FakeDiagnosis.device(.unsupported, driver: nil), refused: [refused]), .driver, why: "not signed",
@@ -157,7 +196,7 @@ import Wire
     }
 
     @Test func aBundleThatWasAltered() throws {
-        let altered = Diagnosis.Driver(path: "/opt/a.driver", problem: "its executable is not the one in the manifest")
+        let altered = Diagnosis.Driver(path: "/opt/a.driver", problem: "its executable is not the one in the manifest", code: "Unusable")
         try expect(
             doctor(try FakeMachine.healthy(), drivers: [altered]), .drivers, why: "not the one", remedy: "driver verify /opt/a.driver")
     }
@@ -196,7 +235,7 @@ import Wire
     @Test func anotherProgramHasTheDevice() throws {
         let error = USBError(.busy, operation: "libusb_claim_interface(0)")
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.failed, reason: "exit 1: \(error)")), .kernelDriver,
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.failed, fault: FakeDiagnosis.fault(error))), .kernelDriver,
             why: "Another program",
             remedy: "fuser -v /dev/bus/usb/001/004")
     }
@@ -204,7 +243,7 @@ import Wire
     @Test func noBandwidth() throws {
         let error = USBError(.noBandwidth, operation: "libusb_set_interface_alt_setting(1, 7)")
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(trouble: "\(error)")), .bandwidth, why: "no bandwidth",
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(fault: FakeDiagnosis.fault(error))), .bandwidth, why: "no bandwidth",
             remedy: "--format mjpeg")
     }
 
@@ -213,7 +252,7 @@ import Wire
         try machine.write("\(limit)", to: MachineFacts.memoryPath)
         let error = USBError(.memoryLimit, operation: "libusb_submit_transfer")
         try expect(
-            stack(machine, FakeDiagnosis.device(.backoff, reason: "exit 1: \(error)")), .usbfsMemory, why: "too small",
+            stack(machine, FakeDiagnosis.device(.backoff, fault: FakeDiagnosis.fault(error))), .usbfsMemory, why: "too small",
             remedy: "echo \(wanted) > /sys/module/usbcore/parameters/usbfs_memory_mb")
         #expect(doctor(machine).machine.first { $0.layer == .usbfsMemory }?.health == (limit < 16 ? .warning : .ok))
     }
@@ -248,13 +287,75 @@ import Wire
     }
 
     @Test(arguments: [
-        "GET_CUR(VS_PROBE): \(USBError.Code.malformedAnswer) (3 bytes instead of 26)", "SET_CUR(VS_COMMIT): \(USBError.Code.stall)",
-        "The stream was started 4 times without a frame; last, the device has sent no picture for 3 s.",
-    ]) func aDeviceThatAnswersGarbage(_ trouble: String) throws {
+        FakeDiagnosis.fault(USBError(.malformedAnswer, operation: "GET_CUR(VS_PROBE)", detail: "3 bytes instead of 26")),
+        FakeDiagnosis.fault(USBError(.stall, operation: "SET_CUR(VS_COMMIT)")),
+        CallError("NoFrames", "The stream was started 4 times without a frame.", layer: "class"),
+    ]) func aDeviceThatAnswersGarbage(_ fault: CallError) throws {
         try expect(
-            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.backoff, reason: trouble)), .deviceClass, why: trouble,
+            stack(try FakeMachine.healthy(), FakeDiagnosis.device(.backoff, fault: fault)), .deviceClass, why: fault.message,
             remedy: "userdriver inspect"
         )
+    }
+
+    /// The same words without the value mean nothing: nobody reads them.
+    @Test func aSentenceIsNoEvidence() throws {
+        let words = "the bus has no bandwidth left for this; the resource is busy; access denied; times without a frame"
+        let report = try stack(
+            try FakeMachine.healthy(),
+            FakeDiagnosis.device(.backoff, reason: words, fault: CallError("DriverDied", words, layer: "process")))
+        #expect(report.layers.lowestBroken?.layer == .process, "\(report.layers)")
+    }
+
+    @Test func theDriversOwnRemedyIsTheOneThatIsSaid() throws {
+        let fault = CallError("Jammed", "A sheet is stuck.", layer: "class", remedy: "open the lid and take the sheet out")
+        try expect(
+            stack(try FakeMachine.healthy(), FakeDiagnosis.thermometer(fault: fault)), .deviceClass, why: "A sheet is stuck.",
+            remedy: "open the lid")
+    }
+
+    // MARK: Other kinds of devices
+
+    /// Device, configuration and one interface of a class (USB 2.0 tables 9-8, 9-10, 9-12), no endpoints.
+    private static func descriptors(_ code: ClassCode) -> [UInt8] {
+        [18, 1, 0x00, 0x02, 0, 0, 0, 64, 0x09, 0x12, 0x02, 0x00, 0x00, 0x01, 1, 2, 3, 1]
+            + [9, 2, 18, 0, 1, 1, 0, 0x80, 50, 9, 4, 0, 0, 0, code.class, code.subclass, code.protocol, 0]
+    }
+
+    @Test(arguments: [
+        (ClassCode(0x03, 0, 0), "thermometer: human interface"), (ClassCode(0xff, 0, 0), "thermometer: vendor specific"),
+        (ClassCode(0x07, 1, 4), "thermometer: printer, IPP over USB"), (ClassCode(0x42, 1, 2), "thermometer: class 42/01/02"),
+    ])
+    func aDeviceIsToldByItsDriverAndItsClass(code: ClassCode, summary: String) throws {
+        let machine = try FakeMachine.healthy()
+        try machine.write(Self.descriptors(code), to: FakeMachine.hub + "/1-2/descriptors")
+        let report = try stack(machine, FakeDiagnosis.thermometer())
+        #expect(report.health == .ok, "\(report.layers)")
+        #expect(report.layers.first { $0.layer == .deviceClass }?.summary == summary)
+        #expect(report.layers.first { $0.layer == .stream }?.summary == "none")
+        // Nothing of what is said takes it for a camera.
+        let words = report.layers.map { "\($0.summary) \($0.why ?? "") \($0.remedy ?? "")" }.joined(separator: " ")
+        for word in ["video", "Video", "format", "camera", "mjpeg"] { #expect(!words.contains(word), "\(words)") }
+    }
+
+    @Test func whatADriverIsAtStandsInPlaceOfStreams() throws {
+        let machine = try FakeMachine.healthy()
+        try machine.write(Self.descriptors(ClassCode(0xff, 0, 0)), to: FakeMachine.hub + "/1-2/descriptors")
+        let page = DeviceStatus.Activity(name: "page 1", unit: "lines", done: 120, rate: 30)
+        let report = try stack(machine, FakeDiagnosis.thermometer(activities: [page]))
+        #expect(report.layers.first { $0.layer == .stream }?.summary == "page 1 120 lines")
+    }
+
+    @Test func noBandwidthForWhatIsNoCamera() throws {
+        let machine = try FakeMachine.healthy()
+        try machine.write(Self.descriptors(ClassCode(0xff, 0, 0)), to: FakeMachine.hub + "/1-2/descriptors")
+        let fault = FakeDiagnosis.fault(USBError(.noBandwidth, operation: "USBDEVFS_SETINTERFACE"))
+        try expect(stack(machine, FakeDiagnosis.thermometer(fault: fault)), .bandwidth, why: "no bandwidth", remedy: "another bus")
+    }
+
+    /// What errors name is a layer of the stack, each.
+    @Test func theLayersOfErrorsAreThoseOfTheStack() {
+        let codes: [USBError.Code] = [.noBandwidth, .memoryLimit, .malformedAnswer, .stall, .overflow, .busy, .accessDenied, .connection]
+        for code in codes { #expect(code.layer.flatMap(StackLayer.Name.init) != nil, "\(code.name)") }
     }
 
     @Test func aStreamOfNoise() throws {
@@ -269,7 +370,7 @@ import Wire
     @Test func descriptorsThatAreNoise() throws {
         let machine = try FakeMachine.healthy()
         try machine.write([0xff, 0x00, 0x12, 0x34], to: FakeMachine.hub + "/1-2/descriptors")
-        try expect(stack(machine, FakeDiagnosis.device(.failed)), .deviceClass, why: "no video format", remedy: "inspect")
+        try expect(stack(machine, FakeDiagnosis.device(.failed)), .deviceClass, why: "make no sense", remedy: "inspect")
     }
 
     @Test func aDriverThatWasGivenUp() throws {

@@ -165,7 +165,7 @@ final class TestBus {
                     filled = 0
                 }
             case .later(let time): now = min(max(time ?? end, now + 1), end)
-            case .stall: return transfers
+            case .lent, .stall: return transfers
             }
         }
         return transfers

@@ -39,6 +39,19 @@ final class Bench: Sendable {
         return (emulator, url)
     }
 
+    /// A daemon with one emulated device of that kind that runs.
+    static func start(emulating kind: String, _ options: [String]) async throws -> Bench {
+        let runtime = try makeRuntime()
+        let emulator = try Programs.start("userdriver", ["emulate", kind, "--port", "0"] + options)
+        let text = try await emulator.waitForOutput { $0.contains("\n") }
+        let url = try #require(text.split(separator: "\n").first.map(String.init))
+        try #require(url.hasPrefix("usbip://"), "the first line is the device's address: \(text)")
+        let daemon = try startDaemon(runtime: runtime, arguments: ["--attach", url])
+        let bench = Bench(runtime: runtime, emulator: emulator, url: url, daemon: daemon)
+        _ = try await bench.waitForDevice { $0.state == .running }
+        return bench
+    }
+
     static func startDaemon(runtime: String, arguments: [String] = []) throws -> Running {
         try Programs.start("userdriverd", ["--runtime-dir", runtime, "--state-dir", runtime + "/state", "--no-usb"] + arguments)
     }
@@ -90,7 +103,7 @@ final class Bench: Sendable {
         try Programs.start("userdriver", arguments, environment: ["USERDRIVER_RUNTIME_DIR": runtime])
     }
 
-    /// Waits until the only device satisfies `condition`, looked at again at each of the supervisor's events.
+    /// Waits until the only device satisfies `condition`, looked at again at each of the supervisor's events, and now and then.
     @discardableResult
     func waitForDevice(timeout: Duration = .seconds(60), _ condition: @escaping @Sendable (DeviceStatus) -> Bool) async throws
         -> DeviceStatus
@@ -111,6 +124,17 @@ final class Bench: Sendable {
                     }
                     try Task.checkCancellation()
                     try await Task.sleep(for: .milliseconds(50))
+                }
+            }
+            group.addTask {
+                // Frames are counted without an event.
+                while true {
+                    try await Task.sleep(for: .milliseconds(200))
+                    do {
+                        if let device = try await client.devices().first, condition(device) { return device }
+                    } catch let error as ClientError where error.isTransient {
+                        // As above.
+                    }
                 }
             }
             group.addTask {

@@ -6,6 +6,7 @@ import Testing
 @Suite(.enabled(if: Programs.areBuilt, "the release executables are not built: run make build"))
 struct InstalledSizeTests {
     private static let driver = "webcam.driver/webcam-driver"
+    private static let scanner = "scanner.driver/scanner-driver"
 
     /// An ELF file of 64 bits, of our own making.
     private struct Executable {
@@ -34,7 +35,7 @@ struct InstalledSizeTests {
         #expect(try !Executable(name).contains("icudt"))
     }
 
-    @Test(arguments: [driver, "usbip-proxy"]) func aProcessInASandboxNeedsFewLibraries(name: String) throws {
+    @Test(arguments: [driver, scanner, "usbip-proxy"]) func aProcessInASandboxNeedsFewLibraries(name: String) throws {
         let executable = try Executable(name)
         #expect(executable.contains("libc.so"))
         for library in ["libcrypto", "libssl", "libyaml", "libseccomp"] { #expect(!executable.contains(library + ".so"), "\(library)") }
@@ -46,9 +47,14 @@ struct InstalledSizeTests {
         #expect(!driver.contains(".debug_info"))
     }
 
+    /// So that the disk has it once: `make install` makes them one file.
+    @Test(arguments: [scanner, "usbip-proxy"]) func whatRunsInASandboxIsOneExecutable(name: String) throws {
+        #expect(try Executable(Self.driver).bytes == Executable(name).bytes)
+    }
+
     @Test func installedProgramsTakeLessThanSixtyMegabytes() throws {
         let bytes =
-            try ["userdriver", "userdriverd", "usbip-proxy"].map { try Executable($0).loadedBytes } + [Executable(Self.driver).bytes.count]
+            try ["userdriver", "userdriverd"].map { try Executable($0).loadedBytes } + [Executable(Self.driver).bytes.count]
         #expect(bytes.allSatisfy { $0 > 1_000_000 })
         #expect(bytes.reduce(0, +) < 60_000_000, "\(bytes)")
     }

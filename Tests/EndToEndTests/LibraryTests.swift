@@ -11,7 +11,7 @@ extension EndToEndTests {
             "linux-vdso", "ld-linux-x86-64", "ld-linux-aarch64", "libc", "libm", "libstdc++", "libgcc_s",
         ]
 
-        @Test(arguments: ["webcam.driver/webcam-driver", "usbip-proxy"])
+        @Test(arguments: ["webcam.driver/webcam-driver", "scanner.driver/scanner-driver", "usbip-proxy"])
         func aSandboxedProgramLoadsNothingThatItDoesNotNeed(program: String) async throws {
             // The loader lists what it would load, libraries of libraries too, and runs nothing.
             let listing = try await Programs.run(program, [], environment: ["LD_TRACE_LOADED_OBJECTS": "1"])

@@ -64,6 +64,22 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
+        @Test func `a scanner shows at which address SANE reaches it`() async throws {
+            let bench = try await Bench.start(emulating: "scanner", ["--sheets", "1"])
+            // Nobody serves it; whether somebody could is the machine's.
+            #expect(try await stack(bench).layers.last?.summary == "none")
+            let server = try Programs.start(
+                "userdriver-escl", ["--runtime-dir", bench.runtime, "--port", "\(Int.random(in: 20_000...50_000))", "--no-dns-sd"])
+            let url = try await server.waitForOutput { $0.contains("\n") }.prefix { $0 != " " }
+            // The daemon is told a moment later.
+            try await bench.waitForDevice { $0.endpoints != nil }
+            let report = try await stack(bench)
+            #expect(report.layers.last?.layer == "endpoint" && report.layers.last?.summary == String(url), "\(report.layers)")
+            #expect(try await bench.userdriver("doctor").text.contains(url))
+            _ = try await server.stop()
+            try await bench.stop()
+        }
+
         @Test(.enabled(if: !hasUSB, "this machine has USB"))
         func `without USB in the kernel that is said, and nothing is broken while the camera over USB IP is well`() async throws {
             let bench = try await Bench.start(emulate: Self.fast)

@@ -8,7 +8,8 @@ import UserDriverClient
 import Wire
 
 /// Everything here drives release executables against an emulated camera over USB/IP.
-@Suite(.serialized, .enabled(if: Programs.areBuilt, "the release executables are not built: run make build"))
+@Suite(
+    .serialized, .enabled(if: Programs.areBuilt, "the release executables are not built: run make build"), .timeLimit(.minutes(10)))
 struct EndToEndTests {}
 
 extension EndToEndTests {

@@ -89,9 +89,16 @@ extension EndToEndTests {
 
         @Test func `the port's death is a short absence for both`() async throws {
             let bench = try await start([])
-            let watched = try bench.startUserdriver("stream", infrared, "--frames", "60", "--stats", "json")
-            let other = try bench.startUserdriver("stream", colour, "--frames", "60", "--stats", "json")
-            try await waitForBoth(bench) { $0.allSatisfy { $0.streams.contains { $0.frames > 10 } } }
+            let watched = try bench.startUserdriver("stream", infrared, "--frames", "120", "--stats", "json")
+            let other = try bench.startUserdriver("stream", colour, "--frames", "120", "--stats", "json")
+            try await waitForBoth(bench) { $0.allSatisfy { $0.streams.contains { $0.clients > 0 } } }
+            for camera in [infrared, colour] {
+                var frames = 0
+                for try await event in bench.client.camera(camera).frames() {
+                    if case .frame = event { frames += 1 }
+                    if frames > 10 { break }
+                }
+            }
             let daemon = try #require(await bench.daemonProcess).child.processID
             let ports = Bench.processes(mentioning: "usbip-proxy").filter { process in
                 let status =
@@ -104,7 +111,7 @@ extension EndToEndTests {
                 let result = try await client.finish()
                 #expect(result.status == .exited(status: 0), "\(result.errors)")
                 let facts = try result.lastLine(as: StreamFacts.self)
-                #expect(facts.frames == 60 && facts.torn == 0, "\(facts)")
+                #expect(facts.frames == 120 && facts.torn == 0, "\(facts)")
             }
             try await bench.stop()
         }

@@ -46,7 +46,9 @@ extension EndToEndTests {
         private static let members: Set = [
             "id", "bus", "vendorId", "productId", "name", "kind", "driver", "state", "pid", "restarts", "streams",
         ]
-        private static let possibleMembers: Set = ["reason", "warnings", "sandbox", "signer", "drivenSince", "function"]
+        private static let possibleMembers: Set = [
+            "reason", "warnings", "sandbox", "signer", "drivenSince", "function", "activities", "nodes",
+        ]
         private static let streamMembers: Set = ["format", "width", "height", "fps", "frames", "lost"]
 
         @Test func `what up invites to works, and Ctrl-C leaves nothing behind`() async throws {

@@ -54,42 +54,14 @@ extension EndToEndTests {
             }
         }
 
-        /// How many frames the ring itself lacked while `body` ran, or had damaged: a machine that
-        /// is too busy loses some before they get there.
-        private func losses<T>(of bench: Bench, while body: () async throws -> T) async throws -> (result: T, lost: UInt64) {
-            let form = CameraRequest(format: "mjpeg", width: 640, height: 480, fps: 30)
-            let end = Shared(UInt64.max)
-            let counting = Task {
-                var lost: UInt64 = 0
-                for try await event in bench.client.camera().frames(form) {
-                    switch event {
-                    case .gap(_, let count, _): lost += count
-                    case .frame(let frame):
-                        if frame.isDamaged { lost += 1 }
-                        if frame.published > end.value.withLock({ $0 }) { return lost }
-                    default: break
-                    }
-                }
-                return lost
-            }
-            defer { counting.cancel() }
-            try await bench.waitForDevice { $0.streams.contains { $0.frames > 0 } }
-            let result = try await body()
-            end.value.withLock { $0 = clinux_monotonic_ns() }
-            return (result, try await counting.value)
-        }
-
-        private final class Shared<Value: Sendable>: Sendable {
-            let value: Mutex<Value>
-            init(_ value: Value) { self.value = Mutex(value) }
-        }
+        private static let form = CameraRequest(format: "mjpeg", width: 640, height: 480, fps: 30)
 
         // MARK: - The library, by a program that says what it gets
 
         @Test(arguments: ["block", "poll", "select", "epoll", "edge"])
         func `pictures come whole and without a gap, however they are waited for`(how: String) async throws {
             let bench = try await Bench.start()
-            let (result, lost) = try await losses(of: bench) {
+            let (result, lost) = try await bench.losses(in: Self.form) {
                 try await run(bench, Self.client, "stream", "/dev/video0", "60", how, "mjpeg", "640", "480")
             }
             let taken = try #require(Taken.all(in: result.text).first, "\(result.text)\(result.errors)")
@@ -210,7 +182,7 @@ extension EndToEndTests {
         /// other tests, and for a machine that is not too busy.
         @Test(.timeLimit(.minutes(5))) func `no program ends, and no picture is missing, through ten deaths of the driver`() async throws {
             let bench = try await Bench.start()
-            let (result, lost) = try await losses(of: bench) {
+            let (result, lost) = try await bench.losses(in: Self.form) {
                 let client = try start(bench, [Self.client, "stream", "/dev/video0", "700", "poll", "mjpeg", "640", "480"])
                 var others: [(name: String, running: Running)] = []
                 if V4L2Programs.has("ffmpeg") {

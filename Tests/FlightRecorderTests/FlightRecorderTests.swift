@@ -26,14 +26,12 @@ import USB
     @Test func packetsAreDescribedUpToTheLimit() throws {
         let memory = try RecorderMemory()
         let recorder = try FlightRecorder(descriptor: memory.descriptor, generation: 1)
-        let packets = (0..<40).map {
-            IsochronousPacket(offset: $0 * 1024, length: 1024, actualLength: $0, status: $0 == 5 || $0 == 39 ? .fault(71) : .completed)
-        }
-        packets.withUnsafeBufferPointer {
-            recorder.completed(.isochronous, bulkIn, requested: 40_960, .init(status: .completed, actual: 780), packets: $0)
+        let outcomes = (0..<72).map { (actualLength: $0, status: Int32($0 == 5 || $0 == 71 ? -71 : 0)) }
+        IsochronousPackets.with(outcomes, packetLength: 1024) {
+            recorder.completed(.isochronous, bulkIn, requested: 73_728, .init(status: .completed, actual: 2480), packets: $0)
         }
         let transfer = try #require(memory.snapshot().transfers.first)
-        #expect(transfer.packets.count == 32 && transfer.packets[4] == 4 && transfer.packets[5] == nil)
+        #expect(transfer.packets.count == 64 && transfer.packets[63] == 63 && transfer.packets[4] == 4 && transfer.packets[5] == nil)
         #expect(transfer.failedPackets == 2 && transfer.submitted == nil)
     }
 
@@ -85,7 +83,7 @@ import USB
         #expect(noise.withUnsafeBytes { pwrite(memory.descriptor, $0.baseAddress, $0.count, 0) } == noise.count)
         let transfers = memory.snapshot().transfers
         for transfer in transfers {
-            #expect(transfer.data.count <= 64 && transfer.packets.count <= 32)
+            #expect(transfer.data.count <= 64 && transfer.packets.count <= 64)
             #expect(!transfer.line(before: 0).isEmpty)
         }
         let reader = try RecorderReader(descriptor: memory.descriptor)

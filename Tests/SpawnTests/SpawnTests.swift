@@ -50,6 +50,25 @@ private func run(
         #expect(try run("/usr/bin/env", [], environment: ["A": "1"]).output == "A=1\n")
     }
 
+    @Test(.enabled(if: geteuid() == 0, "becoming somebody else takes root"))
+    func becomesAnotherUserWithTheirGroupsAndNoOther() throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(clinux_pipe(&ends) == 0)
+        defer { close(ends[0]) }
+        let executable = try SealedExecutable(path: "/usr/bin/id", isExecutableByAll: true)
+        var plan = ChildProcess.Plan(arguments: ["id"], descriptors: [nil, ends[1], ends[1]], deathSignal: SIGKILL)
+        plan.account = Account(user: 65534, group: 65533, groups: [65533, 4711])
+        let child = try ChildProcess(executing: executable.descriptor, plan)
+        withExtendedLifetime(executable) { _ = close(ends[1]) }
+        #expect(try child.wait() == .exited(status: 0))
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(ends[0], &bytes, bytes.count)
+        let said = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        #expect(said.hasPrefix("uid=65534") && said.contains("4711"), "\(said)")
+        #expect(!said.contains("(root)"), "\(said)")
+        #expect(Account(named: "root")?.user == 0 && Account(named: "nobody at all") == nil)
+    }
+
     @Test func descriptorsMayTradePlaces() throws {
         // The parent's 0…2 are open; ask for them in another order.
         let (_, output) = try run("/bin/ls", ["-l", "/proc/self/fd"], extra: [2, 1, 0].map { Optional($0) })

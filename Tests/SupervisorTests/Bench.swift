@@ -39,6 +39,8 @@ final class FakeSource: DeviceSource {
         var held: [Int32] = []
         var givenBack: [String] = []
         var isForgetful = false
+        var isTaken = false
+        var returnFailure: DeviceOpenFailure?
     }
     private let events: AsyncStream<DeviceSourceEvent>
     private let continuation: AsyncStream<DeviceSourceEvent>.Continuation
@@ -65,8 +67,17 @@ final class FakeSource: DeviceSource {
     }
     func released(_ device: USBDeviceInformation, function: USBFunction) async { state.withLock { $0.releases += 1 } }
     func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure) {
-        state.withLock { $0.givenBack.append(device.path) }
+        let failure = state.withLock { state in
+            state.isTaken = false
+            state.givenBack.append(device.path)
+            return state.returnFailure
+        }
+        if let failure { throw failure }
     }
+    func hasTaken(_ device: USBDeviceInformation, function: USBFunction) -> Bool { state.withLock { $0.isTaken } }
+    /// From now on it is as if the device had been the kernel's driver's.
+    func take() { state.withLock { $0.isTaken = true } }
+    func failGivingBack(with failure: DeviceOpenFailure) { state.withLock { $0.returnFailure = failure } }
 
     func recognises(_ file: Int32, as device: USBDeviceInformation) -> Bool { state.withLock { !$0.isForgetful } }
     /// What an earlier supervisor left is not known.

@@ -43,6 +43,31 @@ import Wire
         await bench.stop()
     }
 
+    @Test func whatADriverSaysOfItsFaultArrivesAsAValue() async throws {
+        let bench = try await Bench("fails-to-start") { $0.timing.restartsToOpenCircuit = 2 }
+        let listener = try await bench.listener()
+        bench.source.plug(makeDevice())
+        _ = try await listener.event("failed")
+        let device = try #require(try await diagnose(bench).devices.first)
+        #expect(device.fault?.code == "Picky" && device.fault?.layer == "class" && device.fault?.remedy == "try another one")
+        #expect(device.fault?.message.contains("not to my taste") == true && device.trouble == device.fault?.message)
+        await bench.stop()
+    }
+
+    @Test(arguments: [("exits", "DriverDied"), ("unresponsive", "DriverHung")])
+    func aDeathIsAValueToo(behaviour: String, code: String) async throws {
+        let bench = try await Bench(behaviour) {
+            $0.timing.restartsToOpenCircuit = 2
+            if behaviour == "unresponsive" { $0.timing.startLimit = .milliseconds(300) }
+        }
+        let listener = try await bench.listener()
+        bench.source.plug(makeDevice())
+        _ = try await listener.event("failed")
+        let fault = try #require(try await diagnose(bench).devices.first?.fault)
+        #expect(fault.code == code && fault.layer == "process", "\(fault)")
+        await bench.stop()
+    }
+
     @Test func namesABundleThatIsNotUsed() async throws {
         var broken = ""
         let bench = try await Bench { configuration in

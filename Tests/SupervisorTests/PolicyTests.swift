@@ -143,10 +143,10 @@ import Wire
     private func run(_ watchdog: inout Watchdog, ticks: Int, from start: UInt64 = 1, _ change: (Int, inout ProgressCounters) -> Void) -> (
         tick: Int, hang: Watchdog.Hang
     )? {
-        var counters = ProgressCounters(isStreaming: true)
+        var counters = ProgressCounters(watch: .turns)
         for index in 0..<ticks {
             change(index, &counters)
-            if let hang = watchdog.look([counters], now: start + UInt64(index) * tick) { return (index, hang) }
+            if let finding = watchdog.look([counters], now: start + UInt64(index) * tick) { return (index, finding.hang) }
         }
         return nil
     }
@@ -154,16 +154,16 @@ import Wire
     @Test func leavesADriverThatGetsOnAlone() {
         var watchdog = Watchdog()
         let end = run(&watchdog, ticks: 10_000) { index, counters in
-            counters.streamTurns += 1
+            counters.turns += 1
             counters.deliveries &+= 250
-            if index % 3 == 0 { counters.frames += 1 }
+            if index % 3 == 0 { counters.units += 1 }
         }
         #expect(end == nil)
     }
 
     @Test func noticesAThreadThatStandsStill() {
         var watchdog = Watchdog()
-        let end = run(&watchdog, ticks: 100) { index, counters in if index < 10 { counters.streamTurns += 1 } }
+        let end = run(&watchdog, ticks: 100) { index, counters in if index < 10 { counters.turns += 1 } }
         #expect(end?.hang == .noTurn(.milliseconds(500)))
         #expect(end?.tick == 14)
     }
@@ -171,9 +171,9 @@ import Wire
     @Test func noticesDeliveriesWithoutFrames() {
         var watchdog = Watchdog()
         let end = run(&watchdog, ticks: 100) { index, counters in
-            counters.streamTurns += 1
+            counters.turns += 1
             counters.deliveries += 8
-            if index < 10 { counters.frames += 3 }
+            if index < 10 { counters.units += 3 }
         }
         #expect(end?.hang == .noFrame(.seconds(1)))
         #expect(end?.tick == 20)
@@ -181,23 +181,23 @@ import Wire
 
     @Test func aSilentDeviceIsNotTheDriversFault() {
         var watchdog = Watchdog()
-        #expect(run(&watchdog, ticks: 1000) { _, counters in counters.streamTurns += 1 } == nil)
+        #expect(run(&watchdog, ticks: 1000) { _, counters in counters.turns += 1 } == nil)
     }
 
     @Test func slowCamerasHaveTime() {
         var watchdog = Watchdog()
         // A frame every two seconds, its payloads spread over them.
         let end = run(&watchdog, ticks: 1000) { index, counters in
-            counters.streamTurns += 1
+            counters.turns += 1
             counters.deliveries += 2
-            if index % 20 == 19 { counters.frames += 1 }
+            if index % 20 == 19 { counters.units += 1 }
         }
         #expect(end == nil)
     }
 
     @Test func aLateLookBlamesNobody() {
         var watchdog = Watchdog()
-        let counters = ProgressCounters(streamTurns: 1, isStreaming: true)
+        let counters = ProgressCounters(turns: 1, watch: .turns)
         #expect(watchdog.look([counters], now: 1) == nil)
         #expect(watchdog.look([counters], now: 1 + 60 * tick) == nil)
         #expect(watchdog.look([counters], now: 1 + 61 * tick) == nil)
@@ -205,27 +205,27 @@ import Wire
 
     @Test func countersThatGoBackOrWrapAreNoTrap() {
         var watchdog = Watchdog()
-        var counters = ProgressCounters(streamTurns: .max, transfers: .max, frames: .max, deliveries: .max, isStreaming: true)
+        var counters = ProgressCounters(turns: .max, transfers: .max, units: .max, deliveries: .max, watch: .turns)
         #expect(watchdog.look([counters], now: 1) == nil)
-        counters = ProgressCounters(isStreaming: true)
+        counters = ProgressCounters(watch: .turns)
         #expect(watchdog.look([counters], now: 1 + tick) == nil)
         #expect(watchdog.look([counters], now: 0) == nil)
     }
 
     @Test(arguments: [true, false]) func oneThatGetsOnHidesNoOthersHang(standsStill: Bool) {
         var watchdog = Watchdog()
-        var counters = [ProgressCounters(isStreaming: true), ProgressCounters(), ProgressCounters(isStreaming: true)]
-        var end: (tick: Int, hang: Watchdog.Hang)?
+        var counters = [ProgressCounters(watch: .turns), ProgressCounters(), ProgressCounters(watch: .turns)]
+        var end: (tick: Int, finding: Watchdog.Finding)?
         for index in 0..<100 where end == nil {
             for stream in [0, 2] {
                 let hangs = stream == 2 && index >= 10
-                if !hangs || !standsStill { counters[stream].streamTurns += 1 }
+                if !hangs || !standsStill { counters[stream].turns += 1 }
                 counters[stream].deliveries += 8
-                if !hangs { counters[stream].frames += 3 }
+                if !hangs { counters[stream].units += 3 }
             }
             end = watchdog.look(counters, now: 1 + UInt64(index) * tick).map { (index, $0) }
         }
-        #expect(end?.hang == (standsStill ? .noTurn(.milliseconds(500)) : .noFrame(.seconds(1))))
+        #expect(end?.finding == .init(activity: 2, hang: standsStill ? .noTurn(.milliseconds(500)) : .noFrame(.seconds(1))))
         #expect(end?.tick == (standsStill ? 14 : 20))
     }
 
@@ -233,10 +233,10 @@ import Wire
         var watchdog = Watchdog()
         // Five seconds a frame, its payloads spread over them.
         let end = run(&watchdog, ticks: 1000) { index, counters in
-            counters.frameTime = 5_000_000_000
-            counters.streamTurns += 1
+            counters.unitTime = 5_000_000_000
+            counters.turns += 1
             counters.deliveries += 2
-            if index % 50 == 49 { counters.frames += 1 }
+            if index % 50 == 49 { counters.units += 1 }
         }
         #expect(end == nil)
     }
@@ -245,7 +245,7 @@ import Wire
         var watchdog = Watchdog()
         watchdog.patience = 4
         let end = run(&watchdog, ticks: 1000) { _, counters in
-            counters.streamTurns += 1
+            counters.turns += 1
             counters.deliveries += 2
         }
         #expect(end?.hang == .noFrame(.seconds(12)))

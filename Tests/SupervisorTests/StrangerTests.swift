@@ -137,12 +137,13 @@ import Testing
             line.backlog
         }
         let listener = EventListener(call, tolerance: 1000)
-        listener.tell(device: "d", event: "device", message: "one", isOptional: true)
+        let saying = DeviceSaying(name: "temperature", parameters: ["celsius": 21])
+        listener.tell(device: "d", event: "device", message: "one", saying: saying)
         line.backlog = 1001
-        for _ in 0..<3 { listener.tell(device: "d", event: "device", message: "two", isOptional: true) }
-        listener.tell(device: "d", event: "died", message: "three", isOptional: false)
+        for _ in 0..<3 { listener.tell(device: "d", event: "device", message: "two", saying: saying) }
+        listener.tell(device: "d", event: "died", message: "three", saying: nil)
         line.backlog = 0
-        listener.tell(device: "d", event: "device", message: "four", isOptional: true)
+        listener.tell(device: "d", event: "device", message: "four", saying: saying)
         #expect(line.told == ["one", "three", "3 events were left out: they were not read in time.", "four"])
         listener.stop()
     }

@@ -42,9 +42,14 @@ private func subject(_ vendor: UInt16 = 0x046d, _ product: UInt16 = 0x0825, clas
         #expect(try parse(text) == PolicyFile())
     }
 
+    @Test func camerasAreShownUnlessTheAdministratorMinds() throws {
+        #expect(try parse("").showsCameras && parse("video: on").showsCameras)
+        #expect(try !parse("video: off\ntake: []").showsCameras)
+    }
+
     @Test(arguments: [
         "take": "a word", "- a": "a list", "take: [": "broken", "take: yes": "no list", "take: [{}]": "a rule for everything",
-        "standby: perhaps": "neither on nor off", "standby: [on]": "a list of one",
+        "standby: perhaps": "neither on nor off", "standby: [on]": "a list of one", "video: 2": "no flag",
         "give: []": "a member nobody knows",
         "take: [{name: x}]": "a rule's member nobody knows",
         "take: [{subclass: 1}]": "a subclass alone",

@@ -18,6 +18,8 @@ final class Delivery: Sendable {
     let link: ObjectLink
     private let channel: Channel
     private let busy = Mutex<Set<String>>([])
+    /// A commit was answered.
+    private let isAnswered = Atomic(false)
 
     init(_ channel: Channel) {
         self.channel = channel
@@ -72,9 +74,12 @@ final class Delivery: Sendable {
         }
         if death == .full { _exit(33) }
         if death == .committing {
-            let task = Task { try await writer.commit() }
-            // It is sent by the time that there is something to read, or was.
-            while !hasAnswer { await Task.yield() }
+            let task = Task {
+                try await writer.commit()
+                isAnswered.store(true, ordering: .relaxed)
+            }
+            // It is sent by the time that there is something to read. Or was: the channel's thread may be quicker.
+            while !hasAnswer, !isAnswered.load(ordering: .relaxed) { await Task.yield() }
             _ = task
             _exit(34)
         }

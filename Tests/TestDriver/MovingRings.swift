@@ -60,7 +60,7 @@ struct MovingRings {
         }
         guard way != .withoutFrames else { return }
         publish()
-        _ = clinux_add_u64(page + ProgressPage.frames, 1)
+        _ = clinux_add_u64(page + ProgressPage.units, 1)
     }
 
     private func moves(_ isAlone: Bool) -> Bool {

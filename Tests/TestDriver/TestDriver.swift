@@ -68,15 +68,16 @@ struct TestDriver {
     var gifts: [UInt64: (call: UInt64, keeps: Bool)] = [:]
     let delivery: Delivery
     var raw = RawObjects()
+    var pages: Pages
 
     static func main() {
         let name = getenv(DriverContract.nameVariable).map { String(cString: $0) } ?? ""
-        guard let behaviour = Behaviour(rawValue: name),
+        guard let behaviour = Behaviour(rawValue: name), let pages = Pages(),
             let page = mmap(nil, ProgressPage.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, DriverContract.progressDescriptor, 0),
             page != MAP_FAILED
         else { exit(99) }
         clinux_install_crash_handler(page + ProgressPage.crashPageOffset)
-        var driver = TestDriver(page: page, behaviour: behaviour)
+        var driver = TestDriver(page: page, behaviour: behaviour, pages: pages)
         do {
             try driver.run()
         } catch {
@@ -84,8 +85,9 @@ struct TestDriver {
         }
     }
 
-    init(page: UnsafeMutableRawPointer, behaviour: Behaviour) {
+    init(page: UnsafeMutableRawPointer, behaviour: Behaviour, pages: Pages) {
         self.page = page
+        self.pages = pages
         self.behaviour = behaviour
         delivery = Delivery(channel)
     }
@@ -142,19 +144,20 @@ struct TestDriver {
             try channel.send(MessageFromDriver.heartbeat(statistics))
             if afterlife > 0 { _ = clinux_survive_parent(afterlife) }
         }
+        pages.tick()
         for name in streaming {
             let slot = page + ProgressPage.slot(Self.slots[name] ?? 0)
             let hangs = hanging == nil || hanging == name
-            if !turnsStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.streamTurns, 1) }
+            if !turnsStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.turns, 1) }
             _ = clinux_add_u64(slot + ProgressPage.deliveries, 1)
-            if behaviour != .moving, !framesStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.frames, 1) }
+            if behaviour != .moving, !framesStopped || !hangs { _ = clinux_add_u64(slot + ProgressPage.units, 1) }
         }
         if behaviour == .chatty { say(String(repeating: "chatter ", count: 100)) }
     }
 
     var statistics: DriverStatistics {
         DriverStatistics(
-            streams: ["video": .init(frames: clinux_load_u64(page + ProgressPage.frames), lost: 2, fps: 30, bytes: 1000)],
+            streams: ["video": .init(frames: clinux_load_u64(page + ProgressPage.units), lost: 2, fps: 30, bytes: 1000)],
             shown: ["mood": "good", "signer": "itself"])
     }
 
@@ -165,7 +168,7 @@ struct TestDriver {
             guard let call = opening.removeValue(forKey: grant.request) else { return }
             let name = names.removeValue(forKey: grant.request) ?? "video"
             streaming.insert(name)
-            clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 1)
+            clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.watch, ProgressPage.Watch.turns.rawValue)
             if behaviour == .moving, let descriptor = descriptors.first { try rings.opened(grant, descriptor, generation) }
             if call > 0 { try channel.send(MessageFromDriver.reply(DriverReply(id: call, result: [:]))) }
         case .ringRefused(let request, let reason):
@@ -199,15 +202,16 @@ struct TestDriver {
         takesOver = start.takeover != nil
         switch behaviour {
         case .failsToStart:
-            try channel.send(MessageFromDriver.failed(reason: "the device is not to my taste"))
+            try channel.send(
+                MessageFromDriver.failed(CallError("Picky", "the device is not to my taste", layer: "class", remedy: "try another one")))
             exit(1)
         case .unresponsiveDevice:
-            try channel.send(MessageFromDriver.unresponsive(reason: "nothing came back"))
+            try channel.send(MessageFromDriver.unresponsive(CallError("DeviceError", "nothing came back", layer: "class")))
             exit(1)
         case .orphaned: exit(1)
         case .poisoned where start.record != nil: exit(5)
         case .fruitful:
-            _ = clinux_add_u64(page + ProgressPage.frames, 1)
+            _ = clinux_add_u64(page + ProgressPage.units, 1)
             exit(6)
         default: break
         }
@@ -286,9 +290,12 @@ struct TestDriver {
         case (StreamCall.close, let name):
             streaming.remove(name)
             rings.close()
-            clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.streaming, 0)
+            clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.watch, 0)
             try reply([:])
             try channel.send(MessageFromDriver.event(name: "closed", parameters: ["after": .int(Int64(generation))]))
+        case (_, let order) where order.hasPrefix("page"):
+            guard let result = pages.take(order, call.parameters) else { exit(94) }
+            try reply(result)
         case (_, "deliver"):
             delivery.begin(call.parameters)
             try reply([:])

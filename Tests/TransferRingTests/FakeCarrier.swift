@@ -19,13 +19,17 @@ final class FakeCarrier: RingCarrier {
         var dropsSubmission = false
         /// As many as there is memory for.
         var mostInFlight = Int.max
+        /// Memory is there in pieces of so many bytes.
+        var longest = Int.max
     }
     let state = Mutex(State())
 
     struct Died: Error {}
 
     func submit(_ record: RingRecord) throws(USBError) {
-        guard state.withLock({ $0.inFlight.count < $0.mostInFlight }) else { throw USBError(.memoryLimit, operation: "submitting") }
+        guard state.withLock({ $0.inFlight.count < $0.mostInFlight && record.length <= $0.longest }) else {
+            throw USBError(.memoryLimit, operation: "submitting")
+        }
         let (dies, drops) = state.withLock { state in
             let result = (state.diesAtSubmission, state.dropsSubmission)
             state.diesAtSubmission = false

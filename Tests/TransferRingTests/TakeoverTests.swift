@@ -236,6 +236,41 @@ private let layout: UInt64 = 7
         #expect(scene.carrier.state.withLock { $0.submissions } == Array(0..<25))
     }
 
+    @Test func whereMemoryIsInSmallPiecesItsTransfersAreShorter() throws {
+        let scene = try Scene(transferCount: 8)
+        let whole = scene.ring.mapping.geometry.transferLength
+        func lengths() -> [Int] { (0..<8).map { RingRecord(scene.ring.mapping, index: $0).length } }
+        scene.ring.sufficientCount = 3
+        scene.ring.shorterLengths = [whole / 2, whole / 4]
+        try scene.ring.begin(layout: layout, state: Memory())
+        #expect(lengths() == [Int](repeating: whole, count: 8))
+        // Five go on without the long ones that are refused; then all that come are short.
+        scene.carrier.state.withLock { $0.longest = whole / 4 }
+        var memory = Memory()
+        for round in 1...20 {
+            scene.complete()
+            #expect(try handle(scene, &memory))
+            #expect(memory.handled == UInt64(round))
+            try scene.ring.commit(layout: layout, state: memory)
+            #expect(scene.carrier.state.withLock { $0.inFlight.count } >= 3)
+        }
+        func lengthsInFlight() -> [Int] { scene.carrier.state.withLock { $0.inFlight }.map { lengths()[$0] } }
+        #expect(lengthsInFlight() == [Int](repeating: whole / 4, count: 3))
+        // The next process finds them as they are, and tries for itself what there is memory for.
+        try scene.succeed()
+        scene.ring.shorterLengths = [whole / 2, whole / 4]
+        memory = try #require(scene.ring.resume(layout: layout, as: Memory.self))
+        scene.carrier.state.withLock { $0.longest = whole / 2 }
+        try scene.ring.refill()
+        #expect(lengthsInFlight() == [Int](repeating: whole / 4, count: 3) + [Int](repeating: whole / 2, count: 5))
+        scene.complete()
+        #expect(try scene.ring.take(timeout: .zero)?.requested == whole / 4)
+        // Shorter than the last that there is does not go.
+        scene.carrier.state.withLock { $0.longest = whole / 8 }
+        let error = #expect(throws: USBError.self) { try scene.ring.commit(layout: layout, state: memory) }
+        #expect(error?.code == .memoryLimit)
+    }
+
     @Test func geometriesAreBounded() {
         #expect(TransferRingGeometry(transferCount: 1, packetCount: 0, packetLength: 512) == nil)
         #expect(TransferRingGeometry(transferCount: 257, packetCount: 0, packetLength: 512) == nil)

@@ -256,4 +256,24 @@ import USBIP
         let device = try bench.driver()
         _ = try await device.control(vendor(LoopbackDevice.Request.history, isIn: true, length: 8), sending: [], timeout: .seconds(5))
     }
+
+    @Test func thePortIsToldOfASubmissionOnlyWhereNothingElseMakesItLook() throws {
+        let geometry = try #require(TransferRingGeometry(transferCount: 8, packetCount: 0, packetLength: 512))
+        let memory = try TransferRingMemory(geometry: geometry)
+        let mapping = try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: nil)
+        let wake = clinux_eventfd()
+        defer { close(wake) }
+        let carrier = try PortCarrier(wake: wake)
+        func isTold(_ index: Int) throws -> Bool {
+            try carrier.submit(RingRecord(mapping, index: index))
+            var count: UInt64 = 0
+            return read(wake, &count, 8) == 8
+        }
+        #expect(try isTold(0))
+        // The one from half a ring ago is in flight: its end makes the port look.
+        RingRecord(mapping, index: 4).markInFlight()
+        #expect(try !isTold(0) && isTold(1))
+        RingRecord(mapping, index: 4).complete(status: 0, actualLength: 0, at: 1)
+        #expect(try isTold(0))
+    }
 }

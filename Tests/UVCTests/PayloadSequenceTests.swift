@@ -274,4 +274,46 @@ struct SequenceCase: CustomTestStringConvertible, Sendable {
         }
         #expect(assembler.state.failedPackets == 5)
     }
+
+    /// The loop over packets in the ring is another one than that over an array.
+    @Test func packetsInTheRingAreWhatPacketsInAnArrayAre() {
+        var random = SystemRandomNumberGenerator()
+        // Up to 512 bytes a packet's are copied in another way than beyond.
+        for round in 0..<400 {
+            let room = [64, 192, 512, 513][round % 4]
+            let settings = PayloadAssembler.Settings(
+                content: [.mjpeg, .uncompressed(length: 5 * room), .other].randomElement(using: &random)!, packetInterval: 125_000,
+                endsAtJPEGStart: Int.random(in: 0..<8, using: &random) == 0)
+            var (array, ring) = (PayloadAssembler(settings: settings), PayloadAssembler(settings: settings))
+            var frameID: UInt8 = 0
+            for _ in 0..<6 {
+                var bytes = (0..<(16 * room)).map { _ in UInt8.random(in: 0...255, using: &random) }
+                var outcomes: [(actualLength: Int, status: Int32)] = []
+                for index in 0..<16 {
+                    let length = [0, 1, 2, Int.random(in: 3...room, using: &random), room, room].randomElement(using: &random)!
+                    outcomes.append((length, Int.random(in: 0..<40, using: &random) == 0 ? -18 : 0))
+                    let ends = Int.random(in: 0..<9, using: &random) == 0
+                    let header: [UInt8] = [
+                        Int.random(in: 0..<50, using: &random) == 0 ? 99 : 2, 0x80 | frameID | (ends ? 2 : 0), 0xff, 0xd8,
+                    ]
+                    for (offset, byte) in header.enumerated() { bytes[index * room + offset] = byte }
+                    if ends { frameID ^= 1 }
+                }
+                // All of it is compared: behind a frame's bytes nothing is to be written.
+                var (left, right) = ([UInt8](repeating: 0, count: 6 * room), [UInt8](repeating: 0, count: 6 * room))
+                bytes.withUnsafeBytes { bytes in
+                    IsochronousPackets.with(outcomes, packetLength: room) { packets in
+                        while true {
+                            let one = left.withUnsafeMutableBytes {
+                                array.isochronous(bytes, packets: Array(packets), at: 1 << 40, into: $0)
+                            }
+                            let other = right.withUnsafeMutableBytes { ring.isochronous(bytes, packets: packets, at: 1 << 40, into: $0) }
+                            #expect(one == other && left == right && array.state == ring.state)
+                            if one == nil || other == nil { break }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

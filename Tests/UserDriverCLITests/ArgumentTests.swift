@@ -30,6 +30,7 @@ import UserDriverClient
         #expect(try UserDriverCommand.parseAsRoot(["crashes"]) is CrashesListCommand)
         #expect(try UserDriverCommand.parseAsRoot(["crashes", "show", "3"]) is CrashesShowCommand)
         #expect(try UserDriverCommand.parseAsRoot(["controls"]) is ControlsListCommand)
+        #expect(try UserDriverCommand.parseAsRoot(["video"]) is VideoListCommand)
     }
 
     @Test(arguments: [
@@ -37,8 +38,12 @@ import UserDriverClient
         ["stream", "--stats", "xml"],
         ["attach", "x"], ["attach"], ["up", "--emulate", "toaster"], ["emulate", "webcam", "--fault", "nonsense"],
         ["controls", "set", "x"],
+        ["emulate", "scanner", "--fault", "jam"], ["emulate", "scanner", "--pairs", "5"], ["emulate", "scanner", "--pace", "slow"],
+        ["up", "--emulate", "scanner,"], ["up", "--emulate", "webcam,scanner", "--sheets", "-1"],
         ["emulate", "webcam", "--count", "0"], ["stream", "--fps", "0"], ["list", "--nonsense"],
         ["up", "--drivers", "/nowhere"], ["up", "--allowed-signers", "/nowhere"], ["driver", "new"],
+        ["video", "on", "--nodes", "0"], ["video", "on", "--nodes", "5"],
+        ["setup", "--take", "some"],
     ]) func mistakesOfUsageEndWith2(_ arguments: [String]) {
         let error = #expect(throws: (any Error).self) { _ = try UserDriverCommand.parseAsRoot(arguments) }
         #expect(error.map { ExitStatus.status(for: $0) } == 2)

@@ -315,14 +315,14 @@ struct ProcessTests {
         #expect(try Program.run(["inspect", "/nonexistent/file"], in: Self.nowhere).status == 1)
     }
 
-    @Test func emulateSaysItsAddressFirstAndEndsOnSIGTERM() throws {
+    @Test(arguments: ["webcam", "scanner"]) func emulateSaysItsAddressFirstAndEndsOnSIGTERM(kind: String) throws {
         let path = try #require(Program.path)
         let file = open(path, O_RDONLY | O_CLOEXEC)
         defer { close(file) }
         let output = try Program.Pipe()
         let child = try ChildProcess(
             executing: file,
-            .init(arguments: [path, "emulate", "webcam", "--port", "0"], environment: [:], descriptors: [nil, output.writes, nil]))
+            .init(arguments: [path, "emulate", kind, "--port", "0"], environment: [:], descriptors: [nil, output.writes, nil]))
         close(output.writes)
         var line: [UInt8] = []
         var byte: UInt8 = 0

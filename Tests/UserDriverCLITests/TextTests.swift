@@ -88,7 +88,6 @@ import Wire
         )
         #expect(StreamNews.line(.deviceAbsent("")) == "device absent; waiting for it")
         #expect(StreamNews.line(.deviceAbsent("It was unplugged.")) == "device absent: It was unplugged; waiting for it")
-        #expect(StreamNews.line(.notice("controlChanged {}")) == nil)
         #expect(
             StreamNews.line(.changed(StreamDescription(format: "nv12", width: 64, height: 8, fps: 15)))
                 == "stream changed to NV12 64×8 at 15 frames a second")
@@ -102,7 +101,7 @@ import Wire
         let several = UpText.invitation(directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0001:A", "b@c d"], program: "userdriver")
         for command in ["snap 1209:0001:A ", "stream 1209:0001:A ", "controls list 1209:0001:A "] { #expect(several.contains(command)) }
         let scale = UpText.invitation(
-            directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0002:A"], isCamera: false, program: "userdriver")
+            directory: RuntimeDirectory("/tmp/x"), devices: ["1209:0002:A"], kind: "scale", program: "userdriver")
         #expect(scale.contains("userdriver call 1209:0002:A --list --runtime-dir /tmp/x") && !scale.contains("snap"), "\(scale)")
         let other = UpText.invitation(directory: RuntimeDirectory("/tmp/my folder"), devices: [], program: "userdriver")
         #expect(other.contains("userdriver status --runtime-dir '/tmp/my folder'"))
@@ -133,6 +132,25 @@ import Wire
         #expect(
             StatusCommand.remarks([Diagnosis.Attachment(url: "usbip://h/1-1", problem: "no such host")]) == [
                 "usbip://h/1-1: no device yet: no such host"
+            ])
+    }
+
+    @Test func statusTellsWhatADriverIsAt() {
+        let stream = DeviceStatus.Stream(name: "video", frames: 1, lost: 0, clients: 0)
+        var device = DeviceStatus(
+            id: "a", bus: "1-1", vendorId: "1", productId: "2", name: "Scanner", kind: "scanner", driver: "scanner", state: .running,
+            pid: 1,
+            restarts: 0, streams: [stream], warnings: [])
+        device.activities = [
+            .init(name: "video", unit: "frames", done: 7, rate: 30),
+            .init(name: "page 1", unit: "lines", done: 120, rate: 45.25),
+            .init(name: "page 2", unit: "lines", done: 0, rate: 0, waiting: .init(reason: "the lamp warms up", seconds: 12.4, limit: 60)),
+            .init(name: "", unit: "", done: 3, rate: 0),
+        ]
+        #expect(
+            StatusCommand.remarks([device]) == [
+                "a: page 1: 120 lines, 45.3 a second", "a: page 2 waits: the lamp warms up (12 of 60 s)",
+                "a: activity: 3 units, 0 a second",
             ])
     }
 

@@ -191,6 +191,6 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
         for method in ManagementInterface.interface.methods {
             #expect(service.reply(to: VarlinkCall(method: "io.userdriver." + method.name)) == nil)
         }
-        #expect(ManagementInterface.interface.methods.count == 23)
+        #expect(ManagementInterface.interface.methods.count == 28)
     }
 }

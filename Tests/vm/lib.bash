@@ -1,6 +1,6 @@
 # What scenarios share. A scenario is an executable file in Tests/vm that sources this one, says `verdict STATUS WORDS` after each step and
 # ends with `finish`. A line "# Machine: OPTIONS" in it asks Scripts/vm for a machine with those options; scenarios that ask for the same run
-# in one machine, one after the other, so each leaves it as it was. A line "# CI: 12 13" names the releases of Debian's on which CI runs it;
+# in one machine, one after the other, so each leaves it as it was. A line "# Before: COMMAND" has that done outside, before it starts. A line "# CI: 12 13" names the releases of Debian's on which CI runs it;
 # `make test-vm` runs all, on whichever release.
 #
 # Nothing may depend on how fast the machine is: conditions are waited for, figures are printed and not judged.

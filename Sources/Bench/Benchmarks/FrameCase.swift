@@ -23,7 +23,8 @@ struct FrameCase {
     var shape: StreamShape {
         switch bus {
         case .isochronous(let length, _): .isochronous(bytesPerInterval: length, interval: 1, speed: .high)
-        case .bulk(let length): .bulk(maxPacketSize: 512, payloadSize: length)
+        case .bulk(let length):
+            .bulk(maxPacketSize: 512, payloadSize: length, joinsPayloads: true, bytesPerSecond: capacity * 30)
         }
     }
     var settings: PayloadAssembler.Settings {

@@ -26,11 +26,18 @@ final class PlayedStream {
                 made.append(isochronous(packets[start..<min(start + shape.packetCount, packets.count)], shape))
             }
         case .bulk(let payloadLength):
-            // A payload fills whole transfers, but for its last one.
+            // A payload that is shorter than the largest ends with a short packet, or an empty one,
+            // and so does the transfer; behind another one the next follows at once.
+            var transfer: [UInt8] = []
             for payload in Self.packets(frames, room: payloadLength, dataShare: 1) {
-                for start in stride(from: 0, to: payload.count, by: shape.packetLength) {
-                    made.append(bulk(payload[start..<min(start + shape.packetLength, payload.count)]))
+                transfer += payload
+                while transfer.count >= shape.packetLength {
+                    made.append(bulk(transfer[..<shape.packetLength]))
+                    transfer.removeFirst(shape.packetLength)
                 }
+                guard payload.count < payloadLength, !transfer.isEmpty else { continue }
+                made.append(bulk(transfer[...]))
+                transfer = []
             }
         }
         transfers = .allocate(capacity: made.count)

@@ -48,11 +48,10 @@ final class StandInCarrier: RingCarrier, @unchecked Sendable {
         }
         let start = cbenchmarks_ticks()
         let record = RingRecord(mapping, index: played % mapping.geometry.transferCount)
-        let transfer = stream.transfers[played % stream.transfers.count]
-        let actual = cbenchmarks_play(record.buffer.baseAddress, &stream.transfers[played % stream.transfers.count])
-        for index in 0..<Int(transfer.packet_count) {
-            record.setPacket(index, actualLength: Int(transfer.packets[index].length), status: 0)
-        }
+        guard let transfers = stream.transfers.baseAddress else { return .timedOut }
+        let transfer = transfers + played % stream.transfers.count
+        let outcomes = (record.urb + Int(CLINUX_USBFS_URB_SIZE)).assumingMemoryBound(to: UInt32.self)
+        let actual = cbenchmarks_play(record.buffer.baseAddress, transfer, outcomes)
         cbenchmarks_measured(&inKernel, cbenchmarks_ticks() &- start, UInt64(actual))
         played += 1
         record.complete(status: 0, actualLength: Int(actual), at: clinux_monotonic_ns())

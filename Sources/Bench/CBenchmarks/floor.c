@@ -47,7 +47,7 @@ void cbenchmarks_measured(struct cbenchmarks_meter *meter, uint64_t ticks, uint6
     meter->bytes += bytes;
 }
 
-__attribute__((noinline)) uint32_t cbenchmarks_play(uint8_t *buffer, const struct cbenchmarks_transfer *transfer) {
+__attribute__((noinline)) uint32_t cbenchmarks_play(uint8_t *buffer, const struct cbenchmarks_transfer *transfer, uint32_t *outcomes) {
     if (!transfer->packet_count) {
         memcpy(buffer, transfer->bytes, transfer->length);
         return transfer->length;
@@ -56,6 +56,8 @@ __attribute__((noinline)) uint32_t cbenchmarks_play(uint8_t *buffer, const struc
     for (uint32_t i = 0; i < transfer->packet_count; i++) {
         const struct cbenchmarks_packet *packet = &transfer->packets[i];
         if (packet->length) memcpy(buffer + packet->offset, transfer->bytes + packet->offset, packet->length);
+        outcomes[3 * i + 1] = packet->length;
+        outcomes[3 * i + 2] = (uint32_t)packet->status;
         total += packet->length;
     }
     return total;
@@ -111,12 +113,16 @@ static void isochronous(struct assembly *frame, const uint8_t *bytes, const stru
     }
 }
 
+/// A payload may span transfers, and a transfer several payloads.
 static void bulk(struct assembly *frame, const uint8_t *bytes, uint32_t length, uint32_t requested) {
-    uint32_t header = 0;
-    if (!frame->payload && !(header = begin(frame, bytes, length))) return;
-    append(frame, bytes + header, length - header);
-    frame->payload += length;
-    if (length < requested || frame->payload >= frame->maximum_payload) {
+    for (uint32_t at = 0; at < length;) {
+        uint32_t header = 0, count = frame->maximum_payload - frame->payload;
+        if (count > length - at) count = length - at;
+        if (!frame->payload && !(header = begin(frame, bytes + at, count))) return;
+        append(frame, bytes + at + header, count - header);
+        frame->payload += count;
+        at += count;
+        if (frame->payload < frame->maximum_payload && (at < length || length == requested)) continue;
         frame->payload = 0;
         end(frame);
     }
@@ -126,7 +132,7 @@ double cbenchmarks_floor(
     uint8_t **buffers, uint32_t buffer_count, uint8_t **slots, uint32_t slot_count, uint32_t capacity,
     const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns, uint32_t maximum_payload) {
     struct assembly frame = {.slots = slots, .slot_count = slot_count, .capacity = capacity, .maximum_payload = maximum_payload, .frame_id = 1};
-    uint32_t requested = 0;
+    uint32_t requested = 0, outcomes[3 * 128];
     for (uint32_t i = 0; i < count; i++)
         if (transfers[i].length > requested) requested = transfers[i].length;
     struct cbenchmarks_meter in_kernel = {0, 0};
@@ -135,7 +141,7 @@ double cbenchmarks_floor(
     for (uint32_t turn = 0; turn < turns; turn++)
         for (uint32_t i = 0; i < count; i++) {
             uint64_t before = cbenchmarks_ticks();
-            uint32_t length = cbenchmarks_play(buffers[buffer], &transfers[i]);
+            uint32_t length = cbenchmarks_play(buffers[buffer], &transfers[i], outcomes);
             cbenchmarks_measured(&in_kernel, cbenchmarks_ticks() - before, length);
             if (transfers[i].packet_count) isochronous(&frame, buffers[buffer], transfers[i].packets, transfers[i].packet_count);
             else bulk(&frame, buffers[buffer], length, requested);
@@ -149,11 +155,11 @@ double cbenchmarks_copy(
     const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns) {
     struct cbenchmarks_meter in_kernel = {0, 0};
     uint64_t start = cbenchmarks_thread_time();
-    uint32_t buffer = 0, slot = 0, filled = 0;
+    uint32_t buffer = 0, slot = 0, filled = 0, outcomes[3 * 128];
     for (uint32_t turn = 0; turn < turns; turn++)
         for (uint32_t i = 0; i < count; i++) {
             uint64_t before = cbenchmarks_ticks();
-            uint32_t length = cbenchmarks_play(buffers[buffer], &transfers[i]);
+            uint32_t length = cbenchmarks_play(buffers[buffer], &transfers[i], outcomes);
             cbenchmarks_measured(&in_kernel, cbenchmarks_ticks() - before, length);
             uint32_t pieces = transfers[i].packet_count ? transfers[i].packet_count : 1;
             for (uint32_t piece = 0; piece < pieces; piece++) {
@@ -172,10 +178,10 @@ double cbenchmarks_copy(
 double cbenchmarks_kernel(
     uint8_t **buffers, uint32_t buffer_count, const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns) {
     uint64_t start = cbenchmarks_thread_time();
-    uint32_t buffer = 0;
+    uint32_t buffer = 0, outcomes[3 * 128];
     for (uint32_t turn = 0; turn < turns; turn++)
         for (uint32_t i = 0; i < count; i++) {
-            cbenchmarks_play(buffers[buffer], &transfers[i]);
+            cbenchmarks_play(buffers[buffer], &transfers[i], outcomes);
             buffer = (buffer + 1) % buffer_count;
         }
     return (double)(cbenchmarks_thread_time() - start);

@@ -9,7 +9,8 @@ struct CampaignCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "campaign", abstract: "Faults by the thousand, and many cameras for a long time.",
         subcommands: [
-            FaultsCommand.self, ObjectsCommand.self, SoakCommand.self, ScaleCommand.self, PlotCommand.self, ObjectClientCommand.self,
+            FaultsCommand.self, ObjectsCommand.self, ScannerCommand.self, SoakCommand.self, ScaleCommand.self, PlotCommand.self,
+            ObjectClientCommand.self, ESCLClientCommand.self,
         ], defaultSubcommand: FaultsCommand.self)
 }
 

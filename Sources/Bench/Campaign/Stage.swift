@@ -168,7 +168,7 @@ final class Stage: Sendable {
     }
 
     /// Plugs the device at `usbip://HOST:PORT/BUS-ID` into the kernel.
-    private static func plugIn(_ url: String, output: String) throws {
+    static func plugIn(_ url: String, output: String) throws {
         let parts = url.split(separator: "/")
         let address = parts.count == 3 ? parts[1].split(separator: ":") : []
         guard address.count == 2 else { throw StageError(description: "\(url) is not an address of an emulated camera.") }
@@ -184,7 +184,7 @@ final class Stage: Sendable {
         }
     }
 
-    private static func start(_ path: String, _ arguments: [String], output: String) throws -> ChildProcess {
+    static func start(_ path: String, _ arguments: [String], output: String, environment: [String: String] = [:]) throws -> ChildProcess {
         let file = open(output, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o600)
         let executable = open(path, O_RDONLY | O_CLOEXEC)
         defer {
@@ -195,7 +195,9 @@ final class Stage: Sendable {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         return try ChildProcess(
             executing: executable,
-            ChildProcess.Plan(arguments: [name] + arguments, environment: ["PATH": "/usr/bin:/bin"], descriptors: [nil, file, file]))
+            ChildProcess.Plan(
+                arguments: [name] + arguments, environment: environment.merging(["PATH": "/usr/bin:/bin"]) { $1 },
+                descriptors: [nil, file, file]))
     }
 
     /// The address that an emulated camera prints first.

@@ -20,5 +20,7 @@ enum FuzzTargets {
         SignersFuzz.self,
         RevocationFuzz.self,
         ManifestFuzz.self,
+        ResponseFuzz.self, ESCLFuzz.self,
+        ScannerFuzz.self,
     ]
 }

@@ -54,16 +54,30 @@ enum PayloadFuzz: FuzzTarget {
         let single = isochronous(packets, settings, state, perTransfer: 1)
         let many = isochronous(packets, settings, state, perTransfer: 7)
         if isTrusted { precondition(single == many, "frames do not depend on transfers") }
+        let described = isochronous(packets, settings, state, perTransfer: 7, asKernelDescribes: true)
+        precondition(described == many, "packets in the ring are what packets in an array are")
     }
 
     private static func isochronous(
-        _ packets: [Packet], _ settings: PayloadAssembler.Settings, _ state: AssemblyState, perTransfer: Int
+        _ packets: [Packet], _ settings: PayloadAssembler.Settings, _ state: AssemblyState, perTransfer: Int,
+        asKernelDescribes: Bool = false
     ) -> [[UInt8]] {
         var assembler = PayloadAssembler(settings: settings, state: state)
         return collect { slot, found in
             for start in stride(from: 0, to: packets.count, by: perTransfer) {
                 let part = packets[start..<min(start + perTransfer, packets.count)]
                 var buffer: [UInt8] = []
+                if asKernelDescribes {
+                    let room = part.map(\.bytes.count).max() ?? 0
+                    for packet in part { buffer += packet.bytes + [UInt8](repeating: 0xEE, count: room - packet.bytes.count) }
+                    let outcomes = part.map { (actualLength: $0.bytes.count, status: Int32($0.fails ? -18 : 0)) }
+                    buffer.withUnsafeBytes { bytes in
+                        IsochronousPackets.with(outcomes, packetLength: room) {
+                            while let frame = assembler.isochronous(bytes, packets: $0, at: 1 << 40, into: slot) { found(frame) }
+                        }
+                    }
+                    continue
+                }
                 let described = part.map { packet in
                     defer { buffer += packet.bytes }
                     return IsochronousPacket(

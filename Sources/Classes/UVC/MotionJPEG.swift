@@ -21,6 +21,9 @@ public enum MotionJPEG {
         return result
     }
 
+    /// Whether a frame is a JPEG that some programs can't read as it is: one without tables.
+    public static func lacksHuffmanTables(_ bytes: UnsafeRawBufferPointer) -> Bool { startOfScanWithoutTables(bytes) != nil }
+
     /// Where SOS stands in a frame that has no DHT before it; `nil` for complete frames and for
     /// what is not a JPEG.
     private static func startOfScanWithoutTables(_ bytes: UnsafeRawBufferPointer) -> Int? {

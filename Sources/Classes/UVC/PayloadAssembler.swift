@@ -70,20 +70,34 @@ public struct PayloadAssembler: Sendable {
     public mutating func isochronous(
         _ bytes: UnsafeRawBufferPointer, packets: [IsochronousPacket], at time: UInt64, into slot: UnsafeMutableRawBufferPointer
     ) -> AssembledFrame? {
-        packets.withUnsafeBufferPointer { isochronous(bytes, packets: $0, at: time, into: slot) }
+        looking(at: packets, of: bytes, at: time, into: slot) { _, index in index }
     }
 
-    /// The same for packets that lie elsewhere than in an array.
+    /// The same for packets where the kernel has described them.
     public mutating func isochronous(
-        _ bytes: UnsafeRawBufferPointer, packets: UnsafeBufferPointer<IsochronousPacket>, at time: UInt64,
-        into slot: UnsafeMutableRawBufferPointer
+        _ bytes: UnsafeRawBufferPointer, packets: IsochronousPackets, at time: UInt64, into slot: UnsafeMutableRawBufferPointer
     ) -> AssembledFrame? {
+        looking(at: packets, of: bytes, at: time, into: slot) { assembler, index in
+            assembler.goOn(packets, from: index, of: bytes, into: slot)
+        }
+    }
+
+    /// - Parameter goOn: may take packets in its own way, from the given one on; returns the first
+    ///   that it has left.
+    @inline(__always)
+    private mutating func looking<Packets: RandomAccessCollection<IsochronousPacket>>(
+        at packets: Packets, of bytes: UnsafeRawBufferPointer, at time: UInt64, into slot: UnsafeMutableRawBufferPointer,
+        goOn: (inout PayloadAssembler, Int) -> Int
+    ) -> AssembledFrame? where Packets.Index == Int {
         guard let base = bytes.baseAddress else {
             state.position = 0
             return nil
         }
+        let end = packets.count
         var index = Int(state.position)
-        while index < packets.count {
+        while index < end {
+            index = goOn(&self, index)
+            guard index < end else { break }
             let packet = packets[index]
             let length = packet.actualLength
             guard case .completed = packet.status else {
@@ -98,7 +112,7 @@ public struct PayloadAssembler: Sendable {
                 continue
             }
             let payload = UnsafeRawBufferPointer(start: base + packet.offset, count: length)
-            let age = UInt64(packets.count - 1 - index) &* settings.packetInterval
+            let age = UInt64(end - 1 - index) &* settings.packetInterval
             switch take(payload, at: time > age ? time - age : 0, into: slot) {
             case .taken: index += 1
             case .endedBefore(let end):
@@ -126,9 +140,7 @@ public struct PayloadAssembler: Sendable {
         }
         let header = Int(payload[0])
         let flags = payload[1]
-        // Nearly every packet: the frame goes on.
-        let special = PayloadHeader.Flag.frameID | PayloadHeader.Flag.endOfFrame | PayloadHeader.Flag.error
-        if state.isInFrame == 1, flags & special == state.frameID, !state.isWary, !settings.endsAtJPEGStart {
+        if goesOn(flags) {
             let count = payload.count &- header
             if count > 0 { append(UnsafeRawBufferPointer(start: base + header, count: count), into: slot) }
             return isBrimming(slot) ? .endedAfter(.full) : .taken
@@ -141,6 +153,13 @@ public struct PayloadAssembler: Sendable {
             if let end = end(after: flags, slot) { return .endedAfter(end) }
         }
         return .taken
+    }
+
+    /// Nearly every payload: the frame goes on, and its header has nothing more to say.
+    @inline(__always)
+    private func goesOn(_ flags: UInt8) -> Bool {
+        let special = PayloadHeader.Flag.frameID | PayloadHeader.Flag.endOfFrame | PayloadHeader.Flag.error
+        return state.isInFrame == 1 && flags & special == state.frameID && !state.isWary && !settings.endsAtJPEGStart
     }
 
     // MARK: Bulk
@@ -215,10 +234,15 @@ public struct PayloadAssembler: Sendable {
         if payload.count >= 2, payload[0] >= 2, payload[0] <= payload.count {
             header = Int(payload[0])
             flags = payload[1]
-            switch begin(payload, header: header, at: time) {
-            case .ends(let end): return .endedBefore(end)
-            case .drop: break
-            case .accept: skips = false
+            if goesOn(flags) {
+                state.seenFlags |= flags & PayloadHeader.Flag.stillImage
+                skips = false
+            } else {
+                switch begin(payload, header: header, at: time) {
+                case .ends(let end): return .endedBefore(end)
+                case .drop: break
+                case .accept: skips = false
+                }
             }
         } else {
             payloadMalformed()

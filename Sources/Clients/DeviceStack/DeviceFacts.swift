@@ -64,32 +64,9 @@ public struct DeviceFacts: Hashable, Sendable {
         return ""
     }
 
-    /// What the daemon and the driver said when it last went wrong.
-    var complaint: String? { diagnosis.flatMap { $0.trouble ?? $0.status.reason } }
-}
+    /// What went wrong last, as driver or daemon saw it, until the device delivers again.
+    var fault: CallError? { diagnosis?.fault }
 
-/// Which layer a complaint speaks of. The words are those of `USBError.Code`: they come unchanged from the call that failed, through the
-/// driver's channel, crash reports and status.
-enum Evidence {
-    case bandwidth, memory, garbage, held, access
-
-    /// What drivers and the supervisor's watchdog say of a device that delivers, and nothing that is of use.
-    private static let useless = [
-        "has sent no picture", "times without a frame", "no frame came of it", "has no video function", "has no configuration",
-    ]
-
-    init?(in complaint: String?) {
-        guard let complaint else { return nil }
-        let signs: [(USBError.Code, Evidence)] = [
-            (.noBandwidth, .bandwidth), (.memoryLimit, .memory), (.malformedAnswer, .garbage), (.busy, .held), (.accessDenied, .access),
-            (.stall, .garbage),
-        ]
-        if let sign = signs.first(where: { complaint.contains($0.0.description) }) {
-            self = sign.1
-        } else if Self.useless.contains(where: complaint.contains) {
-            self = .garbage
-        } else {
-            return nil
-        }
-    }
+    /// That, where it is the fault of this layer.
+    func fault(of layer: StackLayer.Name) -> CallError? { fault?.layer == layer.rawValue ? fault : nil }
 }

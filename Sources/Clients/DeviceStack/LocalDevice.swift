@@ -48,7 +48,12 @@ public struct LocalDevice: Hashable, Sendable {
 
     /// `vendor:product@path`, as the daemon names a device without a serial number.
     public var id: String { "\(vendorID):\(productID)@\(path)" }
-    public var isCamera: Bool { interfaces.contains { $0.interfaceClass == 0x0e } }
+    /// What no driver in user mode is wanted for, whichever are installed: keyboards and mice, disks, hubs, network and wireless adapters. Where the
+    /// daemon can't be asked for which devices it has drivers, all others may be meant.
+    public var isOrdinary: Bool {
+        let kernels: Set = [0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0xe0]
+        return interfaces.allSatisfy { kernels.contains($0.interfaceClass) }
+    }
     var speedValue: USBSpeed {
         switch speed {
         case "1.5": .low

@@ -1,6 +1,7 @@
 // What is to be known of the machine before any device: USB in the kernel, usbfs, rules, groups, who asks.
 
 import Glibc
+import Wire
 
 /// Read once, judged by `StackJudge`.
 public struct MachineFacts: Hashable, Sendable {
@@ -18,6 +19,14 @@ public struct MachineFacts: Hashable, Sendable {
         public var count: Int
     }
 
+    /// `userdriver-video`, which makes a `/dev/videoN` of each camera.
+    public struct Video: Hashable, Sendable {
+        /// The kernel's `vhci_hcd` is loaded.
+        public var hasController: Bool
+        /// How many it has; `nil` where it does not run.
+        public var nodes: Int?
+    }
+
     /// `/sys/bus/usb`
     public var hasUSB = false
     /// `/lib/modules/RELEASE` holds modules that could be loaded.
@@ -32,6 +41,10 @@ public struct MachineFacts: Hashable, Sendable {
     public var groupID: UInt32?
     /// A systemd unit for the daemon is installed.
     public var hasUnit = false
+    /// `userdriver-escl`, which serves scanners to SANE's programs, is installed as a service.
+    public var hasEndpoint = false
+    /// What shows cameras to the kernel; `nil` where it is not installed.
+    public var video: Video?
     /// Of ports with nothing connected.
     public var overCurrent: [OverCurrent] = []
     /// Effective user and groups of whoever asks.
@@ -55,8 +68,15 @@ public struct MachineFacts: Hashable, Sendable {
             facts.rules += root.names(in: folder).filter { $0.contains("userdriver") && $0.hasSuffix(".rules") }.map { folder + "/" + $0 }
         }
         facts.groupID = groupID(root)
-        facts.hasUnit = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"].contains {
-            root.exists($0 + "/userdriverd.service")
+        func hasUnit(_ name: String) -> Bool {
+            ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"].contains { root.exists($0 + "/" + name) }
+        }
+        facts.hasUnit = hasUnit("userdriverd.service")
+        facts.hasEndpoint = hasUnit("userdriver-escl.service")
+        if hasUnit("userdriver-video.service") {
+            facts.video = Video(
+                hasController: root.exists("/sys/devices/platform/vhci_hcd.0"),
+                nodes: root.text(VideoNodeRecord.path).map { VideoNodeRecord(parsing: $0).paths.count })
         }
         facts.overCurrent = overCurrent(root)
         facts.user = geteuid()

@@ -54,7 +54,7 @@ extension StackJudge {
             layer.remedy = "echo 1 > /sys/bus/usb/devices/\(device.path)/authorized"
         } else if let count = device.overCurrentCount, count > 0 {
             // A device that works all the same has come through it.
-            let works = facts.diagnosis?.status.state == .running && facts.diagnosis?.trouble == nil
+            let works = facts.diagnosis?.status.state == .running && facts.fault == nil
             layer.health = works ? .warning : .broken
             layer.why = "The hub has switched this port off for too much current (\(count) times)."
             layer.remedy = "plug the device into a hub with a power supply of its own"
@@ -107,7 +107,7 @@ extension StackJudge {
             return layer
         }
         layer.facts["daemonsAccess"] = .bool(diagnosis.nodeProblem == nil)
-        let isRefused = diagnosis.nodeProblem == nil && diagnosis.status.state != .running && Evidence(in: facts.complaint) == .access
+        let isRefused = diagnosis.nodeProblem == nil && diagnosis.status.state != .running && facts.fault(of: .node) != nil
         guard diagnosis.nodeProblem != nil || isRefused else {
             layer.summary += ", open to the daemon"
             return layer
@@ -126,7 +126,7 @@ extension StackJudge {
     }
 
     private static func kernelDriver(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
-        let wanted = facts.diagnosis?.interfaces ?? device.interfaces.filter { $0.interfaceClass == 0x0e }.map(\.number)
+        let wanted = facts.diagnosis?.interfaces ?? device.interfaces.map(\.number)
         let bound = device.interfaces.filter { wanted.contains($0.number) && $0.driver != nil }
         var layer = StackLayer(
             .kernelDriver, .ok, "none in the way",
@@ -144,7 +144,7 @@ extension StackJudge {
             layer.remedy = takesIt ? nil : "userdriver take \(quoted(facts.id))"
         } else if bound.contains(where: { $0.driver == "usbfs" }) {
             layer.summary = "none; the interfaces are claimed through usbfs"
-            if facts.diagnosis?.status.state != .running, Evidence(in: facts.complaint) == .held {
+            if facts.diagnosis?.status.state != .running, facts.fault(of: .kernelDriver) != nil {
                 layer.health = .broken
                 layer.why = "Another program has claimed the device."
                 layer.remedy = "fuser -v \(device.node)   (names it; then end it)"
@@ -155,20 +155,23 @@ extension StackJudge {
 
     private static func bandwidth(_ device: LocalDevice, _ facts: DeviceFacts) -> StackLayer {
         let bus: [String: JSONValue] = ["bus": .string(device.rootHub)]
-        guard Evidence(in: facts.complaint) == .bandwidth else {
+        guard let fault = facts.fault(of: .bandwidth) else {
             return StackLayer(.bandwidth, .ok, "\(device.rootHub): nothing was refused", facts: bus)
         }
         return StackLayer(
             .bandwidth, .broken, "\(device.rootHub) is full", facts: bus,
             why: "The bus has no bandwidth left for this stream: other streams have reserved it.",
-            remedy: "userdriver stream \(quoted(facts.id)) --format mjpeg   (or a smaller --size, or another bus: lsusb -t)")
+            remedy: fault.remedy
+                ?? (facts.diagnosis?.status.kind == "webcam"
+                    ? "userdriver stream \(quoted(facts.id)) --format mjpeg   (or a smaller --size, or another bus: lsusb -t)"
+                    : "plug it into another bus   (lsusb -t shows them), or stream from fewer devices at once"))
     }
 
     static func memory(_ facts: DeviceFacts) -> StackLayer {
         var layer = machineMemory(facts.machine)
-        guard Evidence(in: facts.complaint) == .memory else { return layer }
+        guard facts.fault(of: .usbfsMemory) != nil else { return layer }
         layer.health = .broken
-        layer.why = "The limit for transfers is too small for this format."
+        layer.why = "The limit for transfers is too small for what the device is asked to do."
         layer.remedy = "echo \(max(64, min(facts.machine.usbfsMemory ?? 0, 1 << 20) * 2)) > \(MachineFacts.memoryPath)"
         return layer
     }

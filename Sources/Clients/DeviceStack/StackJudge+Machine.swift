@@ -25,7 +25,23 @@ extension StackJudge {
         return [
             needed(usb(machine), isNeeded), needed(usbfs(machine), isNeeded), machineMemory(machine), udevRule(machine, daemon),
             group(machine, daemon), daemonLayer(daemon, machine), socketLayer(socket, daemon), driversLayer(drivers, daemon),
-        ]
+        ] + (machine.video.map { [videoLayer($0)] } ?? [])
+    }
+
+    /// Cameras are driven without it, and clients of ours see them.
+    private static func videoLayer(_ video: MachineFacts.Video) -> StackLayer {
+        guard video.hasController else {
+            return StackLayer(
+                .video, .warning, "no vhci_hcd",
+                why: "The kernel's module vhci_hcd is not loaded: no camera can be a /dev/videoN.",
+                remedy: "modprobe vhci_hcd   (a kernel without it: userdriver v4l2 -- PROGRAM)")
+        }
+        guard let nodes = video.nodes else {
+            return StackLayer(
+                .video, .warning, "not running", why: "userdriver-video does not run: no camera is a /dev/videoN.",
+                remedy: "systemctl start userdriver-video")
+        }
+        return StackLayer(.video, .ok, nodes == 1 ? "1 node" : "\(nodes) nodes", facts: ["nodes": .int(Int64(nodes))])
     }
 
     /// Whether devices of this machine are wanted. Where all come over USB/IP the machine may do without USB, and where the daemon can't be
@@ -195,7 +211,7 @@ extension StackJudge {
                 .drivers, .broken, summary, facts: facts, why: "No driver is installed.", remedy: "make install   (in the project's folder)"
             )
         }
-        if let unsigned = used.first(where: { $0.verdict.contains("unsigned") }) {
+        if let unsigned = used.first(where: { $0.code == "Unsigned" }) {
             return StackLayer(
                 .drivers, .warning, summary, facts: facts, why: "\(unsigned.id) is unsigned: nobody vouches for it.",
                 remedy: remedy(for: unsigned))
@@ -205,7 +221,7 @@ extension StackJudge {
 
     /// What repairs a bundle.
     static func remedy(for driver: StackDriver) -> String {
-        let isUnsigned = (driver.problem ?? driver.verdict).contains("sign")
-        return isUnsigned ? "userdriver driver sign \(quoted(driver.path))" : "userdriver driver verify \(quoted(driver.path))"
+        ["Unsigned", "NotTrusted"].contains(driver.code)
+            ? "userdriver driver sign \(quoted(driver.path))" : "userdriver driver verify \(quoted(driver.path))"
     }
 }

@@ -34,11 +34,11 @@ extension StackJudge {
         case .absent:
             return StackLayer(.connection, .unknown, "", why: status.reason ?? "The device is not imported; it is looked for.")
         case .backoff, .failed, .unsupported, .kernel:
-            guard let complaint = facts.complaint, Evidence(in: complaint) == .held else {
+            guard let fault = facts.fault(of: .connection) else {
                 return StackLayer(.connection, .ok, "imported before")
             }
             return StackLayer(
-                .connection, .broken, "refused", why: complaint,
+                .connection, .broken, "refused", why: fault.message,
                 remedy: "userdriver detach \(quoted(status.bus))   (by whoever has imported it)")
         }
     }

@@ -1,7 +1,5 @@
-// The layers above the transport: class, daemon where it is missing, driver, process, stream, clients.
+// The layers above the transport and the class: daemon where it is missing, driver, process, stream, clients.
 
-import USB
-import UVC
 import Wire
 
 extension StackJudge {
@@ -13,63 +11,8 @@ extension StackJudge {
             if case .running = facts.daemon { why = "The daemon does not have the device." } else { why = "The daemon can't be asked." }
             return layers + [.driver, .process, .stream, .clients].map { StackLayer($0, .unknown, "", why: why) }
         }
-        return layers + [driver(diagnosis, facts), process(diagnosis, facts), stream(diagnosis, facts), clients(diagnosis)]
-    }
-
-    // MARK: What the device says it is
-
-    private static func deviceClass(_ facts: DeviceFacts) -> StackLayer {
-        var layer = described(facts)
-        if Evidence(in: facts.complaint) == .garbage, let complaint = facts.complaint {
-            layer.health = .broken
-            layer.why = "The device answers with garbage, or not at all: \(complaint)"
-            layer.remedy = replug(facts)
-        } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
-            layer.health = .broken
-            let count = noise.frames.addingClamped(noise.lost)
-            layer.why = "Hardly a frame is whole: of \(count) frames \(noise.lost) are missing or damaged."
-            layer.remedy =
-                "try another format or size   (userdriver inspect \(quoted(facts.id)) lists them); if none is whole, unplug it and plug it in again"
-        }
-        return layer
-    }
-
-    /// Hardly a frame is whole: the device's doing, not the way's.
-    private static func isNoise(_ stream: DeviceStatus.Stream) -> Bool { stream.lost > 30 && stream.lost / 10 > stream.frames }
-
-    private static func replug(_ facts: DeviceFacts) -> String {
-        "unplug it and plug it in again   (userdriver inspect \(quoted(facts.id)) shows its descriptors)"
-    }
-
-    private static func described(_ facts: DeviceFacts) -> StackLayer {
-        guard !facts.descriptors.isEmpty else { return StackLayer(.deviceClass, .unknown, "", why: "Its descriptors are not known.") }
-        let descriptors = DescriptorSet(parsing: facts.descriptors)
-        let functions = descriptors.configurations.first.map {
-            VideoFunction.all(in: $0, speed: facts.speed == .unknown ? descriptors.likelySpeed : facts.speed, allowingVendorClass: true)
-        }
-        if let function = functions?.first(where: { $0.streamingInterfaces.contains { !$0.formats.isEmpty } }) {
-            return video(function)
-        }
-        let isVideo = descriptors.configurations.first?.interfaces.contains { $0.interfaceClass == VideoClass.code } == true
-        let isWebcam = isVideo || facts.diagnosis?.status.kind == "webcam"
-        guard isWebcam || descriptors.configurations.isEmpty else { return StackLayer(.deviceClass, .ok, "no video function") }
-        return StackLayer(
-            .deviceClass, .broken, "no formats", why: "The descriptors make no sense: there is no video format in them.",
-            remedy: replug(facts))
-    }
-
-    private static func video(_ function: VideoFunction) -> StackLayer {
-        let formats = function.streamingInterfaces.flatMap(\.formats)
-        var names: [String] = []
-        for format in formats where !names.contains(format.name) { names.append(format.name) }
-        let version = "\(function.uvcVersion >> 8).\(String(function.uvcVersion >> 4 & 0xf, radix: 16))"
-        var summary = "USB Video \(version), \(names.joined(separator: " "))"
-        if let largest = formats.flatMap(\.frames).max(by: { $0.width * $0.height < $1.width * $1.height }) {
-            summary += ", up to \(largest.width)x\(largest.height)"
-        }
-        return StackLayer(
-            .deviceClass, .ok, summary,
-            facts: ["class": "video", "version": .string(version), "formats": .array(names.map(JSONValue.string))])
+        layers += [driver(diagnosis, facts), process(diagnosis, facts), stream(diagnosis, facts), clients(diagnosis)]
+        return layers + (diagnosis.status.kind == "scanner" ? [endpoint(diagnosis.status, facts.machine)] : [])
     }
 
     // MARK: What drives it
@@ -97,7 +40,7 @@ extension StackJudge {
         if !warnings.isEmpty {
             layer.health = .warning
             layer.why = "It runs \(warnings.joined(separator: ", "))."
-            if warnings.contains(where: { $0.contains("unsigned") }) { layer.remedy = remedy(for: driver) }
+            if driver.code == "Unsigned" { layer.remedy = remedy(for: driver) }
         }
         return layer
     }
@@ -146,7 +89,10 @@ extension StackJudge {
         let streams = diagnosis.status.streams
         let bytes = diagnosis.rings.reduce(0) { $0.addingClamped($1.bytes) }
         var summary = streams.map { "\($0.summary), frames \($0.frames), lost \($0.lost)" }.joined(separator: "; ")
-        if streams.isEmpty { summary = "none" }
+        if streams.isEmpty {
+            let work = (diagnosis.status.activities ?? []).map { "\($0.name) \($0.done) \($0.unit)" }
+            summary = work.isEmpty ? "none" : work.joined(separator: "; ")
+        }
         if bytes > 0 { summary += ", ring of \(bytes >> 20 + (bytes & 0xf_ffff == 0 ? 0 : 1)) MiB" }
         var layer = StackLayer(
             .stream, .ok, summary,
@@ -160,15 +106,23 @@ extension StackJudge {
                             ]) { $1 })
                     }), "ringBytes": .int(Int64(bytes)),
             ])
-        if let trouble = diagnosis.trouble, diagnosis.status.state == .running, Evidence(in: trouble) == nil {
+        if let fault = diagnosis.fault, diagnosis.status.state == .running, !isBelow(fault) {
             layer.health = .warning
-            layer.why = trouble
-            layer.remedy = "userdriver restart \(quoted(diagnosis.status.id))"
+            layer.why = fault.message
+            layer.remedy = fault.remedy ?? "userdriver restart \(quoted(diagnosis.status.id))"
         } else if let lossy = streams.first(where: { $0.lost > $0.frames / 10 && $0.lost > 10 && !isNoise($0) }) {
             layer.health = .warning
             layer.why = "Of \(lossy.frames.addingClamped(lossy.lost)) frames \(lossy.lost) are missing or damaged."
         }
         return layer
+    }
+
+    /// Whether it is the fault of a layer that stands for itself.
+    private static func isBelow(_ fault: CallError) -> Bool {
+        switch fault.layer.flatMap(StackLayer.Name.init) {
+        case .node, .kernelDriver, .bandwidth, .usbfsMemory, .connection, .deviceClass: true
+        default: false
+        }
     }
 
     private static func clients(_ diagnosis: Diagnosis.Device) -> StackLayer {
@@ -179,9 +133,30 @@ extension StackJudge {
     }
 }
 
+extension StackJudge {
+    /// Where SANE's programs reach a scanner. `userdriver scan` does without.
+    private static func endpoint(_ status: DeviceStatus, _ machine: MachineFacts) -> StackLayer {
+        let endpoints = status.endpoints ?? []
+        if !endpoints.isEmpty {
+            return StackLayer(
+                .endpoint, .ok, endpoints.map(\.url).joined(separator: ", "),
+                facts: ["endpoints": .array(endpoints.map { ["kind": .string($0.kind), "url": .string($0.url)] })])
+        }
+        guard status.state == .running else { return StackLayer(.endpoint, .unknown, "", why: "It needs the driver.") }
+        guard machine.hasEndpoint else {
+            return StackLayer(
+                .endpoint, .ok, "none", why: "SANE's programs do not see the scanner; `userdriver scan` does.",
+                remedy: "apt install userdriver-escl   (from source: make install-escl)")
+        }
+        return StackLayer(
+            .endpoint, .warning, "none", why: "userdriver-escl does not serve the scanner: SANE's programs do not see it.",
+            remedy: "systemctl enable --now userdriver-escl   (journalctl -u userdriver-escl says more, where it runs)")
+    }
+}
+
 extension FixedWidthInteger {
     /// A sum of numbers that another process said.
-    fileprivate func addingClamped(_ other: Self) -> Self {
+    func addingClamped(_ other: Self) -> Self {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? (other < 0 ? .min : .max) : sum
     }

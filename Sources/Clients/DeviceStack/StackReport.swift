@@ -13,12 +13,12 @@ public struct StackLayer: Codable, Hashable, Sendable {
     /// Names of layers, for scripts; each list bottom to top.
     public enum Name: String, Codable, Sendable {
         // The machine.
-        case usb, usbfs, usbfsMemory = "usbfs-memory", udevRule = "udev-rule", group, daemon, socket, drivers
+        case usb, usbfs, usbfsMemory = "usbfs-memory", udevRule = "udev-rule", group, daemon, socket, drivers, video
         // Where a device is: plugged into this machine, or offered by a server.
         case controller, rootHub = "root-hub", port, power, node, kernelDriver = "kernel-driver", bandwidth
         case server, connection
         // What a device is, and who works with it.
-        case deviceClass = "class", driver, process, stream, clients
+        case deviceClass = "class", driver, process, stream, clients, endpoint
     }
     public var layer: Name
     public var health: Health

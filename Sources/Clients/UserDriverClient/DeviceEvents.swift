@@ -1,6 +1,6 @@
 // What happens to devices, as it happens.
 
-import Wire
+public import Wire
 
 /// Something that happened to a device.
 public struct DeviceEvent: Codable, Hashable, Sendable {
@@ -12,6 +12,9 @@ public struct DeviceEvent: Codable, Hashable, Sendable {
     public var event: String
     /// A sentence for people.
     public var message: String
+    /// Of the event `"device"`, which is what a device said by itself: its driver's word for it, and what goes with that.
+    public var name: String?
+    public var parameters: JSONValue?
 }
 
 /// The daemon's events. Iterating throws `ClientError`; one iterator only gets them.

@@ -1,6 +1,5 @@
 // What a device says it is, byte for byte.
 
-import FoundationEssentials
 import Wire
 
 /// A device's descriptors, and what the host knows of it.
@@ -18,11 +17,11 @@ public struct DeviceInspection: Hashable, Sendable {
 
     init?(_ reply: JSONValue) {
         guard let id = reply["id"]?.stringValue, let bus = reply["bus"]?.stringValue, let text = reply["descriptors"]?.stringValue,
-            let descriptors = Data(base64Encoded: text)
+            let descriptors = Base64.decode(text)
         else { return nil }
         self.id = id
         self.bus = bus
-        self.descriptors = Array(descriptors)
+        self.descriptors = descriptors
         speed = reply["speed"]?.intValue ?? 0
         manufacturer = reply["manufacturer"]?.stringValue
         product = reply["product"]?.stringValue

@@ -43,6 +43,39 @@ public final class DeviceObject: Sendable {
 
     deinit { closeAll(descriptors) }
 
+    /// How far somebody has read.
+    struct Place: Sendable {
+        var extent = 0
+        /// Of the extent.
+        var offset = 0
+        var total = 0
+    }
+
+    /// As much as fits and lies together; 0 at the end.
+    func copy(into buffer: UnsafeMutableRawBufferPointer, from place: inout Place) throws(ClientError) -> Int {
+        while place.extent < extents.count, place.offset == extents[place.extent].length {
+            place.extent += 1
+            place.offset = 0
+        }
+        guard place.extent < extents.count, buffer.count > 0 else { return 0 }
+        let extent = extents[place.extent]
+        let wanted = min(buffer.count, extent.length - place.offset)
+        while true {
+            let count = pread(descriptors[extent.descriptor], buffer.baseAddress, wanted, off_t(extent.offset) + off_t(place.offset))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system("Reading object \(status.id)", count < 0 ? errno : ENODATA) }
+            place.offset += count
+            place.total += count
+            return count
+        }
+    }
+
+    /// What is thrown where the digest is another one.
+    var alteration: ClientError {
+        ClientError(
+            .altered, "Object \(status.id) is not what its driver committed: its SHA-256 is another one. It should not be used.")
+    }
+
     /// Reads it from its beginning to its end, by up to 1 MiB at a time. Nothing that `take` was
     /// lent is to be believed before this has returned: it throws `altered` where the bytes are not
     /// those that were committed.
@@ -64,8 +97,7 @@ public final class DeviceObject: Sendable {
             }
         }
         guard digest.text() == status.sha256 else {
-            throw ClientError(
-                .altered, "Object \(status.id) is not what its driver committed: its SHA-256 is another one. It should not be used.")
+            throw alteration
         }
     }
 

@@ -2,7 +2,6 @@
 
 import CLinux
 public import FlightRecorder
-import FoundationEssentials
 import Glibc
 import USB
 import Wire
@@ -43,7 +42,7 @@ extension UserDriverClient {
         let (reply, descriptor) = try await callForDescriptor("Capture", selector.map { ["device": .string($0)] } ?? [:])
         guard let descriptor else { throw Self.malformed("Capture") }
         defer { close(descriptor) }
-        guard let id = reply["id"]?.stringValue, let text = reply["descriptors"]?.stringValue, let descriptors = Data(base64Encoded: text),
+        guard let id = reply["id"]?.stringValue, let text = reply["descriptors"]?.stringValue, let descriptors = Base64.decode(text),
             let bus = reply["busNumber"]?.intValue, let device = reply["deviceNumber"]?.intValue
         else { throw Self.malformed("Capture") }
         let reader: RecorderReader
@@ -53,7 +52,7 @@ extension UserDriverClient {
             throw Self.malformed("Capture")
         }
         return DeviceCapture(
-            deviceID: id, busNumber: UInt32(clamping: bus), deviceNumber: UInt32(clamping: device), descriptors: Array(descriptors),
+            deviceID: id, busNumber: UInt32(clamping: bus), deviceNumber: UInt32(clamping: device), descriptors: descriptors,
             reader: reader)
     }
 

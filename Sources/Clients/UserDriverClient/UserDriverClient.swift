@@ -63,6 +63,12 @@ public struct UserDriverClient: Sendable {
         _ = try await request("Restart", ["device": selector])
     }
 
+    /// Cuts a process off from the device: it sees no frame after the one in the making, and gets no more for as long as it runs. Throws
+    /// `invalidParameter` where it does not watch.
+    public func revoke(_ process: Int32, device selector: String? = nil) async throws(ClientError) {
+        _ = try await request("Revoke", ["device": selector], ["process": .int(Int64(process))])
+    }
+
     /// The drivers that are installed, with those that may not run.
     public func drivers() async throws(ClientError) -> [DriverStatus] {
         try Self.decode([DriverStatus].self, try await request("Drivers")["drivers"], of: "Drivers")
@@ -77,6 +83,17 @@ public struct UserDriverClient: Sendable {
     public func take(_ selector: String? = nil) async throws(ClientError) { _ = try await request("Take", ["device": selector]) }
     /// Gives the device back to the kernel's own driver, now and whenever it is plugged in.
     public func release(_ selector: String? = nil) async throws(ClientError) { _ = try await request("Release", ["device": selector]) }
+    /// How many `/dev/videoN` the camera is to have, where `userdriver-video` runs: 0 for none.
+    public func setNodes(_ selector: String? = nil, to count: Int) async throws(ClientError) {
+        _ = try await request("SetNodes", ["device": selector], ["nodes": .int(Int64(count))])
+    }
+
+    /// What would change if `take` ("all", "none", "rules") were set up; with `apply`, what changed
+    /// now that it has been written where the daemon finds it. Throws `notPermitted`.
+    public func setUp(take: String, apply: Bool) async throws(ClientError) -> [SetUpChange] {
+        let reply = try await request("SetUp", ["take": take], ["apply": .bool(apply)])
+        return try Self.decode([SetUpChange].self, reply["changes"], of: "SetUp")
+    }
 
     /// What drivers died of, oldest first.
     public func crashes(_ selector: String? = nil) async throws(ClientError) -> [CrashReport] {

@@ -42,6 +42,10 @@ public final class Supervisor {
     private static let maximumLookups = 8
     private let sandboxes: DriverSandboxes
     let policy: TakingPolicy
+    let nodePolicy: NodePolicy
+    /// What other programs serve of the devices.
+    var endpoints = Endpoints()
+    var shownViewers = ShownViewers()
     private(set) var devices: [Device] = []
     private var identity = DeviceIdentity()
     private var origins: [Origin] = []
@@ -82,6 +86,7 @@ public final class Supervisor {
         policy = TakingPolicy(
             takesEverything: configuration.detachesKernelDrivers, administrators: configuration.policyPath,
             stateDirectory: configuration.stateDirectory, logger: logger)
+        nodePolicy = NodePolicy(stateDirectory: configuration.stateDirectory, logger: logger) { [policy] in policy.showsCameras }
         standbys = StandbyPool(configuration, sandboxes: sandboxes, logger: logger) { [policy] in
             configuration.keepsStandby && policy.keepsStandby
         }
@@ -350,10 +355,10 @@ public final class Supervisor {
             dependencies: DriverFunction.Dependencies(
                 configuration: configuration, sandboxes: sandboxes, logger: logger, standbys: standbys, successionStore: successionStore,
                 objects: objects,
-                announce: { [weak self] function, event, message in
+                announce: { [weak self] function, event, message, saying in
                     function.logger.log(
                         level: event == DriverFunction.saying ? .debug : .info, "\(message)", metadata: ["event": "\(event)"])
-                    self?.tellListeners(device: function.id, event: event, message: message)
+                    self?.tellListeners(device: function.id, event: event, message: message, saying: saying)
                 },
                 reportCrash: { crashes.take($0) }, takes: { [weak self] function in self?.takes(function) ?? false },
                 absence: { [weak self] subject in self?.catalog.absence(of: subject) ?? "" }, chance: chance))

@@ -97,7 +97,7 @@ public struct SupervisorConfiguration: Sendable {
         public var firstLook = Duration.milliseconds(200)
         public var longestLook = Duration.seconds(2)
         /// How long a driver that streams goes on without a supervisor, where what it streams is in the descriptor store. Whole seconds.
-        public var afterlife = Duration.seconds(10)
+        public var afterlife = Duration.seconds(30)
         /// How long a stream that survived a supervisor waits for those who watched it.
         public var watchersReturn = Duration.seconds(10)
         /// How long looking up a backtrace's names may take.

@@ -71,7 +71,7 @@ struct Userdriverd: ParsableCommand {
     @Flag(
         name: .customLong("keep-streams"),
         help: ArgumentHelp(
-            "Have streams survive the daemon, in systemd's descriptor store (FileDescriptorStoreMax=). Where the unit lets them (KillMode=process), drivers stream on until the next daemon takes over, ten seconds at most. Nothing is given back to the kernel's drivers when it ends: that is for the next daemon, or for --give-back."
+            "Have streams survive the daemon, in systemd's descriptor store (FileDescriptorStoreMax=). Where the unit lets them (KillMode=process), drivers stream on until the next daemon takes over, half a minute at most. Nothing is given back to the kernel's drivers when it ends: that is for the next daemon, or for --give-back."
         ))
     var keepsStreams = false
 

@@ -60,7 +60,8 @@ struct VideoSource: StreamSource {
         } else {
             shape = .bulk(
                 maxPacketSize: negotiation.interface.alternateSettings.first?.bytesPerInterval ?? 512,
-                payloadSize: agreed.payloadLimit ?? agreed.frameCapacity)
+                payloadSize: agreed.payloadLimit ?? agreed.frameCapacity, joinsPayloads: agreed.payloadLimit != nil,
+                bytesPerSecond: Self.bytesPerSecond(agreed))
         }
         return StreamAgreement(
             request: StreamRequest(agreed.choice), endpoint: agreed.endpoint, shape: shape, frameCapacity: agreed.frameCapacity,
@@ -68,6 +69,12 @@ struct VideoSource: StreamSource {
             assembler: VideoAssembler(agreed.assemblerSettings(speed: speed, quirks: quirks), type: shape.type),
             setting: Setting(negotiation: negotiation, agreed: agreed),
             record: [negotiation.interface.number] + agreed.parameters.encoded(length: 48), anomalies: agreed.anomalies)
+    }
+
+    /// Compressed frames are far smaller than the largest that the device might send.
+    private static func bytesPerSecond(_ agreed: NegotiatedStream) -> Int {
+        let largest = agreed.frameCapacity / max(1, Int(agreed.choice.interval)) * 10_000_000
+        return agreed.choice.format.isCompressed ? largest / 4 : largest
     }
 
     /// Bulk streams when it is asked for transfers. A device that refuses its bandwidth once, as

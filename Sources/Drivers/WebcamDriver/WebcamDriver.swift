@@ -42,7 +42,7 @@ package actor WebcamDriver: Driver {
         let functions = VideoFunction.all(
             in: configuration, speed: information.speed, allowingVendorClass: context.flag("vendor-class"))
         guard let function = functions.first(where: { $0.streamingInterfaces.contains { !$0.formats.isEmpty } }) ?? functions.first else {
-            throw USBError(.notSupported, operation: "reading the descriptors", detail: "the device has no video function")
+            throw USBError(.malformedAnswer, operation: "reading the descriptors", detail: "the device has no video function")
         }
         self.function = function
         quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }

@@ -15,7 +15,9 @@ extension DriverContext {
 
 extension SupervisorLink {
     public var objects: ObjectLink {
-        let receiver = objectReceiver { ObjectLink { [weak self] word in self?.send(word) } }
+        let receiver = objectReceiver {
+            ObjectLink(activity: { [weak self] name in self?.activity(name, unit: "bytes") }) { [weak self] word in self?.send(word) }
+        }
         guard let link = receiver as? ObjectLink else { preconditionFailure("another module takes the messages about objects") }
         return link
     }
@@ -40,8 +42,15 @@ public final class ObjectLink: ObjectReceiver, Sendable {
     private let state = Mutex(State())
     private let post: @Sendable (ObjectWord) -> Void
 
-    /// `post` sends a message to the supervisor.
-    public init(post: @escaping @Sendable (ObjectWord) -> Void) { self.post = post }
+    let activity: @Sendable (String) -> Progress.Activity?
+
+    /// `post` sends a message to the supervisor, `activity` counts an object's bytes.
+    public init(
+        activity: @escaping @Sendable (String) -> Progress.Activity? = { _ in nil }, post: @escaping @Sendable (ObjectWord) -> Void
+    ) {
+        self.post = post
+        self.activity = activity
+    }
 
     // MARK: What a driver does
 

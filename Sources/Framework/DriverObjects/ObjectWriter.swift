@@ -4,6 +4,7 @@
 import Glibc
 import ObjectStore
 import Synchronization
+import UserDriver
 public import Wire
 
 /// An object that this process is writing. One task at a time appends to it.
@@ -36,6 +37,8 @@ public final class ObjectWriter: Sendable {
 
     private let link: ObjectLink
     private let state: Mutex<State>
+    /// Its bytes, as progress of the driver's; for as long as it is written.
+    private let activity: Progress.Activity?
     /// Its number, which no other object ever gets.
     public let id: UInt64
     public let job: String
@@ -61,6 +64,7 @@ public final class ObjectWriter: Sendable {
         self.state = Mutex(state)
         self.link = link
         (id, job, index, metadata) = (grant.id, grant.job, grant.index, grant.metadata)
+        activity = link.activity(grant.metadata["name"]?.stringValue ?? "object \(grant.id)")
     }
 
     /// Bytes that are written, by this process and those before it.
@@ -75,6 +79,7 @@ public final class ObjectWriter: Sendable {
                 try write(UnsafeRawBufferPointer(rebasing: raw[done..<min(done + Self.piece, raw.count)]))
             }
             done += count
+            activity?.advance(by: UInt64(count))
             if count == 0 {
                 let grant = try await link.extend(id, by: max(bytes.count - done, Self.chunk))
                 let (places, space) = try Self.places(of: grant, link)
@@ -108,6 +113,7 @@ public final class ObjectWriter: Sendable {
             state.end = state.end ?? error
             (state.places, state.cursor) = ([], nil)
         }
+        activity?.end()
     }
 
     /// As much of it as there is space for.

@@ -104,7 +104,8 @@ extension FrameAssembler {
                         layout: Self.memoryLayout, state: StreamMemory(books: pass.books, assembly: assembler.state))
                 }
                 run.noteMissed(assembler.missedFrames, &pass)
-                try run.transfers.commit(layout: Self.memoryLayout, state: StreamMemory(books: pass.books, assembly: assembler.state))
+                try run.transfers.commit(
+                    layout: Self.memoryLayout, state: StreamMemory(books: pass.books, assembly: assembler.state), at: pass.now)
             }
         }
     }

@@ -14,8 +14,8 @@ import UserDriver
     @usableFromInline var slot: FrameSlot
     /// When the transfer in hand completed, CLOCK_MONOTONIC ns.
     @usableFromInline var time: UInt64 = 0
-    /// When it was taken.
-    var now: UInt64
+    /// When it was taken, or nearly.
+    @usableFromInline var now: UInt64
     var lastTransfer: UInt64
     var drought: Drought
     var continuity: SlotContinuity?
@@ -97,9 +97,9 @@ extension StreamRun {
 
     /// Waits for the next transfer, and judges what it says of the device and the bus.
     @usableFromInline func next(_ pass: inout StreamPass, headerLength: Int) throws(USBError) -> StreamStep {
-        let taken = try transfers.take(timeout: .milliseconds(100))
+        let taken = try transfers.take(timeout: Self.turn)
         progress.turn()
-        let now = clinux_monotonic_ns()
+        let now = Self.now(taken, pass)
         pass.now = now
         if isStopping { return .end(.stopped) }
         if let report = pass.drought.look(now: now) { tell(.drought(report)) }
@@ -140,6 +140,16 @@ extension StreamRun {
         pass.time = completionTime(transfer, pass)
         pass.books.lastCompletion = pass.time
         return .transfer(transfer, afterHole: afterHole)
+    }
+
+    /// How long a turn waits for a transfer.
+    private static let turn = Duration.milliseconds(100)
+
+    /// A transfer that has just completed tells the time. One that lay there for a while, or whose
+    /// record says something else than a time, does not.
+    private static func now(_ transfer: TransferRing.Transfer?, _ pass: StreamPass) -> UInt64 {
+        guard let time = transfer?.completedAt, time >= pass.now, time - pass.now < 1_000_000_000 else { return clinux_monotonic_ns() }
+        return time
     }
 
     /// How long the device has been silent, where that is longer than it is waited for.

@@ -50,7 +50,7 @@ public final class StreamRun: Sendable {
     let patience: Patience
     let progress: Progress.Activity
     package let counters: Mutex<StreamCounters>
-    private let stopping = Mutex(false)
+    private let stopping = Atomic(false)
     private let thread = Mutex<WorkerThread?>(nil)
     private let hear: @Sendable (StreamRun, StreamNews) -> Void
 
@@ -67,6 +67,7 @@ public final class StreamRun: Sendable {
     ) {
         self.transfers = transfers
         transfers.sufficientCount = shape.leastTransferCount
+        transfers.shorterLengths = shape.shorterLengths
         self.shape = shape
         self.writer = writer
         writer.movesAtFrames = false
@@ -94,12 +95,12 @@ public final class StreamRun: Sendable {
     /// Ends the stream and waits for its thread; nothing is in flight then. Not from the thread
     /// itself.
     package func stop() {
-        stopping.withLock { $0 = true }
+        stopping.store(true, ordering: .releasing)
         transfers.cancel()
         thread.withLock { $0 }?.join()
     }
 
-    var isStopping: Bool { stopping.withLock { $0 } }
+    var isStopping: Bool { stopping.load(ordering: .acquiring) }
 
     func tell(_ news: StreamNews) { hear(self, news) }
 

@@ -48,7 +48,7 @@ public actor StreamSession<Source: StreamSource> {
         self.name = name
         self.source = source
         self.context = context
-        progress = context.progress.activity()
+        progress = context.progress.activity(name, unit: "frames")
     }
 
     /// What a predecessor has left, and who keeps it for a successor from now on.
@@ -179,7 +179,7 @@ public actor StreamSession<Source: StreamSource> {
         } catch {
             guard case .open(let current, _) = state, current === stream else { return }
             switch error.code {
-            case .noDevice, .connection: context.supervisor.fail("The device is gone: \(error)")
+            case .noDevice, .connection: context.supervisor.fail(error, as: "The device is gone: \(error)")
             case .timedOut: context.supervisor.failUnresponsive("The device sends nothing and answers nothing: \(error)")
             default: break
             }
@@ -194,10 +194,12 @@ public actor StreamSession<Source: StreamSource> {
         switch outcome {
         case .success(.stopped): return
         case .failure(let error):
-            guard error.code != .noDevice, error.code != .connection else { context.supervisor.fail("The device is gone: \(error)") }
+            guard error.code != .noDevice, error.code != .connection else {
+                context.supervisor.fail(error, as: "The device is gone: \(error)")
+            }
             // Nothing that this process tries again fixes those.
             guard error.code != .noBandwidth, error.code != .memoryLimit else {
-                context.supervisor.fail("The stream can't be had: \(error)")
+                context.supervisor.fail(error, as: "The stream can't be had: \(error)")
             }
             reason = "\(error)"
         case .success(.stalled): reason = "the device halted the endpoint"
@@ -210,7 +212,8 @@ public actor StreamSession<Source: StreamSource> {
         attempts = counters.frames > 0 && !counters.recent.isEmpty ? 1 : attempts + 1
         if isSilent { await change { $0.patience.tried() } }
         guard attempts <= Self.attemptLimit, record.patience.remedies <= Self.remedyLimit else {
-            context.supervisor.fail("The stream was started \(attempts) times without a frame; last, \(reason).")
+            context.supervisor.fail(
+                CallError("NoFrames", "The stream was started \(attempts) times without a frame; last, \(reason).", layer: "class"))
         }
         context.supervisor.log("warning", "The stream is started again: \(reason).")
         stream.stop()
@@ -224,7 +227,7 @@ public actor StreamSession<Source: StreamSource> {
             try await begin(agreed.request, resumes: .deviceLost, counters: counters)
         } catch {
             if let error = error as? USBError { await giveUpIfUnresponsive(after: error) }
-            context.supervisor.fail("The stream could not be started again after \(reason): \(error)")
+            context.supervisor.fail(error, as: "The stream could not be started again after \(reason): \(error)")
         }
     }
 
@@ -232,7 +235,7 @@ public actor StreamSession<Source: StreamSource> {
     /// waits for the next one, which has it reset.
     private func giveUpIfUnresponsive(after error: USBError) async {
         switch error.code {
-        case .noDevice, .connection: context.supervisor.fail("The device is gone: \(error)")
+        case .noDevice, .connection: context.supervisor.fail(error, as: "The device is gone: \(error)")
         case .timedOut: await giveUpIfUnresponsive()
         default: break
         }
@@ -242,7 +245,7 @@ public actor StreamSession<Source: StreamSource> {
         do throws(USBError) {
             try await source.confirmAnswering(whileStreaming: false)
         } catch {
-            guard error.code == .timedOut else { context.supervisor.fail("The device is gone: \(error)") }
+            guard error.code == .timedOut else { context.supervisor.fail(error, as: "The device is gone: \(error)") }
             context.supervisor.failUnresponsive("The device answers nothing any more: \(error)")
         }
     }

@@ -40,12 +40,10 @@ final class CallDesk<D: Driver>: Sendable {
     private func work(on call: ServiceCall, id: UInt64) async {
         do {
             try call.finish(try await driver.call(call))
-        } catch let error as CallError {
-            link.reply(DriverReply(id: id, error: error))
         } catch is CancellationError {
             link.reply(DriverReply(id: id, error: CallError("Cancelled", "The call was given up.")))
         } catch {
-            link.reply(DriverReply(id: id, error: CallError("DeviceError", "\(error)")))
+            link.reply(DriverReply(id: id, error: CallError(describing: error)))
         }
     }
 

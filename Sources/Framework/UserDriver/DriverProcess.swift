@@ -72,7 +72,7 @@ public enum DriverProcess {
                     record: start.record, streams: start.streams, interruption: start.interruption, takeover: start.takeover,
                     supervisor: link, progress: progress))
         } catch {
-            link.fail("\(error)")
+            link.fail(error)
         }
         running.driver.withLock { $0 = driver }
         link.send(.started(driver.facts))
@@ -185,10 +185,8 @@ public enum DriverProcess {
     private static func answer(_ call: DriverCall, _ work: () async throws -> JSONValue) async -> DriverReply {
         do {
             return DriverReply(id: call.id, result: try await work())
-        } catch let error as CallError {
-            return DriverReply(id: call.id, error: error)
         } catch {
-            return DriverReply(id: call.id, error: CallError("DeviceError", "\(error)"))
+            return DriverReply(id: call.id, error: CallError(describing: error))
         }
     }
 }

@@ -18,7 +18,7 @@ extension DriverContext {
     public func reports(
         from endpoint: EndpointAddress, type: TransferType = .interrupt, length: Int
     ) -> AsyncThrowingStream<[UInt8], any Error> {
-        let activity = progress.activity()
+        let activity = progress.activity("reports", unit: "reports")
         return AsyncThrowingStream(bufferingPolicy: .bufferingNewest(256)) { [device] continuation in
             let reading = Reading()
             continuation.onTermination = { _ in reading.stop() }
@@ -30,7 +30,7 @@ extension DriverContext {
                         // Two, so that one is in flight while the other is looked at.
                         for _ in 0..<2 { try queue.submit(IdleTransfer(buffer: queue.makeBuffer(count: min(max(length, 1), 1 << 20)))) }
                         try reading.run(queue) { bytes in
-                            activity.frameEnded()
+                            activity.advance()
                             continuation.yield(bytes)
                         }
                         continuation.finish()

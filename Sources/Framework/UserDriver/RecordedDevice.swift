@@ -122,12 +122,14 @@ private final class RecordedQueue: TransferQueue {
 
 /// Notes a ring's transfers: of what came no more than the first bytes, a header by which it can be
 /// told what was wrong, and no picture.
-package final class RingRecorder: TransferWitness {
+package final class RingRecorder: TransferWitness, @unchecked Sendable {
+    // Sendable: `tokens` is used on the ring's thread only, as a witness is.
     private let headerLength: Int
     private let recorder: FlightRecorder
     private let type: TransferType
     private let endpoint: EndpointAddress
-    private let tokens = Mutex<[UInt64: FlightRecorder.Token]>([:])
+    /// Of what is in flight, each at its number's place: a ring has no more of them than that.
+    private let tokens: UnsafeMutablePointer<(number: UInt64, token: FlightRecorder.Token)?>
 
     /// - Parameter headerLength: bytes that are noted of the first packet that brought any.
     package init(_ recorder: FlightRecorder, type: TransferType, endpoint: EndpointAddress, headerLength: Int) {
@@ -135,32 +137,44 @@ package final class RingRecorder: TransferWitness {
         self.headerLength = max(0, headerLength)
         self.type = type
         self.endpoint = endpoint
+        tokens = .allocate(capacity: TransferRingGeometry.maximumTransferCount)
+        tokens.initialize(repeating: nil, count: TransferRingGeometry.maximumTransferCount)
     }
 
-    package func submitted(_ number: UInt64, length: Int) {
-        let token = recorder.submitted(type, endpoint, requested: length)
-        tokens.withLock { $0[number] = token }
+    deinit { tokens.deallocate() }
+
+    private func place(_ number: UInt64) -> UnsafeMutablePointer<(number: UInt64, token: FlightRecorder.Token)?> {
+        tokens + Int(number % UInt64(TransferRingGeometry.maximumTransferCount))
+    }
+
+    package func submitted(_ number: UInt64, length: Int, at time: UInt64?) {
+        place(number).pointee = (number, recorder.submitted(type, endpoint, requested: length, at: time))
     }
 
     package func completed(_ transfer: TransferRing.Transfer) {
         let outcome = FlightRecorder.Outcome(
             status: transfer.status, actual: transfer.actualLength, startFrame: transfer.startFrame ?? 0)
         let header = header(transfer)
-        let packets = transfer.packets.isEmpty ? nil : transfer.packets
-        if let token = tokens.withLock({ $0.removeValue(forKey: transfer.number) }) {
-            recorder.completed(token, outcome, data: header, packets: packets, at: transfer.completedAt)
+        if let noted = place(transfer.number).pointee, noted.number == transfer.number {
+            recorder.completed(noted.token, outcome, data: header, packets: transfer.packets, at: transfer.completedAt)
         } else {
             recorder.completed(
-                type, endpoint, requested: transfer.requested, outcome, data: header, packets: packets, at: transfer.completedAt)
+                type, endpoint, requested: transfer.requested, outcome, data: header, packets: transfer.packets,
+                at: transfer.completedAt)
         }
     }
 
     private func header(_ transfer: TransferRing.Transfer) -> UnsafeRawBufferPointer {
-        guard !transfer.packets.isEmpty else { return UnsafeRawBufferPointer(rebasing: transfer.bytes.prefix(headerLength)) }
-        guard let packet = transfer.packets.first(where: { $0.actualLength > 0 }), packet.offset >= 0,
-            packet.offset + packet.actualLength <= transfer.bytes.count
-        else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        return UnsafeRawBufferPointer(rebasing: transfer.bytes[packet.offset..<(packet.offset + min(packet.actualLength, headerLength))])
+        let packets = transfer.packets
+        guard !packets.isEmpty else { return UnsafeRawBufferPointer(rebasing: transfer.bytes.prefix(headerLength)) }
+        for index in packets.indices {
+            let length = packets[index].actualLength
+            guard length > 0 else { continue }
+            let start = index * packets.packetLength
+            guard length <= transfer.bytes.count - start else { break }
+            return UnsafeRawBufferPointer(rebasing: transfer.bytes[start..<(start + min(length, headerLength))])
+        }
+        return UnsafeRawBufferPointer(start: nil, count: 0)
     }
 }
 

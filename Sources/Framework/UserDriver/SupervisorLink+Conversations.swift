@@ -29,7 +29,7 @@ extension SupervisorLink {
         }
         let outgoing = try ring(grant.out, memory: descriptors[0], wake: descriptors[2])
         let answer = try ring(grant.incoming, memory: descriptors[1], wake: descriptors[3])
-        let activity = progress.withLock { $0 }?.activity()
+        let activity = activity(name, unit: "transfers")
         return try Conversation(
             out: outgoing, in: answer, zeroLengthPacketAfter: shape.zeroLengthPacketAfter,
             progressed: {

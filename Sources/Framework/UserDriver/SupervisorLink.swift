@@ -127,6 +127,9 @@ public final class SupervisorLink: Sendable {
         if result < 0 { log("warning", "This driver ends with its supervisor: \(String(cString: strerror(-result))).") }
     }
 
+    /// Counters for something that this driver is at (see `Progress.activity`), where it has a supervisor that looks at them.
+    public func activity(_ name: String, unit: String) -> Progress.Activity? { progress.withLock { $0 }?.activity(name, unit: unit) }
+
     /// What the next incarnation should start from. At most 32 KiB of JSON.
     public func record(_ value: JSONValue) { send(.record(value)) }
 
@@ -140,14 +143,18 @@ public final class SupervisorLink: Sendable {
     public func closeRing(_ name: String, reason: String) { send(.ringClosed(name: name, reason: reason)) }
 
     /// Ends this process, which can't go on, with the reason said.
-    public func fail(_ reason: String) -> Never {
-        send(.failed(reason: String(reason.prefix(2000))))
+    public func fail(_ reason: String) -> Never { fail(CallError("DriverFailed", reason)) }
+
+    /// Ends this process, which can't go on because of that error. Its layer, where it names one, is what `userdriver stack` blames.
+    /// - Parameter message: what is said instead of the error's own words.
+    public func fail(_ error: any Error, as message: String? = nil) -> Never {
+        send(.failed(CallError(describing: error, as: message).bounded))
         _exit(1)
     }
 
     /// Ends this process because the device answers nothing any more, with the reason said. The next one gets the device after a reset.
     public func failUnresponsive(_ reason: String) -> Never {
-        send(.unresponsive(reason: String(reason.prefix(2000))))
+        send(.unresponsive(CallError("DeviceError", reason, layer: "class").bounded))
         _exit(1)
     }
 

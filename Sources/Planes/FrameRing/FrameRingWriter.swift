@@ -14,18 +14,19 @@ public struct FrameSlot {
 /// Nothing read back from the memory is trusted: a predecessor may have died in the middle of a store, or after scribbling over it.
 public final class FrameRingWriter: @unchecked Sendable {
     // Sendable: used by one thread at a time, the stream's; handing it over is ordinary.
-    private var mapping: FrameRingMapping
+    // Unchecked exclusivity: nothing of it is lent, so no two accesses can overlap.
+    @exclusivity(unchecked) private var mapping: FrameRingMapping
     private let generation: UInt32
-    private var sequence: UInt64
-    private var slot: Int
-    private var isOpen = false
+    @exclusivity(unchecked) private var sequence: UInt64
+    @exclusivity(unchecked) private var slot: Int
+    @exclusivity(unchecked) private var isOpen = false
     /// The open slot's frame was published by the predecessor already: `publish` only goes on to the next.
-    private var isReplay = false
-    private var gaps: UInt64
+    @exclusivity(unchecked) private var isReplay = false
+    @exclusivity(unchecked) private var gaps: UInt64
     private let offer = RingOffer()
     /// Whether `begin` moves to another ring that was offered. Not for a stream whose successor is to go on in the middle of a frame: that one calls
     /// `move` itself, whenever what it has remembered agrees with the ring.
-    public var movesAtFrames = true
+    @exclusivity(unchecked) public var movesAtFrames = true
 
     /// Maps the ring and takes over. The descriptor stays the caller's and may be closed afterwards.
     /// - Parameter generation: which incarnation of the driver this is.

@@ -20,7 +20,7 @@ final class RingOffer: Sendable {
     }
 
     func take() -> OfferedRing? {
-        guard isThere.exchange(false, ordering: .acquiringAndReleasing) else { return nil }
+        guard isThere.load(ordering: .relaxed), isThere.exchange(false, ordering: .acquiringAndReleasing) else { return nil }
         return offered.withLock { $0.take() }
     }
 }

@@ -16,8 +16,9 @@ struct EmulateCommand: ParsableCommand {
 
             Example:
               userdriver emulate webcam
+              userdriver emulate scanner --sheets 3
             """,
-        subcommands: [EmulateWebcamCommand.self, EmulateEchoCommand.self])
+        subcommands: [EmulateWebcamCommand.self, EmulateScannerCommand.self, EmulateEchoCommand.self])
 }
 
 struct EmulateWebcamCommand: ParsableCommand {

@@ -71,10 +71,10 @@ struct Examination: Sendable {
                 devices: await devices(diagnosis, machine))
         case .failure(let error):
             let daemon = reach(error)
-            let cameras = LocalDevice.all(root).filter(\.isCamera)
+            let others = LocalDevice.all(root).filter { !$0.isOrdinary }
             return StackJudge.report(
                 machine: machine, daemon: daemon, socket: socket, drivers: [],
-                devices: cameras.map {
+                devices: others.map {
                     DeviceFacts(place: .local($0), machine: machine, daemon: daemon, descriptors: $0.descriptors)
                 })
         }

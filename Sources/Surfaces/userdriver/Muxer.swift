@@ -70,8 +70,8 @@ struct Muxer {
 
     static func missing(_ program: String, _ number: Int32) -> CommandFailure {
         CommandFailure(
-            "Recording needs \(program), which can't be opened: \(String(cString: strerror(number))). It is built where libavformat is: "
-                + "install Debian's libavformat-dev, then `make build-record`, or `make install` again. Without it, films of bare frames "
+            "Recording needs \(program), which can't be opened: \(String(cString: strerror(number))). The package userdriver-record has it. It "
+                + "is built where libavformat is: install Debian's libavformat-dev, then `make build-record`, or `make install` again. Without it, films of bare frames "
                 + "are written by `userdriver stream -o film.mjpeg`.")
     }
 

@@ -24,7 +24,8 @@ struct StackText {
         var lines = [paint("This machine", .bold)] + report.machine.flatMap { self.lines($0) }
         for device in report.devices {
             lines += ["", heading(device)]
-            let told = device.layers.filter { $0.health == .broken || $0.health == .warning }
+            // Where a scanner is reached is what one looks for here.
+            let told = device.layers.filter { $0.health == .broken || $0.health == .warning || $0.layer == .endpoint }
             lines += told.flatMap { self.lines($0) }
             lines += rest(device.layers.filter { $0.health == .ok }.count, device.layers.count)
         }
@@ -127,8 +128,9 @@ extension StackLayer.Name {
         case .udevRule: "udev rule"
         case .rootHub: "root hub"
         case .kernelDriver: "kernel driver"
+        case .video: "/dev/videoN"
         case .group, .daemon, .socket, .drivers, .controller, .port, .power, .node, .bandwidth, .server, .connection, .deviceClass, .driver,
-            .process, .stream, .clients:
+            .process, .stream, .clients, .endpoint:
             rawValue
         }
     }

@@ -54,6 +54,20 @@ struct StatusCommand: AsyncParsableCommand {
         return ["\(device.id): watched by \(names.joined(separator: ", "))\(more)"]
     }
 
+    /// What the driver is at, beside streams, which the table has.
+    static func activityRemarks(_ device: DeviceStatus) -> [String] {
+        (device.activities ?? []).compactMap { activity in
+            let name = activity.name.isEmpty ? "activity" : activity.name
+            if let wait = activity.waiting {
+                let time = "\(Figure.decimal(wait.seconds, places: 0)) of \(Figure.decimal(wait.limit, places: 0)) s"
+                return "\(device.id): \(name) waits\(wait.reason.isEmpty ? "" : ": \(wait.reason)") (\(time))"
+            }
+            if device.streams.contains(where: { $0.name == activity.name }) { return nil }
+            let unit = activity.unit.isEmpty ? "units" : activity.unit
+            return "\(device.id): \(name): \(activity.done) \(unit), \(Figure.decimal(activity.rate, places: 1)) a second"
+        }
+    }
+
     /// A line a stream; a device without one has a line too.
     static func table(_ devices: [DeviceStatus]) -> TextTable {
         var table = TextTable(
@@ -92,7 +106,11 @@ struct StatusCommand: AsyncParsableCommand {
                 let words = ShownText.words(members)
                 if !words.isEmpty { remarks.append("\(device.id): \(words)") }
             }
-            remarks += watcherRemarks(device)
+            remarks += activityRemarks(device) + watcherRemarks(device)
+            for endpoint in device.endpoints ?? [] {
+                let use = endpoint.kind == "escl" ? "programs that speak eSCL find it" : "\(endpoint.kind)"
+                remarks.append("\(device.id): \(use) at \(endpoint.url)")
+            }
             if let signer = device.signer { remarks.append("\(device.id): signed by \(signer)") }
             if !device.warnings.isEmpty { remarks.append("\(device.id): runs \(device.warnings.joined(separator: ", "))") }
             return remarks + sandboxRemarks(device)

@@ -15,8 +15,7 @@ enum StreamNews {
         case .deviceBack(_, let message): "device back" + reason(message)
         case .driverFailed(let message): "driver failed" + reason(message) + "; waiting for `userdriver restart`"
         case .changed(let description): "stream changed" + (description.map { " to \($0)" } ?? "")
-        // What a camera says of its own controls comes every second or so: for programs, not for people.
-        case .notice(let message): message.hasPrefix("controlChanged ") ? nil : message
+        case .notice(let message): message
         case .supervisorLost(let message): "daemon lost" + reason(message) + "; waiting for it"
         case .supervisorBack: "daemon back"
         }

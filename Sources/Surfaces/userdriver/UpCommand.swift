@@ -10,19 +10,20 @@ struct UpCommand: ParsableCommand {
         commandName: "up",
         abstract: "Run the daemon in the foreground, with emulated devices if you like.",
         discussion: """
-            Needs no rights and no installation: everything is in a folder of your own and ends with Ctrl-C. It prints what happens to the \
-            devices, and starts the daemon or the emulator again if one dies.
+            Needs no rights and no installation: everything is in a folder of your own and ends with Ctrl-C. It prints a link to a \
+            page that shows the cameras, and the address of each emulated scanner for SANE programs, says what happens to the devices, and starts the daemon or the emulator again if one dies.
 
             Example:
               userdriver up --emulate webcam
               userdriver up --emulate webcam --count 2
+              userdriver up --emulate webcam,scanner
               userdriver up --emulate webcam --source holiday.mjpeg
               userdriver up --attach usbip://127.0.0.1:3240/1-1
               userdriver up --drivers thermo.driver --allow-unsigned
             """)
 
     @Option(
-        help: ArgumentHelp("Emulate devices and drive them: webcam. Several kinds are separated by commas.", valueName: "kinds"))
+        help: ArgumentHelp("Emulate devices and drive them: webcam, scanner. Several kinds are separated by commas.", valueName: "kinds"))
     var emulate: [EmulatedKinds] = []
 
     @Option(help: ArgumentHelp("How many of each emulated device.", valueName: "count"))
@@ -58,8 +59,15 @@ struct UpCommand: ParsableCommand {
     @Flag(help: "Run unsigned drivers. For development only; `status` says so.")
     var allowUnsigned = false
 
+    @Flag(name: .customLong("no-page"), help: "Don't serve the page that shows the cameras in a browser.")
+    var noPage = false
+
     @OptionGroup(title: "Options of the emulated webcam")
     var camera: EmulatedWebcamArguments
+
+    @Option(
+        help: ArgumentHelp("Sheets in the emulated scanner's feeder, which is filled again when it is empty.", valueName: "count"))
+    var sheets = 5
 
     @Flag(name: [.short, .long], help: "Also print what the daemon and the emulator log.")
     var verbose = false
@@ -69,17 +77,26 @@ struct UpCommand: ParsableCommand {
         var kinds: [String]
         init?(argument: String) {
             kinds = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-            guard !kinds.isEmpty, kinds.allSatisfy({ $0 == "webcam" }) else { return nil }
+            guard !kinds.isEmpty, kinds.allSatisfy({ $0 == "webcam" || $0 == "scanner" }) else { return nil }
         }
     }
 
-    private var webcams: Int { emulate.reduce(0) { $0 + $1.kinds.count } * count }
+    /// One group for each kind.
+    private var groups: [EmulatedGroup] {
+        let kinds = emulate.flatMap(\.kinds)
+        let words = ["webcam": camera.words, "scanner": ["--sheets", "\(sheets)", "--reload"]]
+        return ["webcam", "scanner"].compactMap { kind in
+            let number = kinds.filter { $0 == kind }.count * count
+            return number > 0 ? EmulatedGroup(kind: kind, count: number, words: words[kind] ?? []) : nil
+        }
+    }
 
     func validate() throws {
         for url in attach { try USBIPAddress.validate(url) }
         guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
-        guard webcams <= 16 else { throw ValidationError("At most 16 devices can be emulated at once.") }
-        guard count == 1 || webcams > 0 else { throw ValidationError("--count goes with --emulate.") }
+        guard groups.allSatisfy({ $0.count <= 16 }) else { throw ValidationError("At most 16 devices of a kind can be emulated at once.") }
+        guard count == 1 || !groups.isEmpty else { throw ValidationError("--count goes with --emulate.") }
+        guard (0...100_000).contains(sheets) else { throw ValidationError("--sheets goes from 0 to 100000.") }
         for folder in drivers where access(folder, R_OK | X_OK) != 0 {
             throw ValidationError("--drivers \(folder): \(String(cString: strerror(errno))).")
         }
@@ -104,8 +121,8 @@ struct UpCommand: ParsableCommand {
         let directory = RuntimeDirectory.own(option: runtimeDirectory)
         try directory.create()
         var session = try UpSession(
-            directory: directory, webcams: webcams, camera: camera.words, attached: attach,
-            drivers: driverWords, verbose: verbose, interrupts: interrupts)
+            directory: directory, emulated: groups, attached: attach, drivers: driverWords, hasPage: !noPage, verbose: verbose,
+            interrupts: interrupts)
         try session.run()
     }
 }

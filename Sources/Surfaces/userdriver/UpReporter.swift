@@ -8,13 +8,13 @@ import Wire
 final class UpReporter: Sendable {
     private let directory: RuntimeDirectory
     private let urls: [String]
-    private let emulated: [String]
+    private let emulated: [(kind: String, url: String)]
     private let task = Mutex<Task<Void, Never>?>(nil)
 
-    init(directory: RuntimeDirectory, urls: [String], emulated: [String]) {
+    init(directory: RuntimeDirectory, emulated: [(kind: String, url: String)], attached: [String]) {
         self.directory = directory
-        self.urls = urls
         self.emulated = emulated
+        urls = emulated.map(\.url) + attached
     }
 
     func start() {
@@ -39,7 +39,7 @@ final class UpReporter: Sendable {
                 for url in urls { try await attach(url, client) }
                 defer { isFirst = false }
                 if isFirst {
-                    for url in emulated { UpText.line("emulated webcam at \(url)") }
+                    for (kind, url) in emulated { UpText.line("emulated \(kind) at \(url)") }
                     if urls.isEmpty { await invite(client) }
                 } else {
                     UpText.line("daemon is back")
@@ -48,7 +48,7 @@ final class UpReporter: Sendable {
                 for try await event in events where event.event != "device" {
                     delay = .zero
                     UpText.line(Self.text(event))
-                    guard event.event == "running", toCome > 0 else { continue }
+                    guard event.event == "running" || event.event == "unsupported", toCome > 0 else { continue }
                     toCome -= 1
                     // Who follows the invitation at once finds the devices there.
                     if toCome == 0 { await invite(client) }
@@ -82,9 +82,11 @@ final class UpReporter: Sendable {
         var devices: [DeviceStatus] = []
         // A daemon that went meanwhile is said by the main thread, and invites when it is back.
         do { devices = try await client.devices().filter { $0.state == .running } } catch {}
+        // Of several kinds a camera shows most.
+        if let camera = devices.firstIndex(where: { $0.kind == "webcam" }) { devices.swapAt(0, camera) }
         // Whoever reads may have gone; what runs does not depend on being read.
         let text = UpText.invitation(
-            directory: directory, devices: devices.map(\.id), isCamera: devices.first?.kind == "webcam", program: program)
+            directory: directory, devices: devices.map(\.id), kind: devices.first?.kind ?? "", program: program)
         do { try Terminal.print(text) } catch {}
     }
 

@@ -7,7 +7,7 @@ import Glibc
 struct UserDriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver",
-        abstract: "Drive webcams outside the kernel: list them, watch them, control them.",
+        abstract: "Drive webcams and scanners outside the kernel: list them, watch them, control them, scan.",
         discussion: """
             The daemon, userdriverd, drives each device in a process of its own. When that process dies the daemon replaces it, and streams \
             go on. This command talks to the daemon.
@@ -44,12 +44,16 @@ struct UserDriverCommand: ParsableCommand {
                 ]),
             CommandGroup(
                 name: "Webcams",
-                subcommands: [SnapCommand.self, StreamCommand.self, RecordCommand.self, ControlsCommand.self, V4L2Command.self]),
+                subcommands: [
+                    SnapCommand.self, StreamCommand.self, RecordCommand.self, ControlsCommand.self, VideoCommand.self, V4L2Command.self,
+                    WatchersCommand.self, RevokeCommand.self,
+                ]),
+            CommandGroup(name: "Scanners", subcommands: [ScanCommand.self, PagesCommand.self]),
             CommandGroup(
                 name: "Devices and drivers",
                 subcommands: [
-                    CallCommand.self, DriverCommand.self, TakeCommand.self, ReleaseCommand.self, RestartCommand.self, AttachCommand.self,
-                    DetachCommand.self,
+                    CallCommand.self, DriverCommand.self, SetupCommand.self, TakeCommand.self, ReleaseCommand.self, RestartCommand.self,
+                    AttachCommand.self, DetachCommand.self,
                 ]),
             CommandGroup(name: "Trying it", subcommands: [UpCommand.self, EmulateCommand.self]),
         ])

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -46,12 +47,15 @@ static void restore_descriptor_limit(void) {
 }
 
 // The listener of a filter goes to the parent over a socket, for which the user may have no more descriptors on their way than this process may have
-// open. So the limit on those comes after it, and from the parent, as the filter is on by then.
-static int comes_later(const struct clinux_sandbox *sandbox, int i) { return sandbox->stops && sandbox->limits[i].resource == RLIMIT_NOFILE; }
+// open. So the limit on those comes after it, and from the parent, as the filter is on by then. (A child with an account of its own shares the
+// count with nobody; and to limit another user's process takes a right that nothing else here takes.)
+static int comes_later(const struct clinux_sandbox *sandbox, int i, int has_account) {
+    return sandbox->stops && !has_account && sandbox->limits[i].resource == RLIMIT_NOFILE;
+}
 
-static int apply_limits(const struct clinux_sandbox *sandbox) {
+static int apply_limits(const struct clinux_sandbox *sandbox, int has_account) {
     for (int i = 0; i < sandbox->limit_count; i++) {
-        if (comes_later(sandbox, i)) continue;
+        if (comes_later(sandbox, i, has_account)) continue;
         struct rlimit limit, now;
         limit.rlim_cur = limit.rlim_max = sandbox->limits[i].value;
         // One that is tighter already stays so.
@@ -84,9 +88,9 @@ static int apply_filter(const struct clinux_sandbox *sandbox, int report) {
 }
 
 /// The parent's part of a child's limits.
-static int confine(pid_t pid, const struct clinux_sandbox *sandbox) {
+static int confine(pid_t pid, const struct clinux_sandbox *sandbox, int has_account) {
     for (int i = 0; i < sandbox->limit_count; i++) {
-        if (!comes_later(sandbox, i)) continue;
+        if (!comes_later(sandbox, i, has_account)) continue;
         struct rlimit limit, now;
         limit.rlim_cur = limit.rlim_max = sandbox->limits[i].value;
         if (prlimit(pid, (__rlimit_resource_t)sandbox->limits[i].resource, NULL, &now) == 0 && now.rlim_max < limit.rlim_max)
@@ -96,14 +100,14 @@ static int confine(pid_t pid, const struct clinux_sandbox *sandbox) {
     return 0;
 }
 
-static int apply_sandbox(const struct clinux_sandbox *sandbox, int ruleset, int report, int *step) {
+static int apply_sandbox(const struct clinux_sandbox *sandbox, int has_account, int ruleset, int report, int *step) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[2];
     memset(none, 0, sizeof none);
     *step = CLINUX_SPAWN_CAPABILITIES;
     if (syscall(SYS_capset, &header, none) < 0) return -1;
     *step = CLINUX_SPAWN_LIMITS;
-    if (apply_limits(sandbox) < 0) return -1;
+    if (apply_limits(sandbox, has_account) < 0) return -1;
     *step = CLINUX_SPAWN_PRIVILEGES;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
     *step = CLINUX_SPAWN_LANDLOCK;
@@ -150,7 +154,17 @@ static _Noreturn void be_child(const struct clinux_spawn_request *request, pid_t
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (request->sandbox) volunteer(); else restore_descriptor_limit();
-    if (request->sandbox && apply_sandbox(request->sandbox, ruleset, report, &step) < 0) goto failed;
+    step = CLINUX_SPAWN_ACCOUNT;
+    if (request->has_account) {
+        // The calls themselves: glibc's functions would look for the threads that the parent had.
+        if (syscall(SYS_setgroups, (long)request->group_count, request->groups) < 0) goto failed;
+        if (syscall(SYS_setresgid, request->group, request->group, request->group) < 0) goto failed;
+        if (syscall(SYS_setresuid, request->user, request->user, request->user) < 0) goto failed;
+        // Another user's process forgets whose end is its own.
+        if (request->death_signal && prctl(PR_SET_PDEATHSIG, request->death_signal) < 0) goto failed;
+        if (request->death_signal && getppid() != parent) _exit(127);
+    }
+    if (request->sandbox && apply_sandbox(request->sandbox, request->has_account, ruleset, report, &step) < 0) goto failed;
     step = CLINUX_SPAWN_EXECUTION;
     syscall(
         SYS_execveat, CLINUX_EXECUTABLE_DESCRIPTOR, "", request->arguments, request->environment, 0x1000 /* AT_EMPTY_PATH */);
@@ -160,21 +174,31 @@ failed:;
     _exit(127);
 }
 
+/// Milliseconds that a child may take from one word to the next. There are a few system calls in between; who has spawned it waits meanwhile, so a
+/// child that never says anything must not take it along.
+enum { CHILD_PATIENCE = 10000 };
+
 /// Hears what the child has to tell until it executes: the listener of its filter, or why it failed.
-static struct failure hear(int report, pid_t pid, const struct clinux_sandbox *sandbox, int *listener) {
+static struct failure hear(int report, pid_t pid, const struct clinux_spawn_request *request, int *listener) {
     struct failure failure;
     while (1) {
         int descriptors[CLINUX_MAX_DESCRIPTORS], count, truncated;
+        struct pollfd entry = {report, POLLIN, 0};
+        int ready = poll(&entry, 1, CHILD_PATIENCE);
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) return (struct failure){ready < 0 ? errno : ETIMEDOUT, CLINUX_SPAWN_PARENT};
         long got = clinux_receive(report, &failure, sizeof failure, descriptors, &count, &truncated, 0);
         if (count > 0) {
             *listener = descriptors[0];
-            if (confine(pid, sandbox) < 0) return (struct failure){errno, CLINUX_SPAWN_LIMITS};
+            if (confine(pid, request->sandbox, request->has_account) < 0) return (struct failure){errno, CLINUX_SPAWN_LIMITS};
             // One that has ended meanwhile is told by the end of the socket.
             (void)clinux_send(report, "", 1, NULL, 0, 0);
             continue;
         }
         if (got == sizeof failure) return failure;
         if (got == 0) return (struct failure){0, 0};
+        // The word that comes with the listener, without it: there was no number for it. The child would wait for its answer for ever.
+        if (got > 0) return (struct failure){EMFILE, CLINUX_SPAWN_PARENT};
         if (got < 0 && got != -EINTR) return (struct failure){(int)-got, CLINUX_SPAWN_PARENT};
     }
 }
@@ -193,7 +217,7 @@ int clinux_spawn(const struct clinux_spawn_request *request, struct clinux_spawn
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     close(report[1]);
-    struct failure failure = pid < 0 ? (struct failure){error, CLINUX_SPAWN_PARENT} : hear(report[0], pid, request->sandbox, &result->listener);
+    struct failure failure = pid < 0 ? (struct failure){error, CLINUX_SPAWN_PARENT} : hear(report[0], pid, request, &result->listener);
     close(report[0]);
     long fd = -1;
     if (!failure.error && (fd = syscall(SYS_pidfd_open, pid, 0)) < 0) failure.error = errno;

@@ -137,6 +137,18 @@ long clinux_receive_now(int fd, void *bytes, unsigned long capacity) {
     return r < 0 ? -errno : r;
 }
 
+long clinux_send_now2(int fd, const void *first, unsigned long first_length, const void *second, unsigned long second_length) {
+    struct iovec parts[2] = {{(void *)first, first_length}, {(void *)second, second_length}};
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = parts;
+    message.msg_iovlen = second_length > 0 ? 2 : 1;
+    long r;
+    do r = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : r;
+}
+
 long clinux_receive_now2(int fd, void *first, unsigned long first_capacity, void *second, unsigned long second_capacity) {
     struct iovec parts[2] = {{first, first_capacity}, {second, second_capacity}};
     struct msghdr message;

@@ -1,3 +1,3 @@
-// zlib, of which only the CRC-32 is used.
+// zlib, of which CRC-32 and whole buffers are used (compress2).
 #pragma once
 #include <zlib.h>

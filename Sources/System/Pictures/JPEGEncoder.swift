@@ -48,13 +48,13 @@ public struct JPEGEncoder: ~Copyable {
         return Int(size)
     }
 
-    func encode(_ picture: Picture, quality: Int) throws(PictureError) -> [UInt8] {
+    func encode(_ picture: Picture, quality: Int, subsampling: TJSAMP = TJSAMP_422) throws(PictureError) -> [UInt8] {
         var output: UnsafeMutablePointer<UInt8>?
         var size: UInt = 0
         let status = picture.pixels.withUnsafeBufferPointer { source in
             tjCompress2(
                 handle, source.baseAddress, Int32(picture.width), Int32(picture.width * 3), Int32(picture.height), TJPF_RGB.index,
-                &output, &size, TJSAMP_422.index, Int32(min(max(quality, 1), 100)), 0)
+                &output, &size, subsampling.index, Int32(min(max(quality, 1), 100)), 0)
         }
         defer { tjFree(output) }
         guard status == 0, let output else { throw failure() }

@@ -35,6 +35,17 @@ extension SandboxPolicy {
             Limit(resource: limit(RLIMIT_CPU), value: 4),
         ], libraryFolders: systemLibraryFolders)
 
+    /// The policy of `userdriver-video`'s server, which shows cameras to the kernel: sockets that it was handed, the daemon's socket, and
+    /// memory to look at. It opens no file.
+    public static let video = SandboxPolicy(
+        name: "video", calls: loading + runtime.filter { $0.names != ["futex_waitv"] } + channel + socket + daemonClient,
+        limits: driverLimits.filter { $0.resource != limit(RLIMIT_DATA) && $0.resource != limit(RLIMIT_NOFILE) } + [
+            // A camera's pictures, and three threads for each node that streams.
+            Limit(resource: limit(RLIMIT_DATA), value: 2 << 30),
+            // Five for each node that streams; below `CLINUX_EXECUTABLE_DESCRIPTOR` as a driver's.
+            Limit(resource: limit(RLIMIT_NOFILE), value: 126),
+        ], libraryFolders: systemLibraryFolders)
+
     private static let driverLimits = [
         // Private memory that can be written to. Thread stacks count in full, 8 MiB each.
         Limit(resource: limit(RLIMIT_DATA), value: 512 << 20),
@@ -145,6 +156,16 @@ extension SandboxPolicy {
     private static let socket: [SystemCallRule] = [
         .allow("sendto", when: .bits(3, of: Flags.fastOpen), .full(4, is: 0)),
         .allow("recvfrom", "shutdown"),
+    ]
+
+    /// Finding the daemon, again and again, and waiting for frames beside news.
+    private static let daemonClient: [SystemCallRule] = [
+        // Sockets in the file system; which can be reached is their files' business.
+        .allow("socket", when: .word(0, is: UInt64(AF_UNIX)), .bits(1, of: 0xf, are: 1)),  // SOCK_STREAM
+        .allow("connect"),
+        // The folder of the daemon's socket is watched. Nothing is read by it.
+        .allow("inotify_init1", "inotify_add_watch", "inotify_rm_watch"),
+        .allow("futex_waitv"),
     ]
 
     /// What a device's node is asked: by our own framework (`USBFS`), and by libusb for drivers of others. Which interfaces can be claimed was settled by the supervisor (USBDEVFS_DROP_PRIVILEGES); drivers of

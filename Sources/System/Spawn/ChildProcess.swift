@@ -34,6 +34,8 @@ public final class ChildProcess: Sendable {
         public var newSession: Bool
         /// What the child gives up before it executes.
         public var sandbox: PreparedSandbox?
+        /// Whom the child belongs to; `nil`: whom this process belongs to.
+        public var account: Account?
 
         public init(
             arguments: [String], environment: [String: String] = [:], descriptors: [Int32?], deathSignal: Int32? = nil,
@@ -67,11 +69,16 @@ public final class ChildProcess: Sendable {
                     var request = clinux_spawn_request(
                         executable: executable, arguments: arguments.baseAddress, environment: environment.baseAddress,
                         descriptors: descriptors.baseAddress, descriptor_count: Int32(descriptors.count),
-                        death_signal: plan.deathSignal ?? 0, new_session: plan.newSession ? 1 : 0, sandbox: nil)
-                    guard let sandbox = plan.sandbox else { return clinux_spawn(&request, &born) }
-                    return sandbox.withDescription {
-                        request.sandbox = $0
-                        return clinux_spawn(&request, &born)
+                        death_signal: plan.deathSignal ?? 0, new_session: plan.newSession ? 1 : 0, sandbox: nil,
+                        has_account: plan.account == nil ? 0 : 1, user: plan.account?.user ?? 0, group: plan.account?.group ?? 0,
+                        groups: nil, group_count: Int32(plan.account?.groups.count ?? 0))
+                    return (plan.account?.groups ?? []).withUnsafeBufferPointer { groups in
+                        request.groups = groups.baseAddress
+                        guard let sandbox = plan.sandbox else { return clinux_spawn(&request, &born) }
+                        return sandbox.withDescription {
+                            request.sandbox = $0
+                            return clinux_spawn(&request, &born)
+                        }
                     }
                 }
             }
@@ -89,6 +96,7 @@ public final class ChildProcess: Sendable {
     private static func step(_ number: Int32, errno: Int32) -> String? {
         let isForbidden = [EPERM, EACCES, ENOSYS, EINVAL].contains(errno)
         return switch clinux_spawn_step(rawValue: UInt32(number)) {
+        case CLINUX_SPAWN_ACCOUNT: "becoming another user: setgroups, setresgid, setresuid"
         case CLINUX_SPAWN_CAPABILITIES: "its sandbox: capset"
         case CLINUX_SPAWN_LIMITS: "its sandbox: setrlimit"
         case CLINUX_SPAWN_PRIVILEGES: "its sandbox: prctl(PR_SET_NO_NEW_PRIVS)"
@@ -185,6 +193,29 @@ public final class ChildProcess: Sendable {
             SIGSYS: "SIGSYS",
         ]
         return names[signal] ?? "signal \(signal)"
+    }
+}
+
+/// A user with their groups.
+public struct Account: Hashable, Sendable {
+    public var user: UInt32
+    public var group: UInt32
+    /// Supplementary groups: these and no other.
+    public var groups: [UInt32]
+
+    public init(user: UInt32, group: UInt32, groups: [UInt32]) {
+        self.user = user
+        self.group = group
+        self.groups = groups
+    }
+
+    /// By name, as the system knows it; `nil` where there is none of that name.
+    public init?(named name: String) {
+        guard let entry = getpwnam(name)?.pointee else { return nil }
+        var groups = [gid_t](repeating: 0, count: 64)
+        var count = Int32(groups.count)
+        guard getgrouplist(name, entry.pw_gid, &groups, &count) >= 0 else { return nil }
+        self.init(user: entry.pw_uid, group: entry.pw_gid, groups: Array(groups.prefix(Int(count))))
     }
 }
 

@@ -15,7 +15,8 @@ public final class SealedExecutable: Sendable {
     public static let maximumByteCount = 512 << 20
 
     /// Reads the file at `path`, which must be a regular file and no symbolic link. Blocks while it reads.
-    public init(path: String) throws(SpawnError) {
+    /// - Parameter isExecutableByAll: also by a child that belongs to somebody else.
+    public init(path: String, isExecutableByAll: Bool = false) throws(SpawnError) {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else {
             let number = errno
@@ -34,7 +35,9 @@ public final class SealedExecutable: Sendable {
             byteCount = try Self.copy(file, to: memory, path: path)
             // To be executed and not read, not even by its owner: the kernel then lets no debugger near the process and dumps no core of it.
             // It asks for the right to read without capabilities, which a sandboxed child of root has given up by then.
-            guard fchmod(memory, 0o100) == 0 else { throw SpawnError(errno: errno, operation: "fchmod(\(name))") }
+            guard fchmod(memory, isExecutableByAll ? 0o111 : 0o100) == 0 else {
+                throw SpawnError(errno: errno, operation: "fchmod(\(name))")
+            }
             let sealed = clinux_seal_all(memory)
             guard sealed == 0 else { throw SpawnError(errno: -sealed, operation: "fcntl(F_ADD_SEALS)") }
         } catch {

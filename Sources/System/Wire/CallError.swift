@@ -1,6 +1,6 @@
-// Why a call failed: a value that goes unchanged from driver to client.
+// Why a call, a driver or a device failed: a value that goes unchanged from driver to client.
 
-/// Why a call failed, from driver to client.
+/// Why a call failed, or a driver gave up, from driver to client. Programs go by `code` and `layer`; the sentences are for people.
 public struct CallError: Error, Codable, Hashable, Sendable, CustomStringConvertible {
     /// A Varlink error name, without the interface: `"InvalidParameter"`, `"NotSupported"`,
     /// `"Busy"`, `"DeviceError"`, `"DriverRestarted"`, `"NoSuchDevice"`, `"NotPermitted"`, or one
@@ -26,6 +26,13 @@ public struct CallError: Error, Codable, Hashable, Sendable, CustomStringConvert
     }
 
     public var description: String { message }
+
+    /// The same, cut to what is kept of a driver's last word.
+    public var bounded: CallError {
+        CallError(
+            code.clipped(toBytes: 64), message.clipped(toBytes: 2000), layer: layer?.clipped(toBytes: 64),
+            remedy: remedy?.clipped(toBytes: 500))
+    }
 
     /// The parameters of a Varlink error.
     public var parameters: JSONValue {

@@ -47,9 +47,9 @@ public enum MessageFromDriver: Codable, Hashable, Sendable {
     /// The device is driven.
     case started(DriverFacts)
     /// The device can't be driven, and why. The process ends after it.
-    case failed(reason: String)
+    case failed(CallError)
     /// The device answers nothing any more, and to what it did not. It is reset before the next process gets it; this one ends after it.
-    case unresponsive(reason: String)
+    case unresponsive(CallError)
     /// Every 500 ms, at least.
     case heartbeat(DriverStatistics)
     /// What the next incarnation needs to resume; replaces the one before. At most 32 KiB of JSON.
@@ -158,7 +158,7 @@ public struct DriverHello: Codable, Hashable, Sendable {
     public var handover: Bool
     /// It understands `moveRing`. A driver that does not say so has its rings shared by programs of one user only.
     public var movesRings: Bool
-    public static let protocolVersion = 3
+    public static let protocolVersion = 4
 
     public init(driver: String, handover: Bool = false, movesRings: Bool = false) {
         self.protocolVersion = Self.protocolVersion

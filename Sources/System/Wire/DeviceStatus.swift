@@ -13,10 +13,13 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
         public var uid: UInt32
         /// The program's name (`/proc/PID/comm`) as of when it began to watch; empty where it could not be read.
         public var program: String
-        public init(pid: Int32, uid: UInt32, program: String) {
+        /// The program that shows it the device, and says so; `nil` for one that watches itself.
+        public var through: String?
+        public init(pid: Int32, uid: UInt32, program: String, through: String? = nil) {
             self.pid = pid
             self.uid = uid
             self.program = program
+            self.through = through
         }
     }
     /// What holds the device's driver in.
@@ -41,6 +44,49 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.interface = interface
             self.name = name
             self.device = device
+        }
+    }
+    /// Something that the driver is at: a stream, a page, a download.
+    public struct Activity: Codable, Hashable, Sendable {
+        /// A wait that the driver has declared, in which silence is no hang.
+        public struct Wait: Codable, Hashable, Sendable {
+            /// A clause: `"the lamp warms up"`.
+            public var reason: String
+            /// How long it has gone on.
+            public var seconds: Double
+            /// Seconds that it is granted; the driver is ended when it lasts longer.
+            public var limit: Double
+            public init(reason: String, seconds: Double, limit: Double) {
+                self.reason = reason
+                self.seconds = seconds
+                self.limit = limit
+            }
+        }
+        /// The driver's word for it: `"page 3"`; empty where it has none.
+        public var name: String
+        /// What is counted: `"lines"`; empty where the driver does not say.
+        public var unit: String
+        /// Units since it began.
+        public var done: UInt64
+        /// Units a second, over the last second.
+        public var rate: Double
+        public var waiting: Wait?
+        public init(name: String, unit: String, done: UInt64, rate: Double, waiting: Wait? = nil) {
+            self.name = name
+            self.unit = unit
+            self.done = done
+            self.rate = rate
+            self.waiting = waiting
+        }
+    }
+    /// Where other programs reach the device in a language of theirs.
+    public struct Endpoint: Codable, Hashable, Sendable {
+        /// `"escl"`
+        public var kind: String
+        public var url: String
+        public init(kind: String, url: String) {
+            self.kind = kind
+            self.url = url
         }
     }
     /// `vendor:product:serial`, or `vendor:product@path` where the serial number is missing or not
@@ -78,6 +124,14 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var shown: JSONValue?
     /// Absent where the daemon does not say.
     public var function: Function?
+    /// What the driver is at just now, the oldest first; absent where the daemon does not say.
+    public var activities: [Activity]?
+    /// How many `/dev/videoN` a camera is to have; absent where nobody has said: one then.
+    public var nodes: Int?
+    /// Absent where there are none.
+    public var endpoints: [Endpoint]?
+    /// Programs that others show the device to; `nil` where there are none.
+    public var viewers: [Watcher]?
 
     public init(
         id: String, bus: String, vendorId: String, productId: String, name: String, kind: String, driver: String, state: State,

@@ -32,7 +32,12 @@ public struct Diagnosis: Codable, Hashable, Sendable {
         public var verdict: String
         /// Why it is not used.
         public var problem: String?
-        public init(path: String, id: String = "", version: String = "", verdict: String = "", problem: String? = nil) {
+        /// The same for programs, of one that is used too: `"Unsigned"`, `"NotTrusted"` where its signature does not count, `"Unusable"` for all
+        /// other reasons; absent where there is nothing to be said.
+        public var code: String?
+        public init(path: String, id: String = "", version: String = "", verdict: String = "", problem: String? = nil, code: String? = nil)
+        {
+            self.code = code
             self.path = path
             self.id = id
             self.version = version
@@ -78,17 +83,20 @@ public struct Diagnosis: Codable, Hashable, Sendable {
         public var rings: [Ring]
         /// What last went wrong with it, until it delivers again.
         public var trouble: String?
+        /// The same as a value: which layer is at fault, as far as driver or supervisor know.
+        public var fault: CallError?
         public init(
             status: DeviceStatus, node: String? = nil, nodeProblem: String? = nil, interfaces: [Int] = [], driver: Driver? = nil,
-            rings: [Ring] = [], trouble: String? = nil
+            rings: [Ring] = [], fault: CallError? = nil
         ) {
+            self.fault = fault
             self.status = status
             self.node = node
             self.nodeProblem = nodeProblem
             self.interfaces = interfaces
             self.driver = driver
             self.rings = rings
-            self.trouble = trouble
+            trouble = fault?.message
         }
     }
 

@@ -10,12 +10,20 @@ public enum ManagementInterface {
         # Devices driven in user mode, and the streams they bring.
         interface io.userdriver
 
-        # A program that watches, as SO_PEERCRED and /proc/PID/comm say.
-        type Watcher (pid: int, uid: int, program: string)
+        # A program that watches, as SO_PEERCRED and /proc/PID/comm say; or, where there is `through`, one that the program of that name shows
+        # the device to, as that says.
+        type Watcher (pid: int, uid: int, program: string, through: ?string)
 
         # Open in the driver, or about to be. `clients` counts those who have its ring, `watchers` says who they are. What the driver shows of the
         # stream stands beside, under the names of its class: for a webcam format, width, height, fps.
         type Stream (name: string, frames: int, lost: int, clients: int, watchers: ?[]Watcher)
+
+        # Something that the driver is at: a stream, a page, a download. `done` units since it began, `rate` units a second. `waiting` is a
+        # wait that the driver has declared, `seconds` long so far, of `limit` that it is granted: silence is no hang meanwhile.
+        type Activity (name: string, unit: string, done: int, rate: float, waiting: ?(reason: string, seconds: float, limit: float))
+
+        # Where other programs reach the device in a language of theirs: `kind` is `escl`.
+        type Endpoint (kind: string, url: string)
 
         # `drivenSince` is when the process was given the device, in nanoseconds of CLOCK_MONOTONIC. `shown` is what the driver shows of itself, under
         # the names of its class.
@@ -23,7 +31,8 @@ public enum ManagementInterface {
           id: string, bus: string, vendorId: string, productId: string, name: string, kind: string, driver: string,
           state: (absent, starting, running, backoff, failed, unsupported, kernel), pid: int, restarts: int, streams: []Stream,
           reason: ?string, warnings: []string, sandbox: ?(applied: []string, missing: []string), signer: ?string,
-          drivenSince: ?int, shown: ?object
+          drivenSince: ?int, shown: ?object, activities: ?[]Activity, nodes: ?int, endpoints: ?[]Endpoint, viewers: ?[]Watcher,
+          function: ?(interface: int, name: ?string, device: string)
         )
 
         # A driver on disk. `signer` and `key` (a fingerprint) say who vouches for it, `reason` why it is refused or what it goes without,
@@ -49,17 +58,20 @@ public enum ManagementInterface {
         # The daemon itself: effective user and groups decide which nodes it may open.
         type Daemon (version: string, pid: int, user: int, groups: []int, usesUSB: bool, detachesKernelDrivers: bool)
 
-        # A bundle that was found; `problem` says why it is not used.
-        type FoundDriver (path: string, id: string, version: string, verdict: string, problem: ?string)
+        # A bundle that was found; `problem` says why it is not used. `code` says so to programs: Unsigned, NotTrusted, Unusable.
+        type FoundDriver (path: string, id: string, version: string, verdict: string, problem: ?string, code: ?string)
+
+        # What went wrong, as driver or supervisor saw it. `layer` is one of those of `userdriver stack`, where it is known.
+        type Fault (code: string, message: string, layer: ?string, remedy: ?string, detail: ?object)
 
         # An address that is looked for: the device that is there, or why there is none.
         type Attachment (url: string, problem: ?string, device: ?string)
 
         # `node` is the usbfs node, `nodeProblem` why the daemon can't open it, `interfaces` what the driver claims, `rings` the bytes of
-        # shared memory, `trouble` what last went wrong with the device, until it delivers again.
+        # shared memory, `fault` what last went wrong with the device, until it delivers again; `trouble` is its message.
         type DeviceDiagnosis (
           status: Device, node: ?string, nodeProblem: ?string, interfaces: []int, driver: ?FoundDriver,
-          rings: [](stream: string, bytes: int), trouble: ?string
+          rings: [](stream: string, bytes: int), trouble: ?string, fault: ?Fault
         )
 
         # Where the frames lie: the geometry of the memfd whose descriptor comes with the reply (SCM_RIGHTS), to be mapped read-only.
@@ -84,8 +96,9 @@ public enum ManagementInterface {
           follows: ?bool
         )
 
-        # What happens to all devices, as it happens; call it with `more`. Event `device` is what a device said by itself, as JSON.
-        method Events() -> (time: string, device: string, event: string, message: string)
+        # What happens to all devices, as it happens; call it with `more`. Event `device` is what a device said by itself: `name` and
+        # `parameters` in its driver's words, both together in `message`.
+        method Events() -> (time: string, device: string, event: string, message: string, name: ?string, parameters: ?object)
 
         # Ends the driver and starts it again; closes an open circuit.
         method Restart(device: ?string) -> ()
@@ -107,6 +120,29 @@ public enum ManagementInterface {
         # Takes the device from the kernel's own driver, or gives it back to it, now and whenever it is plugged in.
         method Take(device: ?string) -> ()
         method Release(device: ?string) -> ()
+
+        # How many /dev/videoN `userdriver-video` is to make of a camera, now and whenever it is there: 0 for none, 4 at most. A device's
+        # status has `nodes` where somebody has said so; one without is to have one.
+        method SetNodes(device: ?string, nodes: int) -> ()
+
+        # A program serves the device at `url`, on this machine's loopback, for as long as this call lasts; call it with `more`. It is told in the
+        # device's status.
+        method Offer(device: ?string, kind: string, url: string) -> ()
+
+        # A program shows the device's pictures to others, and says to whom for as long as this call lasts; call it with `more`, and again when they
+        # change. A reply with `revoked` has the process that is to be shown no more. Of other users' programs only root's is believed.
+        method Show(device: ?string, viewers: []Watcher) -> (revoked: ?int)
+
+        # Ends a process's watching of the device: it sees nothing after the frame in the making, and gets no more for as long as it runs.
+        method Revoke(device: ?string, process: int) -> ()
+
+        # A device that changes hands: from the kernel's driver (`taken`), or back to it. `failure` says why it did not.
+        type SetUpChange (device: string, name: string, taken: bool, failure: ?string)
+
+        # What would change if all devices that a driver is for were taken from the kernel's drivers, or none, or those that the administrator's
+        # rules name. With `apply` it does: `take` is what `userdriver setup` has written beside those rules, and what was chosen by Take and Release
+        # is forgotten. What is given back is the kernel's when the reply comes. `apply` is for root and the daemon's own user.
+        method SetUp(take: (all, none, rules), apply: ?bool) -> (changes: []SetUpChange)
 
         # What drivers died of. `descriptors` are the device's, base64; `captured` says how many transfers CrashCapture has.
         method Crashes(device: ?string) -> (crashes: []Crash)

@@ -70,7 +70,9 @@ package final class DriverBundle: Sendable {
             do throws(TrustError) {
                 verdict = try trust.verdict(of: bytes, signature: signature)
             } catch {
-                throw BundleError(path: path, problem: error.description)
+                var failure = BundleError(path: path, problem: error.description)
+                failure.isUntrusted = true
+                throw failure
             }
             if case .signed = verdict, manifest.executableDigest == nil {
                 throw BundleError(
@@ -89,7 +91,9 @@ package final class DriverBundle: Sendable {
             contents = Contents(
                 manifest: Digest.sha256(bytes), executable: digest, interfaces: definitions.map(\.digest))
         } catch {
-            throw BundleError(path: error.path, problem: error.problem, manifest: manifest)
+            var failure = BundleError(path: error.path, problem: error.problem, manifest: manifest)
+            failure.isUntrusted = error.isUntrusted
+            throw failure
         }
         self.path = path
         self.manifest = manifest

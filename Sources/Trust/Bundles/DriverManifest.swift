@@ -109,6 +109,8 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
     package var isNotPermitted = false
     /// The errno of the system call that failed, where one did.
     package var systemError: Int32?
+    /// Nobody who is trusted vouches for it.
+    package var isUntrusted = false
 
     package init(path: String, problem: String, manifest: DriverManifest? = nil) {
         self.path = path

@@ -9,6 +9,8 @@ package enum DriverPlaces {
     /// What this machine's administrator installs; it goes before the system's.
     package static let localDrivers = "/var/lib/userdriver/drivers"
     package static let settings = "/etc/userdriver"
+    /// What the daemon keeps of `userdriver take` and `release`.
+    package static let choices = "/var/lib/userdriver/taken.yaml"
     package static let allowedSignersName = "allowed_signers"
     package static let revokedKeysName = "revoked_keys"
 

@@ -18,11 +18,14 @@ package struct PolicyFile: Hashable, Sendable {
     package var leave: [Rule] = []
     /// Whether a process of each driver waits to replace one that dies.
     package var keepsStandby = true
+    /// Whether cameras have a `/dev/videoN` where `userdriver-video` runs and nobody has said anything.
+    package var showsCameras = true
 
-    package init(take: [Rule] = [], leave: [Rule] = [], keepsStandby: Bool = true) {
+    package init(take: [Rule] = [], leave: [Rule] = [], keepsStandby: Bool = true, showsCameras: Bool = true) {
         self.take = take
         self.leave = leave
         self.keepsStandby = keepsStandby
+        self.showsCameras = showsCameras
     }
 
     /// `nil` where no rule is about the device. The most specific rule counts; of equals, the one that leaves the device alone.
@@ -38,15 +41,16 @@ package struct PolicyFile: Hashable, Sendable {
 
 extension ManifestParser {
     /// Parses a policy: `take` and `leave`, each a list of rules as in a manifest's `match`, which may also name an `id`; and
-    /// `standby`, on or off.
+    /// `standby` and `video`, on or off.
     package static func parsePolicy(_ bytes: [UInt8], path: String) throws(BundleError) -> PolicyFile {
         let parser = ManifestParser(path: path)
         guard let root = try parser.root(bytes) else { return PolicyFile() }
         // A document without anything in it.
         if root.isNull { return PolicyFile() }
-        let members = try parser.mapping(root, "the policy", allowed: ["take", "leave", "standby"])
+        let members = try parser.mapping(root, "the policy", allowed: ["take", "leave", "standby", "video"])
         return PolicyFile(
             take: try parser.policyRules(members["take"], "take"), leave: try parser.policyRules(members["leave"], "leave"),
-            keepsStandby: try parser.flag(members["standby"], "standby") ?? true)
+            keepsStandby: try parser.flag(members["standby"], "standby") ?? true,
+            showsCameras: try parser.flag(members["video"], "video") ?? true)
     }
 }

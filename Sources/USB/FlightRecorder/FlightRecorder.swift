@@ -49,12 +49,14 @@ public final class FlightRecorder: Sendable {
     /// - Parameters:
     ///   - setup: the eight bytes of a control transfer's SETUP stage.
     ///   - data: what is sent; its first 64 bytes are kept.
+    ///   - time: when; `nil` for now.
     public func submitted(
-        _ type: TransferType, _ endpoint: EndpointAddress, requested: Int, setup: [UInt8] = [], data: UnsafeRawBufferPointer? = nil
+        _ type: TransferType, _ endpoint: EndpointAddress, requested: Int, setup: [UInt8] = [], data: UnsafeRawBufferPointer? = nil,
+        at time: UInt64? = nil
     ) -> Token {
         let number = begin(type, endpoint, requested: requested)
         let entry = entry(number)
-        entry.storeBytes(of: clinux_monotonic_ns(), toByteOffset: EntryField.submitted, as: UInt64.self)
+        entry.storeBytes(of: time ?? clinux_monotonic_ns(), toByteOffset: EntryField.submitted, as: UInt64.self)
         for (offset, byte) in setup.prefix(8).enumerated() {
             entry.storeBytes(of: byte, toByteOffset: EntryField.setup + offset, as: UInt8.self)
         }
@@ -66,9 +68,9 @@ public final class FlightRecorder: Sendable {
     /// It has ended. Where its entry was needed for others meanwhile, nothing is noted.
     /// - Parameters:
     ///   - data: what came; its first 64 bytes are kept. `nil` leaves what was sent.
-    ///   - packets: an isochronous transfer's, `nil` for one that failed; the first 32 are kept.
+    ///   - packets: an isochronous transfer's; the first 64 are kept.
     public func completed(
-        _ token: Token, _ outcome: Outcome, data: UnsafeRawBufferPointer? = nil, packets: UnsafeBufferPointer<IsochronousPacket>? = nil,
+        _ token: Token, _ outcome: Outcome, data: UnsafeRawBufferPointer? = nil, packets: IsochronousPackets = IsochronousPackets(),
         at time: UInt64? = nil
     ) {
         let entry = entry(token.number)
@@ -81,7 +83,7 @@ public final class FlightRecorder: Sendable {
     /// One has ended that another incarnation had submitted.
     public func completed(
         _ type: TransferType, _ endpoint: EndpointAddress, requested: Int, _ outcome: Outcome, data: UnsafeRawBufferPointer? = nil,
-        packets: UnsafeBufferPointer<IsochronousPacket>? = nil, at time: UInt64? = nil
+        packets: IsochronousPackets = IsochronousPackets(), at time: UInt64? = nil
     ) {
         let number = begin(type, endpoint, requested: requested)
         let entry = entry(number)
@@ -111,23 +113,48 @@ public final class FlightRecorder: Sendable {
 
     private func complete(
         _ entry: UnsafeMutableRawPointer, _ outcome: Outcome, _ data: UnsafeRawBufferPointer?,
-        _ packets: UnsafeBufferPointer<IsochronousPacket>?, _ time: UInt64?
+        _ packets: IsochronousPackets, _ time: UInt64?
     ) {
         entry.storeBytes(of: time ?? clinux_monotonic_ns(), toByteOffset: EntryField.completed, as: UInt64.self)
         entry.storeBytes(of: outcome.status.linuxStatus, toByteOffset: EntryField.status, as: Int32.self)
         entry.storeBytes(of: UInt32(clamping: outcome.actual), toByteOffset: EntryField.actual, as: UInt32.self)
         entry.storeBytes(of: outcome.startFrame, toByteOffset: EntryField.startFrame, as: UInt32.self)
         keep(data, in: entry)
-        guard let packets else { return }
+        guard !packets.isEmpty else { return }
         var failed: UInt32 = 0
-        for (index, packet) in packets.enumerated() {
-            if packet.status != .completed { failed += 1 }
-            guard index < RecorderLayout.packetLimit else { continue }
-            let length = packet.status == .completed ? UInt16(clamping: packet.actualLength) : RecorderLayout.failedPacket
-            entry.storeBytes(of: length, toByteOffset: EntryField.packets + index * 2, as: UInt16.self)
+        let kept = min(packets.count, RecorderLayout.packetLimit)
+        let lengths = entry + EntryField.packets
+        for index in Self.noteWhole(packets, kept, at: lengths)..<packets.count {
+            let packet = packets[index]
+            var told = RecorderLayout.failedPacket
+            if case .completed = packet.status {
+                told = UInt16(truncatingIfNeeded: min(packet.actualLength, Int(UInt16.max)))
+            } else {
+                failed += 1
+            }
+            if index < kept { lengths.storeBytes(of: told, toByteOffset: index &* 2, as: UInt16.self) }
         }
-        entry.storeBytes(of: UInt8(min(packets.count, RecorderLayout.packetLimit)), toByteOffset: EntryField.packetCount, as: UInt8.self)
+        entry.storeBytes(of: UInt8(kept), toByteOffset: EntryField.packetCount, as: UInt8.self)
         entry.storeBytes(of: UInt32(clamping: packets.count), toByteOffset: EntryField.totalPackets, as: UInt32.self)
         entry.storeBytes(of: failed, toByteOffset: EntryField.failedPackets, as: UInt32.self)
+    }
+
+    /// Nearly every transfer: notes the lengths of whole packets, up to the first that is something
+    /// else, whose index it returns.
+    @inline(__always)
+    private static func noteWhole(_ packets: IsochronousPackets, _ kept: Int, at lengths: UnsafeMutableRawPointer) -> Int {
+        // Within: there are as many descriptions as packets, and room for as many lengths as are kept.
+        guard var description = packets.base else { return 0 }
+        let room = min(packets.packetLength, Int(UInt16.max) - 1)
+        var place = lengths
+        let end = lengths + kept &* 2
+        while place < end {
+            let length = IsochronousPackets.wholeLength(description, room: room)
+            guard length >= 0 else { break }
+            place.storeBytes(of: UInt16(truncatingIfNeeded: length), as: UInt16.self)
+            place += 2
+            description += IsochronousPackets.descriptionLength
+        }
+        return (place - lengths) / 2
     }
 }

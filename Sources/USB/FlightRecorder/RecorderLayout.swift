@@ -2,16 +2,16 @@
 
 /// The geometry of a recorder's memory: a head of one cache line, then entries, the newest in place of the oldest. Integers are the host's.
 enum RecorderLayout {
-    /// Two seconds of a camera's isochronous transfers.
-    static let entryCount = 512
-    static let entrySize = 192
+    /// Three seconds of a camera's isochronous transfers.
+    static let entryCount = 384
+    static let entrySize = 256
     static let entriesOffset = 64
     static let byteCount = (entriesOffset + entryCount * entrySize + 4095) / 4096 * 4096
     /// u64: transfers recorded so far.
     static let count = 0
 
     /// Of the packets of an isochronous transfer these many are described, the first ones.
-    static let packetLimit = 32
+    static let packetLimit = 64
     /// A packet that failed, in place of its length.
     static let failedPacket = UInt16.max
 }

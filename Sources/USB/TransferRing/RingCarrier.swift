@@ -40,7 +40,8 @@ public enum RecordFate: Hashable, Sendable {
 
 /// Who sees a ring's transfers go and come back: a flight recorder. Called on the ring's thread.
 public protocol TransferWitness: AnyObject, Sendable {
-    func submitted(_ number: UInt64, length: Int)
+    /// - Parameter time: CLOCK_MONOTONIC nanoseconds where somebody has just looked, `nil` for now.
+    func submitted(_ number: UInt64, length: Int, at time: UInt64?)
     /// Before it is handled; once, also where it is taken again.
     func completed(_ transfer: TransferRing.Transfer)
 }

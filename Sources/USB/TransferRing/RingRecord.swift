@@ -9,11 +9,13 @@ import USB
 public struct RingRecord {
     let mapping: TransferRingMapping
     public let index: Int
-    private var offset: Int { mapping.record(index) }
+    /// Where it lies; checked once.
+    private let offset: Int
 
     public init(_ mapping: TransferRingMapping, index: Int) {
         self.mapping = mapping
         self.index = index
+        offset = mapping.record(index)
     }
 
     public var number: UInt64 { mapping.word64(offset + RecordWord.number) }
@@ -28,7 +30,7 @@ public struct RingRecord {
     public var hasCompleted: Bool { phase == RecordPhase.completed }
 
     /// Bytes to be sent, or that may come: at most what the buffer holds.
-    public var length: Int { min(Int(mapping.word32(offset + RecordWord.length)), mapping.geometry.transferLength) }
+    public var length: Int { min(Int(mapping.word32(offset + RecordWord.length)), mapping.transferLength) }
 
     /// The driver has written what it wants; the record is the carrier's to take.
     func prepare(number: UInt64, length: Int) {
@@ -40,12 +42,7 @@ public struct RingRecord {
         mapping.store32(offset + RecordWord.hasStartFrame, 0)
         mapping.store64(offset + RecordWord.completedAt, 0)
         guard mapping.mayWrite else { return }
-        for packet in 0..<mapping.geometry.packetCount {
-            let words = mapping.packet(index, packet)
-            words.storeBytes(of: UInt32(mapping.geometry.packetLength), as: UInt32.self)
-            words.storeBytes(of: 0, toByteOffset: 4, as: UInt32.self)
-            words.storeBytes(of: 0, toByteOffset: 8, as: UInt32.self)
-        }
+        mapping.resetPackets(offset)
         mapping.store32(offset + RecordWord.phase, RecordPhase.submitting)
     }
 
@@ -53,7 +50,8 @@ public struct RingRecord {
 
     /// A packet's outcome. `status`: 0 or a negated errno.
     public func setPacket(_ packet: Int, actualLength: Int, status: Int32) {
-        let words = mapping.packet(index, packet)
+        precondition(packet >= 0 && packet < mapping.geometry.packetCount)
+        let words = mapping.base + offset + RecordWord.packets + packet * RecordWord.packetSize
         words.storeBytes(of: UInt32(clamping: actualLength), toByteOffset: 4, as: UInt32.self)
         words.storeBytes(of: status, toByteOffset: 8, as: Int32.self)
     }
@@ -82,16 +80,11 @@ public struct RingRecord {
     }
     var completedAt: UInt64 { mapping.word64(offset + RecordWord.completedAt) }
 
-    /// A packet as it came; a length that does not fit is a failed packet.
-    func packet(_ packet: Int) -> IsochronousPacket {
-        let words = UnsafeRawPointer(mapping.packet(index, packet))
-        let length = mapping.geometry.packetLength
-        let actual = Int(words.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-        let status = words.loadUnaligned(fromByteOffset: 8, as: Int32.self)
-        let fits = actual <= length
-        return IsochronousPacket(
-            offset: packet * length, length: length, actualLength: fits ? actual : 0,
-            status: fits ? TransferStatus(linux: status) : .overflow)
+    /// How its packets came; none for bulk.
+    var packets: IsochronousPackets {
+        IsochronousPackets(
+            at: mapping.base + offset + RecordWord.packets, count: mapping.geometry.packetCount,
+            packetLength: mapping.geometry.packetLength)
     }
 }
 
@@ -105,6 +98,13 @@ extension RingRecord {
     }
 
     public var packetCount: Int { mapping.geometry.packetCount }
+
+    /// Whether the transfer that was submitted half a ring before this one is in flight still, and so
+    /// many that came after it.
+    public var isAmongMany: Bool {
+        let count = mapping.geometry.transferCount
+        return count >= 8 && RingRecord(mapping, index: (index + count - count / 2) % count).isInFlight
+    }
 }
 
 extension TransferRingMapping {

@@ -19,11 +19,11 @@ public final class TransferRing: @unchecked Sendable {
     private let witness: (any TransferWitness)?
     private let direction: TransferDirection
     /// The witness has been told of the completion of transfers below this number.
-    private var witnessed: UInt64 = 0
-    private let packets: UnsafeMutableBufferPointer<IsochronousPacket>
+    @exclusivity(unchecked) private var witnessed: UInt64 = 0
+    // Unchecked: none of these is ever lent, so nothing can overlap; the check costs a tenth of a transfer.
     /// The number of the transfer that is handled next.
-    public private(set) var next: UInt64 = 0
-    private var submitted: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var next: UInt64 = 0
+    @exclusivity(unchecked) private var submitted: UInt64 = 0
     /// What was in flight when the predecessor died; `nil` for a ring that was begun here.
     public private(set) var inherited: Inheritance?
 
@@ -44,7 +44,8 @@ public final class TransferRing: @unchecked Sendable {
         public let requested: Int
         public let status: TransferStatus
         public let actualLength: Int
-        public let packets: UnsafeBufferPointer<IsochronousPacket>
+        /// Empty for bulk.
+        public let packets: IsochronousPackets
         /// CLOCK_MONOTONIC nanoseconds; the same for every incarnation that handles it.
         public let completedAt: UInt64
         /// See `CompletedTransfer.startFrame`.
@@ -60,28 +61,33 @@ public final class TransferRing: @unchecked Sendable {
         carrier.join(mapping)
         self.carrier = carrier
         self.witness = witness
-        packets = .allocate(capacity: max(1, mapping.geometry.packetCount))
+        count = UInt64(mapping.geometry.transferCount)
+        length = mapping.transferLength
     }
-
-    deinit { packets.deallocate() }
 
     /// No stream gets there; a larger number was not written by counting.
     private static let largestNumber: UInt64 = 1 << 62
-    private var count: UInt64 { UInt64(mapping.geometry.transferCount) }
+    private let count: UInt64
     /// Where the kernel has no memory for more, these many in flight will do. All of them, unless set before the ring begins.
-    public var sufficientCount = Int.max
+    @exclusivity(unchecked) public var sufficientCount = Int.max
+    /// IN: bytes to ask for where there is no memory for transfers as long as the buffers, in so many: each shorter than the
+    /// one before. Where the controller can't gather, a transfer's memory is in one piece, which may be scarce though much is free. None,
+    /// unless set before the ring begins.
+    @exclusivity(unchecked) public var shorterLengths: [Int] = []
     /// IN: no more than so many are put in flight, from the next that is on.
-    public var window = Int.max
+    @exclusivity(unchecked) public var window = Int.max
     /// Transfers that were submitted and not committed yet.
     public var outstanding: Int { Int(submitted - next) }
     /// How many there was memory for.
-    private var affordableCount = UInt64.max
+    @exclusivity(unchecked) private var affordableCount = UInt64.max
+    /// IN: bytes that the next transfers ask for.
+    @exclusivity(unchecked) private var length: Int
 
     // MARK: Beginning
 
     /// Begins a new stream in fresh memory and puts all transfers in flight. `state` is what a successor would start from.
     public func begin(layout: UInt64, state: some BitwiseCopyable) throws(USBError) {
-        store(state, layout: layout)
+        checkpoint(layout: layout, state: state)
         mapping.begin()
         try fill()
     }
@@ -116,24 +122,33 @@ public final class TransferRing: @unchecked Sendable {
     /// After `resume`: puts in flight again what the predecessor had handled.
     public func refill() throws(USBError) { try fill() }
 
-    private func fill() throws(USBError) {
+    /// - Parameter time: see `TransferWitness.submitted`.
+    @usableFromInline
+    func fill(at time: UInt64? = nil) throws(USBError) {
         guard direction == .in else { return }
-        while submitted < next + min(count, affordableCount, UInt64(max(0, window))) {
-            let record = RingRecord(mapping, index: mapping.index(of: submitted))
-            record.prepare(number: submitted, length: mapping.geometry.transferLength)
-            submitted += 1
+        let end = next + min(count, affordableCount, UInt64(max(0, window)))
+        while submitted < end {
+            let number = submitted
+            let record = RingRecord(mapping, index: mapping.index(of: number))
+            record.prepare(number: number, length: length)
+            submitted = number + 1
             mapping.store64(RingWord.submitted, submitted)
             do throws(USBError) {
                 try carrier.submit(record)
             } catch {
                 // Nobody will complete it, and so `drain` does not wait for it.
                 submitted -= 1
-                guard error.code == .memoryLimit, submitted - next >= sufficientCount else { throw error }
-                mapping.store64(RingWord.submitted, submitted)
-                affordableCount = submitted - next
-                return
+                guard error.code == .memoryLimit else { throw error }
+                if submitted - next >= sufficientCount {
+                    mapping.store64(RingWord.submitted, submitted)
+                    affordableCount = submitted - next
+                    return
+                }
+                guard let shorter = shorterLengths.first(where: { $0 < length }), shorter > 0 else { throw error }
+                length = shorter
+                continue
             }
-            witness?.submitted(record.number, length: mapping.geometry.transferLength)
+            witness?.submitted(number, length: length, at: time)
         }
     }
 
@@ -155,7 +170,7 @@ public final class TransferRing: @unchecked Sendable {
             mapping.store64(RingWord.submitted, submitted)
             throw error
         }
-        witness?.submitted(record.number, length: bytes.count)
+        witness?.submitted(record.number, length: bytes.count, at: nil)
     }
 
     /// OUT, after `resume`: what became of the transfer that the predecessor died in submitting.
@@ -181,26 +196,35 @@ public final class TransferRing: @unchecked Sendable {
 
     /// The next transfer, as soon as it has completed; `nil` when it has not in time. Called again before `commit` it is the same.
     public func take(timeout: Duration) throws(USBError) -> Transfer? {
-        let deadline = clinux_monotonic_ns() + timeout.nanoseconds
+        var record = RingRecord(mapping, index: mapping.index(of: next))
+        if record.hasCompleted { return shown(transfer(record)) }
+        // Nearly always the next one completes within the first wait: that goes without a clock.
+        var deadline: UInt64?
         while true {
-            let record = RingRecord(mapping, index: mapping.index(of: next))
-            if record.hasCompleted { return shown(transfer(record)) }
             // Its predecessor may have seen that, and died before it could say so. Looked at again
             // in this order: a port takes them in theirs, so that one which is uncertain still when
             // a later one has completed never was.
             if record.isUncertain, isOvertaken, record.isUncertain {
                 try skip()
-                continue
+            } else {
+                var left = timeout
+                if let deadline {
+                    let now = clinux_monotonic_ns()
+                    guard now < deadline else { return overtaken(record) }
+                    left = .nanoseconds(Int64(deadline - now))
+                }
+                guard left > .zero else { return overtaken(record) }
+                switch try carrier.wait(mapping, timeout: left) {
+                case .timedOut: return overtaken(record)
+                case .progress: break
+                case .completed(let index):
+                    // Transfers complete in order. One that a predecessor may have submitted, and that a later one overtakes, never was.
+                    if index != record.index, record.isUncertain { try skip() }
+                }
             }
-            let now = clinux_monotonic_ns()
-            guard now < deadline else { return overtaken(record) }
-            switch try carrier.wait(mapping, timeout: .nanoseconds(Int64(deadline - now))) {
-            case .timedOut: return overtaken(record)
-            case .progress: break
-            case .completed(let index):
-                // Transfers complete in order. One that a predecessor may have submitted, and that a later one overtakes, never was.
-                if index != record.index, record.isUncertain { try skip() }
-            }
+            record = RingRecord(mapping, index: mapping.index(of: next))
+            if record.hasCompleted { return shown(transfer(record)) }
+            if deadline == nil { deadline = clinux_monotonic_ns() + timeout.nanoseconds }
         }
     }
 
@@ -225,32 +249,36 @@ public final class TransferRing: @unchecked Sendable {
     }
 
     private func transfer(_ record: RingRecord) -> Transfer {
-        let geometry = mapping.geometry
-        var actual = record.actualLength
-        if geometry.packetCount > 0 {
-            actual = 0
-            for index in 0..<geometry.packetCount {
-                let packet = record.packet(index)
-                packets.initializeElement(at: index, to: packet)
-                actual += packet.actualLength
-            }
-        }
         let bytes = UnsafeRawBufferPointer(record.buffer)
+        let packets = record.packets
+        // Nearly every host controller adds isochronous packets up. One that does not leaves 0.
+        var actual = record.actualLength
+        if actual == 0 { actual = packets.actualLength }
         return Transfer(
-            number: next, bytes: geometry.packetCount > 0 ? bytes : UnsafeRawBufferPointer(rebasing: bytes[..<actual]),
-            requested: record.length, status: record.status, actualLength: actual,
-            packets: UnsafeBufferPointer(rebasing: packets[..<geometry.packetCount]), completedAt: record.completedAt,
+            number: next, bytes: packets.isEmpty ? UnsafeRawBufferPointer(rebasing: bytes[..<actual]) : bytes, requested: record.length,
+            status: record.status, actualLength: actual, packets: packets, completedAt: record.completedAt,
             startFrame: record.startFrame)
     }
 
     /// Stores what the handler remembers while it is within a transfer: what it has done of it is done.
-    public func checkpoint(layout: UInt64, state: some BitwiseCopyable) { store(state, layout: layout) }
+    @inlinable
+    public func checkpoint(layout: UInt64, state: some BitwiseCopyable) {
+        withUnsafeBytes(of: state) { store(bytes: $0, layout: layout) }
+    }
 
     /// The transfer was handled: stores that, with what the handler remembers, and puts the next one in flight.
-    public func commit(layout: UInt64, state: some BitwiseCopyable) throws(USBError) {
+    ///
+    /// - Parameter time: CLOCK_MONOTONIC nanoseconds, where the caller has just looked.
+    @inlinable
+    public func commit(layout: UInt64, state: some BitwiseCopyable, at time: UInt64? = nil) throws(USBError) {
+        withUnsafeBytes(of: state) { handled(bytes: $0, layout: layout) }
+        try fill(at: time)
+    }
+
+    @usableFromInline
+    func handled(bytes: UnsafeRawBufferPointer, layout: UInt64) {
         next += 1
-        store(state, layout: layout)
-        try fill()
+        store(bytes: bytes, layout: layout)
     }
 
     /// The transfer never was: the state stays, the number is over.
@@ -270,12 +298,9 @@ public final class TransferRing: @unchecked Sendable {
         TransferRingGeometry.checkpointOffset + Int(commit & 1) * TransferRingGeometry.checkpointSize
     }
 
-    private func store(_ state: some BitwiseCopyable, layout: UInt64) {
-        withUnsafeBytes(of: state) { store(bytes: $0, layout: layout) }
-    }
-
     /// The other checkpoint is written, and then is the one that counts.
-    private func store(bytes: UnsafeRawBufferPointer, layout: UInt64) {
+    @usableFromInline
+    func store(bytes: UnsafeRawBufferPointer, layout: UInt64) {
         precondition(bytes.count <= TransferRingGeometry.stateSize, "a handler's memory is small")
         let commit = mapping.word32(RingWord.commits) &+ 1
         let offset = checkpointOffset(commit)

@@ -13,6 +13,13 @@ public final class TransferRingMapping: @unchecked Sendable {
     // phase says.
     let base: UnsafeMutableRawPointer
     public let geometry: TransferRingGeometry
+    /// What a look at the geometry would reckon for each transfer.
+    private let byteCount: Int
+    private let stride: Int
+    private let buffersOffset: Int
+    let transferLength: Int
+    /// Packets' descriptions as they are submitted: whole at once is cheaper than one by one.
+    private let submittedPackets: UnsafeMutableRawPointer
     /// The driver's: what it has seen of the port's counter.
     var lastCompletions: UInt32 = 0
     private static let magic: UInt64 = 0x3147_4E49_5252_5455  // "UTRRING1"
@@ -48,9 +55,22 @@ public final class TransferRingMapping: @unchecked Sendable {
         }
         base = address
         self.geometry = geometry
+        byteCount = geometry.byteCount
+        stride = geometry.stride
+        buffersOffset = geometry.buffersOffset
+        transferLength = geometry.transferLength
+        submittedPackets = .allocate(byteCount: max(1, geometry.packetCount) * RecordWord.packetSize, alignment: 4)
+        for packet in 0..<geometry.packetCount {
+            let words = submittedPackets + packet * RecordWord.packetSize
+            words.storeBytes(of: UInt32(geometry.packetLength), as: UInt32.self)
+            words.storeBytes(of: 0, toByteOffset: 4, as: UInt64.self)
+        }
     }
 
-    deinit { munmap(base, geometry.byteCount) }
+    deinit {
+        munmap(base, byteCount)
+        submittedPackets.deallocate()
+    }
 
     /// Whether a driver has begun to use it.
     var isBegun: Bool { word64(RingWord.magic) == Self.magic }
@@ -63,8 +83,9 @@ public final class TransferRingMapping: @unchecked Sendable {
 
     /// Copies bytes to a place; not atomic.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
-        precondition(offset >= 0 && bytes.count <= geometry.byteCount - offset)
-        if mayWrite { UnsafeMutableRawBufferPointer(start: base + offset, count: bytes.count).copyMemory(from: bytes) }
+        precondition(offset >= 0 && bytes.count <= byteCount - offset)
+        guard mayWrite, let source = bytes.baseAddress else { return }
+        (base + offset).copyMemory(from: source, byteCount: bytes.count)
     }
 
     #if DEBUG
@@ -87,16 +108,16 @@ public final class TransferRingMapping: @unchecked Sendable {
     /// A transfer's bytes.
     func buffer(_ index: Int) -> UnsafeMutableRawBufferPointer {
         precondition(index >= 0 && index < geometry.transferCount)
-        return UnsafeMutableRawBufferPointer(
-            start: base + geometry.buffersOffset + index * geometry.stride, count: geometry.transferLength)
+        return UnsafeMutableRawBufferPointer(start: base + buffersOffset + index * stride, count: transferLength)
     }
 
     /// The bytes behind the buffers.
     var log: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + geometry.logOffset, count: geometry.logLength) }
 
-    /// Where a packet's description lies, for the kernel's eyes too.
-    func packet(_ index: Int, _ packet: Int) -> UnsafeMutableRawPointer {
-        precondition(packet >= 0 && packet < geometry.packetCount)
-        return base + record(index) + RecordWord.packets + packet * RecordWord.packetSize
+    /// Describes the packets of a record anew, for the kernel's eyes: nothing has come.
+    func resetPackets(_ record: Int) {
+        guard geometry.packetCount > 0 else { return }
+        (base + record + RecordWord.packets)
+            .copyMemory(from: submittedPackets, byteCount: geometry.packetCount * RecordWord.packetSize)
     }
 }

@@ -10,6 +10,7 @@ public struct IsochronousPacket: Hashable, Sendable {
     public var actualLength: Int
     public var status: TransferStatus
 
+    @inlinable
     public init(offset: Int, length: Int, actualLength: Int = 0, status: TransferStatus = .completed) {
         self.offset = offset
         self.length = length

@@ -2,6 +2,7 @@
 
 extension TransferStatus {
     /// 0, or a negated Linux errno: the reverse of `init(linux:)`.
+    @inlinable
     public var linuxStatus: Int32 {
         switch self {
         case .completed: 0

@@ -5,22 +5,8 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What went wrong.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
-            case noDevice = "the device is gone"
-            case notFound = "not found"
-            case accessDenied = "access denied"
-            case busy = "the resource is busy"
-            case timedOut = "timed out"
-            case stall = "the device refused the request (stall)"
-            case overflow = "the device sent more than was asked for"
-            case cancelled = "cancelled"
-            case invalidArgument = "invalid argument"
-            case notSupported = "not supported here"
-            case malformedAnswer = "the answer is malformed"
-            case connection = "the connection failed"
-            case fault = "a transfer failed"
-            case noBandwidth = "the bus has no bandwidth left for this"
-            case shortage = "the system is short of descriptors or memory"
-            case memoryLimit = "the kernel's memory for USB transfers is used up"
+            case noDevice, notFound, accessDenied, busy, timedOut, stall, overflow, cancelled
+            case invalidArgument, notSupported, malformedAnswer, connection, fault, noBandwidth, shortage, memoryLimit
         }
         private var kind: Kind
 
@@ -47,7 +33,44 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
         /// usbfs's limit for the transfers of all devices together, `usbfs_memory_mb`, or the machine's memory.
         public static let memoryLimit = Code(kind: .memoryLimit)
 
-        public var description: String { kind.rawValue }
+        /// For programs, as it goes over the wire: `"noBandwidth"`.
+        public var name: String { kind.rawValue }
+
+        /// The layer that `userdriver stack` blames for it, by its name there; `nil` where the error
+        /// alone does not tell.
+        public var layer: String? {
+            switch kind {
+            case .noBandwidth: "bandwidth"
+            case .memoryLimit: "usbfs-memory"
+            // The device answers, and nothing that makes sense.
+            case .malformedAnswer, .stall, .overflow: "class"
+            case .busy: "kernel-driver"
+            case .accessDenied: "node"
+            case .connection: "connection"
+            case .noDevice, .notFound, .timedOut, .cancelled, .invalidArgument, .notSupported, .fault, .shortage: nil
+            }
+        }
+
+        public var description: String {
+            switch kind {
+            case .noDevice: "the device is gone"
+            case .notFound: "not found"
+            case .accessDenied: "access denied"
+            case .busy: "the resource is busy"
+            case .timedOut: "timed out"
+            case .stall: "the device refused the request (stall)"
+            case .overflow: "the device sent more than was asked for"
+            case .cancelled: "cancelled"
+            case .invalidArgument: "invalid argument"
+            case .notSupported: "not supported here"
+            case .malformedAnswer: "the answer is malformed"
+            case .connection: "the connection failed"
+            case .fault: "a transfer failed"
+            case .noBandwidth: "the bus has no bandwidth left for this"
+            case .shortage: "the system is short of descriptors or memory"
+            case .memoryLimit: "the kernel's memory for USB transfers is used up"
+            }
+        }
     }
 
     public var code: Code
@@ -79,7 +102,13 @@ public enum TransferStatus: Hashable, Sendable {
     case fault(Int32)
 
     /// From a URB's status, a negated Linux errno as in USB/IP and usbfs.
+    @inlinable
     public init(linux status: Int32) {
+        self = status == 0 ? .completed : TransferStatus(failure: status)
+    }
+
+    @usableFromInline
+    init(failure status: Int32) {
         switch status {
         case 0, -121: self = .completed  // -EREMOTEIO: short, which the length says better
         case -2, -104: self = .cancelled  // -ENOENT, -ECONNRESET

@@ -64,7 +64,18 @@ extension BusEngine {
                 answer = device.dataIn(
                     endpoint: queue.address, now: now, into: queue.reply.slice(start + queue.filled..<start + length))
             }
+            if case .lent(let bytes, let ends) = answer {
+                let count = min(bytes.count, length - queue.filled)
+                let data = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+                if queue.filled == 0, ends || count == length {
+                    finish(queue.removeFirst(), lent: data)
+                    continue
+                }
+                queue.reply.slice(start + queue.filled..<start + queue.filled + count).copyMemory(from: data)
+                answer = .data(count: count, ends: ends)
+            }
             switch answer {
+            case .lent: preconditionFailure("what is lent was dealt with above")
             case .data(let written, let ends):
                 let count = min(max(0, written), length - queue.filled)
                 guard count > 0 || ends else {

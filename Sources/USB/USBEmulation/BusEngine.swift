@@ -94,6 +94,7 @@ final class BusEngine: StandardRequests {
 
     private func wakeEndpoints() {
         let ready = port.signal.takeReady()
+        if ready & 1 != 0 { control.wake = .now }
         for (bit, queue) in endpoints.enumerated() where ready & 1 << UInt32(bit) != 0 { queue?.wake = .now }
     }
 
@@ -159,6 +160,7 @@ final class BusEngine: StandardRequests {
             guard let index = queue.transfers.firstIndex(where: { $0.command.sequence == command.victim }) else { continue }
             if index == 0 { recycle(queue.removeFirst()) } else { recycle(queue.transfers.remove(at: index)) }
             status = -ECONNRESET
+            if queue !== control, queue.transfers.isEmpty { device.idled(endpoint: queue.address, now: clinux_monotonic_ns()) }
             break
         }
         scratch.reserve(URBHeader.byteCount)
@@ -223,6 +225,15 @@ final class BusEngine: StandardRequests {
         URBHeader.submitReply(header).encode(into: reply.slice(0..<URBHeader.byteCount))
         if !descriptors.isEmpty { reply.slice(dataEnd..<total).copyMemory(from: UnsafeRawBufferPointer(descriptors)) }
         output.send(reply.slice(0..<total))
+        recycle(transfer)
+    }
+
+    /// The same for data that lies in the device's own memory, which is not copied.
+    func finish(_ transfer: QueuedTransfer, lent data: UnsafeRawBufferPointer) {
+        scratch.reserve(URBHeader.byteCount)
+        let header = scratch.slice(0..<URBHeader.byteCount)
+        URBHeader.submitReply(SubmitReply(sequence: transfer.command.sequence, status: 0, actualLength: data.count)).encode(into: header)
+        output.send(header, data)
         recycle(transfer)
     }
 

@@ -40,9 +40,13 @@ public enum ControlAnswer: Sendable {
 }
 
 /// What an IN endpoint has to send.
-public enum InAnswer: Sendable {
+///
+/// What is lent is read on the engine's thread alone, before the device is called again: so it may be handed over.
+public enum InAnswer: @unchecked Sendable {
     /// `count` bytes were written. `ends`: a short packet (or the end of what there is to say) ends the transfer here.
     case data(count: Int, ends: Bool)
+    /// Bytes in memory of the device's own, which stay as they are until the engine calls it again: what is large need not be copied.
+    case lent(UnsafeRawBufferPointer, ends: Bool)
     /// Nothing yet (NAK): ask again at this time (CLOCK_MONOTONIC ns), or when the device calls `EmulationSignal.ready`.
     case later(at: UInt64?)
     case stall
@@ -65,6 +69,8 @@ public protocol EmulatedDevice: AnyObject, Sendable {
     func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64)
     /// CLEAR_FEATURE(ENDPOINT_HALT).
     func haltCleared(endpoint: EndpointAddress, now: UInt64)
+    /// The host has taken back the last transfer that it had queued. (What the host never says to a bulk endpoint: that it is done.)
+    func idled(endpoint: EndpointAddress, now: UInt64)
 
     /// The packet of one isochronous IN slot into `buffer`. `time` is the slot's own time on the bus, which only grows; slots that no host
     /// had asked for in time are skipped (and with them what the device sent), unless the engine holds the bus back.
@@ -89,6 +95,7 @@ extension EmulatedDevice {
     public func standard(_ setup: ControlSetup, now: UInt64) -> ControlAnswer? { nil }
     public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {}
     public func haltCleared(endpoint: EndpointAddress, now: UInt64) {}
+    public func idled(endpoint: EndpointAddress, now: UInt64) {}
     public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
     public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool { true }
     public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer { .stall }
@@ -98,7 +105,7 @@ extension EmulatedDevice {
 
 /// The device's way to the engine, from any thread.
 public protocol EmulationSignal: Sendable {
-    /// An endpoint that said `later` may have something now.
+    /// An endpoint that said `later` may have something now. Endpoint 0: a request that was put off may have its answer.
     func ready(endpoint: EndpointAddress)
     /// What an IN endpoint was given and the host has not fetched is thrown away, as a camera does that starts anew. From the device's own methods.
     func flush(endpoint: EndpointAddress)

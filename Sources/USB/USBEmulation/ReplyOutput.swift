@@ -18,16 +18,26 @@ struct ReplyOutput: ~Copyable {
     var isBlocked: Bool { start < end || failure != nil }
 
     mutating func send(_ bytes: UnsafeMutableRawBufferPointer) {
+        send(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Two pieces as one. Nothing of them is kept but what the socket has no room for.
+    mutating func send(_ first: UnsafeMutableRawBufferPointer, _ second: UnsafeRawBufferPointer) {
         guard failure == nil else { return }
         var sent = 0
         if start == end {
-            let count = clinux_send_now(socket, bytes.baseAddress, UInt(bytes.count))
+            let count = clinux_send_now2(socket, first.baseAddress, UInt(first.count), second.baseAddress, UInt(second.count))
             if count >= 0 { sent = count } else if count != -Int(EAGAIN) { failure = Int32(clamping: -count) }
         }
-        guard failure == nil, sent < bytes.count else { return }
-        let rest = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[sent...])
+        guard failure == nil else { return }
+        keep(UnsafeRawBufferPointer(first).dropFirst(sent))
+        keep(second.dropFirst(max(0, sent - first.count)))
+    }
+
+    private mutating func keep(_ rest: Slice<UnsafeRawBufferPointer>) {
+        guard !rest.isEmpty else { return }
         pending.reserve(end + rest.count, keeping: end)
-        pending.slice(end..<end + rest.count).copyMemory(from: rest)
+        pending.slice(end..<end + rest.count).copyMemory(from: UnsafeRawBufferPointer(rebasing: rest))
         end += rest.count
     }
 

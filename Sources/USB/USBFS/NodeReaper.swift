@@ -21,6 +21,9 @@ final class NodeReaper: Sendable {
         fileprivate let wake: Int32
         /// Records that have completed, in that order, and that nobody has been told of.
         fileprivate var completed: [Int] = []
+        /// The last one had to be waited for, and so will the next: asking first would be in vain.
+        /// Used by the ring's thread only.
+        fileprivate var expectsToWait = false
 
         fileprivate init(_ mapping: TransferRingMapping) {
             self.mapping = mapping
@@ -69,20 +72,32 @@ final class NodeReaper: Sendable {
     }
 
     func wait(_ seat: Seat, timeout: Duration) throws(USBError) -> CarrierEvent {
-        let deadline = clinux_monotonic_ns() + timeout.nanoseconds
+        var asksFirst = !seat.expectsToWait || timeout <= .zero || seats.withLock { _ in !seat.completed.isEmpty }
+        seat.expectsToWait = false
+        var left = timeout.nanoseconds
+        var deadline: UInt64?
         while true {
-            switch try reap(for: seat) {
-            case .mine(let index): return .completed(index: index)
-            case .others: continue
-            case .nothing: break
+            if asksFirst {
+                switch try reap(for: seat) {
+                case .mine(let index):
+                    // Which came while it waited; one that was there at once does not say so.
+                    seat.expectsToWait = deadline != nil
+                    return .completed(index: index)
+                case .others: continue
+                case .nothing: break
+                }
             }
+            asksFirst = true
             let now = clinux_monotonic_ns()
-            guard now < deadline else { return .timedOut }
+            let end = deadline ?? now + left
+            deadline = end
+            guard now < end else { return .timedOut }
+            left = end - now
             var entries = (
                 pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0), pollfd(fd: seat.wake, events: Int16(POLLIN), revents: 0)
             )
             // Without a descriptor to be woken by it looks every 20 ms.
-            let patience = seat.wake >= 0 ? deadline - now : min(deadline - now, 20_000_000)
+            let patience = seat.wake >= 0 ? left : min(left, 20_000_000)
             let isOver = withUnsafeMutableBytes(of: &entries) { raw in
                 let entries = raw.assumingMemoryBound(to: pollfd.self)
                 _ = clinux_poll(entries.baseAddress, 2, Int64(clamping: patience))

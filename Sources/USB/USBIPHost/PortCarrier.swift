@@ -14,12 +14,16 @@ final class PortCarrier: RingCarrier {
     /// Takes a duplicate of the descriptor.
     init(wake: Int32) throws(USBError) {
         self.wake = clinux_duplicate(wake)
-        guard self.wake >= 0 else { throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(-self.wake)) }
+        guard self.wake >= 0 else {
+            throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(-self.wake))
+        }
     }
 
     deinit { close(wake) }
 
-    func submit(_ record: RingRecord) throws(USBError) { tellPort() }
+    /// The port looks for what was submitted whenever something completes. So it is told only where
+    /// that may take a while.
+    func submit(_ record: RingRecord) throws(USBError) { if !record.isAmongMany { tellPort() } }
 
     /// The port has taken it, or takes it still: nothing is uncertain.
     func adopt(_ record: RingRecord) { tellPort() }
@@ -28,7 +32,8 @@ final class PortCarrier: RingCarrier {
         switch mapping.waitForPort(timeout: timeout) {
         case .timedOut: return .timedOut
         case .progress: return .progress
-        case .disconnected: throw USBError(.noDevice, operation: "transfer", detail: "the server closed the connection")
+        case .disconnected:
+            throw USBError(.noDevice, operation: "transfer", detail: "the server closed the connection")
         }
     }
 
@@ -44,9 +49,13 @@ final class PortCarrier: RingCarrier {
 }
 
 extension USBIPDevice: RingCarrierSource {
-    public func carrier(endpoint: EndpointAddress, type: TransferType, wake: Int32?) throws(USBError) -> any RingCarrier {
+    public func carrier(endpoint: EndpointAddress, type: TransferType, wake: Int32?) throws(USBError)
+        -> any RingCarrier
+    {
         guard let wake else {
-            throw USBError(.invalidArgument, operation: "ring of \(endpoint)", detail: "a USB/IP device's rings are carried by its port")
+            throw USBError(
+                .invalidArgument, operation: "ring of \(endpoint)",
+                detail: "a USB/IP device's rings are carried by its port")
         }
         return try PortCarrier(wake: wake)
     }

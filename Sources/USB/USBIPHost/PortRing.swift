@@ -2,115 +2,116 @@
 
 import CLinux
 import Glibc
-import Synchronization
 import Threads
 import TransferRing
 import USB
 import USBIP
 
-/// Carries one ring's transfers over the port's connection until it is ended. Lengths come from the geometry, numbers are counted here: whatever a
-/// driver writes into the memory, only its own transfers suffer.
-final class PortRing: Sendable {
+/// Carries one ring's transfers over the port's connection until it is ended, on the channel's own
+/// thread. Lengths come from the geometry, numbers are counted here: whatever a driver writes into
+/// the memory, only its own transfers suffer.
+final class PortRing: @unchecked Sendable {
+    // Sendable: `transfers`, `taken`, `wasCancelled` and `message` are used on the channel's reader only; `flight` guards what others ask.
+    private struct Flight {
+        var count = 0
+        var isOver = false
+    }
+
     private let mapping: TransferRingMapping
-    private let queue: USBIPTransferQueue
+    private let channel: URBChannel
+    private let command: SubmitCommand
     /// The driver's eventfd.
-    private let wake: Int32
-    private let isEnding = Atomic(false)
-    private let threads = Mutex<[WorkerThread]>([])
+    let wake: Int32
+    private let flight = Monitored(Flight())
+    /// One for each record, used over and over.
+    private var transfers: [PendingTransfer] = []
+    private var taken: UInt64 = 0
+    private var wasCancelled = false
+    /// CMD_SUBMIT and the packets' descriptors, which are the same for all.
+    private let message: UnsafeMutableRawBufferPointer
 
     /// Owns `wake`.
-    init(mapping: TransferRingMapping, queue: USBIPTransferQueue, wake: Int32) {
+    /// - Parameter interval: of the endpoint, in frames or microframes.
+    init(
+        mapping: TransferRingMapping, channel: URBChannel, endpoint: EndpointAddress, interval: Int32,
+        wake: Int32
+    ) {
         self.mapping = mapping
-        self.queue = queue
+        self.channel = channel
         self.wake = wake
-    }
-
-    deinit { close(wake) }
-
-    func start() throws(WorkerThread.StartFailure) {
-        let submitter = try WorkerThread(name: "ring-submit") { [self] in submitAll() }
-        threads.withLock { $0.append(submitter) }
-        let completer = try WorkerThread(name: "ring-complete") { [self] in completeAll() }
-        threads.withLock { $0.append(completer) }
-    }
-
-    /// Cancels what is in flight and waits for the threads.
-    func end() {
-        isEnding.store(true, ordering: .releasing)
-        queue.cancelAll()
-        knock()
-        let all = threads.withLock { threads in
-            defer { threads = [] }
-            return threads
-        }
-        for thread in all { thread.join() }
-    }
-
-    private var isOver: Bool { isEnding.load(ordering: .acquiring) }
-
-    private func knock() {
-        var one: UInt64 = 1
-        _ = write(wake, &one, 8)  // Fails only when the counter is full, which wakes as well.
-    }
-
-    private func submitAll() {
-        var taken: UInt64 = 0
-        var wasCancelled = false
-        while !isOver {
-            if mapping.isCancelAsked, !wasCancelled {
-                wasCancelled = true
-                queue.cancelAll()
-            }
-            for number in mapping.submissions(after: taken) {
-                let record = mapping.record(ofNumber: number)
-                guard record.number == number, record.isUncertain else { break }
-                taken = number + 1
-                if wasCancelled {
-                    finish(record, .cancelled)
-                    continue
-                }
-                // Before it is in flight: it may be done at once.
-                record.markInFlight()
-                do throws(USBError) {
-                    try queue.submit(transfer(record))
-                } catch {
-                    finish(record, .disconnected)
-                }
-            }
-            var entry = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
-            _ = clinux_poll(&entry, 1, -1)
-            var count: UInt64 = 0
-            _ = read(wake, &count, 8)  // Not blocking; nothing to read is fine.
-        }
-    }
-
-    private func transfer(_ record: RingRecord) -> IdleTransfer {
         let geometry = mapping.geometry
-        let buffer = TransferBuffer(over: record.buffer, release: nil)
-        guard geometry.packetCount > 0 else { return IdleTransfer(buffer: buffer, length: record.length, tag: UInt64(record.index)) }
-        let lengths = Array(repeating: geometry.packetLength, count: geometry.packetCount)
-        return IdleTransfer(buffer: buffer, packetLengths: lengths, tag: UInt64(record.index))
+        let isIn = endpoint.direction == .in
+        command = SubmitCommand(
+            sequence: 0, deviceID: 0, endpoint: endpoint,
+            flags: (isIn ? SubmitCommand.directionIn : 0)
+                | (geometry.packetCount > 0 ? SubmitCommand.isochronousAsSoonAsPossible : 0),
+            length: geometry.transferLength, packetCount: geometry.packetCount, interval: interval)
+        message = .allocate(
+            byteCount: URBHeader.byteCount + geometry.packetCount * IsochronousDescriptor.byteCount,
+            alignment: 8)
+        for packet in 0..<geometry.packetCount {
+            IsochronousDescriptor(
+                offset: UInt32(packet * geometry.packetLength), length: UInt32(geometry.packetLength)
+            )
+            .encode(into: message, at: URBHeader.byteCount + packet * IsochronousDescriptor.byteCount)
+        }
+        let lengths = [Int](repeating: geometry.packetLength, count: geometry.packetCount)
+        transfers = (0..<geometry.transferCount).map { index in
+            PendingTransfer(
+                buffer: TransferBuffer(over: RingRecord(mapping, index: index).buffer, release: nil),
+                length: geometry.transferLength,
+                packetLengths: lengths, isIn: isIn, tag: UInt64(index), condition: nil, ring: self)
+        }
     }
 
-    private func completeAll() {
-        while true {
-            do throws(USBError) {
-                guard let completed = try queue.next(timeout: .milliseconds(500)) else {
-                    if isOver, queue.inFlight == 0 { return }
-                    continue
-                }
-                let record = RingRecord(mapping, index: Int(completed.tag))
-                for (index, packet) in completed.packets.enumerated() {
-                    record.setPacket(index, actualLength: packet.actualLength, status: packet.status.linuxStatus)
-                }
-                record.complete(
-                    status: completed.status.linuxStatus, actualLength: completed.actualLength, startFrame: completed.startFrame,
-                    at: completed.completedAt)
-                mapping.announceCompletion()
-            } catch {
-                mapping.announceDisconnection()
-                return
+    deinit {
+        message.deallocate()
+        close(wake)
+    }
+
+    func start() { channel.add(self) }
+
+    /// Cancels what is in flight, and waits until it has ended. Not on the channel's reader.
+    func end() {
+        flight.withLock { $0.isOver = true }
+        channel.wakeReader()
+        _ = flight.wait { $0.count == 0 ? true : nil }
+        channel.remove(self)
+    }
+
+    // MARK: On the channel's reader
+
+    /// Takes what was submitted, and hears whether all is to end.
+    func look() {
+        if !wasCancelled, mapping.isCancelAsked || flight.withLock({ $0.isOver }) {
+            wasCancelled = true
+            channel.unlink { $0.ring === self }
+        }
+        for number in mapping.submissions(after: taken) {
+            let record = mapping.record(ofNumber: number)
+            guard record.number == number, record.isUncertain else { break }
+            taken = number + 1
+            submit(record)
+        }
+    }
+
+    private func submit(_ record: RingRecord) {
+        guard !wasCancelled, record.length <= USBIPLimit.transferBytes else {
+            return finish(record, wasCancelled ? .cancelled : .disconnected)
+        }
+        var command = command
+        command.length = record.length
+        let transfer = transfers[record.index]
+        // Before it is in flight: it may be done at once.
+        record.markInFlight()
+        flight.withLock { $0.count += 1 }
+        do throws(USBError) {
+            try channel.submit(transfer, command: command, message: message, mayWait: false) {
+                transfer.renew(length: command.length)
             }
+        } catch {
+            flight.change { $0.count -= 1 }
+            finish(record, .disconnected)
         }
     }
 
@@ -118,4 +119,31 @@ final class PortRing: Sendable {
         record.complete(status: status.linuxStatus, actualLength: 0, at: clinux_monotonic_ns())
         mapping.announceCompletion()
     }
+
+    /// A packet's outcome, while its transfer's reply is read.
+    func setPacket(_ transfer: PendingTransfer, _ packet: Int, actualLength: Int, status: Int32) {
+        RingRecord(mapping, index: Int(transfer.tag)).setPacket(
+            packet, actualLength: actualLength, status: status)
+    }
+
+    // MARK: Ends
+
+    /// A transfer of its has ended and is in flight no more. Not with the channel's monitor locked.
+    func finished(_ transfer: PendingTransfer) {
+        let record = RingRecord(mapping, index: Int(transfer.tag))
+        let status = transfer.status.linuxStatus
+        if !transfer.hasOutcomes {
+            for packet in 0..<mapping.geometry.packetCount {
+                record.setPacket(packet, actualLength: 0, status: status)
+            }
+        }
+        record.complete(
+            status: status, actualLength: transfer.actualLength, startFrame: transfer.startFrame,
+            at: transfer.completedAt)
+        mapping.announceCompletion()
+        flight.change { $0.count -= 1 }
+    }
+
+    /// Nothing comes any more.
+    func disconnected() { mapping.announceDisconnection() }
 }

@@ -45,6 +45,8 @@ extension URBChannel {
                         transfer.deadline = deadline
                         transfer.givenUpAs = .timedOut
                     }
+                    // Also where it was given up before: the reader, which was woken then, found nothing to end.
+                    noteDeadline()
                 }
             }
         } catch {

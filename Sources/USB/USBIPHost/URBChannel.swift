@@ -10,7 +10,7 @@ import USBIP
 ///
 /// Nothing here changes the socket's own flags, which duplicates of the descriptor in other processes share.
 final class URBChannel: @unchecked Sendable {
-    // Sendable: `monitor` guards what changes, `sending` the socket's outgoing half; the reader's own state is used on its thread only.
+    // Sendable: `monitor` guards what changes, `output` the socket's outgoing half; the reader's own state is used on its thread only.
 
     /// Control transfers and unlinks that a server may leave unanswered.
     static let mostPending = 4096
@@ -18,7 +18,7 @@ final class URBChannel: @unchecked Sendable {
     let socket: Int32
     let deviceID: UInt32
     let monitor = Monitor()
-    private let sending = Monitor()
+    private let output = URBOutput()
     private let settled = MonitorCondition()
     let wake: Int32
 
@@ -29,6 +29,10 @@ final class URBChannel: @unchecked Sendable {
     private(set) var failure: USBError?
     private var isStopping = false
     private var isClosed = false
+    /// Some transfer in flight may have a deadline.
+    private var hasDeadlines = false
+    private var rings: [PortRing] = []
+    private var ringsVersion = 0
     private var reader: WorkerThread?
 
     /// Owns the socket, also when it throws.
@@ -54,9 +58,13 @@ final class URBChannel: @unchecked Sendable {
     // MARK: Submitting
 
     /// Puts a transfer in flight; `enqueued` runs with the monitor locked, before anything can complete it.
+    /// - Parameter mayWait: for a server that is slow to take what is sent; the reader may not.
     func submit(
-        _ transfer: PendingTransfer, command: SubmitCommand, message: UnsafeMutableRawBufferPointer, enqueued: () -> Void
+        _ transfer: PendingTransfer, command: SubmitCommand, message: UnsafeMutableRawBufferPointer,
+        mayWait: Bool = true,
+        enqueued: () -> Void
     ) throws(USBError) {
+        if mayWait { output.waitForRoom { self.hasFailed } }
         monitor.lock()
         if let failure {
             monitor.unlock()
@@ -64,7 +72,8 @@ final class URBChannel: @unchecked Sendable {
         }
         guard pending.count < Self.mostPending else {
             monitor.unlock()
-            throw USBError(.busy, operation: "submit", detail: "\(Self.mostPending) transfers are unanswered")
+            throw USBError(
+                .busy, operation: "submit", detail: "\(Self.mostPending) transfers are unanswered")
         }
         var command = command
         command.sequence = nextSequence()
@@ -74,16 +83,17 @@ final class URBChannel: @unchecked Sendable {
         enqueued()
         monitor.unlock()
 
-        URBHeader.submit(command).encode(into: UnsafeMutableRawBufferPointer(rebasing: message[..<URBHeader.byteCount]))
-        sending.lock()
-        defer { sending.unlock() }
-        let data = UnsafeRawBufferPointer(transfer.buffer.bytes).prefix(transfer.length)
-        if transfer.isIn || data.isEmpty {
-            send(UnsafeRawBufferPointer(message))
-        } else {
-            send(UnsafeRawBufferPointer(rebasing: message[..<URBHeader.byteCount]))
-            send(UnsafeRawBufferPointer(rebasing: data))
-            send(UnsafeRawBufferPointer(rebasing: message[URBHeader.byteCount...]))
+        URBHeader.submit(command).encode(
+            into: UnsafeMutableRawBufferPointer(rebasing: message[..<URBHeader.byteCount]))
+        let data = UnsafeRawBufferPointer(transfer.buffer.bytes).prefix(command.length)
+        send { put in
+            if transfer.isIn || data.isEmpty {
+                put(UnsafeRawBufferPointer(message))
+            } else {
+                put(UnsafeRawBufferPointer(rebasing: message[..<URBHeader.byteCount]))
+                put(UnsafeRawBufferPointer(rebasing: data))
+                put(UnsafeRawBufferPointer(rebasing: message[URBHeader.byteCount...]))
+            }
         }
     }
 
@@ -101,42 +111,39 @@ final class URBChannel: @unchecked Sendable {
         }
         monitor.unlock()
         guard !commands.isEmpty else { return }
-        sending.lock()
-        defer { sending.unlock() }
-        for command in commands.sorted(by: { $0.victim < $1.victim }) {
-            URBHeader.unlink(command).bytes.withUnsafeBytes { send($0) }
+        send { put in
+            for command in commands.sorted(by: { $0.victim < $1.victim }) {
+                URBHeader.unlink(command).bytes.withUnsafeBytes { put($0) }
+            }
         }
     }
 
     /// With the monitor locked. Numbers in use are passed over when they come round again.
     private func nextSequence() -> UInt32 {
-        repeat { sequence &+= 1 } while sequence == 0 || pending[sequence] != nil || victims[sequence] != nil
+        repeat {
+            sequence &+= 1
+        } while sequence == 0 || pending[sequence] != nil || victims[sequence] != nil
         return sequence
     }
 
-    /// Sends everything, with `sending` locked. A server that takes nothing for 5 s has failed.
-    private func send(_ bytes: UnsafeRawBufferPointer) {
-        var sent = 0
-        while sent < bytes.count {
-            let count = clinux_send_now(socket, bytes.baseAddress! + sent, UInt(bytes.count - sent))
-            if count >= 0 {
-                sent += count
-                continue
-            }
-            guard count == -Int(EAGAIN) else {
-                return fail(USBError(.noDevice, operation: "send to the USB/IP server", detail: errorText(Int32(clamping: -count))))
-            }
-            var polled = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
-            let ready = clinux_poll(&polled, 1, 5_000_000_000)
-            guard ready != 0 else {
-                return fail(
-                    USBError(.noDevice, operation: "send to the USB/IP server", detail: "it takes nothing any more"), isHostile: true)
-            }
-            monitor.lock()
-            let isOver = failure != nil
-            monitor.unlock()
-            if isOver { return }
+    /// Sends pieces one right after the other. What the socket has no room for the reader sends
+    /// later.
+    private func send(_ body: ((UnsafeRawBufferPointer) -> Void) -> Void) {
+        switch output.send(to: socket, body) {
+        case .done: break
+        case .waits: wakeReader()
+        case .failed(let number): sendingFailed(number)
         }
+    }
+
+    private func sendingFailed(_ number: Int32) {
+        fail(USBError(.noDevice, operation: "send to the USB/IP server", detail: errorText(number)))
+    }
+
+    private var hasFailed: Bool {
+        monitor.lock()
+        defer { monitor.unlock() }
+        return failure != nil
     }
 
     // MARK: For the reader
@@ -148,56 +155,101 @@ final class URBChannel: @unchecked Sendable {
         return pending[sequence]
     }
 
-    func complete(_ transfer: PendingTransfer, _ status: TransferStatus, actualLength: Int, packets: [IsochronousPacket]) {
+    /// - Parameters:
+    ///   - packets: a ring's are where they belong already.
+    ///   - startFrame: of an isochronous transfer.
+    func complete(
+        _ transfer: PendingTransfer, _ status: TransferStatus, actualLength: Int,
+        packets: [IsochronousPacket], startFrame: UInt32? = nil
+    ) {
         let now = clinux_monotonic_ns()
         monitor.lock()
         pending[transfer.sequence] = nil
-        transfer.actualLength = actualLength
-        transfer.packets = packets
-        transfer.finish(status, at: now)
+        let isNews = !transfer.isDone
+        if isNews {
+            transfer.actualLength = actualLength
+            transfer.packets = packets
+            transfer.startFrame = startFrame
+            transfer.hasOutcomes = startFrame != nil
+            transfer.finish(status, at: now)
+        }
         if pending.isEmpty { settled.broadcast() }
         monitor.unlock()
+        if isNews { transfer.ring?.finished(transfer) }
     }
 
     /// RET_UNLINK: no RET_SUBMIT comes any more. `false` when nothing was asked under that number.
     func unlinked(_ sequence: UInt32) -> Bool {
         let now = clinux_monotonic_ns()
         monitor.lock()
-        defer { monitor.unlock() }
-        guard let victim = victims.removeValue(forKey: sequence) else { return false }
-        if let transfer = pending.removeValue(forKey: victim) { transfer.finish(transfer.givenUpAs, at: now) }
+        let victim = victims.removeValue(forKey: sequence)
+        let transfer = victim.flatMap { pending.removeValue(forKey: $0) }
+        transfer?.finish(transfer?.givenUpAs ?? .cancelled, at: now)
         if pending.isEmpty { settled.broadcast() }
-        return true
+        monitor.unlock()
+        if let transfer { transfer.ring?.finished(transfer) }
+        return victim != nil
     }
 
-    /// Gives up control transfers whose time is over; when the next one's is, and whether the reader has to stop.
-    func expire() -> (next: UInt64?, stops: Bool) {
-        let now = clinux_monotonic_ns()
-        var next: UInt64?
+    /// What the reader is to do before it waits.
+    struct Agenda {
+        /// When a control transfer's time is over, or that of a server that takes nothing.
+        var deadline: UInt64?
+        var stops = false
+        /// Something waits for room in the socket.
+        var hasOutput = false
+        /// Counts the changes of `rings`.
+        var ringsVersion = 0
+    }
+
+    /// On the reader's thread: gives up control transfers whose time is over, and sends what waits.
+    func agenda() -> Agenda {
+        var agenda = Agenda()
         var late: [UInt32] = []
         monitor.lock()
-        for (sequence, transfer) in pending {
-            guard let deadline = transfer.deadline else { continue }
-            if deadline <= now {
-                late.append(sequence)
-                transfer.deadline = nil
-                transfer.continuation?.resume(returning: transfer.givenUpAs)
-                transfer.continuation = nil
-            } else {
-                next = min(next ?? deadline, deadline)
+        if hasDeadlines {
+            let now = clinux_monotonic_ns()
+            for (sequence, transfer) in pending {
+                guard let deadline = transfer.deadline else { continue }
+                if deadline <= now {
+                    late.append(sequence)
+                    transfer.deadline = nil
+                    transfer.continuation?.resume(returning: transfer.givenUpAs)
+                    transfer.continuation = nil
+                } else {
+                    agenda.deadline = min(agenda.deadline ?? deadline, deadline)
+                }
             }
+            hasDeadlines = agenda.deadline != nil
         }
-        let stops = isStopping
+        agenda.stops = isStopping
+        agenda.ringsVersion = ringsVersion
         monitor.unlock()
         if !late.isEmpty { unlink { late.contains($0.sequence) } }
-        return (next, stops)
+        switch output.flush(to: socket) {
+        case .done: break
+        case .waits(let deadline):
+            agenda.hasOutput = true
+            agenda.deadline = min(agenda.deadline ?? deadline, deadline)
+        case .failed(let number): sendingFailed(number)
+        case .stalled:
+            fail(
+                USBError(
+                    .noDevice, operation: "send to the USB/IP server", detail: "it takes nothing any more"),
+                isHostile: true)
+        }
+        return agenda
     }
+
+    /// With the monitor locked: a transfer has a deadline now.
+    func noteDeadline() { hasDeadlines = true }
 
     /// Ends a control transfer now, as cancelled.
     func giveUp(_ transfer: PendingTransfer) {
         monitor.lock()
         transfer.givenUpAs = .cancelled
         transfer.deadline = 0
+        hasDeadlines = true
         monitor.unlock()
         wakeReader()
     }
@@ -221,7 +273,10 @@ final class URBChannel: @unchecked Sendable {
         for condition in idle.compactMap(\.value) { condition.broadcast() }
         if isHostile, !isClosed { shutdown(socket, Int32(SHUT_RDWR)) }
         let tell = failed
+        let rings = rings
         monitor.unlock()
+        for transfer in ended { transfer.ring?.finished(transfer) }
+        if isNews { for ring in rings { ring.disconnected() } }
         wakeReader()
         if isNews { tell?(error) }
     }
@@ -250,6 +305,34 @@ final class URBChannel: @unchecked Sendable {
         monitor.unlock()
     }
 
+    // MARK: Rings
+
+    /// Has the reader carry a ring's transfers.
+    func add(_ ring: PortRing) {
+        monitor.lock()
+        rings.append(ring)
+        ringsVersion += 1
+        let isOver = failure != nil
+        monitor.unlock()
+        if isOver { ring.disconnected() }
+        wakeReader()
+    }
+
+    func remove(_ ring: PortRing) {
+        monitor.lock()
+        rings.removeAll { $0 === ring }
+        ringsVersion += 1
+        monitor.unlock()
+        wakeReader()
+    }
+
+    /// The rings, and the version that they have.
+    var carried: (rings: [PortRing], version: Int) {
+        monitor.lock()
+        defer { monitor.unlock() }
+        return (rings, ringsVersion)
+    }
+
     // MARK: Ends
 
     /// Ends what is in flight (for up to a second), then lets go of the socket. Duplicates of it in other processes stay usable.
@@ -266,14 +349,16 @@ final class URBChannel: @unchecked Sendable {
         monitor.unlock()
         if let before { throw before }
         guard stop(onlyIfIdle: true, because: "it was handed over") else {
-            throw USBError(.busy, operation: operation, detail: "transfers are in flight, or it was closed")
+            throw USBError(
+                .busy, operation: operation, detail: "transfers are in flight, or it was closed")
         }
         monitor.lock()
         let isBroken = wasBrokenAtStop
         monitor.unlock()
         guard !isBroken else {
             Glibc.close(socket)
-            throw USBError(.connection, operation: operation, detail: "the server was in the middle of a message")
+            throw USBError(
+                .connection, operation: operation, detail: "the server was in the middle of a message")
         }
         return socket
     }

@@ -38,12 +38,19 @@ public final class USBIPProxy: Sendable {
 
     /// A new driver of that function has the other end of `socket`, which this owns; what the one
     /// before left in flight is ended.
-    public func connect(driver socket: Int32, function: Int = 0, rights: FunctionRights) throws(USBError) {
-        let proxy = URBProxy(socket: socket, channel: channel, rights: rights) { [weak self] interface, setting in
-            self?.functions.withLock { $0[function]?.alternates[interface] = setting == 0 ? nil : setting }
+    public func connect(driver socket: Int32, function: Int = 0, rights: FunctionRights)
+        throws(USBError)
+    {
+        let proxy = URBProxy(socket: socket, channel: channel, rights: rights) {
+            [weak self] interface, setting in
+            self?.functions.withLock {
+                $0[function]?.alternates[interface] = setting == 0 ? nil : setting
+            }
         }
         let (before, isTaken) = functions.withLock { functions -> (URBProxy?, Bool) in
-            guard functions[function] != nil || functions.count < Self.mostFunctions else { return (nil, false) }
+            guard functions[function] != nil || functions.count < Self.mostFunctions else {
+                return (nil, false)
+            }
             var entry = functions[function] ?? Function()
             defer { functions[function] = entry }
             let before = entry.driver
@@ -51,7 +58,9 @@ public final class USBIPProxy: Sendable {
             return (before, true)
         }
         guard isTaken else {
-            throw USBError(.busy, operation: "connect a driver", detail: "there are \(Self.mostFunctions) functions already")
+            throw USBError(
+                .busy, operation: "connect a driver",
+                detail: "there are \(Self.mostFunctions) functions already")
         }
         before?.end()
         do throws(WorkerThread.StartFailure) {
@@ -76,13 +85,18 @@ public final class USBIPProxy: Sendable {
     /// What comes next on the connection comes after it, so nobody waits for the answer. A device
     /// that refuses, or is gone, is left as it is.
     private static func setAlternateSettingZero(of interface: UInt8, on channel: URBChannel) {
-        let setup = ControlSetup(requestType: 0x01, request: StandardRequest.setInterface, value: 0, index: UInt16(interface), length: 0)
+        let setup = ControlSetup(
+            requestType: 0x01, request: StandardRequest.setInterface, value: 0, index: UInt16(interface),
+            length: 0)
         let command = SubmitCommand(
-            sequence: 0, deviceID: 0, endpoint: EndpointAddress(number: 0, direction: .out), length: 0, setup: setup)
+            sequence: 0, deviceID: 0, endpoint: EndpointAddress(number: 0, direction: .out), length: 0,
+            setup: setup)
         let transfer = PendingTransfer(
-            buffer: TransferBuffer(count: 1), length: 0, packetLengths: [], isIn: false, tag: 0, condition: nil)
+            buffer: TransferBuffer(count: 1), length: 0, packetLengths: [], isIn: false, tag: 0,
+            condition: nil)
         do throws(USBError) {
-            try withUnsafeTemporaryAllocation(byteCount: URBHeader.byteCount, alignment: 8) { (message) throws(USBError) in
+            try withUnsafeTemporaryAllocation(byteCount: URBHeader.byteCount, alignment: 8) {
+                (message) throws(USBError) in
                 try channel.submit(transfer, command: command, message: message) {}
             }
         } catch {
@@ -97,24 +111,24 @@ public final class USBIPProxy: Sendable {
     ///   - wake: the driver's eventfd, which stays the caller's.
     ///   - interval: of the endpoint, in frames or microframes.
     public func carry(
-        ring number: Int, function: Int = 0, memory: Int32, geometry: TransferRingGeometry, wake: Int32, endpoint: EndpointAddress,
+        ring number: Int, function: Int = 0, memory: Int32, geometry: TransferRingGeometry, wake: Int32,
+        endpoint: EndpointAddress,
         interval: Int32
     ) throws(USBError) {
         guard functions.withLock({ $0[function]?.rights.allows(endpoint: endpoint) }) == true else {
-            throw USBError(.accessDenied, operation: "ring of \(endpoint)", detail: "the endpoint is not the function's")
+            throw USBError(
+                .accessDenied, operation: "ring of \(endpoint)",
+                detail: "the endpoint is not the function's")
         }
         end(ring: number, function: function)
         let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: nil)
-        let queue = USBIPTransferQueue(channel: channel, endpoint: endpoint, type: geometry.type, interval: interval)
         let duplicate = clinux_duplicate(wake)
-        guard duplicate >= 0 else { throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(-duplicate)) }
-        let ring = PortRing(mapping: mapping, queue: queue, wake: duplicate)
-        do throws(WorkerThread.StartFailure) {
-            try ring.start()
-        } catch {
-            ring.end()
-            throw USBError(.connection, operation: "pthread_create", detail: errorText(error.number))
+        guard duplicate >= 0 else {
+            throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(-duplicate))
         }
+        let ring = PortRing(
+            mapping: mapping, channel: channel, endpoint: endpoint, interval: interval, wake: duplicate)
+        ring.start()
         functions.withLock { $0[function]?.rings[number] = ring }
     }
 

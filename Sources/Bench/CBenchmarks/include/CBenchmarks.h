@@ -31,8 +31,10 @@ struct cbenchmarks_meter {
 };
 void cbenchmarks_measured(struct cbenchmarks_meter *meter, uint64_t ticks, uint64_t bytes);
 
-/// In the kernel's place: a transfer's bytes appear in `buffer`. How many.
-uint32_t cbenchmarks_play(uint8_t *buffer, const struct cbenchmarks_transfer *transfer);
+/// In the kernel's place: a transfer's bytes appear in `buffer`, and its packets' outcomes in
+/// `outcomes`, as usbfs writes them (`struct usbdevfs_iso_packet_desc`: length, actual length,
+/// status). How many bytes.
+uint32_t cbenchmarks_play(uint8_t *buffer, const struct cbenchmarks_transfer *transfer, uint32_t *outcomes);
 
 /// A minimal assembler (header length, FID, EOF, a bound, one memcpy a payload) over `turns`
 /// through all transfers, which go round in `buffer_count` buffers. Nanoseconds of the thread's

@@ -21,21 +21,26 @@ final class EventListener {
 
     private var isBehind: Bool { call.backlog > tolerance }
 
-    func tell(device: String, event: String, message: String, isOptional: Bool) {
-        if isOptional {
+    func tell(device: String, event: String, message: String, saying: DeviceSaying?) {
+        // What a device says by itself has no bound but its quota.
+        if saying != nil {
             if isBehind { return omit() }
             sayWhatWasOmitted()
         }
-        send(device: device, event: event, message: message)
+        send(device: device, event: event, message: message, saying: saying)
     }
 
     func stop() { timer.lift() }
 
-    private func send(device: String, event: String, message: String) {
-        call.reply(
-            VarlinkReply(
-                ["time": .string(Timestamp.now()), "device": .string(device), "event": .string(event), "message": .string(message)],
-                continues: true))
+    private func send(device: String, event: String, message: String, saying: DeviceSaying? = nil) {
+        var parameters: [String: JSONValue] = [
+            "time": .string(Timestamp.now()), "device": .string(device), "event": .string(event), "message": .string(message),
+        ]
+        if let saying {
+            parameters["name"] = .string(saying.name)
+            if case .object = saying.parameters { parameters["parameters"] = saying.parameters }
+        }
+        call.reply(VarlinkReply(.object(parameters), continues: true))
     }
 
     private func omit() {

@@ -30,7 +30,9 @@ extension Supervisor {
         switch call.call.methodName {
         case "Status":
             let chosen = try text("device", of: call) == nil ? functions : [device(for: call)]
-            var reply: [String: JSONValue] = ["devices": .array(try chosen.map { device throws(CallError) in try encode(device.status) })]
+            var reply: [String: JSONValue] = [
+                "devices": .array(try chosen.map { device throws(CallError) in try encode(status(of: device)) })
+            ]
             // Those that have no device are nowhere else.
             if try text("device", of: call) == nil { reply["attachments"] = try encode(attachmentDiagnoses) }
             call.succeed(.object(reply))
@@ -83,6 +85,13 @@ extension Supervisor {
                 guard let unkept else { return call.succeed() }
                 call.fail(CallError("DeviceError", "\(id) is given back to the kernel's driver. \(unkept)"))
             }
+        case "SetNodes":
+            try setNodes(call)
+        case "Offer":
+            try offer(call)
+        case "Show": try show(call)
+        case "Revoke": try revoke(call)
+        case "SetUp": try setUp(call)
         case "Crashes":
             let id = try text("device", of: call) == nil ? nil : try device(for: call).id
             let crashes = crashes
@@ -124,6 +133,26 @@ extension Supervisor {
         default:
             if try !manageObjects(call) { call.reply(VarlinkService.methodNotFound(call.call.method)) }
         }
+    }
+
+    /// With what the supervisor knows beside the device itself.
+    func status(of device: DriverFunction) -> DeviceStatus {
+        var status = device.status
+        status.nodes = nodePolicy.nodes(of: device.id)
+        status.endpoints = endpoints.of(device.id)
+        status.viewers = shownViewers.of(device.id)
+        return status
+    }
+
+    private func setNodes(_ call: ClientCall) throws(CallError) {
+        let device = try device(for: call) { $0.bundle != nil }
+        guard let count = call.call.parameters["nodes"]?.intValue, NodePolicy.counts.contains(count) else {
+            throw CallError("InvalidParameter", "nodes goes from 0 to \(NodePolicy.counts.upperBound).")
+        }
+        let unkept = try nodePolicy.choose(device.id, nodes: count)
+        tellListeners(device: device.id, event: "nodes", message: "\(device.name) is to have \(count) /dev/videoN.")
+        if let unkept { throw CallError("DeviceError", unkept) }
+        call.succeed()
     }
 
     private func capture(_ device: DriverFunction, for call: ClientCall) throws(CallError) {
@@ -185,10 +214,7 @@ extension Supervisor {
 
     // MARK: Events
 
-    func tellListeners(device: String, event: String, message: String) {
-        // What a device says by itself has no bound but its quota.
-        for listener in listeners {
-            listener.tell(device: device, event: event, message: message, isOptional: event == DriverFunction.saying)
-        }
+    func tellListeners(device: String, event: String, message: String, saying: DeviceSaying? = nil) {
+        for listener in listeners { listener.tell(device: device, event: event, message: message, saying: saying) }
     }
 }

@@ -12,8 +12,10 @@ extension Supervisor {
                 version: Self.version, pid: getpid(), user: geteuid(), groups: Self.groups(), usesUSB: configuration.usesUSB,
                 detachesKernelDrivers: configuration.detachesKernelDrivers),
             drivers: catalog.bundles.map(\.diagnosis)
-                + catalog.problems.map { Diagnosis.Driver(path: $0.path, problem: $0.problem) },
-            attachments: attachmentDiagnoses, devices: chosen.map(\.diagnosis))
+                + catalog.problems.map {
+                    Diagnosis.Driver(path: $0.path, problem: $0.problem, code: $0.isUntrusted ? "NotTrusted" : "Unusable")
+                },
+            attachments: attachmentDiagnoses, devices: chosen.map { $0.diagnosis(status(of: $0)) })
     }
 
     private static func groups() -> [UInt32] {
@@ -24,7 +26,7 @@ extension Supervisor {
 }
 
 extension DriverFunction {
-    var diagnosis: Diagnosis.Device {
+    func diagnosis(_ status: DeviceStatus) -> Diagnosis.Device {
         let node = source.node(of: information)
         let mask = bundle?.manifest.grant(for: subject, function: function).interfaces ?? 0
         return Diagnosis.Device(
@@ -32,12 +34,14 @@ extension DriverFunction {
             interfaces: (0..<32).filter { mask & 1 << UInt32($0) != 0 }, driver: bundle?.diagnosis,
             rings: streams.values.sorted { $0.name < $1.name }.compactMap { stream in
                 stream.ring.map { Diagnosis.Ring(stream: stream.name, bytes: $0.geometry.byteCount) }
-            }, trouble: trouble?.message)
+            }, fault: trouble?.fault)
     }
 }
 
 extension DriverBundle {
     fileprivate var diagnosis: Diagnosis.Driver {
-        Diagnosis.Driver(path: path, id: manifest.id, version: manifest.version, verdict: verdict.text)
+        Diagnosis.Driver(
+            path: path, id: manifest.id, version: manifest.version, verdict: verdict.text,
+            code: verdict == .unsigned ? "Unsigned" : nil)
     }
 }

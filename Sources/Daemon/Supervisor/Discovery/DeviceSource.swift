@@ -58,12 +58,21 @@ enum DeviceSourceEvent: Sendable {
 enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// It isn't there any more. The source tells when it is back.
     case gone(String)
-    /// It is there, and can't be had.
-    case refused(String)
+    /// It is there, and can't be had. The fault names the layer, where that is known.
+    case unavailable(CallError)
     /// It is there, and the system is short of something that opening it takes.
     case shortage(String)
     /// It is there, the kernel's own driver has it, and nobody asked for it to be taken.
     case leftToKernel(String)
+
+    /// It is there, and can't be had. `layer`: as `userdriver stack` names it.
+    static func refused(_ why: String, layer: String? = nil) -> Self { .unavailable(CallError("DeviceUnavailable", why, layer: layer)) }
+
+    static func refused(_ error: USBError, layer: String? = nil) -> Self {
+        .unavailable(
+            CallError(
+                "DeviceUnavailable", "\(error)", layer: layer ?? error.code.layer, detail: ["usbError": .string(error.code.name)]))
+    }
 
     /// A system call that is part of opening the device.
     static func failed(_ operation: String, errno number: Int32) -> Self {
@@ -78,7 +87,8 @@ enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .gone(let reason), .refused(let reason), .shortage(let reason), .leftToKernel(let reason): reason
+        case .gone(let reason), .shortage(let reason), .leftToKernel(let reason): reason
+        case .unavailable(let fault): fault.message
         }
     }
 }

@@ -7,7 +7,8 @@ import Synchronization
 import USB
 import Wire
 
-/// The administrator's file, what people chose with `userdriver take` and `release`, and the option that takes everything.
+/// The administrator's file, what `userdriver setup` wrote beside it, what people chose with `userdriver take` and `release`, and the option that
+/// takes everything.
 ///
 /// People's choices are kept in a file of the daemon's own: it runs without rights, and /etc is the administrator's. A choice names one device
 /// and outweighs the administrator's rules, except one that leaves the device alone by its id. The administrator's file is read anew whenever
@@ -22,6 +23,7 @@ final class TakingPolicy: Sendable {
     private let logger: Logger
     private let own: Mutex<[String: Bool]>
     private let lastProblem = Mutex("")
+    private let lastSetupProblem = Mutex("")
 
     /// - Parameter administrators: the path of a file that need not exist.
     init(takesEverything: Bool, administrators: String?, stateDirectory: String, logger: Logger) {
@@ -43,10 +45,23 @@ final class TakingPolicy: Sendable {
 
     /// Whether a process of each driver waits to replace one that dies.
     var keepsStandby: Bool { administratorsRules().keepsStandby }
+    /// Whether cameras of which nobody has said anything have a `/dev/videoN`.
+    var showsCameras: Bool { administratorsRules().showsCameras }
 
     /// - Parameter device: the id of the device that has the function `id`. What is said of it
     ///   holds for a function that nothing is said of.
     func takes(_ id: String, device: String? = nil, _ subject: MatchSubject) -> Bool {
+        takes(id, device: device, subject, choices: own.withLock { $0 }, setup: setup)
+    }
+
+    /// The same, were nothing chosen for single devices and `choice` set up.
+    func wouldTake(_ id: String, device: String? = nil, _ subject: MatchSubject, under choice: SetupChoice) -> Bool {
+        takes(id, device: device, subject, choices: [:], setup: choice)
+    }
+
+    private func takes(
+        _ id: String, device: String?, _ subject: MatchSubject, choices: [String: Bool], setup: SetupChoice
+    ) -> Bool {
         let rules = administratorsRules()
         func names(_ list: [PolicyFile.Rule], _ id: String) -> Bool { list.contains { $0.id == id } }
         let device = device ?? id
@@ -54,9 +69,41 @@ final class TakingPolicy: Sendable {
         // Who names the function means it, whatever the device is.
         let isNamed = device != id && names(rules.take, id)
         if !isNamed, names(rules.leave, device) { return false }
-        if let choice = own.withLock({ $0[id] ?? (isNamed ? nil : $0[device]) }) { return choice }
+        if let choice = choices[id] ?? (isNamed ? nil : choices[device]) { return choice }
+        if setup == .none { return false }
         if isNamed { return true }
-        return rules.takes(device, subject) ?? takesEverything
+        return rules.takes(device, subject) ?? (setup == .all || takesEverything)
+    }
+
+    /// What `userdriver setup` has written. A file that makes no sense takes nothing.
+    private var setup: SetupChoice {
+        guard let administrators else { return .rules }
+        do throws(BundleError) {
+            let choice = try SetupFile.read(SetupFile.path(beside: administrators))
+            lastSetupProblem.withLock { $0 = "" }
+            return choice
+        } catch {
+            note(error, in: lastSetupProblem, "what was set up can't be used, and no device is taken for it")
+            return .none
+        }
+    }
+
+    /// Throws `CallError` where something else was set up than whoever asks believes.
+    func checkSetup(is choice: SetupChoice) throws(CallError) {
+        guard let administrators else {
+            throw CallError("NotSupported", "This daemon has no administrator's file: it is not the system's. See --policy.")
+        }
+        let path = SetupFile.path(beside: administrators)
+        let found: SetupChoice
+        do throws(BundleError) { found = try SetupFile.read(path) } catch { throw CallError("DeviceError", "\(error)") }
+        guard found == choice else { throw CallError("InvalidParameter", "\(path) says \(found), not \(choice).") }
+    }
+
+    /// Nothing is chosen for single devices any more.
+    /// - Returns: why that does not outlast the daemon, where it could not be written down.
+    func forgetChoices() -> String? {
+        own.withLock { $0 = [:] }
+        return write([:])
     }
 
     /// Notes what a person chose: it holds from now on. Throws `CallError` where the administrator's file forbids it or the list is full.
@@ -74,6 +121,10 @@ final class TakingPolicy: Sendable {
             own[id] = takes
             return own
         }
+        return write(choices)
+    }
+
+    private func write(_ choices: [String: Bool]) -> String? {
         do throws(SystemFailure) {
             try StateFile.write(Array(Self.text(of: choices).utf8), to: ownPath)
             return nil
@@ -110,14 +161,18 @@ final class TakingPolicy: Sendable {
             lastProblem.withLock { $0 = "" }
             return rules ?? PolicyFile()
         } catch {
-            // Said once for each mistake: the file is read often.
-            let isNews = lastProblem.withLock { problem in
-                defer { problem = "\(error)" }
-                return problem != "\(error)"
-            }
-            if isNews { logger.error("the policy can't be used, and no device is taken for it", metadata: ["error": "\(error)"]) }
+            note(error, in: lastProblem, "the policy can't be used, and no device is taken for it")
             return PolicyFile()
         }
+    }
+
+    /// Said once for each mistake: the files are read often.
+    private func note(_ error: any Error, in last: borrowing Mutex<String>, _ words: String) {
+        let isNews = last.withLock { problem in
+            defer { problem = "\(error)" }
+            return problem != "\(error)"
+        }
+        if isNews { logger.error("\(words)", metadata: ["error": "\(error)"]) }
     }
 
     /// `nil` where there is no file.

@@ -39,7 +39,9 @@ final class USBFSSource: DeviceSource {
         await withTaskCancellationHandler {
             for await event in events {
                 switch event {
-                case .arrived(let device): await report(.arrived(device))
+                case .arrived(let device):
+                    // A camera that is one of ours already, shown to the kernel by `userdriver-video`.
+                    if !OwnNodes.contains(device.path) { await report(.arrived(device)) }
                 case .left(let path):
                     if let problem = taken.withLock({ $0.forget(path: path) }) { await report(.remark(problem)) }
                     await report(.left(path: path))
@@ -57,7 +59,7 @@ final class USBFSSource: DeviceSource {
             do throws(DeviceOpenFailure) {
                 try await blocking("connect") { () throws(DeviceOpenFailure) in try Self.connect(one) }
             } catch {
-                if case .refused = error { await report(.remark("The kernel's driver does not get \(one.path) back: \(error)")) }
+                if case .unavailable = error { await report(.remark("The kernel's driver does not get \(one.path) back: \(error)")) }
             }
             if let problem = taken.withLock({ $0.forget(path: one.path) }) { await report(.remark(problem)) }
         }
@@ -184,7 +186,7 @@ final class USBFSSource: DeviceSource {
             switch error.code {
             case .noDevice, .notFound: throw .gone("\(error)")
             case .shortage, .memoryLimit: throw .shortage("\(error)")
-            default: throw .refused("\(error)")
+            default: throw .refused(error)
             }
         }
         // A node's number is given again to the next device that comes: what was opened must be what was meant.
@@ -232,7 +234,8 @@ final class USBFSSource: DeviceSource {
             let result = clinux_usbfs_disconnect_claim(descriptor, one.interface, one.driver)
             guard result < 0 else { continue }
             throw .refused(
-                "the kernel's driver \(one.driver) can't be taken off interface \(one.interface): \(String(cString: strerror(-result)))")
+                "the kernel's driver \(one.driver) can't be taken off interface \(one.interface): \(String(cString: strerror(-result)))",
+                layer: "kernel-driver")
         }
     }
 

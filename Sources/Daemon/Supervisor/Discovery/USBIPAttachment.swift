@@ -68,8 +68,10 @@ actor USBIPAttachment: DeviceSource {
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
         users.insert(grant.function.firstInterface)
         do throws(DeviceOpenFailure) {
-            let port = try await sharedPort(device, grant)
-            return try await Self.connect(port, deviceID: portDeviceID, grant, device)
+            if let opened = try await opened(device, grant) { return opened }
+            // The port ended between two drivers. Whether the device is there still the server says, to another one.
+            guard let opened = try await opened(device, grant) else { throw .gone(Self.hasEnded) }
+            return opened
         } catch {
             users.remove(grant.function.firstInterface)
             if case .gone = error { leave() } else { nap?.cancel() }
@@ -80,7 +82,19 @@ actor USBIPAttachment: DeviceSource {
     /// The port and its connection are as they were; the driver gets a way to it.
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
         guard case .port(let port, _) = held.keeper else { throw .refused("it is not a device behind a port") }
-        return try await Self.connect(port, deviceID: portDeviceID, grant, device, hold: held)
+        guard let opened = try await Self.connect(port, deviceID: portDeviceID, grant, device, hold: held) else {
+            throw .gone(Self.hasEnded)
+        }
+        return opened
+    }
+
+    private static let hasEnded = "the connection to the server has ended"
+
+    /// `nil` where the port has ended.
+    @inline(never)
+    private func opened(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice? {
+        let port = try await sharedPort(device, grant)
+        return try await Self.connect(port, deviceID: portDeviceID, grant, device)
     }
 
     // MARK: The port
@@ -161,12 +175,12 @@ actor USBIPAttachment: DeviceSource {
         }
     }
 
-    /// A way to the port that leads to the function alone.
+    /// A way to the port that leads to the function alone; `nil` where the port has ended.
     @SupervisorActor
     private static func connect(
         _ port: PortProcess, deviceID: UInt32, _ grant: DeviceGrant, _ device: USBDeviceInformation, hold: DeviceHold? = nil
-    ) throws(DeviceOpenFailure) -> OpenedDevice {
-        guard port.isAlive else { throw .gone("the connection to the server has ended") }
+    ) throws(DeviceOpenFailure) -> OpenedDevice? {
+        guard port.isAlive else { return nil }
         let number = Int(grant.function.firstInterface)
         let rights = FunctionRights(
             interfaces: grant.interfaces, of: DescriptorSet(parsing: device.restricted(to: grant.function).descriptors))
@@ -300,7 +314,9 @@ actor USBIPAttachment: DeviceSource {
                     continue
                 }
                 switch error.code {
-                case .busy, .accessDenied, .stall: throw .refused("\(error)")
+                // Somebody else has imported it.
+                case .busy: throw .refused(error, layer: "connection")
+                case .accessDenied, .stall: throw .refused(error)
                 case .shortage: throw .shortage("\(error)")
                 default: throw .gone("\(error)")
                 }

@@ -21,6 +21,12 @@ final class DeviceNews {
     }
 }
 
+/// What a device said by itself, in its driver's words.
+struct DeviceSaying {
+    var name: String
+    var parameters: JSONValue
+}
+
 extension DriverFunction {
     /// The event by which it is told what a device said by itself.
     static let saying = "device"
@@ -30,7 +36,8 @@ extension DriverFunction {
     func driverEvent(_ name: String, _ parameters: JSONValue) {
         var text = name
         if case .object(let members) = parameters, !members.isEmpty { text += " " + parameters.text }
-        if news.events.admits(text.utf8.count) { announce(Self.saying, text) } else { omit() }
+        guard news.events.admits(text.utf8.count) else { return omit() }
+        dependencies.announce(self, Self.saying, text, DeviceSaying(name: name, parameters: parameters))
     }
 
     func driverLine(_ level: String, _ text: String) {

@@ -163,6 +163,7 @@ extension DriverFunction {
             if continues { abandon(ticket) }
             return call.fail(CallError("DeviceError", "The driver's answer is not an object."))
         }
+        answers += 1
         let memory: [SharedMemory]
         do throws(CallError) {
             memory = try take(reply.memory ?? [], of: ticket)

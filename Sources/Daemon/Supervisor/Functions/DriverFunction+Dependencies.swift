@@ -2,6 +2,7 @@
 
 import Bundles
 import Logging
+import Wire
 
 extension DriverFunction {
     var bundle: DriverBundle? { choice.bundle }
@@ -12,13 +13,13 @@ extension DriverFunction {
     /// What went wrong, which counts until the opposite is seen.
     enum Trouble {
         /// A stream was refused: until one is opened.
-        case refused(String)
-        /// A driver died without a frame: until frames come.
-        case died(String)
+        case refused(CallError)
+        /// A driver died without progress: until frames come.
+        case died(CallError)
 
-        var message: String {
+        var fault: CallError {
             switch self {
-            case .refused(let text), .died(let text): text
+            case .refused(let fault), .died(let fault): fault
             }
         }
     }
@@ -32,8 +33,8 @@ extension DriverFunction {
         /// Where streams go that survive the supervisor.
         var successionStore: SuccessionStore?
         var objects: ObjectKeeper
-        /// Tells whoever listens what happened: event, message.
-        var announce: (_ device: DriverFunction, _ event: String, _ message: String) -> Void
+        /// Tells whoever listens what happened: event, message, and of what the device said by itself, that.
+        var announce: (_ device: DriverFunction, _ event: String, _ message: String, _ saying: DeviceSaying?) -> Void
         var reportCrash: (CrashMaterial) -> Void
         /// Whether it may be taken from the kernel's driver.
         var takes: (_ function: DriverFunction) -> Bool

@@ -15,6 +15,7 @@ extension DriverFunction {
         if dead.wasGivenDevice { dependencies.successionStore?.forget(dead.processID) }
         attempt += 1
         let what = phase.afterwards
+        let progress = madeProgress(exitReport)
         changeStart { $0.opened = nil }
         driverIsGone()
         switch what {
@@ -34,32 +35,47 @@ extension DriverFunction {
             step = hold == nil ? .openAnew : .takeOver
             waitOut(Shortage(exitReport.shortage ?? ""))
         case .policy:
-            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: exitReport.madeProgress)
-            {
+            if record.driverDied(given: dead.hasRecord && !step.takesOver && !exitReport.isUnresponsive, progress: progress) {
                 logger.warning("the recovery record is dropped: two drivers died on it")
             }
             interruption = .driverRestarted
             // A driver that gave up by itself could do nothing with the device as it is; one that
             // never had it has changed nothing about it.
             if dead.wasGivenDevice {
-                let canTakeOver = hold != nil && exitReport.reason == nil
+                let canTakeOver = hold != nil && exitReport.fault == nil
                 step = ladder.died(
-                    progress: exitReport.madeProgress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver,
+                    progress: progress, hasHandled: exitReport.hasHandled, canTakeOver: canTakeOver,
                     isUnresponsive: exitReport.isUnresponsive, othersStream: device.streams(besides: self))
             }
             decide(
-                progress: exitReport.madeProgress, lifetime: exitReport.lifetime, cause: exitReport.cause,
+                progress: progress, lifetime: exitReport.lifetime, fault: fault(exitReport),
                 material: material(exitReport, dead))
         }
     }
 
-    func decide(progress: Bool, lifetime: Duration, cause: String, material: CrashMaterial?) {
+    /// Whether the process got anything done. A driver that only answers calls is as good as one that delivers frames; but where frames are wanted
+    /// and none comes, no answer makes up for that.
+    private func madeProgress(_ exitReport: DriverIncarnation.ExitReport) -> Bool {
+        exitReport.madeProgress || answers > 0 && asked.isEmpty
+    }
+
+    /// How the process ended, with what is known of the layer that made it end.
+    private func fault(_ exitReport: DriverIncarnation.ExitReport) -> CallError {
+        var fault = exitReport.fault ?? CallError(exitReport.hang == nil ? "DriverDied" : "DriverHung", "")
+        fault.message = exitReport.cause
+        fault.layer = fault.layer ?? exitReport.hang?.layer ?? "process"
+        return fault
+    }
+
+    func decide(progress: Bool, lifetime: Duration, fault: CallError, material: CrashMaterial?) {
+        // It goes on in sentences.
+        let cause = fault.message.hasSuffix(".") ? String(fault.message.dropLast()) : fault.message
         let earlier = changeStart { start in
             defer { start.undecided = nil }
             return start.undecided
         }
         if let earlier = earlier ?? nil { write(earlier, decision: "restarted at once") }
-        if !progress { trouble = .died(cause) }
+        if !progress { trouble = .died(fault) }
         if let failed = choice.died(cause, configuration: timing.probation, now: .now) {
             dependencies.standbys.retire(failed)
             let next = step
@@ -81,7 +97,7 @@ extension DriverFunction {
             restartTimer.set(after: delay) { [weak self] in self?.startWhenFree() }
         case .giveUp(let deaths):
             let why =
-                "\(cause). The driver died \(deaths) times in a row without a frame; it is started again on replug or `userdriver restart`."
+                "\(cause). The driver died \(deaths) times in a row and got nothing done in between; it is started again on replug or `userdriver restart`."
             releaseDevice()
             enter(.failed(why: why))
             announce("failed", "\(name): \(why)")
@@ -110,10 +126,12 @@ extension DriverFunction {
             if let material { write(material, decision: "restarted once there is enough of what it takes") }
             incarnation?.stop(patience: .zero)
             waitOut(Shortage(why))
-        case .refused(let why):
+        case .unavailable(let why):
             if let material { write(material, decision: "restarted at once") }
             incarnation?.stop(patience: .zero)
-            decide(progress: false, lifetime: .zero, cause: "the device can't be opened: \(why)", material: nil)
+            var fault = why
+            fault.message = "the device can't be opened: \(why)"
+            decide(progress: false, lifetime: .zero, fault: fault, material: nil)
         }
     }
 }

@@ -37,6 +37,7 @@ extension DriverFunction {
             drivenSince: drivenSince, shown: shown)
         status.function = DeviceStatus.Function(
             interface: Int(function.firstInterface), name: information.interfaceNames[function.firstInterface], device: device.id)
+        status.activities = incarnation?.activities ?? []
         return status
     }
 

@@ -57,6 +57,7 @@ extension DriverFunction {
         case .failed: throw CallError("DeviceUnavailable", reason ?? "The driver has failed.")
         case .absent, .starting, .running, .backoff: break
         }
+        try checkNotRevoked(call.peer.processID)
         guard !name.isEmpty, name.utf8.count <= 64 else { throw CallError("InvalidParameter", "A stream's name has 1 to 64 bytes.") }
         let requestBytes = try affordRequest(request, of: name)
         let stream: ManagedStream
@@ -117,6 +118,16 @@ extension DriverFunction {
         leave(stream, watcher)
     }
 
+    /// Ends one program's watching; the others' goes on.
+    func cutOff(_ stream: ManagedStream, _ watcher: StreamWatcher, _ why: String) {
+        if watcher.hasRing || watcher.wasToldAbsent {
+            tell(stream, watcher, .ended(why))
+        } else {
+            watcher.call.fail(CallError("NotPermitted", why))
+        }
+        leave(stream, watcher)
+    }
+
     private func leave(_ stream: ManagedStream, _ watcher: StreamWatcher) {
         watcher.limit.lift()
         stream.watchers.removeAll { $0 === watcher }
@@ -148,7 +159,7 @@ extension DriverFunction {
         // All who watched may have left meanwhile: then `close` is on its way.
         guard streams[stream.name] === stream else { return }
         if let error = reply.error {
-            if error.code == "DeviceError" { trouble = .refused(error.message) }
+            if error.code == "DeviceError" { trouble = .refused(error.bounded) }
             if let watcher {
                 if !watcher.call.isFinished { refuse(stream, watcher, error) }
             } else {

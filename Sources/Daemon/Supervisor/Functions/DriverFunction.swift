@@ -26,12 +26,16 @@ final class DriverFunction {
     var interruption: DriverStart.Interruption?
 
     var streams: [String: ManagedStream] = [:]
+    /// Programs that may not watch any more.
+    var revoked: Set<ProcessIdentity> = []
     /// Streams that the driver was told to open and has not closed.
     var asked: Set<String> = []
     let givenUp: GivenUpMemory
     var tickets: [CallTicket] = []
     var nextCall: UInt64 = 1
     var abandoned = AbandonedCalls()
+    /// Calls that the driver's process has answered with a result.
+    var answers = 0
     /// What the driver shows of the device, passed on unread; its streams, as a driver has last
     /// told them.
     var shown: JSONValue?
@@ -88,7 +92,7 @@ final class DriverFunction {
     /// When the running driver was given the device: nanoseconds of CLOCK_MONOTONIC.
     var drivenSince: UInt64? { incarnation?.givenDeviceAt }
 
-    func announce(_ event: String, _ message: String) { dependencies.announce(self, event, message) }
+    func announce(_ event: String, _ message: String) { dependencies.announce(self, event, message, nil) }
 
     /// The next phase. A report that waited for the device's fate is written, as whatever comes
     /// next is not the device's absence.
@@ -223,7 +227,9 @@ final class DriverFunction {
                 self.logger.error("the driver can't be started", metadata: ["error": "\(error)"])
                 self.attempt += 1
                 self.releaseDevice()
-                self.decide(progress: false, lifetime: .zero, cause: "can't be started: \(error)", material: nil)
+                self.decide(
+                    progress: false, lifetime: .zero, fault: CallError("DriverDied", "can't be started: \(error)", layer: "process"),
+                    material: nil)
             }
         }
     }
@@ -278,6 +284,7 @@ final class DriverFunction {
     private func spawn(_ executable: SealedExecutable, _ bundle: DriverBundle) throws {
         incarnation = try dependencies.standbys.process(of: bundle, executable: executable) { [weak self] event in self?.handle(event) }
         generation &+= 1
+        answers = 0
         if interruption == .driverRestarted {
             restarts += 1
             changeStart { $0.isCounted = true }

@@ -1,7 +1,7 @@
 // A stream of a device: its ring, which survives drivers, and who watches it.
 
 import FrameRing
-import Glibc
+import Spawn
 import Wire
 
 /// Somebody who watches a stream.
@@ -33,7 +33,7 @@ final class StreamWatcher {
         self.request = request
         self.requestBytes = requestBytes
         self.number = number
-        program = ProgramName.of(call.peer.processID)
+        program = ProcessFacts.name(of: call.peer.processID).printable
     }
 
     /// It has a ring. Until then it waits for the device, the driver, the driver's answer or a ring.
@@ -181,19 +181,5 @@ final class ManagedStream {
         moveTimer.lift()
         confirmation.lift()
         return old
-    }
-}
-
-/// What a process calls itself.
-enum ProgramName {
-    /// `/proc/PID/comm`, of which nothing goes out that could steer a terminal; empty where it can't be read.
-    static func of(_ process: Int32) -> String {
-        let file = open("/proc/\(process)/comm", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return "" }
-        defer { Glibc.close(file) }
-        var bytes = [UInt8](repeating: 0, count: 64)
-        let count = read(file, &bytes, bytes.count)
-        guard count > 0 else { return "" }
-        return String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n").first.map { String($0).printable } ?? ""
     }
 }

@@ -32,7 +32,7 @@ struct RestartPolicy: Sendable {
 
     init(_ configuration: Configuration = Configuration()) { self.configuration = configuration }
 
-    /// `progress`: a frame (a page…) since it was started. `chance` is between 0 and 1.
+    /// `progress`: a frame, a page, an answer since it was started. `chance` is between 0 and 1.
     mutating func died(progress: Bool, lifetime: Duration, chance: Double) -> Decision {
         if progress || lifetime >= configuration.longLife {
             deaths = 0

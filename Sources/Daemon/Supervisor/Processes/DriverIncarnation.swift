@@ -38,23 +38,19 @@ final class DriverIncarnation {
     let processID: Int32
     /// Readable once it has ended.
     var pidfd: Int32 { child.descriptor }
-    /// It has, though the reactor may not have said so yet.
-    var hasEnded: Bool {
-        var entry = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-        return poll(&entry, 1, 0) > 0
-    }
     private let child: ChildProcess
     private let channel: Channel
-    private let progress: ProgressMemory
+    let progress: ProgressMemory
     private let output: Int32
     private let settings: Settings
     /// Whom its events are told. A standby changes hands.
     var report: (Event) -> Void
     private var born = ContinuousClock.now
     private var phase = Phase.awaitingHello
-    private var watchdog: Watchdog
+    private(set) var watchdog: Watchdog
+    var meters = [ActivityMeter](repeating: ActivityMeter(), count: ProgressPage.slotCount)
     private var tail = LineTail()
-    private var reason: String?
+    private var (fault, hang): (CallError?, Watchdog.Hang?) = (nil, nil)
     private var isUnresponsive = false
     private var shortage: String?
     private var talk: Quota
@@ -339,12 +335,13 @@ final class DriverIncarnation {
         case (_, .log(let level, let text)):
             tail.append(line: "\(level.prefix(10)): \(text)")
             report(.message(message))
-        case (_, .failed(let text)):
-            reason = String(text.prefix(2000))
-        case (_, .unresponsive(let text)):
-            reason = String(text.prefix(2000))
+        case (_, .failed(let why)):
+            fault = why.bounded
+        case (_, .unresponsive(let why)):
+            fault = why.bounded
             isUnresponsive = true
         case (.running, .heartbeat):
+            measure(progress.activities, clinux_monotonic_ns())
             expectHeartbeat()
             report(.message(message))
         default: report(.message(message))
@@ -419,14 +416,18 @@ final class DriverIncarnation {
         guard case .running = phase else { return }
         let activities = progress.activities
         let now = clinux_monotonic_ns()
-        if let hang = watchdog.look(activities, now: now) {
-            self.hang(hang)
-        } else if activities.contains(where: \.isStreaming) || now < streamExpectedUntil {
+        measure(activities, now)
+        if let finding = watchdog.look(activities, now: now) {
+            hang(finding.hang, name: name(of: finding))
+        } else if activities.contains(where: \.isWatched) || now < streamExpectedUntil {
             ticker.set(after: settings.watchdog.tick) { [weak self] in self?.tick() }
         }
     }
 
-    private func hang(_ hang: Watchdog.Hang) { kill(hang.description, steps: settings.hangTeardown) }
+    private func hang(_ hang: Watchdog.Hang, name: String = "") {
+        self.hang = hang
+        kill(hang.description + name, steps: settings.hangTeardown)
+    }
 
     // MARK: What it must not do
 
@@ -488,13 +489,12 @@ final class DriverIncarnation {
         var wasAsked = false
         if case .killed(let why) = phase { cause += ", by the supervisor: \(why)" }
         if case .stopping = phase { wasAsked = true }
-        if let reason { cause += ": \(reason)" }
+        if let fault { cause += ": \(fault.message)" }
         let activities = progress.activities
         return ExitReport(
-            end: end, cause: cause, wasAsked: wasAsked, reason: reason, shortage: shortage, isUnresponsive: isUnresponsive,
-            crashPage: progress.crashPage,
-            lastLines: tail.lines,
-            madeProgress: activities.contains { $0.frames > 0 }, hasHandled: activities.contains { $0.streamTurns > 0 },
+            end: end, cause: cause, wasAsked: wasAsked, fault: fault, hang: hang, shortage: shortage, isUnresponsive: isUnresponsive,
+            crashPage: progress.crashPage, lastLines: tail.lines,
+            madeProgress: activities.contains { $0.units > 0 }, hasHandled: activities.contains { $0.turns > 0 },
             lifetime: born.duration(to: .now))
     }
 }

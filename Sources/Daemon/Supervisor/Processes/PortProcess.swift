@@ -53,7 +53,8 @@ final class PortProcess {
             child = try ChildProcess(
                 executing: executable.descriptor,
                 ChildProcess.Plan(
-                    arguments: ["usbip-proxy"], descriptors: [nil, ends[1], ends[1], theirs],
+                    arguments: ["usbip-proxy"], environment: [DriverContract.nameVariable: "usbip-proxy"],
+                    descriptors: [nil, ends[1], ends[1], theirs],
                     // This thread lives as long as the process, so the signal means: the supervisor is gone.
                     deathSignal: SIGKILL, newSession: true, sandbox: sandbox))
         } catch {

@@ -4,7 +4,7 @@ import CLinux
 import Glibc
 import Wire
 
-/// A progress page's memfd, mapped for reading.
+/// The progress pages' memfd, mapped for reading.
 @SupervisorActor
 final class ProgressMemory {
     /// For the driver. Closed when this object goes.
@@ -36,9 +36,25 @@ final class ProgressMemory {
     private func counters(_ slot: Int) -> ProgressCounters {
         let slot = page + ProgressPage.slot(slot)
         return ProgressCounters(
-            streamTurns: clinux_load_u64(slot + ProgressPage.streamTurns), transfers: clinux_load_u64(slot + ProgressPage.transfers),
-            frames: clinux_load_u64(slot + ProgressPage.frames), deliveries: clinux_load_u64(slot + ProgressPage.deliveries),
-            isStreaming: clinux_load_u64(slot + ProgressPage.streaming) == 1, frameTime: clinux_load_u64(slot + ProgressPage.frameTime))
+            number: clinux_load_u64(slot + ProgressPage.number), turns: clinux_load_u64(slot + ProgressPage.turns),
+            transfers: clinux_load_u64(slot + ProgressPage.transfers), units: clinux_load_u64(slot + ProgressPage.units),
+            unitsBefore: clinux_load_u64(slot + ProgressPage.unitsBefore), deliveries: clinux_load_u64(slot + ProgressPage.deliveries),
+            watch: ProgressPage.Watch(rawValue: clinux_load_u64(slot + ProgressPage.watch)) ?? .nothing,
+            unitTime: clinux_load_u64(slot + ProgressPage.unitTime), waitLimit: clinux_load_u64(slot + ProgressPage.waitLimit),
+            waitNumber: clinux_load_u64(slot + ProgressPage.waitNumber))
+    }
+
+    func name(_ slot: Int) -> String { text(ProgressPage.name, slot) }
+    func unit(_ slot: Int) -> String { text(ProgressPage.unit, slot) }
+    func reason(_ slot: Int) -> String { text(ProgressPage.reason, slot) }
+
+    /// Whatever the driver wrote there, as something that can be shown. It may be writing.
+    private func text(_ place: ProgressPage.Text, _ slot: Int) -> String {
+        var bytes: [UInt8] = []
+        for offset in stride(from: 0, to: place.byteCount, by: 8) {
+            withUnsafeBytes(of: clinux_load_u64(page + ProgressPage.slot(slot) + place.offset + offset)) { bytes += $0 }
+        }
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self).printable
     }
 
     /// What a crash left; only to be asked for once the driver has ended.

@@ -32,11 +32,15 @@ struct clinux_spawn_request {
     int death_signal;          // sent to the child when the *thread* that spawned it ends; 0 for none
     int new_session;           // the child leads its own session and process group
     const struct clinux_sandbox *sandbox; // NULL for none
+    int has_account;           // the child becomes another user, before its sandbox; takes the right to (CAP_SETUID, CAP_SETGID)
+    unsigned user, group;
+    const unsigned *groups;    // supplementary ones, no other is kept
+    int group_count;
 };
 
 /// What the child was at when spawning failed.
 enum clinux_spawn_step {
-    CLINUX_SPAWN_PARENT, CLINUX_SPAWN_SETUP, CLINUX_SPAWN_CAPABILITIES, CLINUX_SPAWN_LIMITS, CLINUX_SPAWN_PRIVILEGES, CLINUX_SPAWN_LANDLOCK,
+    CLINUX_SPAWN_PARENT, CLINUX_SPAWN_SETUP, CLINUX_SPAWN_ACCOUNT, CLINUX_SPAWN_CAPABILITIES, CLINUX_SPAWN_LIMITS, CLINUX_SPAWN_PRIVILEGES, CLINUX_SPAWN_LANDLOCK,
     CLINUX_SPAWN_SECCOMP, CLINUX_SPAWN_EXECUTION,
 };
 

@@ -19,6 +19,9 @@ int clinux_tcp_accept(int fd);
 /// Sends what fits at once. Bytes sent, or -errno (-EAGAIN for none).
 long clinux_send_now(int fd, const void *bytes, unsigned long length);
 
+/// The same from two places, one after the other.
+long clinux_send_now2(int fd, const void *first, unsigned long first_length, const void *second, unsigned long second_length);
+
 /// Receives what is there. Bytes received (0 at the end), or -errno (-EAGAIN for none).
 long clinux_receive_now(int fd, void *bytes, unsigned long capacity);
 
@@ -27,3 +30,11 @@ long clinux_receive_now2(int fd, void *first, unsigned long first_capacity, void
 
 /// ppoll: number of ready descriptors, 0 when `timeout_ns` has passed (negative: never), or -errno.
 int clinux_poll(struct pollfd *descriptors, unsigned long count, int64_t timeout_ns);
+
+/// The user who made the other end of a connection whose ends are both on this machine. 0, or -errno: -ENOENT where no process has that
+/// end (any more), or it is another machine's.
+int clinux_tcp_peer_user(int fd, uint32_t *user);
+
+/// Bytes that were sent and that the process at the other end, on this machine too, has not read yet; or -errno: -ENOENT where no process
+/// has that end (any more).
+long clinux_tcp_peer_unread(int fd);

@@ -63,7 +63,14 @@ final class GadgetEndpoint {
             writer.start(0)
             return
         }
-        switch device.dataIn(endpoint: address, now: now, into: writer.buffer) {
+        var answer = device.dataIn(endpoint: address, now: now, into: writer.buffer)
+        if case .lent(let bytes, let ends) = answer {
+            let count = min(bytes.count, writer.buffer.count)
+            writer.buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            answer = .data(count: count, ends: ends)
+        }
+        switch answer {
+        case .lent: preconditionFailure("what is lent was copied above")
         case .data(let count, let ends):
             guard count > 0 || ends else {
                 wake = .whenReady

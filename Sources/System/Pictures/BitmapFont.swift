@@ -1,4 +1,4 @@
-// A font of 5×7 dots for what the camera writes into its picture, drawn with rounded corners at any size.
+// A font of 5×7 dots for what emulated devices write into their pictures, drawn with rounded corners at any size.
 
 /// Glyphs as seven rows of five dots, the most significant of the five to the left.
 enum BitmapFont {
@@ -59,26 +59,27 @@ enum BitmapFont {
 }
 
 /// Characters rendered at one size. A class, so that a glyph is rendered once.
-final class TextPen {
+public final class TextPen {
     /// Pixels of one dot.
-    let scale: Double
-    let width: Int
-    let height: Int
+    public let scale: Double
+    /// Of a glyph's coverage, in pixels.
+    public let width: Int
+    public let height: Int
     /// From one character to the next.
-    let advance: Int
+    public let advance: Int
     private var glyphs: [Character: [UInt8]] = [:]
 
-    init(scale: Double) {
+    public init(scale: Double) {
         self.scale = scale
         width = Int((Double(BitmapFont.columns) * scale).rounded(.up)) + 1
         height = Int((Double(BitmapFont.rows) * scale).rounded(.up)) + 1
         advance = Int((6 * scale).rounded())
     }
 
-    func length(of text: String) -> Int { text.count * advance }
+    public func length(of text: String) -> Int { text.count * advance }
 
-    /// Coverage of each pixel: the dots as a smooth field, cut at a little under one half, so that diagonals join.
-    func coverage(of character: Character) -> [UInt8] {
+    /// Coverage of each pixel, row by row: the dots as a smooth field, cut at a little under one half, so that diagonals join.
+    public func coverage(of character: Character) -> [UInt8] {
         if let known = glyphs[character] { return known }
         let pattern = BitmapFont.pattern(character)
         var coverage = [UInt8](repeating: 0, count: width * height)

@@ -1,0 +1,34 @@
+// What is known of a camera, and what its nodes are called.
+
+import UserDriverClient
+
+struct CameraFacts: Equatable, Sendable {
+    var id: String
+    /// As the camera calls itself.
+    var name: String
+    var plan: NodePlan
+
+    func description(of kind: NodeKind) -> String { kind == .raw ? name : "\(name) (MJPEG)" }
+
+    /// The same after each start, so that programs find their camera again.
+    func nodeName(of kind: NodeKind) -> String {
+        let plain = id.unicodeScalars.map { scalar -> Character in
+            switch scalar {
+            case "a"..."z", "A"..."Z", "0"..."9", "-", ".": Character(scalar)
+            default: "_"
+            }
+        }
+        return "userdriver." + String(plain) + (kind == .raw ? "" : ".mjpeg")
+    }
+
+    /// People's lists of cameras are made of what has the role, by the portal as by browsers. So a camera is there once: the JPEGs' node has none.
+    func properties(of kind: NodeKind) -> [(String, String)] {
+        var properties = [
+            ("media.class", "Video/Source"), ("media.type", "Video"), ("media.category", "Capture"), ("node.name", nodeName(of: kind)),
+            ("node.description", description(of: kind)), ("node.nick", description(of: kind)), ("object.path", "userdriver:\(id)"),
+            ("device.api", "userdriver"), ("priority.session", kind == .raw ? "1000" : "100"),
+        ]
+        if kind == .raw { properties.append(("media.role", "Camera")) }
+        return properties
+    }
+}

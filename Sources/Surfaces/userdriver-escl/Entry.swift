@@ -1,0 +1,90 @@
+// `userdriver-escl`: each scanner as an eSCL scanner on this machine's loopback.
+
+import ArgumentParser
+import ESCLEndpoint
+import Glibc
+import UserDriverClient
+
+@main
+struct EndpointCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "userdriver-escl",
+        abstract: "Serve the scanners to SANE and other programs that speak eSCL.",
+        discussion: """
+            Each scanner that the daemon drives gets an address of its own on 127.0.0.1, which stays the same. A line is printed for each: its \
+            URL, the device's id, its name. `userdriver status` shows it, too. Where Avahi runs, it announces the scanners by DNS-SD, on \
+            this machine alone, and SANE's backend airscan finds them by itself. Elsewhere it is told of one in /etc/sane.d/airscan.conf:
+
+              [devices]
+              "Scanner" = http://127.0.0.1:8740/eSCL/, eSCL
+
+            Those are served who may talk to the daemon: root, the user that this program runs as, and members of the group of the daemon's \
+            socket. A scan's pages are for the user who began it.
+
+            Example:
+              userdriver-escl
+              userdriver-escl --port 9500 --state-file /var/lib/userdriver-escl/state.json
+            """)
+
+    @Option(
+        name: .customLong("runtime-dir"),
+        help: ArgumentHelp("The folder of the daemon. Left out: as `userdriver` chooses it.", valueName: "folder"),
+        completion: .directory)
+    var runtimeDirectory: String?
+
+    @Option(help: ArgumentHelp("The first of the 64 ports that scanners get, each by its id.", valueName: "port"))
+    var port: UInt16 = 8740
+
+    @Option(
+        help: ArgumentHelp(
+            "Where ports and unfinished scans are kept. Left out: escl-state.json in the daemon's folder.", valueName: "file"),
+        completion: .file())
+    var stateFile: String?
+
+    @Flag(name: .customLong("no-dns-sd"), help: "Announce no scanner.")
+    var isSilent = false
+
+    func validate() throws {
+        guard port >= 1024, port <= 65_535 - 64 else { throw ValidationError("--port goes from 1024 to 65471.") }
+    }
+
+    func run() throws {
+        signal(SIGPIPE, SIG_IGN)
+        let client = UserDriverClient(runtimeDirectory: runtimeDirectory.map { RuntimeDirectory($0) })
+        let log: @Sendable (String) -> Void = { Self.write("userdriver-escl: \($0)", to: STDERR_FILENO) }
+        let keeper = EndpointKeeper(
+            client: client, stateFile: stateFile ?? client.runtimeDirectory.path + "/escl-state.json", basePort: port,
+            announcer: isSilent ? nil : Self.announcer(log), log: log, announce: { Self.write($0, to: STDOUT_FILENO) })
+        Task { await keeper.run() }
+        // Signals end the process; its sockets go with it, and what is kept is kept by the daemon.
+        while true { pause() }
+    }
+
+    /// `userdriver-announce` lies beside this program where it was built, in `lib/userdriver` where it is
+    /// installed. `nil` where it is not: it needs Avahi's library, which not every machine has.
+    private static func announcer(_ log: @escaping @Sendable (String) -> Void) -> Announcer? {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        let path = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let folder = path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
+        let installed = (folder.hasSuffix("/bin") ? String(folder.dropLast(4)) : "/usr") + "/lib/userdriver"
+        let programs = [folder, installed].map { $0 + "/userdriver-announce" }
+        guard let program = programs.first(where: { access($0, X_OK) == 0 }) else {
+            log(
+                "Scanners are not announced by DNS-SD: there is no \(programs[1]), which `make install-escl` builds where libavahi-client is."
+            )
+            return nil
+        }
+        var environment: [String: String] = [:]
+        if let bus = getenv("DBUS_SYSTEM_BUS_ADDRESS") { environment["DBUS_SYSTEM_BUS_ADDRESS"] = String(cString: bus) }
+        return Announcer(program: program, environment: environment, log: log)
+    }
+
+    /// One write, so that lines of several threads stay lines. Scanners call themselves what they like.
+    private static func write(_ text: String, to descriptor: Int32) {
+        var line = ""
+        for scalar in text.unicodeScalars { line.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? " " : scalar) }
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,25 @@
+// Answers in JSON, and errors as answers.
+
+import HTTPServer
+import UserDriverClient
+import Wire
+
+typealias Request = HTTPRequest
+typealias Answer = HTTPAnswer
+
+extension HTTPAnswer {
+    static func json(_ value: some Encodable) -> Answer {
+        do { return Answer(200, type: "application/json", try JSON.encode(value)) } catch { return text(500, "\(error)") }
+    }
+
+    /// An error in its own words, with the status that fits it.
+    static func failure(_ error: any Error) -> Answer {
+        guard let error = error as? ClientError else { return text(400, "\(error)") }
+        switch error.code {
+        case .noSuchDevice: return text(404, "\(error)")
+        case .notPermitted: return text(403, "\(error)")
+        case .invalidParameter: return text(400, "\(error)")
+        default: return text(502, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// `userdriver-web`: a page that shows the cameras, for a browser on this machine.
+
+import ArgumentParser
+import Glibc
+import HTTPServer
+import UserDriverClient
+
+@main
+struct WebCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "userdriver-web",
+        abstract: "Serve a page that shows the cameras: live picture, controls, health.",
+        discussion: """
+            It listens on this machine only and prints a link with a token in it: whoever opens the link may watch, and set controls. The \
+            token is kept in a file, so that the link works again after a restart.
+
+            To reach it from another machine, put a proxy with TLS before it, and say with --host by which name.
+
+            These paths take the page's cookie or `Authorization: Bearer TOKEN`:
+              /stream.mjpg?device=ID&format=mjpeg&size=1280x720   live pictures
+              /snapshot.jpg?device=ID                             one picture
+              /metrics                                            for Prometheus
+            and this one neither:
+              /healthz                                            200 while the daemon answers
+
+            Example:
+              userdriver-web
+              userdriver-web --port 0 --demo
+            """)
+
+    @Option(
+        name: .customLong("runtime-dir"),
+        help: ArgumentHelp("The folder of the daemon to show. Left out: as `userdriver` chooses it.", valueName: "folder"),
+        completion: .directory)
+    var runtimeDirectory: String?
+
+    @Option(
+        help: ArgumentHelp("The IP address to listen on. Others than this machine's own are for a proxy in front.", valueName: "address"))
+    var address = "127.0.0.1"
+
+    @Option(
+        help: ArgumentHelp("The port to listen on; 0 for any that is free. Left out: 8720, or any where that is taken.", valueName: "port"))
+    var port: UInt16?
+
+    @Option(help: ArgumentHelp("Also answer to this name, as in cameras.example.org. Repeatable.", valueName: "name"))
+    var host: [String] = []
+
+    @Option(
+        help: ArgumentHelp("Where the link's token is kept. Left out: web-token in the daemon's folder.", valueName: "file"),
+        completion: .file())
+    var tokenFile: String?
+
+    @Flag(name: .customLong("demo"), help: "Show a button that kills a camera's driver, for a demonstration.")
+    var isDemonstration = false
+
+    func run() throws {
+        signal(SIGPIPE, SIG_IGN)
+        let client = UserDriverClient(runtimeDirectory: runtimeDirectory.map { RuntimeDirectory($0) })
+        let shown = address.contains(where: { $0 == ":" }) ? "[\(address)]" : address
+        do {
+            let token = try WebToken.load(tokenFile ?? client.runtimeDirectory.path + "/web-token")
+            let names = Access.localNames.union((host + [shown]).map { $0.lowercased() })
+            let site = Site(client: client, access: Access(token: token, names: names), isDemonstration: isDemonstration)
+            let port = try listen(HTTPServer(site: site))
+            print("http://\(shown):\(port)/?token=\(token.text)")
+            // Through a pipe, which is not flushed by the line.
+            fflush(nil)
+        } catch {
+            var line = Array("userdriver-web: \(error)\n".utf8)
+            _ = write(STDERR_FILENO, &line, line.count)
+            throw ExitCode(1)
+        }
+        // Signals end the process; its sockets and streams go with it.
+        while true { pause() }
+    }
+
+    private static let usualPort: UInt16 = 8720
+
+    private func listen(_ server: HTTPServer) throws -> UInt16 {
+        if let port {
+            do { return try server.listen(address: address, port: port) } catch {
+                throw WebError("\(error) Choose another with --port.")
+            }
+        }
+        do { return try server.listen(address: address, port: Self.usualPort) } catch {
+            return try server.listen(address: address, port: 0)
+        }
+    }
+}

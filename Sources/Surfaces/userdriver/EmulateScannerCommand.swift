@@ -1,0 +1,68 @@
+// `userdriver emulate scanner`: a scanner in software, served over USB/IP.
+
+import ArgumentParser
+import CLinux
+import EmulatedScanner
+import Glibc
+import USB
+import USBEmulation
+
+struct EmulateScannerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scanner",
+        abstract: "A scanner: platen and duplex feeder, eSCL over IPP over USB, pages that say which sheet they are.",
+        discussion: """
+            Prints the address of each scanner on a line of its own, usbip://HOST:PORT/BUSID, then serves until Ctrl-C. Like a real scanner it \
+            keeps its state, whoever is at the other end: a sheet that was fed is gone, a job that nobody ends stays open, and what a host has \
+            not read the next one finds in the pipe.
+
+            Example:
+              userdriver emulate scanner --sheets 10
+              userdriver emulate scanner --port 0 --pace desktop --fault jam@3
+
+            As root, Linux's own drivers take it (and ipp-usb, where it is installed):
+              usbip attach -r 127.0.0.1 -b 1-1
+            """)
+
+    @Option(help: ArgumentHelp("The TCP port to serve on; 0 lets the system choose.", valueName: "port"))
+    var port: UInt16 = 3240
+
+    @Option(help: ArgumentHelp("The numeric address to serve on. Whoever can reach it can use the scanner.", valueName: "address"))
+    var address = "127.0.0.1"
+
+    @Option(help: ArgumentHelp("How many scanners.", valueName: "count"))
+    var count = 1
+
+    @OptionGroup var scanner: EmulatedScannerArguments
+
+    @Flag(name: [.short, .long], help: "Print what happens on standard error: requests, sheets, pages that were read to their end.")
+    var verbose = false
+
+    func validate() throws {
+        guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
+    }
+
+    func run() throws {
+        clinux_set_name("userdriver")
+        let interrupts = try Interrupt.descriptor()
+        defer { close(interrupts) }
+        let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
+        let devices = try (0..<count).map { (busID: "1-\($0 + 1)", device: try scanner.device($0, log: log) as any EmulatedDevice) }
+        let server = EmulationServer(devices: devices, address: address, port: port, log: log)
+        let actual: UInt16
+        do {
+            actual = try server.start()
+        } catch {
+            throw CommandFailure(
+                "The emulated scanner can't be served: \(error)",
+                status: error.code == .accessDenied ? ExitStatus.notPermitted : ExitStatus.failed)
+        }
+        defer { server.stop() }
+        let host = address.contains(":") ? "[\(address)]" : address
+        for device in devices { try Terminal.print("usbip://\(host):\(actual)/\(device.busID)") }
+        if Terminal.isTerminal(STDOUT_FILENO) {
+            Terminal.note("Drive it with: userdriver attach usbip://\(host):\(actual)/\(devices[0].busID)   Ctrl-C stops it.")
+        }
+        try EmulateWebcamCommand.wait(for: interrupts)
+    }
+}

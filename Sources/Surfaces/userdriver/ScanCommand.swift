@@ -1,0 +1,165 @@
+// `userdriver scan`: pages from a scanner into files.
+
+import ArgumentParser
+import CLinux
+import Glibc
+import ScannerClient
+import Synchronization
+import UserDriverClient
+import Wire
+
+struct ScanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scan",
+        abstract: "Scan pages into files.",
+        discussion: """
+            Each page's file appears whole or not at all, and only then the daemon lets go of the page. When the driver dies in the middle of a \
+            page, its successor goes on at the byte: no sheet is lost and none comes twice. What can't be bridged (unplugging, a jam) names \
+            the sheet, and the exit status is not 0.
+
+            A scan that is cut off keeps its pages: `userdriver pages` lists them, and --job goes on with it.
+
+            Example:
+              userdriver scan -o page-%d.jpg
+              userdriver scan --source adf-duplex --mode gray --resolution 200 -o book.pdf
+              userdriver scan --source flatbed --size A5 -o photo.png
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var target: DeviceArgument
+    @OptionGroup var facts: OutputOptions
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Where the pages go: page-%d.jpg numbers them, book.pdf holds all, photo.png one; - is standard output.", valueName: "file"),
+        completion: .file(extensions: ["jpg", "jpeg", "png", "pdf"]))
+    var output: String
+
+    @Option(help: ArgumentHelp("Where the paper lies: flatbed, adf, adf-duplex or auto.", valueName: "source"))
+    var source = WordArgument(ScanSource.automatic)
+
+    @Option(help: ArgumentHelp("Dots per inch; the scanner's nearest is taken.", valueName: "dpi"))
+    var resolution = 300
+
+    @Option(help: ArgumentHelp("Colours: color, gray or bw.", valueName: "mode"))
+    var mode = WordArgument(ScanMode.color)
+
+    @Option(
+        help: ArgumentHelp("The paper: A3 to A6, Letter, Legal, or WxH in millimetres. Left out: all that there is.", valueName: "size"))
+    var size: PaperSize?
+
+    @Option(help: ArgumentHelp("The kind of file, if its name does not say it: jpeg, png or pdf.", valueName: "format"))
+    var format: PageFileFormat?
+
+    @Option(help: ArgumentHelp("The most pages to take from the feeder: a number, or all.", valueName: "count"))
+    var pages = PageCount(value: nil)
+
+    @Option(help: ArgumentHelp("Go on with this scan, or fetch its pages.", valueName: "name"))
+    var job: String?
+
+    func validate() throws {
+        let destination = try ScanDestination(path: output, format: format)
+        guard 1...19_200 ~= resolution else { throw ValidationError("--resolution goes from 1 to 19200 dots per inch.") }
+        if destination.isForOnePage, let count = pages.value, count > 1 {
+            throw ValidationError("'\(output)' holds one page: number the files, as in page-%d.jpg, or name a .pdf.")
+        }
+        if facts.json, output == "-" { throw ValidationError("--json and -o - both want standard output.") }
+    }
+
+    func run() async throws {
+        let destination = try ScanDestination(path: output, format: format)
+        if output == "-", Terminal.isTerminal(STDOUT_FILENO) {
+            throw CommandFailure(
+                "Standard output is a terminal, which can't show a page: pipe it into a program, or write a file with -o FILE.",
+                status: ExitStatus.usage)
+        }
+        let stops = StopRequests()
+        try Interrupt.onFirst { stops.ask() }
+        let scanner = try await daemon.client.scanner(target.selector)
+        let job = try await daemon.client.openJob(scanner.deviceID, token: self.job ?? DeviceJob.newToken())
+        stops.answer { Task { try? await scanner.cancel(job) } }  // a scan that can't be cancelled ends with its connection
+        var settings = ScanSettings(source: source.value, resolution: resolution, mode: mode.value, format: destination.wantedType)
+        (settings.width, settings.height) = (size?.width, size?.height)
+        settings.pages = destination.isForOnePage ? 1 : pages.value
+        var session = ScanSession(job: job, destination: destination, path: output, json: facts.json ? facts : nil)
+        try await session.run(scanner.scan(settings, job: job))
+    }
+}
+
+/// One of the words that a contract has.
+struct WordArgument<Value: RawRepresentable & CaseIterable & Hashable & Sendable>: ExpressibleByArgument, Hashable, CustomStringConvertible
+where Value.RawValue == String {
+    var value: Value
+    init(_ value: Value) { self.value = value }
+    init?(argument: String) {
+        guard let value = Value(rawValue: argument.lowercased()) else { return nil }
+        self.value = value
+    }
+    static var allValueStrings: [String] { Value.allCases.map(\.rawValue) }
+    var description: String { value.rawValue }
+    var defaultValueDescription: String { value.rawValue }
+}
+
+/// How many pages: a number, or `all`.
+struct PageCount: ExpressibleByArgument, Hashable, CustomStringConvertible {
+    var value: Int?
+    init(value: Int?) { self.value = value }
+    init?(argument: String) {
+        if argument.lowercased() == "all" {
+            value = nil
+        } else if let number = Int(argument), 1...10_000 ~= number {
+            value = number
+        } else {
+            return nil
+        }
+    }
+    var description: String { value.map { "\($0)" } ?? "all" }
+}
+
+/// A sheet of paper, in 1/300 inch.
+struct PaperSize: ExpressibleByArgument, Hashable {
+    var width: Int
+    var height: Int
+
+    /// In tenths of a millimetre.
+    private static let known: [String: (Int, Int)] = [
+        "a3": (2970, 4200), "a4": (2100, 2970), "a5": (1480, 2100), "a6": (1050, 1480), "b5": (1760, 2500), "letter": (2159, 2794),
+        "legal": (2159, 3556),
+    ]
+
+    init?(argument: String) {
+        let text = argument.lowercased()
+        if let (width, height) = Self.known[text] {
+            self.init(tenths: width, height)
+            return
+        }
+        let parts = text.split(whereSeparator: { $0 == "x" || $0 == "×" })
+        guard parts.count == 2, let width = Double(parts[0]), let height = Double(parts[1]), (1...2000).contains(width),
+            (1...2000).contains(height)
+        else { return nil }
+        self.init(tenths: Int(width * 10), Int(height * 10))
+    }
+
+    private init(tenths width: Int, _ height: Int) {
+        self.width = (width * 300 + 127) / 254
+        self.height = (height * 300 + 127) / 254
+    }
+}
+
+/// Ctrl-C, which may come before there is anything to be stopped.
+private final class StopRequests: Sendable {
+    private let state = Mutex<(isAsked: Bool, stop: (@Sendable () -> Void)?)>((false, nil))
+
+    func ask() {
+        let stop = state.withLock { state in
+            state.isAsked = true
+            return state.stop
+        }
+        // Nothing has begun yet.
+        guard let stop else { _exit(ExitStatus.failed) }
+        stop()
+    }
+
+    func answer(_ stop: @escaping @Sendable () -> Void) { state.withLock { $0.stop = stop } }
+}

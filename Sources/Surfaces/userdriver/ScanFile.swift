@@ -1,0 +1,148 @@
+// What `scan -o` writes: a file for each page, or one document of all.
+
+import ArgumentParser
+import Glibc
+import Pictures
+import ScannerClient
+import Wire
+
+/// The form of a page's file.
+enum PageFileFormat: String, ExpressibleByArgument, CaseIterable {
+    case jpeg, png, pdf
+
+    init?(argument: String) {
+        switch argument.lowercased() {
+        case "jpg", "jpeg": self = .jpeg
+        case "png": self = .png
+        case "pdf": self = .pdf
+        default: return nil
+        }
+    }
+
+    var mediaType: String {
+        switch self {
+        case .jpeg: "image/jpeg"
+        case .png: "image/png"
+        case .pdf: "application/pdf"
+        }
+    }
+}
+
+/// Where pages go.
+enum ScanDestination: Hashable {
+    /// A file for each page: the name before and after the number, and the digits that it has.
+    case numbered(before: String, digits: Int, after: String, PageFileFormat)
+    /// One page, into this file.
+    case single(String, PageFileFormat)
+    /// All pages in one PDF.
+    case book(String)
+    /// One page, to standard output.
+    case standardOutput(PageFileFormat)
+
+    /// Throws `ValidationError`.
+    init(path: String, format: PageFileFormat?) throws {
+        guard !path.isEmpty else {
+            throw ValidationError("-o needs the name of a file, as in page-%d.jpg or book.pdf, or - for standard output.")
+        }
+        if path == "-" {
+            self = .standardOutput(format ?? .jpeg)
+            return
+        }
+        let name = path.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
+        let type = name.lastIndex(of: ".").map { String(name[name.index(after: $0)...]) } ?? ""
+        let named = PageFileFormat(argument: type)
+        guard let form = format ?? named else {
+            throw ValidationError("'\(path)' does not say which kind of file to write: end it in .jpg, .png or .pdf, or add --format.")
+        }
+        if let named, named != form {
+            throw ValidationError("'\(path)' would hold another kind of file than its name says: leave --format out, or rename it.")
+        }
+        let places = path.matches(of: /%(0?[1-9]?)d/)
+        guard places.count < 2 else { throw ValidationError("'\(path)' has a place for more than one number.") }
+        if let place = places.first {
+            self = .numbered(
+                before: String(path[..<place.range.lowerBound]), digits: Int(place.output.1) ?? 1,
+                after: String(path[place.range.upperBound...]), form)
+        } else {
+            self = form == .pdf ? .book(path) : .single(path, form)
+        }
+    }
+
+    var format: PageFileFormat {
+        switch self {
+        case .numbered(_, _, _, let format), .single(_, let format), .standardOutput(let format): format
+        case .book: .pdf
+        }
+    }
+
+    /// Whether there is room for one page and no more.
+    var isForOnePage: Bool {
+        switch self {
+        case .single, .standardOutput: true
+        case .numbered, .book: false
+        }
+    }
+
+    /// The media type that the scanner is asked for: pages of a PDF are pictures that we put there.
+    var wantedType: String { format == .pdf ? PageFileFormat.jpeg.mediaType : format.mediaType }
+
+    /// The file of that page, from 1; `nil` where it has none of its own.
+    func path(of page: Int) -> String? {
+        switch self {
+        case .numbered(let before, let digits, let after, _):
+            let number = String(page)
+            return before + String(repeating: "0", count: max(0, digits - number.count)) + number + after
+        case .single(let path, _): return path
+        case .book, .standardOutput: return nil
+        }
+    }
+}
+
+/// A page's bytes in the form that is wanted.
+enum PageContent {
+    static func converted(_ bytes: [UInt8], of type: String, to format: PageFileFormat, resolution: Int?) throws -> [UInt8] {
+        if type == format.mediaType { return bytes }
+        switch format {
+        case .pdf:
+            var book = PDFBook()
+            try book.add(jpeg: try jpeg(bytes, of: type), resolution: resolution ?? 300)
+            return book.finish()
+        case .jpeg: return try jpeg(bytes, of: type)
+        case .png: return try picture(bytes, of: type).encoded(as: .png)
+        }
+    }
+
+    static func jpeg(_ bytes: [UInt8], of type: String) throws -> [UInt8] {
+        type == PageFileFormat.jpeg.mediaType ? bytes : try picture(bytes, of: type).encoded(as: .jpeg(quality: 90))
+    }
+
+    private static func picture(_ bytes: [UInt8], of type: String) throws -> Picture {
+        guard type == PageFileFormat.jpeg.mediaType || type == PageFileFormat.png.mediaType else {
+            throw CommandFailure("The scanner sends \(type.printable), which can't be made another kind of file here: try --format pdf.")
+        }
+        return try Picture(decoding: bytes)
+    }
+}
+
+/// A file that is on the disk whole before anybody sees it.
+enum SafeFile {
+    static func write(_ bytes: [UInt8], to path: String) throws {
+        let temporary = path + ".\(getpid()).part"
+        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard file >= 0 else { throw OutputError(number: errno, what: path) }
+        var failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: file) }
+        if failed == 0, fsync(file) != 0 { failed = errno }
+        if close(file) != 0, failed == 0 { failed = errno }
+        if failed == 0, rename(temporary, path) != 0 { failed = errno }
+        guard failed == 0 else {
+            unlink(temporary)
+            throw OutputError(number: failed, what: path)
+        }
+        // The name, too: what follows tells the daemon to keep the page no longer.
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        fsync(directory)
+        close(directory)
+    }
+}

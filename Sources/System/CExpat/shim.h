@@ -1,0 +1,3 @@
+// expat for Swift.
+#pragma once
+#include <expat.h>
