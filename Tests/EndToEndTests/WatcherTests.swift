@@ -22,7 +22,9 @@ extension EndToEndTests {
 
         private func watch(_ bench: Bench, frames: Int) throws -> Running {
             try Programs.start(
-                "userdriver", ["stream", "--frames", "\(frames)", "--format", "mjpeg", "--size", "320x240", "--fps", "30", "--stats", "json"], environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime]
+                "userdriver",
+                ["stream", "--frames", "\(frames)", "--format", "mjpeg", "--size", "320x240", "--fps", "30", "--stats", "json"],
+                environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime]
             )
         }
 
@@ -46,7 +48,8 @@ extension EndToEndTests {
                 #expect(result.status == .exited(status: 0), "\(result.errors)")
                 return try result.lastLine(as: StreamFacts.self)
             }
-            #expect(facts.frames == 200 && facts.torn == 0 && facts.restarts == 0 && facts.lost <= lost, "\(facts); the ring lacked \(lost)")
+            #expect(
+                facts.frames == 200 && facts.torn == 0 && facts.restarts == 0 && facts.lost <= lost, "\(facts); the ring lacked \(lost)")
             try await bench.stop()
         }
 
