@@ -20,7 +20,7 @@ enum FuzzTargets {
         SignersFuzz.self,
         RevocationFuzz.self,
         ManifestFuzz.self,
-        ResponseFuzz.self, ESCLFuzz.self,
+        ResponseFuzz.self, ESCLFuzz.self, IPPFuzz.self,
         ScannerFuzz.self,
     ]
 }
