@@ -179,7 +179,8 @@ let surfaces: [Target] = layer(
         library("VideoNode", ["UserDriverClient", "USBEmulation", "USB", "UVC", "Wire", "Spawn", "Sandbox", "Threads", "CLinux"]),
         executable("userdriver-video", ["VideoNode"]),
         library("HTTPServer", ["CMicroHTTPD", "CLinux"]),
-        library("ESCLEndpoint", ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "Wire", "Spawn", "Threads", "CLinux"]),
+        library(
+            "ESCLEndpoint", ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "IPPUSB", "Wire", "Spawn", "Threads", "CLinux"]),
         executable("userdriver-escl", ["ESCLEndpoint", "UserDriverClient", arguments]),
         .executableTarget(
             name: "userdriver-web", dependencies: ["HTTPServer", "UserDriverClient", "Pictures", "UVC", "Wire", arguments],
@@ -284,7 +285,7 @@ let testTargets: [Target] = [
             "Spawn", "Sandbox", "CLinux",
         ]),
     tests("PipeWireNodes", ["UserDriverClient"]),
-    tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ESCL", "CLinux"]),
+    tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ESCL", "IPPUSB", "CLinux"]),
     tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
     // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual
     // machine.

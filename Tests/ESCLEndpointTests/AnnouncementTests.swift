@@ -19,11 +19,13 @@ import Testing
                 "txtvers=1", "ty=Scanner & Sons", "rs=eSCL", "vers=2.63", "pdl=image/jpeg,image/png", "cs=color,grayscale",
                 "is=platen,adf", "duplex=T", "UUID=01234567",
             ])
-        #expect(announcement.line.hasPrefix("announce\t8742\tScanner & Sons (USB)\ttxtvers=1\t") && announcement.line.hasSuffix("67\n"))
+        #expect(
+            announcement.line.hasPrefix("announce\t_uscan._tcp\t8742\tScanner & Sons (USB)\ttxtvers=1\t")
+                && announcement.line.hasSuffix("67\n"))
     }
 
     @Test(arguments: [
-        String(repeating: "ä", count: 5000), "a\tb\nwithdraw\t8742\n\u{0}\u{1b}[2J\u{202e}x", "", "   \t", "\u{ffff}\u{feff}",
+        String(repeating: "ä", count: 5000), "a\tb\nwithdraw\t_uscan._tcp\t8742\n\u{0}\u{1b}[2J\u{202e}x", "", "   \t", "\u{ffff}\u{feff}",
         String(repeating: "a\u{300}", count: 300),
     ])
     func `no name and no format breaks a line or a limit`(text: String) {
@@ -35,7 +37,7 @@ import Testing
         for name in Announcement.names(Announcement.base(scanner)) { #expect(name.utf8.count <= 63) }
         #expect(announcement.strings.allSatisfy { $0.utf8.count <= 255 && $0.contains("=") })
         let fields = announcement.line.split(separator: "\t", omittingEmptySubsequences: false)
-        #expect(fields.count == 3 + announcement.strings.count && announcement.line.utf8.count <= 8192)
+        #expect(fields.count == 4 + announcement.strings.count && announcement.line.utf8.count <= 8192)
         #expect(announcement.line.unicodeScalars.dropLast().allSatisfy { $0 == "\t" || $0.value >= 0x20 })
     }
 

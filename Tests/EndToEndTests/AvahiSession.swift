@@ -79,10 +79,10 @@ final class AvahiSession: Sendable {
         await daemon.set(try await Self.startDaemon(in: folder))
     }
 
-    /// Scanners that are announced: `NAME PORT TXT`, the name as DNS has it.
-    func scanners() async throws -> [String] {
+    /// What is announced: `NAME PORT TXT`, the name as DNS has it.
+    func services(_ type: String) async throws -> [String] {
         let result = try await Running(
-            path: "/usr/bin/avahi-browse", name: "avahi-browse", arguments: ["-rtp", "_uscan._tcp"], environment: environment
+            path: "/usr/bin/avahi-browse", name: "avahi-browse", arguments: ["-rtp", type], environment: environment
         ).finish()
         return result.text.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: ";", omittingEmptySubsequences: false)
@@ -92,12 +92,21 @@ final class AvahiSession: Sendable {
         }
     }
 
-    /// Browses until what is announced satisfies `condition`; avahi-browse itself takes its time.
+    func scanners() async throws -> [String] { try await services("_uscan._tcp") }
+
     @discardableResult
     func waitForScanners(timeout: Duration = .seconds(60), _ condition: ([String]) -> Bool) async throws -> [String] {
+        try await waitForServices("_uscan._tcp", timeout: timeout, condition)
+    }
+
+    /// Browses until what is announced satisfies `condition`; avahi-browse itself takes its time.
+    @discardableResult
+    func waitForServices(
+        _ type: String, timeout: Duration = .seconds(60), _ condition: ([String]) -> Bool
+    ) async throws -> [String] {
         let deadline = ContinuousClock.now + timeout
         while true {
-            let found = try await scanners()
+            let found = try await services(type)
             if condition(found) { return found }
             guard ContinuousClock.now < deadline else { throw Timeout(what: "what is announced", seen: "\(found)") }
         }

@@ -94,6 +94,57 @@ extension EndToEndTests {
             try await avahi.stop()
         }
 
+        /// `userdriver-announce` by itself, with a pipe to write lines into.
+        private static func announcer(_ avahi: AvahiSession) throws -> (running: Running, input: FileHandle) {
+            let pipe = Pipe()
+            let running = try Running(
+                path: Programs.folder + "/userdriver-announce", name: "userdriver-announce", arguments: [],
+                environment: avahi.environment, input: pipe.fileHandleForReading.fileDescriptor)
+            return (running, pipe.fileHandleForWriting)
+        }
+
+        @Test func `one port carries a scanner and a printer`() async throws {
+            let avahi = try await AvahiSession.start()
+            let (announcer, input) = try Self.announcer(avahi)
+            let lines = [
+                "announce\t_uscan._tcp\t8742\tThing (USB)\ttxtvers=1\trs=eSCL",
+                "announce\t_ipp._tcp,_print,_universal\t8742\tThing (USB)\ttxtvers=1\trp=ipp/print\tURF=V1.4,W8",
+                "announce\t_ipp._tcp\t8743\tOther (USB)\ttxtvers=1\trp=ipp/print",
+            ]
+            try input.write(contentsOf: Data((lines.joined(separator: "\n") + "\n").utf8))
+            let printers = try await avahi.waitForServices("_ipp._tcp") { $0.count == 2 }
+            let printer = try #require(printers.first { $0.hasPrefix("Thing\\032\\040USB\\041 8742 ") })
+            for string in ["txtvers=1", "rp=ipp/print", "URF=V1.4,W8"] { #expect(printer.contains("\"\(string)\""), "\(printer)") }
+            #expect(printers.contains { $0.hasPrefix("Other\\032\\040USB\\041 8743 ") })
+            try await avahi.waitForScanners { $0.count == 1 && $0[0].hasPrefix("Thing\\032\\040USB\\041 8742 ") }
+            // Clients of either kind look for those only that are of it.
+            for subtype in ["_print", "_universal"] {
+                try await avahi.waitForServices("\(subtype)._sub._ipp._tcp") { $0 == [printer] }
+            }
+            try input.write(contentsOf: Data("withdraw\t_ipp._tcp\t8742\n".utf8))
+            try await avahi.waitForServices("_ipp._tcp") { $0.count == 1 && $0[0].contains(" 8743 ") }
+            #expect(try await avahi.scanners().count == 1, "the scanner stays")
+            try input.close()
+            #expect(try await announcer.finish().status == .exited(status: 0))
+            try await avahi.stop()
+        }
+
+        @Test func `a service of no known kind is refused`() async throws {
+            let avahi = try await AvahiSession.start()
+            let lines = [
+                "announce\t_http._tcp\t1\tn\ta=b", "announce\t_ipp._tcp,_cups\t1\tn\ta=b",
+                "announce\t_ipp._tcp,_print,_print\t1\tn\ta=b", "announce\t_uscan._tcp,_print\t1\tn\ta=b",
+                "announce\t_ipp._tcp,\t1\tn\ta=b", "announce\t1\tn\ta=b", "announce\t_ipp._tcp\t0\tn\ta=b",
+                "announce\t_ipp._tcp\t1\tn\tab", "withdraw\t1", "withdraw\t_ipp._tcp,_print\t1", "withdraw\t_ipp._tcp\t1\tx",
+            ]
+            for line in lines {
+                let (announcer, input) = try Self.announcer(avahi)
+                try input.write(contentsOf: Data((line + "\n").utf8))
+                #expect(try await announcer.finish().status == .exited(status: 2), "\(line)")
+            }
+            try await avahi.stop()
+        }
+
         @Test(.enabled(if: scanimageIsThere, "sane-airscan and sane-utils are not installed"))
         func `SANE finds the scanner, and scans with it`() async throws {
             let avahi = try await AvahiSession.start()

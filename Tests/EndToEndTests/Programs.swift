@@ -50,7 +50,8 @@ final class Running: Sendable {
     private let errorPath: String
     private let name: String
 
-    init(path: String, name: String, arguments: [String], environment: [String: String]) throws {
+    /// - Parameter input: a descriptor that is its standard input; `nil`: it has none.
+    init(path: String, name: String, arguments: [String], environment: [String: String], input: Int32? = nil) throws {
         let base = "\(NSTemporaryDirectory())/userdriver-test-\(UUID().uuidString)"
         self.name = name
         outputPath = base + ".out"
@@ -68,7 +69,7 @@ final class Running: Sendable {
         defer { close(executable) }
         child = try ChildProcess(
             executing: executable,
-            ChildProcess.Plan(arguments: [name] + arguments, environment: variables, descriptors: [nil, output, errors]))
+            ChildProcess.Plan(arguments: [name] + arguments, environment: variables, descriptors: [input, output, errors]))
     }
 
     /// A test that fails half-way leaves nothing behind either.

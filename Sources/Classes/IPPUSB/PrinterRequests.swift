@@ -35,6 +35,13 @@ public struct DeviceIdentifier: Hashable, Sendable {
         } else {
             text = []
         }
+        self.init(fields: text)
+    }
+
+    /// The text alone, as the attribute `printer-device-id` has it (PWG 5107.2).
+    public init(_ text: String) { self.init(fields: Array(text.utf8)[...]) }
+
+    private init(fields text: ArraySlice<UInt8>) {
         fields = []
         for entry in text.split(separator: UInt8(ascii: ";")).prefix(64) {
             guard let colon = entry.firstIndex(of: UInt8(ascii: ":")) else { continue }

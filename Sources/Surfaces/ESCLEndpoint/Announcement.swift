@@ -1,11 +1,25 @@
-// What DNS-SD says of a scanner (service _uscan._tcp; Mopria eSCL 2.97 §5): its name and its TXT
-// record, of what a device said.
+// What DNS-SD says of a device: a service's type, its name and its TXT record, of what a device said.
 
-import ScannerClient
 import Wire
 
 struct Announcement: Hashable, Sendable {
-    var port: UInt16
+    enum ServiceType: String, CaseIterable, Comparable, Sendable {
+        case printer = "_ipp._tcp"
+        case scanner = "_uscan._tcp"
+        static func < (a: ServiceType, b: ServiceType) -> Bool { a.rawValue < b.rawValue }
+    }
+
+    /// A port may carry several services, one of each type.
+    struct Key: Hashable, Comparable, Sendable {
+        var port: UInt16
+        var type: ServiceType
+        static func < (a: Key, b: Key) -> Bool { (a.port, a.type) < (b.port, b.type) }
+    }
+
+    let key: Key
+    var port: UInt16 { key.port }
+    /// By which clients look for some of the services only (RFC 6763 §7.1): `"_universal"`.
+    var subtypes: [String] = []
     /// The instance's: what people read, and what SANE calls the scanner.
     var name: String
     /// `KEY=VALUE`, each of 255 bytes at most (RFC 6763 §6.1).
@@ -15,50 +29,41 @@ struct Announcement: Hashable, Sendable {
     private static let longestName = 63
     private static let longestString = 255
 
-    init(_ scanner: ScannerCapabilities, identity: String, port: UInt16, name: String) {
-        self.port = port
+    init(_ type: ServiceType, subtypes: [String] = [], port: UInt16, name: String, strings: [String]) {
+        key = Key(port: port, type: type)
+        self.subtypes = subtypes
         self.name = Self.plain(name).clipped(toBytes: Self.longestName)
-        let sources = Set(scanner.sources.map(\.source))
-        let inputs = [sources.contains(.flatbed) ? "platen" : nil, sources.isDisjoint(with: [.feeder, .feederDuplex]) ? nil : "adf"]
-        let modes = Set(scanner.sources.flatMap(\.modes))
-        let colours: [(ScanMode, String)] = [(.color, "color"), (.gray, "grayscale"), (.blackAndWhite, "binary")]
-        strings = [
-            "txtvers=1",
-            Self.string("ty", Self.plain(scanner.name)),
-            "rs=eSCL",
-            "vers=" + EndpointText.version,
-            Self.list("pdl", Set(scanner.sources.flatMap(\.formats)).sorted()),
-            Self.list("cs", colours.filter { modes.contains($0.0) }.map(\.1)),
-            Self.list("is", inputs.compactMap(\.self)),
-            "duplex=" + (sources.contains(.feederDuplex) ? "T" : "F"),
-            Self.string("UUID", identity),
-        ]
+        self.strings = strings
     }
 
-    /// The instance's name without what tells it from others: room is left for that.
-    static func base(_ scanner: ScannerCapabilities) -> String {
-        let name = plain(scanner.name).clipped(toBytes: 48)
-        return name.isEmpty ? "Scanner" : name
+    // MARK: Names
+
+    /// Of what a device calls itself: room is left for what tells it from others.
+    static func base(_ name: String, otherwise: String) -> String {
+        let name = plain(name).clipped(toBytes: 48)
+        return name.isEmpty ? otherwise : name
     }
 
-    /// The names of scanners that call themselves the same, in the order in which they are given out.
+    /// The names of devices that call themselves the same, in the order in which they are given out.
     static func names(_ base: String) -> some Sequence<String> {
         (1...EndpointIdentity.range).lazy.map { $0 == 1 ? "\(base) (USB)" : "\(base) (USB \($0))" }
     }
 
+    // MARK: Texts
+
     /// One line, no spaces at its ends.
-    private static func plain(_ text: String) -> String {
+    static func plain(_ text: String) -> String {
         let words = text.printable.unicodeScalars.split { $0 == " " }
         return words.map { String(String.UnicodeScalarView($0)) }.joined(separator: " ")
     }
 
-    private static func string(_ key: String, _ value: String) -> String { "\(key)=\(value)".clipped(toBytes: longestString) }
+    static func string(_ key: String, _ value: String) -> String { "\(key)=\(plain(value))".clipped(toBytes: longestString) }
 
     /// As many of the values as there is room for.
-    private static func list(_ key: String, _ values: [String]) -> String {
+    static func list(_ key: String, _ values: [String]) -> String {
         var text = key + "="
         var isFirst = true
-        for value in values.map(plain) where !value.isEmpty && !value.contains(",") {
+        for value in values.map(plain) where !value.isEmpty && !value.utf8.contains(UInt8(ascii: ",")) {
             let longer = text + (isFirst ? "" : ",") + value
             guard longer.utf8.count <= longestString else { break }
             (text, isFirst) = (longer, false)
@@ -66,6 +71,13 @@ struct Announcement: Hashable, Sendable {
         return text
     }
 
+    // MARK: Lines
+
     /// As `userdriver-announce` reads it.
-    var line: String { (["announce", "\(port)", name] + strings).joined(separator: "\t") + "\n" }
+    var line: String {
+        let type = ([key.type.rawValue] + subtypes).joined(separator: ",")
+        return (["announce", type, "\(key.port)", name] + strings).joined(separator: "\t") + "\n"
+    }
+
+    static func withdrawal(_ key: Key) -> String { "withdraw\t\(key.type.rawValue)\t\(key.port)\n" }
 }

@@ -1,5 +1,5 @@
-// Who has Avahi told of scanners: `userdriver-announce`, a process of its own, told anew whenever it
-// was started anew.
+// Who has Avahi told of scanners and printers: `userdriver-announce`, a process of its own, told anew
+// whenever it was started anew.
 
 import CLinux
 import Glibc
@@ -7,13 +7,13 @@ import Spawn
 import Synchronization
 import Threads
 
-/// Keeps one `userdriver-announce` while there is a scanner to announce. It ends when Avahi does, and
+/// Keeps one `userdriver-announce` while there is something to announce. It ends when Avahi does, and
 /// where there is no bus to find Avahi on: then the next one is started, each time a little later.
 public final class Announcer: Sendable {
     private let program: String
     private let environment: [String: String]
     private let log: @Sendable (String) -> Void
-    private let wanted = Mutex<[UInt16: Announcement]>([:])
+    private let wanted = Mutex<[Announcement.Key: Announcement]>([:])
     /// Readable when `wanted` was changed.
     private let changes: Int32
     private static let shortestPause = Duration.milliseconds(200)
@@ -31,25 +31,26 @@ public final class Announcer: Sendable {
         self.log = log
         changes = clinux_eventfd()
         guard changes >= 0 else {
-            log("Scanners are not announced: eventfd: \(String(cString: strerror(-changes))).")
+            log("Nothing is announced by DNS-SD: eventfd: \(String(cString: strerror(-changes))).")
             return nil
         }
         do throws(WorkerThread.StartFailure) {
             // It lives as long as this process: children's death signal is tied to it.
             _ = try WorkerThread(name: "announcer") { [self] in run() }
         } catch {
-            log("Scanners are not announced: \(error)")
+            log("Nothing is announced by DNS-SD: \(error)")
             return nil
         }
     }
 
+    /// In place of what was announced of the same type at the same port.
     func announce(_ announcement: Announcement) {
-        wanted.withLock { $0[announcement.port] = announcement }
+        wanted.withLock { $0[announcement.key] = announcement }
         signal()
     }
 
-    func withdraw(_ port: UInt16) {
-        wanted.withLock { $0[port] = nil }
+    func withdraw(_ port: UInt16, _ type: Announcement.ServiceType = .scanner) {
+        wanted.withLock { $0[Announcement.Key(port: port, type: type)] = nil }
         signal()
     }
 
@@ -69,7 +70,7 @@ public final class Announcer: Sendable {
                     if said.insert(line).inserted { self.log(line) }
                 }
             } catch {
-                lines = ["Scanners are not announced: \(error)"]
+                lines = ["Nothing is announced by DNS-SD: \(error)"]
                 if said.insert(lines[0]).inserted { log(lines[0]) }
             }
             if begun.duration(to: .now) > Self.longLife { pause = Self.shortestPause }
@@ -129,12 +130,12 @@ public final class Announcer: Sendable {
     /// Tells it what is to be announced and what no longer is, and hears what it says, until it says
     /// nothing more.
     private func converse(_ input: Int32, _ output: Int32, _ say: (String) -> Void) {
-        var told: [UInt16: Announcement] = [:]
+        var told: [Announcement.Key: Announcement] = [:]
         var rest: [UInt8] = []
         while true {
             let now = wanted.withLock { $0 }
-            var lines = told.keys.filter { now[$0] == nil }.sorted().map { "withdraw\t\($0)\n" }
-            lines += now.values.filter { told[$0.port] != $0 }.sorted { $0.port < $1.port }.map(\.line)
+            var lines = told.keys.filter { now[$0] == nil }.sorted().map(Announcement.withdrawal)
+            lines += now.values.filter { told[$0.key] != $0 }.sorted { $0.key < $1.key }.map(\.line)
             told = now
             // A process that has gone says so below.
             for line in lines { Self.write(line, to: input) }

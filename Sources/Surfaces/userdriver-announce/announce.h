@@ -1,5 +1,5 @@
 // userdriver-announce: what its parts offer each other. Lines come in (main.c), Avahi is told of
-// scanners (services.c), and nothing else can be done (confine.c).
+// scanners and printers (services.c), and nothing else can be done (confine.c).
 #pragma once
 #include <avahi-common/watch.h>
 #include <stdbool.h>
@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 enum {
-    MOST_SERVICES = 32,
-    /// A name and as many strings as a scanner's record has, each as long as DNS lets it be.
+    MOST_SERVICES = 64,
+    /// A name and as many strings as a device's record has, each as long as DNS lets it be.
     LONGEST_LINE = 8192,
     MOST_STRINGS = 24,
     LONGEST_STRING = 255,  // RFC 6763 §6.1
@@ -21,11 +21,13 @@ enum { DONE = 0, FAILED = 1, MALFORMED = 2, GONE = 3 };
 /// standard output. False where there is no bus, or no loopback interface.
 bool services_open(const AvahiPoll *poll);
 
-/// Announces a scanner on the loopback interface, in place of the one that was at this port. False
-/// where name or strings are none that DNS-SD takes, or there are too many.
-bool services_announce(uint16_t port, const char *name, const char *const *strings, size_t count);
+/// Announces a service on the loopback interface, in place of the one of its type that was at this
+/// port. `text` is its type, `_uscan._tcp` or `_ipp._tcp`, with the latter's subtypes behind commas. False
+/// for any other, where name or strings are none that DNS-SD takes, and where there are too many.
+bool services_announce(const char *text, uint16_t port, const char *name, const char *const *strings, size_t count);
 
-void services_withdraw(uint16_t port);
+/// False where the type is none, or has subtypes.
+bool services_withdraw(const char *text, uint16_t port);
 
 /// Ends the event loop with this exit status.
 void end(int status);

@@ -1,8 +1,8 @@
-// userdriver-announce: tells Avahi of the scanners that it is told of on standard input. Started by
-// `userdriver-escl`.
+// userdriver-announce: tells Avahi of the scanners and printers that it is told of on standard input.
+// Started by `userdriver-escl`.
 //
-// A line is `announce<TAB>PORT<TAB>NAME<TAB>KEY=VALUE…` or `withdraw<TAB>PORT`. What becomes of it
-// is said on standard output, in words. The end of standard input is this process's end, and with
+// A line is `announce<TAB>TYPE[,SUBTYPE…]<TAB>PORT<TAB>NAME<TAB>KEY=VALUE…` or
+// `withdraw<TAB>TYPE<TAB>PORT`. What becomes of it is said on standard output, in words. The end of standard input is this process's end, and with
 // it Avahi forgets what it was told. So is Avahi's own end: then the next process tells it again.
 #define _GNU_SOURCE
 #include "announce.h"
@@ -50,12 +50,10 @@ static uint16_t port_number(const char *text) {
 static bool take(char *text) {
     char *rest = text;
     const char *word = strsep(&rest, "\t");
+    const char *type = strsep(&rest, "\t");
     uint16_t port = port_number(strsep(&rest, "\t"));
     if (port == 0) return false;
-    if (strcmp(word, "withdraw") == 0) {
-        services_withdraw(port);
-        return rest == NULL;
-    }
+    if (strcmp(word, "withdraw") == 0) return rest == NULL && services_withdraw(type, port);
     if (strcmp(word, "announce") != 0) return false;
     const char *name = strsep(&rest, "\t");
     const char *strings[MOST_STRINGS];
@@ -64,7 +62,7 @@ static bool take(char *text) {
         if (count == MOST_STRINGS) return false;
         strings[count++] = strsep(&rest, "\t");
     }
-    return name && services_announce(port, name, strings, count);
+    return name && services_announce(type, port, name, strings, count);
 }
 
 /// Reads what there is. A line that can't be made out, and one that is too long, end this process.

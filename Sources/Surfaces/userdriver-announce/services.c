@@ -1,4 +1,5 @@
-// What Avahi is told: a service _uscan._tcp for each scanner, on the loopback interface alone.
+// What Avahi is told: a service _uscan._tcp for each scanner and _ipp._tcp for each printer, on the
+// loopback interface alone.
 #define _GNU_SOURCE
 #include "announce.h"
 #include <avahi-client/client.h>
@@ -10,10 +11,25 @@
 #include <avahi-common/strlst.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { MOST_SUBTYPES = 2 };
+
+/// What can be announced.
+static const struct type {
+    const char *name;
+    const char *subtypes[MOST_SUBTYPES];
+    const char *device;  // in words
+} types[] = {
+    {.name = "_uscan._tcp", .device = "scanner"},
+    {.name = "_ipp._tcp", .subtypes = {"_print", "_universal"}, .device = "printer"},
+};
 
 struct service {
     uint16_t port;  // 0: this place is free
+    const struct type *type;
+    unsigned subtypes;  // a bit for each of its type's
     char *name;     // as Avahi has it: another one after a collision
     AvahiStringList *strings;
     AvahiEntryGroup *group;
@@ -22,15 +38,46 @@ struct service {
 static struct service services[MOST_SERVICES];
 static AvahiClient *client;
 static AvahiIfIndex loopback;
-/// Names that are tried for a scanner before it is given up.
+/// Names that are tried for a service before it is given up.
 static const int most_names = 100;
 
-// MARK: One scanner
+// MARK: Types
+
+static bool is_word(const char *text, size_t length, const char *word) {
+    return word && strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+/// Sets the bit of a subtype that is one of this type's, and was not named before.
+static bool add_subtype(const struct type *type, const char *text, size_t length, unsigned *subtypes) {
+    for (unsigned i = 0; i < MOST_SUBTYPES; i++) {
+        if (!is_word(text, length, type->subtypes[i])) continue;
+        bool is_new = (*subtypes & 1u << i) == 0;
+        *subtypes |= 1u << i;
+        return is_new;
+    }
+    return false;
+}
+
+/// The type of `TYPE[,SUBTYPE…]`; NULL for what is none.
+static const struct type *find_type(const char *text, unsigned *subtypes) {
+    *subtypes = 0;
+    size_t length = strcspn(text, ",");
+    const struct type *type = NULL;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) if (is_word(text, length, types[i].name)) type = &types[i];
+    while (type && text[length] == ',') {
+        text += length + 1;
+        length = strcspn(text, ",");
+        if (!add_subtype(type, text, length, subtypes)) return NULL;
+    }
+    return type;
+}
+
+// MARK: One service
 
 static bool is_gone(int error) { return error == AVAHI_ERR_DISCONNECTED || error == AVAHI_ERR_NO_DAEMON; }
 
 static void fail(const struct service *service, int error) {
-    say("The scanner at port %d can't be announced: %s.", service->port, avahi_strerror(error));
+    say("The %s at port %d can't be announced: %s.", service->type->device, service->port, avahi_strerror(error));
     end(is_gone(error) ? GONE : FAILED);
 }
 
@@ -41,6 +88,18 @@ static void rename_service(struct service *service) {
 }
 
 static void group_changed(AvahiEntryGroup *group, AvahiEntryGroupState state, void *data);
+
+static int add_subtypes(const struct service *service) {
+    for (unsigned i = 0; i < MOST_SUBTYPES; i++) {
+        if ((service->subtypes & 1u << i) == 0) continue;
+        char subtype[64];
+        snprintf(subtype, sizeof subtype, "%s._sub.%s", service->type->subtypes[i], service->type->name);
+        int error = avahi_entry_group_add_service_subtype(
+            service->group, loopback, AVAHI_PROTO_INET, 0, service->name, service->type->name, NULL, subtype);
+        if (error != AVAHI_OK) return error;
+    }
+    return AVAHI_OK;
+}
 
 static void publish(struct service *service, AvahiClient *with) {
     if (avahi_client_get_state(with) != AVAHI_CLIENT_S_RUNNING) return;
@@ -53,11 +112,12 @@ static void publish(struct service *service, AvahiClient *with) {
     for (int tries = 0; error == AVAHI_OK && tries < most_names; tries++) {
         // IPv4: nobody listens at ::1.
         error = avahi_entry_group_add_service_strlst(
-            service->group, loopback, AVAHI_PROTO_INET, 0, service->name, "_uscan._tcp", NULL, NULL, service->port, service->strings);
+            service->group, loopback, AVAHI_PROTO_INET, 0, service->name, service->type->name, NULL, NULL, service->port, service->strings);
         if (error != AVAHI_ERR_COLLISION) break;
         rename_service(service);
         error = service->name ? AVAHI_OK : AVAHI_ERR_NO_MEMORY;
     }
+    if (error == AVAHI_OK) error = add_subtypes(service);
     if (error == AVAHI_OK) error = avahi_entry_group_commit(service->group);
     if (error != AVAHI_OK) fail(service, error);
 }
@@ -66,7 +126,7 @@ static void group_changed(AvahiEntryGroup *group, AvahiEntryGroupState state, vo
     struct service *service = data;
     switch (state) {
     case AVAHI_ENTRY_GROUP_ESTABLISHED:
-        say("The scanner at port %d is announced as \"%s\".", service->port, service->name);
+        say("The %s at port %d is announced as \"%s\".", service->type->device, service->port, service->name);
         return;
     case AVAHI_ENTRY_GROUP_COLLISION:
         rename_service(service);
@@ -103,7 +163,7 @@ static void client_changed(AvahiClient *with, AvahiClientState state, void *data
         for (int i = 0; i < MOST_SERVICES; i++) if (services[i].group) avahi_entry_group_reset(services[i].group);
         return;
     case AVAHI_CLIENT_CONNECTING:
-        say("Avahi does not run: scanners are announced when it does.");
+        say("Avahi does not run: scanners and printers are announced when it does.");
         return;
     case AVAHI_CLIENT_FAILURE: {
         int error = avahi_client_errno(with);
@@ -127,19 +187,19 @@ static AvahiIfIndex find_loopback(void) {
 bool services_open(const AvahiPoll *poll) {
     loopback = find_loopback();
     if (loopback == AVAHI_IF_UNSPEC) {
-        say("Scanners can't be announced: there is no loopback interface.");
+        say("Nothing can be announced: there is no loopback interface.");
         return false;
     }
     int error = AVAHI_OK;
     client = avahi_client_new(poll, AVAHI_CLIENT_NO_FAIL | AVAHI_CLIENT_IGNORE_USER_CONFIG, client_changed, NULL, &error);
-    if (client == NULL) say("Scanners can't be announced: there is no way to Avahi over the system's message bus (%s).", avahi_strerror(error));
+    if (client == NULL) say("Nothing can be announced: there is no way to Avahi over the system's message bus (%s).", avahi_strerror(error));
     return client != NULL;
 }
 
 // MARK: The table
 
-static struct service *find(uint16_t port) {
-    for (int i = 0; i < MOST_SERVICES; i++) if (services[i].port == port) return &services[i];
+static struct service *find(uint16_t port, const struct type *type) {
+    for (int i = 0; i < MOST_SERVICES; i++) if (services[i].port == port && services[i].type == type) return &services[i];
     return NULL;
 }
 
@@ -148,8 +208,10 @@ static bool is_text(const char *text) {
     return true;
 }
 
-bool services_announce(uint16_t port, const char *name, const char *const *strings, size_t count) {
-    if (!is_text(name) || !avahi_is_valid_service_name(name) || count > MOST_STRINGS) return false;
+bool services_announce(const char *text, uint16_t port, const char *name, const char *const *strings, size_t count) {
+    unsigned subtypes;
+    const struct type *type = find_type(text, &subtypes);
+    if (type == NULL || !is_text(name) || !avahi_is_valid_service_name(name) || count > MOST_STRINGS) return false;
     AvahiStringList *list = NULL;
     for (size_t i = count; i > 0; i--) {
         const char *string = strings[i - 1];
@@ -162,20 +224,23 @@ bool services_announce(uint16_t port, const char *name, const char *const *strin
         }
         list = longer;
     }
-    struct service *service = find(port);
+    struct service *service = find(port, type);
     if (service) clear(service);
-    else service = find(0);
+    else service = find(0, NULL);
     char *copy = service ? avahi_strdup(name) : NULL;
     if (copy == NULL) {
         avahi_string_list_free(list);
         return false;
     }
-    *service = (struct service){.port = port, .name = copy, .strings = list};
+    *service = (struct service){.port = port, .type = type, .subtypes = subtypes, .name = copy, .strings = list};
     publish(service, client);
     return true;
 }
 
-void services_withdraw(uint16_t port) {
-    struct service *service = find(port);
+bool services_withdraw(const char *text, uint16_t port) {
+    unsigned subtypes;
+    const struct type *type = find_type(text, &subtypes);
+    struct service *service = type ? find(port, type) : NULL;
     if (service) clear(service);
+    return type && subtypes == 0;
 }
