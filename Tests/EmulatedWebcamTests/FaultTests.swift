@@ -19,7 +19,7 @@ import USBEmulation
 
     @Test func textBecomesAPlanAndBack() throws {
         let text =
-            "stall@probe,silence@start,replug@commit:every,error-bit@100,lost-eof@50:every,truncate@30:again,no-fid,slow-control,garbage-payload@7,stall@120,silent-control@focus_absolute,swapped-range@brightness,probe-34,narrow-bus"
+            "stall@probe,silence@start,replug@commit:every,error-bit@100,lost-eof@50:every,truncate@30:again,no-fid,slow-control,garbage-payload@7,stall@120,silent-control@focus_absolute,swapped-range@brightness,probe-34,narrow-bus,full-bus"
         #expect(try FaultPlan(parsing: text).description == text)
         #expect(try FaultPlan(parsing: "").description == "")
         #expect(try FaultPlan(parsing: " no-fid , silence@3 ").description == "no-fid,silence@3")
@@ -194,6 +194,17 @@ import USBEmulation
             } else {
                 #expect(setting <= 6)
             }
+        }
+    }
+
+    @Test func aFullBusTakesLargeSettingsAndNotTheirTransfers() throws {
+        let bus = try bus("full-bus")
+        let endpoint = WebcamInterface.streamingEndpoint(0)
+        for setting: UInt8 in 0...10 {
+            let setup = ControlSetup(requestType: 0x01, request: 11, value: UInt16(setting), index: 1, length: 0)
+            if case .stall = bus.webcam.standard(setup, now: bus.now) { Issue.record("\(setting) is refused") }
+            bus.webcam.alternateSettingChanged(interface: 1, to: setting, now: bus.now)
+            #expect(bus.webcam.hasRoom(endpoint: endpoint) == (setting <= 6))  // 1,024 bytes
         }
     }
 

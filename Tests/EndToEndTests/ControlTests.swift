@@ -202,8 +202,10 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
-        @Test func `a bus without room is said with what it has room for`() async throws {
-            let bench = try await Bench.start(emulate: Self.fast + ["--fault", "narrow-bus"])
+        /// The alternate setting is refused, or, as by EHCI's driver, the transfers.
+        @Test(arguments: ["narrow-bus", "full-bus"]) func `a bus without room is said with what it has room for`(fault: String) async throws
+        {
+            let bench = try await Bench.start(emulate: Self.fast + ["--fault", fault])
             let yuy2 = ["stream", "--frames", "3", "--format", "yuy2", "--size", "640x480"]
             func stream(_ words: [String]) async throws -> Programs.Result {
                 try await Programs.run("userdriver", yuy2 + words, environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime])
@@ -211,11 +213,13 @@ extension EndToEndTests {
             let refused = try await stream(["--fps", "30"])
             #expect(refused.status == .exited(status: 1))
             #expect(refused.errors.contains("bandwidth") && refused.errors.contains("mjpeg 640×480 at 30 fps"), "\(refused.errors)")
+            #expect(refused.errors.contains("3072 bytes of each microframe, and 1024 can be had"), "\(refused.errors)")
             #expect(!refused.errors.contains("control "), "\(refused.errors)")
             // The rate is left open: a lower one fits.
             let slower = try await stream(["--stats", "json"])
             #expect(slower.status == .exited(status: 0), "\(slower.errors)")
             #expect(try slower.lastLine(as: StreamFacts.self).frames == 3)
+            #expect(try await bench.client.devices().map(\.restarts) == [0], "no driver has ended")
             try await bench.stop()
         }
     }

@@ -411,6 +411,25 @@ import UVC
         }
     }
 
+    /// Linux's EHCI driver takes every alternate setting, and refuses its transfers.
+    @Test func whatCanBeSelectedAndNotCarriedDoesNotFit() async throws {
+        let device = camera(room: .max)
+        let interface = testInterface()
+        let negotiation = StreamNegotiation(device: device, interface: interface, uvcVersion: 0x0110)
+        let wish = StreamWish(format: "yuy2", width: 640, height: 480, rate: 30)
+        let stream = try await negotiation.negotiate(interface.choose(wish))
+        let refusal = USBError(.noBandwidth, operation: "USBDEVFS_SUBMITURB")
+        let tried = Mutex<[Int]>([])
+        await #expect {
+            _ = try await negotiation.narrower(than: stream, meeting: wish, refusal: refusal) { setting in
+                tried.withLock { $0.append(setting.bytesPerInterval) }
+                #expect(device.alternateSettings.last == setting.number, "it is tried while it is selected")
+                return setting.bytesPerInterval <= 512
+            }
+        } throws: { "\($0)".contains("3072 bytes of each microframe, and 512 can be had; these fit: ") }
+        #expect(tried.withLock { $0 } == [2048, 1024, 512] && device.alternateSettings.last == 0)
+    }
+
     /// `dwMaxPayloadTransferSize` is binding: what the wish leaves open gives way, the rate before the size.
     @Test(arguments: [
         (StreamWish(format: "yuy2", width: 640, height: 480), 2048, "yuy2 640×480 at 15 fps"),

@@ -273,6 +273,10 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         return isochronous.packet(time: time, into: buffer)
     }
 
+    public func hasRoom(endpoint: EndpointAddress) -> Bool {
+        endpoint != streamingEndpoint || !faultRun.has(.fullBus) || AlternateSettings.bytes(of: streamingSetting) <= 1024
+    }
+
     public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool {
         guard !isSilent, endpoint == streamingEndpoint, let isochronous else { return true }
         return isochronous.isReady(until: time)

@@ -7,14 +7,17 @@ extension StreamNegotiation {
     /// Offers that a message names.
     private static let offerLimit = 3
 
-    /// What meets the wish in place of a stream whose alternate setting was refused: `dwMaxPayloadTransferSize` is binding, so that the same stream
+    /// What meets the wish in place of a stream whose alternate setting, or the transfers of it, were refused: `dwMaxPayloadTransferSize` is binding, so that the same stream
     /// can't do with less, but one of a lower rate, a smaller size or another format may. Nothing is committed, and the interface is idle.
     ///
     /// Throws `noBandwidth`, with what fits, where the wish leaves nothing open that would; `refusal` where no smaller setting can be had either.
+    ///
+    /// - Parameter carries: whether the bus takes transfers of an alternate setting, which is selected. Left out: where it can be selected.
     public func narrower(
-        than stream: NegotiatedStream, meeting wish: StreamWish, refusal: USBError
+        than stream: NegotiatedStream, meeting wish: StreamWish, refusal: USBError,
+        carries: @Sendable (StreamingAlternateSetting) async -> Bool = { _ in true }
     ) async throws(USBError) -> StreamChoice {
-        guard let refused = stream.alternateSetting, let limit = try await largestSetting(below: refused.bytesPerInterval) else {
+        guard let refused = stream.alternateSetting, let limit = try await largestSetting(below: refused.bytesPerInterval, carries) else {
             throw refusal
         }
         var fitting: [StreamChoice] = []
@@ -37,19 +40,28 @@ extension StreamNegotiation {
     }
 
     /// Bytes of the largest alternate setting below, that can be had now. `nil` for none.
-    private func largestSetting(below bytes: Int) async throws(USBError) -> Int? {
+    private func largestSetting(
+        below bytes: Int, _ carries: @Sendable (StreamingAlternateSetting) async -> Bool
+    ) async throws(USBError) -> Int? {
         let smaller = interface.alternateSettings.filter { $0.type == .isochronous && (1..<bytes).contains($0.bytesPerInterval) }
         for setting in smaller.sorted(by: { $0.bytesPerInterval > $1.bytesPerInterval }) {
-            do throws(USBError) {
-                try await device.setAlternateSetting(interface: interface.number, to: setting.number)
-            } catch {
-                guard error.code == .stall || error.code == .noBandwidth else { throw error }
-                continue
-            }
+            guard try await select(setting) else { continue }
+            let fits = await carries(setting)
             try await device.setAlternateSetting(interface: interface.number, to: 0)
-            return setting.bytesPerInterval
+            if fits { return setting.bytesPerInterval }
         }
         return nil
+    }
+
+    /// False where it is refused.
+    private func select(_ setting: StreamingAlternateSetting) async throws(USBError) -> Bool {
+        do throws(USBError) {
+            try await device.setAlternateSetting(interface: interface.number, to: setting.number)
+        } catch {
+            guard error.code == .stall || error.code == .noBandwidth else { throw error }
+            return false
+        }
+        return true
     }
 
     /// How an offer differs from what was asked for, the least first.

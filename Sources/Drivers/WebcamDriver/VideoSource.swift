@@ -56,7 +56,7 @@ struct VideoSource: StreamSource {
         let speed = device.information.speed
         let shape: StreamShape
         if let setting = agreed.alternateSetting {
-            shape = .isochronous(bytesPerInterval: setting.bytesPerInterval, interval: setting.interval, speed: speed)
+            shape = Self.shape(of: setting, speed: speed)
         } else {
             shape = .bulk(
                 maxPacketSize: negotiation.interface.alternateSettings.first?.bytesPerInterval ?? 512,
@@ -69,6 +69,10 @@ struct VideoSource: StreamSource {
             assembler: VideoAssembler(agreed.assemblerSettings(speed: speed, quirks: quirks), type: shape.type),
             setting: Setting(negotiation: negotiation, agreed: agreed),
             record: [negotiation.interface.number] + agreed.parameters.encoded(length: 48), anomalies: agreed.anomalies)
+    }
+
+    private static func shape(of setting: StreamingAlternateSetting, speed: USBSpeed) -> StreamShape {
+        .isochronous(bytesPerInterval: setting.bytesPerInterval, interval: setting.interval, speed: speed)
     }
 
     /// Compressed frames are far smaller than the largest that the device might send.
@@ -92,11 +96,14 @@ struct VideoSource: StreamSource {
     }
 
     func alternative(
-        to agreement: StreamAgreement<VideoSource>, meeting request: StreamRequest, after error: USBError
+        to agreement: StreamAgreement<VideoSource>, meeting request: StreamRequest, after refusal: StreamRefusal
     ) async throws -> StreamRequest {
-        guard error.code == .stall || error.code == .noBandwidth else { throw error }
+        guard refusal.error.code == .stall || refusal.error.code == .noBandwidth else { throw refusal.error }
         let agreed = agreement.setting.agreed
-        let narrower = try await agreement.setting.negotiation.narrower(than: agreed, meeting: request.wish, refusal: error)
+        let speed = device.information.speed
+        let narrower = try await agreement.setting.negotiation.narrower(
+            than: agreed, meeting: request.wish, refusal: refusal.error,
+            carries: { await refusal.carries(Self.shape(of: $0, speed: speed)) })
         notice("There is no bandwidth for \(agreed.choice): \(narrower) in its place.")
         return StreamRequest(narrower)
     }

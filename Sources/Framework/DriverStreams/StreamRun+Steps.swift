@@ -19,6 +19,8 @@ import UserDriver
     var lastTransfer: UInt64
     var drought: Drought
     var continuity: SlotContinuity?
+    /// `StreamNews.begun` was told.
+    var isBegun: Bool
     /// What was in flight when the predecessor died.
     let inherited: TransferRing.Inheritance?
 }
@@ -83,9 +85,12 @@ extension StreamRun {
         var continuity = shape.continuity
         continuity?.memory = books.continuity
         let begun = clinux_monotonic_ns()
+        // No bandwidth is reserved for bulk.
+        let isBegun = shape.type != .isochronous
+        if isBegun { tell(.begun) }
         return StreamPass(
             books: books, slot: slot, now: begun, lastTransfer: begun, drought: Drought(now: begun), continuity: continuity,
-            inherited: inherited)
+            isBegun: isBegun, inherited: inherited)
     }
 
     // MARK: Going round
@@ -99,6 +104,7 @@ extension StreamRun {
     @usableFromInline func next(_ pass: inout StreamPass, headerLength: Int) throws(USBError) -> StreamStep {
         let taken = try transfers.take(timeout: Self.turn)
         progress.turn()
+        if !pass.isBegun { try begun(&pass, with: taken) }
         let now = Self.now(taken, pass)
         pass.now = now
         if isStopping { return .end(.stopped) }
@@ -140,6 +146,13 @@ extension StreamRun {
         pass.time = completionTime(transfer, pass)
         pass.books.lastCompletion = pass.time
         return .transfer(transfer, afterHole: afterHole)
+    }
+
+    /// The first turn is over. What another machine's host controller refuses comes back as a transfer.
+    private func begun(_ pass: inout StreamPass, with transfer: TransferRing.Transfer?) throws(USBError) {
+        if let transfer, let refusal = transfer.refusal { throw refusal }
+        pass.isBegun = true
+        tell(.begun)
     }
 
     /// How long a turn waits for a transfer.
@@ -242,5 +255,13 @@ extension StreamRun {
         }
         if books.untold > 0, isNew { writer.skip(count: UInt64(books.untold), cause: .damaged) }
         books.untold = 0
+    }
+}
+
+extension TransferRing.Transfer {
+    /// Why the host controller never took it: there was no bandwidth. `nil` for one that it took.
+    var refusal: USBError? {
+        guard let error = status.error(operation: "submitting"), error.code == .noBandwidth else { return nil }
+        return error
     }
 }

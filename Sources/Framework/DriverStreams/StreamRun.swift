@@ -29,6 +29,8 @@ public enum StreamOrigin<State: BitwiseCopyable & Sendable>: Sendable {
 
 /// What is worth saying while a stream goes on.
 package enum StreamNews: Sendable {
+    /// Its transfers go round. Until then they may be refused for want of bandwidth.
+    case begun
     /// A picture's bytes came, for the first time since the device was told to stream.
     case firstPicture(Patience)
     /// Nothing whole has come for a while.

@@ -39,6 +39,9 @@ public actor StreamSession<Source: StreamSource> {
     private var recordChanged: @Sendable (StreamRecord<Request>) async -> Void = { _ in }
     private var state = State.closed
     private var attempts = 0
+    /// Who waits to hear whether the transfers of a stream go round: its error where they were
+    /// refused.
+    private var beginning: (stream: StreamRun, told: CheckedContinuation<USBError?, Never>)?
     /// Whether somebody watches: looked at again after each wait.
     private var isWanted = false
     /// For the heartbeat, which waits for nobody.
@@ -119,20 +122,73 @@ public actor StreamSession<Source: StreamSource> {
     }
 
     private func begin(_ request: Request, resumes: GapCause?, counters: StreamCounters) async throws {
+        var request = request
+        while let (agreed, refusal) = try await tryToBegin(request, resumes: resumes, counters: counters) {
+            request = try await source.alternative(to: agreed, meeting: request, after: refusal)
+        }
+    }
+
+    /// What it could not be, and why; `nil` once it is on, or nobody wants it any more.
+    private func tryToBegin(
+        _ request: Request, resumes: GapCause?, counters: StreamCounters
+    ) async throws -> (Agreement, StreamRefusal)? {
         let agreed = try await source.agree(on: request)
         for anomaly in agreed.anomalies { context.supervisor.log("notice", anomaly) }
         let writer = try await frameRing(agreed)
         do throws(USBError) {
             try await source.start(agreed)
         } catch {
-            let other = try await source.alternative(to: agreed, meeting: request, after: error)
-            return try await begin(other, resumes: resumes, counters: counters)
+            return (agreed, StreamRefusal(error))
         }
-        let transfers = try await context.supervisor.openTransfers(
-            name: name, fresh: agreed.shape.request(endpoint: agreed.endpoint), headerLength: Source.Assembler.headerLength)
-        guard isWanted else { return try await source.stop(agreed) }
-        run(agreed, transfers: transfers, writer: writer, origin: .fresh(resumes), counters: counters)
-        await change { $0.set(agreed.request, agreement: agreed.record) }
+        let transfers = try await openTransfers(agreed.shape, of: agreed.endpoint)
+        guard isWanted else {
+            try await source.stop(agreed)
+            return nil
+        }
+        let stream = run(agreed, transfers: transfers, writer: writer, origin: .fresh(resumes), counters: counters)
+        guard let error = await refusal(of: stream) else {
+            // Where it has ended meanwhile somebody else has written down what there is.
+            guard case .open(let current, _) = state, current === stream else { return nil }
+            await change { $0.set(agreed.request, agreement: agreed.record) }
+            return nil
+        }
+        try await source.stop(agreed)
+        return (agreed, StreamRefusal(error) { [weak self] shape in await self?.carries(shape, from: agreed.endpoint) ?? false })
+    }
+
+    private func openTransfers(_ shape: StreamShape, of endpoint: EndpointAddress) async throws -> TransferRing {
+        try await context.supervisor.openTransfers(
+            name: name, fresh: shape.request(endpoint: endpoint), headerLength: Source.Assembler.headerLength)
+    }
+
+    /// Waits until its transfers go round, or were refused, or it has ended otherwise.
+    private func refusal(of stream: StreamRun) async -> USBError? {
+        await withCheckedContinuation { beginning = (stream, $0) }
+    }
+
+    private func hasBegun(_ stream: StreamRun, refusal: USBError? = nil) {
+        guard let (awaited, told) = beginning, awaited === stream else { return }
+        beginning = nil
+        told.resume(returning: refusal)
+    }
+
+    /// See `StreamRefusal`. Whatever else goes wrong shows when such a stream begins.
+    private func carries(_ shape: StreamShape, from endpoint: EndpointAddress) async -> Bool {
+        do { return Self.areTaken(try await openTransfers(shape, of: endpoint)) } catch {
+            context.supervisor.log("notice", "Whether the bus has room for \(shape.packetLength) bytes can't be tried: \(error)")
+            return false
+        }
+    }
+
+    private static func areTaken(_ transfers: TransferRing) -> Bool {
+        defer { transfers.drain() }
+        do throws(USBError) {
+            transfers.window = 2
+            try transfers.begin(layout: 0, state: UInt64(0))
+            return try transfers.take(timeout: .milliseconds(100))?.refusal == nil
+        } catch {
+            return error.code != .noBandwidth
+        }
     }
 
     private func frameRing(_ agreed: Agreement) async throws -> FrameRingWriter {
@@ -141,10 +197,11 @@ public actor StreamSession<Source: StreamSource> {
             description: try JSONValue(encoding: agreed.request))
     }
 
+    @discardableResult
     private func run(
         _ agreed: Agreement, transfers: TransferRing, writer: FrameRingWriter, origin: StreamOrigin<Source.Assembler.State>,
         counters: StreamCounters = StreamCounters()
-    ) {
+    ) -> StreamRun {
         let stream = StreamRun(
             transfers: transfers, shape: agreed.shape, writer: writer, frameInterval: agreed.frameInterval, patience: record.patience,
             counters: counters, progress: progress
@@ -156,6 +213,7 @@ public actor StreamSession<Source: StreamSource> {
         stream.start(agreed.assembler, from: origin) { [weak self] outcome in
             Task { await self?.ended(stream, outcome) }
         }
+        return stream
     }
 
     // MARK: While it is on
@@ -164,6 +222,7 @@ public actor StreamSession<Source: StreamSource> {
     private func heard(_ stream: StreamRun, _ news: StreamNews) async {
         guard case .open(let current, let agreed) = state, current === stream else { return }
         switch news {
+        case .begun: hasBegun(stream)
         case .firstPicture(let patience): await change { $0.patience = patience }
         case .remark(let remark): context.supervisor.log("notice", "Stream \"\(name)\": \(remark).")
         case .drought(let report):
@@ -188,7 +247,15 @@ public actor StreamSession<Source: StreamSource> {
 
     /// The stream's thread is at its end.
     private func ended(_ stream: StreamRun, _ outcome: StreamRun.Outcome) async {
-        guard case .open(let current, let agreed) = state, current === stream else { return }
+        guard case .open(let current, let agreed) = state, current === stream else { return hasBegun(stream) }
+        if let beginning, beginning.stream === stream, case .failure(let error) = outcome, error.code == .noBandwidth {
+            // Whoever begins it asks for less.
+            state = .closed
+            running.withLock { $0 = nil }
+            stream.stop()
+            return hasBegun(stream, refusal: error)
+        }
+        hasBegun(stream)
         let reason: String
         var isSilent = false
         switch outcome {

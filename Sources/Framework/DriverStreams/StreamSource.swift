@@ -22,10 +22,11 @@ public protocol StreamSource: Sendable {
     func start(_ agreement: StreamAgreement<Self>) async throws(USBError)
     /// Has it stop.
     func stop(_ agreement: StreamAgreement<Self>) async throws(USBError)
-    /// What to ask for where `start` failed, for want of bandwidth perhaps. Throws where there is
-    /// nothing, `error` unless something says more.
+    /// What to ask for where a stream could not be begun, for want of bandwidth perhaps. Nothing
+    /// streams, as before `start`. Throws where there is nothing, the refusal's error unless
+    /// something says more.
     func alternative(
-        to agreement: StreamAgreement<Self>, meeting request: Request, after error: USBError
+        to agreement: StreamAgreement<Self>, meeting request: Request, after refusal: StreamRefusal
     ) async throws -> Request
     /// Asks the device something that it answers at once, and that harms no stream where one is on.
     /// Throws `timedOut` for a device that answers nothing any more. A refusal is an answer.
@@ -34,8 +35,23 @@ public protocol StreamSource: Sendable {
 
 extension StreamSource {
     public func alternative(
-        to agreement: StreamAgreement<Self>, meeting request: Request, after error: USBError
-    ) async throws -> Request { throw error }
+        to agreement: StreamAgreement<Self>, meeting request: Request, after refusal: StreamRefusal
+    ) async throws -> Request { throw refusal.error }
+}
+
+/// Why a stream could not be begun.
+public struct StreamRefusal: Sendable {
+    public var error: USBError
+    /// Whether transfers of this shape are taken, of a device that has been told to stream them: a
+    /// few are put in flight and taken back. Where `start` was refused already nothing is tried, and
+    /// the answer is yes; but Linux's EHCI driver, for one, reserves bandwidth when transfers are
+    /// submitted, and takes every alternate setting.
+    public var carries: @Sendable (StreamShape) async -> Bool
+
+    init(_ error: USBError, carries: @escaping @Sendable (StreamShape) async -> Bool = { _ in true }) {
+        self.error = error
+        self.carries = carries
+    }
 }
 
 /// What somebody may ask of a stream, and what a stream turned out to be: the same type, with less

@@ -140,6 +140,10 @@ extension BusEngine {
                 finish(queue.removeFirst(), status: -EPIPE, reply: queue.reply)
                 continue
             }
+            if !device.hasRoom(endpoint: queue.address) {
+                finish(queue.removeFirst(), status: -ENOSPC, reply: queue.reply)
+                continue
+            }
             guard transfer.end <= clinux_monotonic_ns() else { return }
             let command = transfer.command
             let descriptors = transfer.descriptors

@@ -76,6 +76,9 @@ public protocol EmulatedDevice: AnyObject, Sendable {
     /// had asked for in time are skipped (and with them what the device sent), unless the engine holds the bus back.
     /// Returns the number of bytes, 0 for a zero-length packet.
     func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+    /// Whether the bus has room for the transfers of an isochronous endpoint. Where not, each is refused with ENOSPC, as Linux's EHCI driver
+    /// does it, which takes every alternate setting.
+    func hasRoom(endpoint: EndpointAddress) -> Bool
     /// Whether it has what it sends in isochronous slots before `time`. Where not, an engine that holds the bus back waits for
     /// `EmulationSignal.ready` for a while, and then goes on; any other does not ask.
     func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool
@@ -97,6 +100,7 @@ extension EmulatedDevice {
     public func haltCleared(endpoint: EndpointAddress, now: UInt64) {}
     public func idled(endpoint: EndpointAddress, now: UInt64) {}
     public func isochronousIn(endpoint: EndpointAddress, time: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
+    public func hasRoom(endpoint: EndpointAddress) -> Bool { true }
     public func isReady(endpoint: EndpointAddress, until time: UInt64) -> Bool { true }
     public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer { .stall }
     public func takesOut(endpoint: EndpointAddress, now: UInt64) -> UInt64? { nil }

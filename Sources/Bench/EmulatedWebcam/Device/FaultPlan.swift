@@ -12,7 +12,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         case noEndOfImage = "no-eoi", junkTail = "junk-tail", zeroTail = "zero-tail"
         case shortFrame = "short-frame", longFrame = "long-frame", boundlessPayload = "boundless-payload"
         case silentControl = "silent-control", swappedRange = "swapped-range"
-        case probe26 = "probe-26", probe34 = "probe-34", narrowBus = "narrow-bus"
+        case probe26 = "probe-26", probe34 = "probe-34", narrowBus = "narrow-bus", fullBus = "full-bus"
 
         /// Whether it can happen at a frame.
         var hasFrame: Bool {
@@ -20,7 +20,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .stall, .silence, .disconnect, .replug, .errorBit, .lostEnd, .truncate, .garbagePayload: true
             case .garbage: false
             case .noFrameID, .slowControl, .strayFrameID, .noEnd, .strayEnd, .noEndOfImage, .junkTail, .zeroTail, .shortFrame, .longFrame,
-                .boundlessPayload, .silentControl, .swappedRange, .probe26, .probe34, .narrowBus:
+                .boundlessPayload, .silentControl, .swappedRange, .probe26, .probe34, .narrowBus, .fullBus:
                 false
             }
         }
@@ -36,7 +36,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .garbage: phase == .enumerate || phase == .open || phase == .probe
             case .errorBit, .lostEnd, .truncate, .garbagePayload: false
             case .noFrameID, .slowControl, .strayFrameID, .noEnd, .strayEnd, .noEndOfImage, .junkTail, .zeroTail, .shortFrame, .longFrame,
-                .boundlessPayload, .silentControl, .swappedRange, .probe26, .probe34, .narrowBus:
+                .boundlessPayload, .silentControl, .swappedRange, .probe26, .probe34, .narrowBus, .fullBus:
                 false
             }
         }
@@ -71,6 +71,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .probe26: "probe and commit blocks of 26 bytes only are taken"
             case .probe34: "the descriptors say UVC 1.0, and blocks of 34 bytes only are taken"
             case .narrowBus: "alternate settings of more than 1024 bytes are refused"
+            case .fullBus: "alternate settings of more than 1024 bytes are taken, and their transfers refused, as by Linux's EHCI driver"
             }
         }
     }
