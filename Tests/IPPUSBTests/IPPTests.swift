@@ -1,5 +1,6 @@
 // IPP's messages: the request that is sent, and whatever may come back.
 
+import Glibc
 import Testing
 
 @testable import IPPUSB
@@ -87,6 +88,27 @@ import Testing
                 ]),
         ]
         #expect(try IPPResponse(parsing: Self.written(groups)) == IPPResponse(id: 7, groups: groups))
+    }
+
+    /// All attributes of CUPS's `ippeveprinter` 2.4.2, as it sent them.
+    @Test func `what CUPS's printer says of itself is read`() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+        let file = try #require(fopen("\(root)/Corpus/ipp/ippeveprinter", "rb"))
+        defer { fclose(file) }
+        let bytes = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in count = fread(buffer.baseAddress, 1, 1 << 16, file) }
+        let printer = try IPPResponse(parsing: bytes)
+        #expect(printer.isSuccessful && printer.id == 42 && printer.groups.map(\.tag) == [.operation, .printer])
+        #expect(printer.string("printer-make-and-model") == "Acme Model 5" && printer.boolean("color-supported") == true)
+        #expect(printer.strings("ipp-features-supported") == ["ipp-everywhere"] && printer.integer("copies-default") == 1)
+        #expect(printer.values("copies-supported") == [.rangeOfInteger(lower: 1, upper: 999)])
+        #expect(printer.values("media-size-supported").count == 11 && printer.groups[1].attributes.count == 108)
+        guard case .collection(let column) = printer.values("media-col-default").first else {
+            Issue.record("no collection")
+            return
+        }
+        #expect(
+            column.first { $0.name == "media-size" }?.values
+                == [.collection([IPPAttribute("x-dimension", .integer(21_590)), IPPAttribute("y-dimension", .integer(27_940))])])
     }
 
     /// As Pantum's firmware does it.
