@@ -183,8 +183,9 @@ let surfaces: [Target] = layer(
             "ESCLEndpoint", ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "IPPUSB", "Wire", "Spawn", "Threads", "CLinux"]),
         executable("userdriver-escl", ["ESCLEndpoint", "UserDriverClient", arguments]),
         .executableTarget(
-            name: "userdriver-web", dependencies: ["HTTPServer", "UserDriverClient", "Pictures", "UVC", "Wire", arguments],
-            resources: [.embedInCode("Page/index.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js")],
+            name: "userdriver-web",
+            dependencies: ["HTTPServer", "ScannerClient", "UserDriverClient", "Pictures", "UVC", "Wire", arguments],
+            resources: ["index.html", "page.css", "page.js", "camera.js", "scanner.js"].map { .embedInCode("Page/\($0)") },
             swiftSettings: swiftSettings),
         library("PipeWireNodes", ["UserDriverClient", "Pictures", "Wire", "Threads", "CPipeWire", "CLinux"]),
         executable("userdriver-pipewire", ["PipeWireNodes", "UserDriverClient", arguments]),

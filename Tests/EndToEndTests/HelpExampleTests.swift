@@ -64,7 +64,7 @@ extension EndToEndTests {
         private static let notHere = [
             "userdriver up", "userdriver emulate", "userdriver driver install", "userdriver driver rollback", "userdriver driver remove",
             "userdriver driver sign", "userdriver driver trust", "userdriver driver revoke", "userdriver call thermometer",
-            "userdriver setup", "userdriver scan", "userdriver pages --discard", "userdriver revoke",
+            "userdriver setup", "userdriver scan", "userdriver pages --discard", "userdriver revoke", "userdriver view",
         ]
 
         @Test(.timeLimit(.minutes(10))) func `every example in the help works on the emulated camera`() async throws {

@@ -1,6 +1,5 @@
 // The page for browsers: what it shows, to whom, and what nobody does to it.
 
-import CLinux
 import Foundation
 import Glibc
 import Spawn
@@ -11,108 +10,16 @@ import Wire
 extension EndToEndTests {
     @Suite(.enabled(if: access(Programs.folder + "/userdriver-web", X_OK) == 0, "userdriver-web is not built: run make build"))
     struct Web {
-        /// The page's server beside a bench, and its link.
-        private struct Site {
-            let server: Running
-            let port: UInt16
-            let token: String
-
-            init(_ bench: Bench, _ options: [String] = []) async throws {
-                server = try Programs.start("userdriver-web", ["--runtime-dir", bench.runtime, "--port", "0"] + options)
-                let said = try await server.waitForOutput { $0.contains("\n") }
-                let link = try #require(URLComponents(string: said.trimmingCharacters(in: .whitespacesAndNewlines)), "\(said)")
-                port = UInt16(try #require(link.port))
-                token = try #require(link.queryItems?.first { $0.name == "token" }?.value)
-            }
-
-            func connect() throws -> Socket { try Socket(port: port) }
-
-            /// One request, the answer to its end.
-            func ask(
-                _ path: String, method: String = "GET", headers: [String] = [], withToken: Bool = true, host: String? = nil
-            ) async throws -> HTTPAnswer {
-                let head =
-                    ["\(method) \(path) HTTP/1.1", "Host: \(host ?? "127.0.0.1:\(port)")", "Connection: close"] + headers
-                    + (withToken ? ["Authorization: Bearer \(token)"] : [])
-                let socket = try connect()
-                return try await offPool {
-                    try socket.send(Data((head + ["", ""]).joined(separator: "\r\n").utf8))
-                    return HTTPAnswer(socket.readToEnd())
-                }
-            }
-        }
-
-        /// A connection to the server, on a thread that may block.
-        private final class Socket: Sendable {
-            let descriptor: Int32
-            init(port: UInt16) throws {
-                descriptor = clinux_tcp_connect("127.0.0.1", port, 5000)
-                try #require(descriptor >= 0, "connecting failed: \(descriptor)")
-                clinux_set_nonblocking(descriptor, 0)
-                var limit = timeval(tv_sec: 30, tv_usec: 0)
-                setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-            }
-            deinit { close(descriptor) }
-
-            func send(_ data: Data) throws {
-                let count = data.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-                try #require(count == data.count)
-            }
-
-            /// What comes next; empty at the end.
-            func read() -> Data {
-                var bytes = [UInt8](repeating: 0, count: 1 << 16)
-                let count = recv(descriptor, &bytes, bytes.count, 0)
-                return Data(bytes.prefix(max(0, count)))
-            }
-
-            func readToEnd() -> Data {
-                var all = Data()
-                while true {
-                    let more = read()
-                    if more.isEmpty { return all }
-                    all += more
-                }
-            }
-
-            /// Reads until so many JPEGs have begun. Returns how many have.
-            func pictures(_ wanted: Int) -> Int {
-                var (count, all) = (0, Data())
-                while count < wanted {
-                    let more = read()
-                    if more.isEmpty { break }
-                    all += more
-                    while let head = all.range(of: Data("Content-Type: image/jpeg\r\n".utf8)) {
-                        count += 1
-                        all = all[head.upperBound...]
-                    }
-                    all = Data(all.suffix(64))
-                }
-                return count
-            }
-        }
-
-        private struct HTTPAnswer {
-            var status = 0
-            var head = ""
-            var body = Data()
-            init(_ bytes: Data) {
-                guard let end = bytes.range(of: Data("\r\n\r\n".utf8)) else { return }
-                head = String(decoding: bytes[..<end.lowerBound], as: UTF8.self)
-                body = Data(bytes[end.upperBound...])
-                status = Int(head.split(separator: " ").dropFirst().first ?? "") ?? 0
-            }
-            var text: String { String(decoding: body, as: UTF8.self) }
-        }
-
         @Test func `pictures, controls and state come to whoever has the token`() async throws {
             let bench = try await Bench.start()
-            let site = try await Site(bench)
+            let site = try await WebSite(bench)
             let page = try await site.ask("/")
             #expect(page.status == 200)
             #expect(page.head.contains("Content-Security-Policy: default-src 'none'"))
             #expect(page.text.contains("<title>UserDriver</title>"))
-            for path in ["/page.js", "/page.css", "/healthz"] { #expect(try await site.ask(path).status == 200) }
+            for path in ["/page.js", "/camera.js", "/scanner.js", "/page.css", "/healthz"] {
+                #expect(try await site.ask(path).status == 200)
+            }
             let picture = try await site.ask("/snapshot.jpg?device=1209:0001&size=640x480")
             #expect(picture.body.prefix(2) == Data([0xff, 0xd8]))
             let raw = try await site.ask("/snapshot.jpg?device=1209:0001&format=yuy2&size=160x120")
@@ -128,7 +35,7 @@ extension EndToEndTests {
 
         @Test func `the live picture goes on when the driver is killed`() async throws {
             let bench = try await Bench.start()
-            let site = try await Site(bench, ["--demo"])
+            let site = try await WebSite(bench, ["--demo"])
             let socket = try site.connect()
             try socket.send(
                 Data(
@@ -147,7 +54,7 @@ extension EndToEndTests {
 
         @Test func `nobody else is let in, and each is told why`() async throws {
             let bench = try await Bench.start()
-            let site = try await Site(bench)
+            let site = try await WebSite(bench)
             let device = "device=1209:0001"
             #expect(try await site.ask("/api/status", withToken: false).status == 401)
             #expect(try await site.ask("/?token=\(String(repeating: "0", count: 32))", withToken: false).status == 401)
@@ -155,7 +62,13 @@ extension EndToEndTests {
             #expect(link.status == 303)
             #expect(link.head.contains("HttpOnly; SameSite=Strict"))
             #expect(
-                try await site.ask("/api/status", headers: ["Cookie: userdriver-web=\(site.token)"], withToken: false).status == 200)
+                try await site.ask(
+                    "/api/status", headers: ["Cookie: userdriver-web-\(site.token.prefix(8))=\(site.token)"], withToken: false
+                ).status == 200)
+            let code = try await site.ask("/api/code", method: "POST").text.trimmingCharacters(in: .whitespacesAndNewlines)
+            #expect(try await site.ask("/?code=\(code)", withToken: false).head.contains("Set-Cookie: userdriver-web-"))
+            #expect(try await site.ask("/?code=\(code)", withToken: false).status == 401, "it works once")
+            #expect(try await site.ask("/api/code", method: "POST", withToken: false).status == 401)
             #expect(try await site.ask("/api/status", host: "attacker.example").status == 421)
             #expect(
                 try await site.ask("/api/restart?\(device)", method: "POST", headers: ["Origin: http://attacker.example"]).status == 403)
@@ -178,7 +91,7 @@ extension EndToEndTests {
 
         @Test func `garbage, huge heads and browsers that do not read hold up nobody`() async throws {
             let bench = try await Bench.start()
-            let site = try await Site(bench)
+            let site = try await WebSite(bench)
             let request =
                 "GET /stream.mjpg?device=1209:0001&size=640x480 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(site.token)\r\n"
             // Sixty that ask for the stream and never read it, a dozen that never finish their request.
@@ -215,7 +128,7 @@ extension EndToEndTests {
 
         @Test func `without a daemon it says so, and shows the camera once there is one`() async throws {
             let bench = try await Bench.start()
-            let site = try await Site(bench)
+            let site = try await WebSite(bench)
             try await bench.stopDaemon()
             let health = try await site.ask("/healthz")
             #expect(health.status == 503)

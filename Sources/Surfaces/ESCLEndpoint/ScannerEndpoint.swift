@@ -22,8 +22,7 @@ actor ScannerEndpoint: HTTPSite {
     private var jobs: [EndpointJob] = []
     /// A job is about to begin.
     private var isBeginning = false
-    private var known: (state: ScannerState, at: ContinuousClock.Instant)?
-    private var asking: Task<ScannerState, any Error>?
+    private let state: SharedScannerState
 
     static let longestSettings = 64 << 10
     /// Jobs that are remembered.
@@ -43,6 +42,7 @@ actor ScannerEndpoint: HTTPSite {
         self.capabilities = capabilities
         self.identity = identity
         self.setting = setting
+        state = SharedScannerState(scanner, freshness: Self.freshness)
     }
 
     nonisolated var interests: HTTPInterests {
@@ -110,24 +110,12 @@ actor ScannerEndpoint: HTTPSite {
 
     private func status(for user: UInt32) async -> HTTPAnswer {
         let state: ScannerState
-        do { state = try await currentState() } catch { return Self.later("\(error)") }
+        do { state = try await self.state.current() } catch { return Self.later("\(error)") }
         var told: [EndpointText.Job] = []
         for job in jobs.reversed() where job.user == user { told.append(await Self.told(job)) }
         let feeder = await trouble() ?? state.feeder
         // Some clients ask only of a scanner that stands still whether paper is jammed.
         return Self.xml(EndpointText.status(state: state.escl, feeder: feeder?.escl, jobs: told))
-    }
-
-    /// However many ask, the scanner is asked one question at a time.
-    private func currentState() async throws -> ScannerState {
-        if let known, known.at.duration(to: .now) < Self.freshness { return known.state }
-        if let asking { return try await asking.value }
-        let task = Task { [scanner] in try await scanner.state() }
-        asking = task
-        defer { asking = nil }
-        let state = try await task.value
-        known = (state, .now)
-        return state
     }
 
     /// What ended the last job is what its client asks for next, when the scanner may have forgotten it.

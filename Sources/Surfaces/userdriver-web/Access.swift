@@ -9,9 +9,9 @@ struct Access: Sendable {
     let token: WebToken
     /// What `Host` may be, without the port, in lower case.
     let names: Set<String>
+    let codes = LinkCodes()
 
     static let localNames: Set<String> = ["localhost", "127.0.0.1", "[::1]"]
-    private static let cookie = "userdriver-web"
     /// A month, in seconds.
     private static let cookieAge = 30 * 24 * 3600
     /// Paths that need no token.
@@ -35,12 +35,14 @@ struct Access: Sendable {
         }
         if Self.open.contains(request.path) { return .allowed }
         if request.path == "/", let given = request.query["token"], token.matches(given) { return .keepToken }
+        if request.path == "/", let given = request.query["code"], codes.take(given) { return .keepToken }
         if let given = request.headers["authorization"], given.hasPrefix("Bearer "), token.matches(given.dropFirst(7)) { return .allowed }
-        if let given = request.cookies[Self.cookie], token.matches(given) { return .allowed }
+        if let given = request.cookies[cookie], token.matches(given) { return .allowed }
         return .refused(401, "Open the link that userdriver-web printed: it has the token in it.")
     }
 
-    static let cookieNames = [cookie]
+    /// Browsers keep cookies by names and hosts, not by ports: another server's on this machine has another name.
+    var cookie: String { "userdriver-web-" + token.text.prefix(8) }
 
     /// `Origin` of a page that this server, or a proxy before it, has served.
     private func isOwn(_ origin: String, _ host: String) -> Bool {
@@ -54,7 +56,7 @@ struct Access: Sendable {
         return host.prefix { $0 != ":" }.lowercased()
     }
 
-    var setCookie: String { "\(Self.cookie)=\(token.text); Path=/; Max-Age=\(Self.cookieAge); HttpOnly; SameSite=Strict" }
+    var setCookie: String { "\(cookie)=\(token.text); Path=/; Max-Age=\(Self.cookieAge); HttpOnly; SameSite=Strict" }
 
     /// On every answer.
     static let headers: [(name: String, value: String)] = [

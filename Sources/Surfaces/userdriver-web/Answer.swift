@@ -14,9 +14,12 @@ extension HTTPAnswer {
 
     /// An error in its own words, with the status that fits it.
     static func failure(_ error: any Error) -> Answer {
-        guard let error = error as? ClientError else { return text(400, "\(error)") }
+        if let error = error as? WebError { return text(error.status, error.description) }
+        guard let error = error as? ClientError else { return text(500, "\(error)") }
         switch error.code {
         case .noSuchDevice: return text(404, "\(error)")
+        case .noSuchObject: return text(410, "\(error)")
+        case .busy, .notSupported: return text(409, "\(error)")
         case .notPermitted: return text(403, "\(error)")
         case .invalidParameter: return text(400, "\(error)")
         default: return text(502, "\(error)")

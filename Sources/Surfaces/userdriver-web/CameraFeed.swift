@@ -55,7 +55,7 @@ final class CameraFeed: Sendable {
     }
 
     /// Why it is over; `nil` while it goes on.
-    var end: (any Error)? { state.withLock { $0.isOver ? $0.end ?? WebError("The stream has ended.") : nil } }
+    var end: (any Error)? { state.withLock { $0.isOver ? $0.end ?? WebError("The stream has ended.", status: 502) : nil } }
 
     func stop() {
         state.withLock { $0.task }?.cancel()

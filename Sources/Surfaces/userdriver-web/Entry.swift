@@ -1,4 +1,4 @@
-// `userdriver-web`: a page that shows the cameras, for a browser on this machine.
+// `userdriver-web`: a page that shows cameras and scanners, for a browser on this machine.
 
 import ArgumentParser
 import Glibc
@@ -9,16 +9,17 @@ import UserDriverClient
 struct WebCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver-web",
-        abstract: "Serve a page that shows the cameras: live picture, controls, health.",
+        abstract: "Serve a page that shows cameras, with live picture, controls and health, and that scans.",
         discussion: """
-            It listens on this machine only and prints a link with a token in it: whoever opens the link may watch, and set controls. The \
-            token is kept in a file, so that the link works again after a restart.
+            It listens on this machine only and prints a link with a token in it: whoever opens the link may watch, set controls, and scan. \
+            The token is kept in a file, so that the link works again after a restart. `userdriver view` finds the page by itself.
 
             To reach it from another machine, put a proxy with TLS before it, and say with --host by which name.
 
             These paths take the page's cookie or `Authorization: Bearer TOKEN`:
               /stream.mjpg?device=ID&format=mjpeg&size=1280x720   live pictures
               /snapshot.jpg?device=ID                             one picture
+              /api/scan, /scan/page, /scan/book.pdf               scans and their pages (Docs/Web.md)
               /metrics                                            for Prometheus
             and this one neither:
               /healthz                                            200 while the daemon answers
@@ -50,19 +51,28 @@ struct WebCommand: ParsableCommand {
         completion: .file())
     var tokenFile: String?
 
+    @Flag(help: "Make a token for this run only, and keep it nowhere.")
+    var newToken = false
+
     @Flag(name: .customLong("demo"), help: "Show a button that kills a camera's driver, for a demonstration.")
     var isDemonstration = false
+
+    func validate() throws {
+        if newToken, tokenFile != nil { throw ValidationError("--new-token and --token-file exclude each other.") }
+    }
 
     func run() throws {
         signal(SIGPIPE, SIG_IGN)
         let client = UserDriverClient(runtimeDirectory: runtimeDirectory.map { RuntimeDirectory($0) })
         let shown = address.contains(where: { $0 == ":" }) ? "[\(address)]" : address
         do {
-            let token = try WebToken.load(tokenFile ?? client.runtimeDirectory.path + "/web-token")
+            let token = newToken ? WebToken.make() : try WebToken.load(tokenFile ?? client.runtimeDirectory.path + "/web-token")
             let names = Access.localNames.union((host + [shown]).map { $0.lowercased() })
             let site = Site(client: client, access: Access(token: token, names: names), isDemonstration: isDemonstration)
             let port = try listen(HTTPServer(site: site))
-            print("http://\(shown):\(port)/?token=\(token.text)")
+            let link = "http://\(shown):\(port)/?token=\(token.text)"
+            if !newToken { PageLink.leave(link, in: client.runtimeDirectory) }
+            print(link)
             // Through a pipe, which is not flushed by the line.
             fflush(nil)
         } catch {

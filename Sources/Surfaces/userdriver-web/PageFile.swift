@@ -7,6 +7,10 @@ struct PageFile: Sendable {
     static let all: [String: PageFile] = [
         "/": PageFile(type: "text/html; charset=utf-8", bytes: PackageResources.index_html),
         "/page.css": PageFile(type: "text/css; charset=utf-8", bytes: PackageResources.page_css),
-        "/page.js": PageFile(type: "text/javascript; charset=utf-8", bytes: PackageResources.page_js),
+        "/page.js": script(PackageResources.page_js),
+        "/camera.js": script(PackageResources.camera_js),
+        "/scanner.js": script(PackageResources.scanner_js),
     ]
+
+    private static func script(_ bytes: [UInt8]) -> PageFile { PageFile(type: "text/javascript; charset=utf-8", bytes: bytes) }
 }

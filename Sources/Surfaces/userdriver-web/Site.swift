@@ -10,6 +10,7 @@ struct Site: HTTPSite {
     let feeds: Feeds
     let access: Access
     let calls: DeviceCalls
+    let scans: ScanCalls
     /// How long a picture may take to come.
     private static let patience: Duration = .seconds(10)
 
@@ -18,6 +19,7 @@ struct Site: HTTPSite {
         self.access = access
         feeds = Feeds(client: client)
         calls = DeviceCalls(client: client, isDemonstration: isDemonstration)
+        scans = ScanCalls(client: client)
     }
 
     var headers: [(name: String, value: String)] { Access.headers }
@@ -25,8 +27,8 @@ struct Site: HTTPSite {
     var interests: HTTPInterests {
         var interests = HTTPInterests()
         interests.headers = ["host", "origin", "sec-fetch-site", "authorization"]
-        interests.query = ["token", "device", "format", "size", "fps", "name", "value"]
-        interests.cookies = Access.cookieNames
+        interests.query = ["token", "code", "device", "format", "size", "fps", "name", "value"] + ScanCalls.words
+        interests.cookies = [access.cookie]
         return interests
     }
 
@@ -39,6 +41,7 @@ struct Site: HTTPSite {
     }
 
     private func allowed(_ request: Request) async -> Answer {
+        if let answer = await scans.answer(request) { return answer }
         switch (request.method, request.path) {
         case ("GET", "/healthz"): return await health()
         case ("GET", "/metrics"): return await metrics()
@@ -48,6 +51,7 @@ struct Site: HTTPSite {
         case ("GET", "/api/formats"): return await calls.formats(request)
         case ("GET", "/api/controls"): return await calls.controls(request)
         case ("GET", "/api/crashes"): return await calls.crashes(request)
+        case ("POST", "/api/code"): return Answer.text(200, access.codes.make())
         case ("POST", "/api/controls"): return await calls.setControl(request)
         case ("POST", "/api/controls/reset"): return await calls.resetControls(request)
         case ("POST", "/api/restart"): return await calls.restart(request)

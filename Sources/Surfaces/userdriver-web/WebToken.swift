@@ -38,7 +38,7 @@ struct WebToken: Sendable {
         return WebToken(text: text)
     }
 
-    private static func make() -> WebToken {
+    static func make() -> WebToken {
         // The system's generator is cryptographically secure.
         let bytes = (0..<byteCount).map { _ in UInt8.random(in: .min ... .max) }
         let digits = Array("0123456789abcdef")
@@ -51,9 +51,4 @@ struct WebToken: Sendable {
         guard mine.count == theirs.count else { return false }
         return zip(mine, theirs).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
     }
-}
-
-struct WebError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

@@ -1,6 +1,7 @@
-// A program of somebody else's that is to be executed in this one's place.
+// A program of somebody else's that is to be executed: in this one's place, or beside it.
 
 import Glibc
+import Spawn
 
 struct ExecutableFile {
     let path: String
@@ -52,6 +53,23 @@ struct ExecutableFile {
         let (table, entry, entries) = (number(32, 8), Int(number(54, 2)), Int(number(56, 2)))
         guard table >= 64, table <= UInt64(count), entry >= 56, Int(table) + entry * entries <= count else { return false }
         return !(0..<entries).contains { number(Int(table) + $0 * entry, 4) == 3 }
+    }
+
+    /// Runs it beside this one, in a session of its own, with this one's standard error. By a shell:
+    /// what is executed from a descriptor can't be a script.
+    func start(_ arguments: [String], input: Int32? = nil, deathSignal: Int32? = nil) throws(CommandFailure) -> ChildProcess {
+        let shell = open("/bin/sh", O_RDONLY | O_CLOEXEC)
+        guard shell >= 0 else { throw CommandFailure("/bin/sh can't be executed: \(String(cString: strerror(errno))).") }
+        defer { close(shell) }
+        do {
+            return try ChildProcess(
+                executing: shell,
+                .init(
+                    arguments: ["sh", "-c", #"exec "$0" "$@""#, path] + arguments, environment: ProcessEnvironment.all,
+                    descriptors: [input, nil, STDERR_FILENO], deathSignal: deathSignal, newSession: true))
+        } catch {
+            throw CommandFailure("\(PlainText.escaped(path)) can't be executed: \(error).")
+        }
     }
 
     /// Returns only where it can't be executed.

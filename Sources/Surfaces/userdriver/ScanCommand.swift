@@ -117,36 +117,6 @@ struct PageCount: ExpressibleByArgument, Hashable, CustomStringConvertible {
     var description: String { value.map { "\($0)" } ?? "all" }
 }
 
-/// A sheet of paper, in 1/300 inch.
-struct PaperSize: ExpressibleByArgument, Hashable {
-    var width: Int
-    var height: Int
-
-    /// In tenths of a millimetre.
-    private static let known: [String: (Int, Int)] = [
-        "a3": (2970, 4200), "a4": (2100, 2970), "a5": (1480, 2100), "a6": (1050, 1480), "b5": (1760, 2500), "letter": (2159, 2794),
-        "legal": (2159, 3556),
-    ]
-
-    init?(argument: String) {
-        let text = argument.lowercased()
-        if let (width, height) = Self.known[text] {
-            self.init(tenths: width, height)
-            return
-        }
-        let parts = text.split(whereSeparator: { $0 == "x" || $0 == "×" })
-        guard parts.count == 2, let width = Double(parts[0]), let height = Double(parts[1]), (1...2000).contains(width),
-            (1...2000).contains(height)
-        else { return nil }
-        self.init(tenths: Int(width * 10), Int(height * 10))
-    }
-
-    private init(tenths width: Int, _ height: Int) {
-        self.width = (width * 300 + 127) / 254
-        self.height = (height * 300 + 127) / 254
-    }
-}
-
 /// Ctrl-C, which may come before there is anything to be stopped.
 private final class StopRequests: Sendable {
     private let state = Mutex<(isAsked: Bool, stop: (@Sendable () -> Void)?)>((false, nil))

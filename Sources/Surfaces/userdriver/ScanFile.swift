@@ -1,31 +1,17 @@
 // What `scan -o` writes: a file for each page, or one document of all.
 
-import ArgumentParser
+public import ArgumentParser
 import Glibc
 import Pictures
-import ScannerClient
+public import ScannerClient
 import Wire
 
-/// The form of a page's file.
-enum PageFileFormat: String, ExpressibleByArgument, CaseIterable {
-    case jpeg, png, pdf
+extension PageFileFormat: ExpressibleByArgument {
+    public init?(argument: String) { self.init(word: argument) }
+}
 
-    init?(argument: String) {
-        switch argument.lowercased() {
-        case "jpg", "jpeg": self = .jpeg
-        case "png": self = .png
-        case "pdf": self = .pdf
-        default: return nil
-        }
-    }
-
-    var mediaType: String {
-        switch self {
-        case .jpeg: "image/jpeg"
-        case .png: "image/png"
-        case .pdf: "application/pdf"
-        }
-    }
+extension PaperSize: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
 }
 
 /// Where pages go.
@@ -50,7 +36,7 @@ enum ScanDestination: Hashable {
         }
         let name = path.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         let type = name.lastIndex(of: ".").map { String(name[name.index(after: $0)...]) } ?? ""
-        let named = PageFileFormat(argument: type)
+        let named = PageFileFormat(word: type)
         guard let form = format ?? named else {
             throw ValidationError("'\(path)' does not say which kind of file to write: end it in .jpg, .png or .pdf, or add --format.")
         }
@@ -105,8 +91,7 @@ enum PageContent {
         switch format {
         case .pdf:
             var book = PDFBook()
-            try book.add(jpeg: try jpeg(bytes, of: type), resolution: resolution ?? 300)
-            return book.finish()
+            return try book.page(jpeg: try jpeg(bytes, of: type), resolution: resolution ?? 300) + book.end()
         case .jpeg: return try jpeg(bytes, of: type)
         case .png: return try picture(bytes, of: type).encoded(as: .png)
         }

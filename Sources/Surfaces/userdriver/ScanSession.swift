@@ -1,6 +1,7 @@
 // A scan at work: pages into files, one after the other, and how it ended.
 
 import Glibc
+import Pictures
 import ScannerClient
 import UserDriverClient
 import Wire
@@ -28,8 +29,8 @@ struct ScanSession {
     private let path: String
     private let json: OutputOptions?
     private var book = PDFBook()
-    /// A page that is a PDF already, where the scanner makes nothing else.
-    private var document: [UInt8]?
+    /// The book's bytes so far; or a page that is a PDF already, where the scanner makes nothing else.
+    private var document: [UInt8] = []
     /// Pages of the book: kept until it is on the disk.
     private var kept: [UInt64] = []
     private var isBroken = false
@@ -99,15 +100,13 @@ struct ScanSession {
             guard failed == 0 else { throw OutputError(number: failed) }
             try await job.acknowledge(page.object.id)
         case .book:
-            if page.format == PageFileFormat.pdf.mediaType {
-                guard document == nil, book.pageCount == 0 else {
-                    throw CommandFailure(
-                        "The scanner sends a PDF for each page, which are not joined here: number them, as in page-%d.pdf.")
-                }
-                document = bytes
-            } else {
-                try book.add(jpeg: try PageContent.jpeg(bytes, of: page.format), resolution: page.resolution ?? 300)
+            let isDocument = page.format == PageFileFormat.pdf.mediaType
+            guard document.isEmpty || !isDocument && book.pageCount > 0 else {
+                throw CommandFailure(
+                    "The scanner sends a PDF for each page, which are not joined here: number them, as in page-%d.pdf.")
             }
+            document +=
+                isDocument ? bytes : try book.page(jpeg: try PageContent.jpeg(bytes, of: page.format), resolution: page.resolution ?? 300)
             kept.append(page.object.id)
             try say(page, file: path)
         }
@@ -125,9 +124,10 @@ struct ScanSession {
     }
 
     /// The book, whole; then its pages are let go of.
-    private func finish() async throws {
+    private mutating func finish() async throws {
         guard case .book(let path) = destination, !kept.isEmpty else { return }
-        try SafeFile.write(document ?? book.finish(), to: path)
+        if book.pageCount > 0 { document += book.end() }
+        try SafeFile.write(document, to: path)
         for id in kept { try await job.acknowledge(id) }
     }
 

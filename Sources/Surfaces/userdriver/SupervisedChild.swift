@@ -47,8 +47,10 @@ struct SupervisedChild {
                 "The \(name)'s program can't be started: \(path): \(String(cString: strerror(errno))). It has to lie beside userdriver.")
         }
         defer { close(executable) }
-        let (outputEnd, writesOutput) = try Self.pipe()
-        let (errorEnd, writesErrors) = try Self.pipe()
+        let (outputEnd, writesOutput) = try ChildPipe.make()
+        let (errorEnd, writesErrors) = try ChildPipe.make()
+        clinux_set_nonblocking(outputEnd, 1)
+        clinux_set_nonblocking(errorEnd, 1)
         defer {
             close(writesOutput)
             close(writesErrors)
@@ -61,30 +63,11 @@ struct SupervisedChild {
             process = try ChildProcess(
                 executing: executable,
                 .init(
-                    arguments: [path] + arguments, environment: Self.environment(), descriptors: [nil, writesOutput, writesErrors],
+                    arguments: [path] + arguments, environment: ProcessEnvironment.all, descriptors: [nil, writesOutput, writesErrors],
                     deathSignal: SIGKILL, newSession: true))
         } catch {
             throw CommandFailure("The \(name) can't be started: \(error).")
         }
-    }
-
-    private static func pipe() throws -> (reads: Int32, writes: Int32) {
-        var ends: [Int32] = [-1, -1]
-        let result = clinux_pipe(&ends)
-        guard result == 0 else { throw CommandFailure("A pipe can't be made: \(String(cString: strerror(-result))).") }
-        clinux_set_nonblocking(ends[0], 1)
-        return (ends[0], ends[1])
-    }
-
-    private static func environment() -> [String: String] {
-        var variables: [String: String] = [:]
-        var entry = environ
-        while let text = entry.pointee {
-            let pair = String(cString: text)
-            if let equals = pair.firstIndex(of: "=") { variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...]) }
-            entry += 1
-        }
-        return variables
     }
 
     /// Takes what it has said, and sees whether it has ended or is to be started again.
@@ -136,6 +119,32 @@ struct SupervisedChild {
         } catch {
             Terminal.note("userdriver: \(error)")
         }
+    }
+}
+
+/// What children are given that is this process's own.
+enum ProcessEnvironment {
+    static var all: [String: String] {
+        var variables: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let pair = String(cString: text)
+            if let equals = pair.firstIndex(of: "=") { variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...]) }
+            entry += 1
+        }
+        return variables
+    }
+
+    /// Set, and not to nothing.
+    static func has(_ name: String) -> Bool { getenv(name).map { $0.pointee != 0 } ?? false }
+}
+
+enum ChildPipe {
+    static func make() throws(CommandFailure) -> (reads: Int32, writes: Int32) {
+        var ends: [Int32] = [-1, -1]
+        let result = clinux_pipe(&ends)
+        guard result == 0 else { throw CommandFailure("A pipe can't be made: \(String(cString: strerror(-result))).") }
+        return (ends[0], ends[1])
     }
 }
 

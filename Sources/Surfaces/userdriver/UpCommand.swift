@@ -11,7 +11,7 @@ struct UpCommand: ParsableCommand {
         abstract: "Run the daemon in the foreground, with emulated devices if you like.",
         discussion: """
             Needs no rights and no installation: everything is in a folder of your own and ends with Ctrl-C. It prints a link to a \
-            page that shows the cameras, and the address of each emulated scanner for SANE programs, says what happens to the devices, and starts the daemon or the emulator again if one dies.
+            page that shows the devices, and the address of each emulated scanner for SANE programs, says what happens to the devices, and starts the daemon or the emulator again if one dies.
 
             Example:
               userdriver up --emulate webcam
@@ -59,7 +59,7 @@ struct UpCommand: ParsableCommand {
     @Flag(help: "Run unsigned drivers. For development only; `status` says so.")
     var allowUnsigned = false
 
-    @Flag(name: .customLong("no-page"), help: "Don't serve the page that shows the cameras in a browser.")
+    @Flag(name: .customLong("no-page"), help: "Don't serve the page that shows the devices in a browser.")
     var noPage = false
 
     @OptionGroup(title: "Options of the emulated webcam")

@@ -16,6 +16,7 @@ struct UserDriverCommand: ParsableCommand {
               userdriver up --emulate webcam
 
             and in another terminal:
+              userdriver view
               userdriver snap -o photo.jpg
               userdriver stream --frames 300 --stats json
               userdriver status
@@ -45,7 +46,8 @@ struct UserDriverCommand: ParsableCommand {
             CommandGroup(
                 name: "Webcams",
                 subcommands: [
-                    SnapCommand.self, StreamCommand.self, RecordCommand.self, ControlsCommand.self, VideoCommand.self, V4L2Command.self,
+                    ViewCommand.self, SnapCommand.self, StreamCommand.self, RecordCommand.self, ControlsCommand.self, VideoCommand.self,
+                    V4L2Command.self,
                     WatchersCommand.self, RevokeCommand.self,
                 ]),
             CommandGroup(name: "Scanners", subcommands: [ScanCommand.self, PagesCommand.self]),

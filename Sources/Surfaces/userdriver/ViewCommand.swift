@@ -1,0 +1,73 @@
+// `userdriver view`: a camera's live picture, in a browser or in a window of ffplay's.
+
+import ArgumentParser
+import Glibc
+import Synchronization
+import UserDriverClient
+import Wire
+
+struct ViewCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "view",
+        abstract: "Watch a camera's live picture.",
+        discussion: """
+            Opens the page for browsers with this camera on it: that of `userdriver up` if one is served there, else one of its own, until \
+            Ctrl-C. Where there is no desktop it prints the link instead, which is for you alone: whoever has it may watch, set controls, \
+            and scan.
+
+            --player shows the picture in a window of ffplay's, which comes with ffmpeg, and takes what the camera sends as MJPEG.
+
+            Whoever is slow gets the newest frame next, so that nothing piles up.
+
+            Example:
+              userdriver view
+              userdriver view 1209:0001
+              userdriver view --player
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var target: DeviceArgument
+
+    @Flag(help: "Show it in a window of ffplay's, not in a browser.")
+    var player = false
+
+    func run() throws {
+        // Before other threads are started.
+        let interrupts = try Interrupt.descriptor()
+        let (client, selector) = (daemon.client, target.selector)
+        let found = Mutex<DeviceStatus?>(nil)
+        try Awaited.run {
+            let camera = try Self.camera(among: try await client.devices(selector), selector: selector)
+            found.withLock { $0 = camera }
+        }
+        guard let camera = found.withLock({ $0 }) else { return }
+        if player {
+            try PlayerSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts).run()
+        } else {
+            var session = PageSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts)
+            try session.run()
+        }
+    }
+
+    /// The one that is meant. Without a name, the only camera that is there, whatever else is.
+    static func camera(among devices: [DeviceStatus], selector: String?) throws -> DeviceStatus {
+        func isCamera(_ device: DeviceStatus) -> Bool { device.kind == "webcam" || !device.streams.isEmpty }
+        let meant = selector == nil ? devices.filter { isCamera($0) && $0.state != .absent } : devices
+        guard let device = meant.first else {
+            throw ClientError(
+                .noSuchDevice,
+                selector.map { "No device is called \"\($0)\"." }
+                    ?? "No camera is attached. To try one in software: userdriver up --emulate webcam")
+        }
+        guard meant.count == 1 else {
+            throw ClientError(
+                .ambiguousDevice, "Several cameras could be meant; say which one: \(meant.map(\.id).joined(separator: ", ")).")
+        }
+        guard isCamera(device) else {
+            throw device.kind == "scanner"
+                ? CommandFailure("\(device.id) is a scanner, which has no live picture: scan with `userdriver scan`, or on the page.")
+                : CommandFailure("\(device.id) is no camera that is driven: see `userdriver status`.")
+        }
+        return device
+    }
+}
