@@ -113,7 +113,7 @@ extension EndToEndTests {
             let patient = try Desktop(bench, ["ffplay": "echo 1 >&2; exec /bin/cat > /dev/null"])
             let view = try patient.start("--player")
             try await view.waitForOutput(errors: true) { $0.contains("1\n") }
-            let children = Bench.processes(mentioning: "stream\0" + "1209:0001:EMU0001").map(Witness.init)
+            let children = Bench.processes(mentioning: "stream\0" + "1209:0001:EMU0001\0--runtime-dir\0\(run)").map(Witness.init)
             #expect(!children.isEmpty)
             #expect(try await view.stop(SIGINT).status == .exited(status: 0))
             for child in children { try await child.ended() }

@@ -91,8 +91,8 @@ struct ScanCalls: Sendable {
         let stream = PieceStream(ObjectPieces(object), length: object.status.length) { isWhole in
             if isWhole, isSaving { Task { await desk.saved([page.id]) } }
         }
-        // What a device sends is shown as what it is known to be, or not at all.
-        let isShown = !isSaving && page.format != nil
+        // What a device sends is shown as the picture that it is known to be, or not at all.
+        let isShown = !isSaving && (page.format == .jpeg || page.format == .png)
         return Answer(
             200,
             [

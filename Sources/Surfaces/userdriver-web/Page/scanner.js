@@ -156,12 +156,13 @@ function card(page) {
   item.append(element("p", ""));
   if (page.problem) item.append(element("p", page.problem, { class: "bad" }));
   else {
-    const query = new URLSearchParams({ device: scanner.id, page: page.id });
-    const link = element("a", undefined, { href: "/scan/page?" + query, target: "_blank", rel: "noopener", class: "sheet", "aria-label": `Open ${name}` });
-    link.append(page.type.startsWith("image/") ? element("img", undefined, { src: "/scan/page?" + query, alt: "", loading: "lazy", decoding: "async" })
-      : element("span", page.name));
-    item.append(link);
-    buttons.append(element("a", "Save", { href: `/scan/page?${query}&save=1`, download: page.name, class: "button", "aria-label": `Save ${name} as ${page.name}` }));
+    const picture = "/scan/page?" + new URLSearchParams({ device: scanner.id, page: page.id });
+    if (page.type.startsWith("image/")) {
+      const link = element("a", undefined, { href: picture, target: "_blank", rel: "noopener", class: "sheet", "aria-label": `Open ${name}` });
+      link.append(element("img", undefined, { src: picture, alt: "", loading: "lazy", decoding: "async" }));
+      item.append(link);
+    } else item.append(element("p", page.name, { class: "sheet" }));
+    buttons.append(element("a", "Save", { href: picture + "&save=1", download: page.name, class: "button", "aria-label": `Save ${name} as ${page.name}` }));
   }
   const remove = element("button", "Remove", { "aria-label": `Remove ${name}` });
   remove.onclick = tell(async () => {
