@@ -9,7 +9,7 @@ import UserDriverClient
 struct WebCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver-web",
-        abstract: "Serve a page that shows cameras, with live picture, controls and health, and that scans.",
+        abstract: "Serve a page for browsers: cameras' live pictures, controls and health, and scanning.",
         discussion: """
             It listens on this machine only and prints a link with a token in it: whoever opens the link may watch, set controls, and scan. \
             The token is kept in a file, so that the link works again after a restart. `userdriver view` finds the page by itself.

@@ -16,7 +16,7 @@ const words = {
 };
 
 function size(bytes) {
-  for (const [unit, count] of [["MB", 1e6], ["kB", 1e3]]) if (bytes >= count) return `${(bytes / count).toFixed(1)} ${unit}`;
+  for (const [unit, count] of [["MB", 1e6], ["kB", 1e3]]) if (bytes >= count) return `${(bytes / count).toFixed(1)}\u00a0${unit}`;
   return `${bytes} B`;
 }
 const place = page => `sheet ${page.sheet}` + (page.side === "back" ? ", back" : "");
@@ -168,8 +168,9 @@ function card(page) {
   remove.onclick = tell(async () => {
     const now = scanner.desk.pages.find(each => each.id === page.id);
     if (now && !now.saved && !now.problem && !confirm(`Remove ${name}? It was not saved.`)) return;
+    const next = (item.nextElementSibling || item.previousElementSibling)?.querySelector("button") || at("scan");
     await ask("/api/scan/remove", { device: scanner.id, page: page.id }, "POST");
-    ((item.nextElementSibling || item.previousElementSibling)?.querySelector("button") || at("scan")).focus();
+    next.focus();
   });
   buttons.append(remove);
   item.append(buttons);
