@@ -115,7 +115,9 @@ function showNews(desk) {
   if (end) {
     const isGood = end.reason === "done" && !end.damaged.length && !end.lost;
     lines.push(["h2", (words.ends[end.reason] || end.reason) + (end.pages ? `: ${count(end.pages)}` : ""), isGood ? "good" : "bad"], ["p", end.message]);
-    for (const sheet of end.damaged) lines.push(["p", `Sheet ${sheet} was not scanned whole: scan it again.`, "bad"]);
+    // Where a part of it came, its place among the pages says the same.
+    const isShown = sheet => desk.pages.some(page => page.problem && page.sheet === sheet);
+    for (const sheet of end.damaged.filter(sheet => !isShown(sheet))) lines.push(["p", `Sheet ${sheet} was not scanned whole: scan it again.`, "bad"]);
     if (end.lost) lines.push(["p", `Sheet ${end.lost} may have left the feeder: look, and scan it again.`, "bad"]);
   }
   const key = JSON.stringify(lines);
