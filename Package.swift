@@ -108,7 +108,8 @@ let contracts: [Target] = layer(
             name: "CameraInterface", dependencies: ["Wire"], resources: [.embedInCode("io.userdriver.camera.varlink")],
             swiftSettings: swiftSettings),
         .target(
-            name: "ScannerInterface", dependencies: ["Wire"], resources: [.embedInCode("io.userdriver.scanner.varlink")],
+            name: "ScannerInterface", dependencies: ["Wire"],
+            resources: [.embedInCode("io.userdriver.scanner.varlink"), .embedInCode("io.userdriver.printer.varlink")],
             swiftSettings: swiftSettings),
     ])
 
@@ -202,7 +203,7 @@ let bench: [Target] = layer(
         library("EmulatedEcho", ["USBEmulation", "USB"]),
         library("ObjectPattern"),
         library("EmulatedWebcam", ["USBEmulation", "USB", "UVC", "Pictures", "Threads", "CLinux"]),
-        library("EmulatedScanner", ["USBEmulation", "USB", "Pictures", "Threads", "CLinux", "CZlib"]),
+        library("EmulatedScanner", ["USBEmulation", "USB", "Pictures", "Threads", "CDigest", "CLinux", "CZlib"]),
         executable(
             "campaign",
             [

@@ -38,20 +38,46 @@ import Testing
         try #require(server >= 0)
         defer { close(server) }
         var user: UInt32 = .max
-        #expect(clinux_tcp_peer_user(server, &user) == 0 && user == geteuid())
-        #expect(clinux_tcp_peer_unread(server) == 0)
+        #expect(clinux_peer_user(server, &user) == 0 && user == geteuid())
+        #expect(clinux_peer_unread(server) == 0)
         #expect(send(server, "abcd", 4, 0) == 4)
         ready = pollfd(fd: client, events: Int16(POLLIN), revents: 0)
         try #require(poll(&ready, 1, 5000) == 1)
-        #expect(clinux_tcp_peer_unread(server) == 4)
+        #expect(clinux_peer_unread(server) == 4)
         var bytes = [UInt8](repeating: 0, count: 4)
         #expect(recv(client, &bytes, 4, 0) == 4)
-        #expect(clinux_tcp_peer_unread(server) == 0)
+        #expect(clinux_peer_unread(server) == 0)
         close(client)
         // What a process has closed is nobody's: not root's, whose the kernel calls it.
         user = .max
-        #expect(clinux_tcp_peer_user(server, &user) == -ENOENT && user == .max)
-        #expect(clinux_tcp_peer_unread(server) == Int(-ENOENT))
+        #expect(clinux_peer_user(server, &user) == -ENOENT && user == .max)
+        #expect(clinux_peer_unread(server) == Int(-ENOENT))
+    }
+}
+
+@Suite struct SocketTests {
+    @Test func `of a UNIX socket, too, and what was not read before the end is not called read`() throws {
+        let path = "\(NSTemporaryDirectory())/peer-\(getpid()).sock"
+        let listener = clinux_unix_stream(path, 1)
+        try #require(listener >= 0)
+        defer { close(listener) }
+        for isRead in [true, false] {
+            let client = clinux_unix_stream(path, 0)
+            try #require(client >= 0)
+            let server = accept(listener, nil, nil)
+            try #require(server >= 0)
+            defer { close(server) }
+            var user: UInt32 = .max
+            #expect(clinux_peer_user(server, &user) == 0 && user == geteuid())
+            #expect(clinux_peer_unread(server) == 0)
+            #expect(send(server, "abcd", 4, 0) == 4)
+            #expect(clinux_peer_unread(server) > 0)
+            var bytes = [UInt8](repeating: 0, count: 4)
+            if isRead { #expect(recv(client, &bytes, 4, 0) == 4) }
+            close(client)
+            #expect(clinux_peer_unread(server) == (isRead ? 0 : Int(-ENOENT)))
+        }
+        unlink(path)
     }
 }
 

@@ -20,6 +20,14 @@ import Testing
         #expect(fetching(404, try status(feeder: "Jam"), pages: 3) == .endOfPaper, "404 counts, whatever the sensor says")
         #expect(fetching(404, nil, pages: 3) == .endOfPaper)
         #expect(fetching(409, try status(feeder: "Empty"), pages: 3) == .endOfPaper)
+        // A sensor may be late; a job that the scanner gave up with paper in the feeder is no end.
+        #expect(fetching(404, try status(feeder: "Loaded", job: "Completed"), pages: 3) == .endOfPaper)
+        #expect(fetching(404, try status(feeder: "Loaded"), pages: 3) == .endOfPaper)
+        #expect(fetching(404, try status(feeder: "Loaded", job: "Canceled"), pages: 1) == .cancelled)
+        guard case .failed = fetching(410, try status(feeder: "Loaded", job: "Aborted"), pages: 1) else {
+            Issue.record("a job that the scanner has ended by itself is no scan that is through")
+            return
+        }
         #expect(fetching(404, try status(feeder: "Empty"), pages: 0) == .empty)
         #expect(fetching(409, try status(feeder: "Empty"), pages: 0) == .empty)
     }

@@ -141,7 +141,7 @@ extension EndToEndTests {
             for _ in 0..<2 { pages.append(try #require(try await Self.ask(port, "GET \(job)/NextDocument").body)) }
             #expect(Set(pages).count == 3, "each sheet once")
             #expect(try await Self.ask(port, "GET \(job)/NextDocument").status == 404)
-            #expect(try await bench.client.devices().first?.endpoints?.map(\.kind) == ["escl"], "one endpoint, not two")
+            #expect(try await bench.client.devices().first?.endpoints?.count(where: { $0.kind == "escl" }) == 1, "one endpoint, not two")
             _ = try await second.stop()
             try await bench.stop()
         }

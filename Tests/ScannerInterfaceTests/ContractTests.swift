@@ -12,6 +12,20 @@ import Wire
         #expect(Set(interface.methods.map(\.name)) == Set(ScannerInterface.Method.allCases.map(\.rawValue)))
     }
 
+    @Test func aPrintersTextAndItsTypesSayTheSame() throws {
+        let printer = PrinterInterface.interface
+        #expect(printer.name == PrinterInterface.name)
+        #expect(Set(printer.methods.map(\.name)) == Set(PrinterInterface.Method.allCases.map(\.rawValue)))
+        let piece = try JSONValue(encoding: PrintPiece(request: "a", path: "/", offset: 1, last: true))
+        let input = try #require(printer.method("Send")).input
+        #expect(printer.mismatch(of: piece, with: input) == nil && unknown(piece, .structure(input)) == [])
+        let head = try JSONValue(encoding: PrintAnswerHead(status: 200, type: "a", size: 1))
+        let output = try #require(printer.method("Receive")).output
+        #expect(printer.mismatch(of: head, with: output) == nil && unknown(head, .structure(output)) == [])
+        #expect(PrintPiece.isName("aB-9") && !PrintPiece.isName("") && !PrintPiece.isName("a/b"))
+        #expect(!PrintPiece.isName(String(repeating: "a", count: 65)))
+    }
+
     /// Every member that there can be: what the text does not know, or calls otherwise, shows.
     @Test func repliesAreWhatTheTextSays() throws {
         let page = ScanPage(

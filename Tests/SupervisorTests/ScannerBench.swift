@@ -49,7 +49,9 @@ struct ScannerBench {
         let manifest = try StateFile.read(sources + "Drivers/scanner-driver/driver.yaml", maximumBytes: 1 << 16)
         // Its quirks are the last of it.
         try StateFile.write(manifest + Array(quirks.utf8), to: bundle + "/driver.yaml")
-        try StateFile.write(Array(ScannerInterface.interface.text.utf8), to: bundle + "/interfaces/\(ScannerInterface.name).varlink")
+        for interface in [ScannerInterface.interface, PrinterInterface.interface] {
+            try StateFile.write(Array(interface.text.utf8), to: bundle + "/interfaces/\(interface.name).varlink")
+        }
         if link(Bench.executable("scanner-driver"), bundle + "/scanner-driver") != 0 {
             let bytes = try StateFile.read(Bench.executable("scanner-driver"), maximumBytes: 256 << 20)
             try StateFile.write(bytes, to: bundle + "/scanner-driver")

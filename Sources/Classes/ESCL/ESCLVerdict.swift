@@ -50,20 +50,30 @@ public enum ESCLVerdict: Hashable, Sendable {
             if isPromised || isLoaded || pages == 0 && !fromFeeder {
                 self = .notYet("the page is not there yet")
             } else if pages > 0 {
-                // The sensor may say jam where it means empty: 404 is what counts.
-                self = .endOfPaper
+                // The sensor may say jam where it means empty: 404 is what counts. It is no end where the scanner
+                // has given the job up with paper left.
+                self = (fromFeeder && status?.feeder == .loaded ? Self.ended(known) : nil) ?? .endOfPaper
             } else {
                 self = status?.feeder == .doorOpen ? .coverOpen : .empty
             }
         case 409:
             if let paper = Self.paper(status, fromFeeder: fromFeeder) {
                 self = paper == .empty && pages > 0 ? .endOfPaper : paper
-            } else if known.map({ $0.state == "Canceled" || $0.state == "Aborted" }) == true {
+            } else if known?.state == "Canceled" || known?.state == "Aborted" {
                 self = .cancelled
             } else {
                 self = .failed("it has ended the job")
             }
         default: self = Self.paper(status, fromFeeder: fromFeeder) ?? .failed("it answers with HTTP status \(http)")
+        }
+    }
+
+    /// A job that did not come to its end.
+    private static func ended(_ job: ESCLStatus.Job?) -> ESCLVerdict? {
+        switch job?.state {
+        case "Canceled": .cancelled
+        case "Aborted": .failed("it has ended the job, with paper left in the feeder")
+        default: nil
         }
     }
 

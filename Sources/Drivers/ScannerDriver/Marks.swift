@@ -3,6 +3,7 @@
 
 import ESCL
 import IPPUSB
+import ScannerInterface
 
 /// Kept with a request, from the instant in which it counts as sent.
 struct RequestMark: Hashable, Sendable {
@@ -11,20 +12,25 @@ struct RequestMark: Hashable, Sendable {
         case createJob
         case nextPage
         case endJob
+        case print
     }
     /// Counts the channel's requests from 1.
     var serial: UInt32
     var kind: Kind
     /// The page that is asked for, from 1.
     var page: UInt16 = 0
-    /// The scanner's job.
+    /// The scanner's job; of what is printed the caller's name for the request.
     var path: String = ""
+    /// Of what is printed: so much of the body has been handed over.
+    var offset: UInt64 = 0
+    /// All of the request has been.
+    var isWhole = true
 
-    private static let header = 8
+    private static let header = 17
 
     var note: [UInt8] {
-        [1, kind.rawValue, UInt8(page & 0xff), UInt8(page >> 8)] + (0..<4).map { UInt8(truncatingIfNeeded: serial >> ($0 * 8)) }
-            + Array(path.utf8.prefix(240))
+        [2, kind.rawValue, UInt8(page & 0xff), UInt8(page >> 8)] + (0..<4).map { UInt8(truncatingIfNeeded: serial >> ($0 * 8)) }
+            + (0..<8).map { UInt8(truncatingIfNeeded: offset >> ($0 * 8)) } + [isWhole ? 1 : 0] + Array(path.utf8.prefix(239))
     }
 
     init(serial: UInt32, kind: Kind, page: Int = 0, path: String = "") {
@@ -34,14 +40,23 @@ struct RequestMark: Hashable, Sendable {
         self.path = path
     }
 
+    /// Of a piece of what is printed.
+    init(serial: UInt32, printing request: String, upTo offset: UInt64, isWhole: Bool) {
+        self.init(serial: serial, kind: .print, path: request)
+        self.offset = offset
+        self.isWhole = isWhole
+    }
+
     /// `nil` for what is no such note.
     init?(note: [UInt8]) {
-        guard note.count >= Self.header, note[0] == 1, let kind = Kind(rawValue: note[1]) else { return nil }
+        guard note.count >= Self.header, note[0] == 2, let kind = Kind(rawValue: note[1]) else { return nil }
         self.kind = kind
         page = UInt16(note[2]) | UInt16(note[3]) << 8
         serial = note[4..<8].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        offset = note[8..<16].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        isWhole = note[16] == 1
         path = String(decoding: note[Self.header...], as: UTF8.self)
-        guard path.isEmpty || HTTPRequest.isPath(path) else { return nil }
+        guard kind == .print ? PrintPiece.isName(path) : path.isEmpty || HTTPRequest.isPath(path) else { return nil }
     }
 }
 

@@ -117,24 +117,30 @@ actor Pipe {
     func ask(_ request: HTTPRequest, _ mark: RequestMark) async throws {
         if let sent, sent.serial == mark.serial {
             // A process before this one handed it over.
-            if !isAnswered { try begin() }
+            if !isAnswered { begin() }
             try await finishSending()
             return
         }
         if !isAnswered { try await skipAnswer() }
         if isStale { try await drain() }
-        sent = mark
         isAnswered = false
         inherited = nil
-        try begin()
+        begin()
+        try await hand(request.bytes, mark)
+    }
+
+    /// Sends bytes of the request that the mark is of, which says how far it has come with them.
+    func hand(_ bytes: [UInt8], _ mark: RequestMark) async throws {
+        sent = mark
         do {
-            try await conversation.send(request.bytes, note: mark.note)
+            try await conversation.send(bytes, note: mark.note, endsMessage: mark.isWhole)
         } catch let fault as ConversationFault {
             throw await repaired(fault)
         }
     }
 
-    private func finishSending() async throws {
+    /// Returns once the device has taken all that was handed over.
+    func finishSending() async throws {
         do {
             try await conversation.finishSending()
         } catch let fault as ConversationFault {
@@ -143,7 +149,7 @@ actor Pipe {
     }
 
     /// Sets out to read the answer, from where an earlier process was done with it.
-    private func begin() throws {
+    func begin() {
         parser = inherited?.parser ?? HTTPResponseParser()
         contents = inherited?.contents ?? PageContents()
         inherited = nil
@@ -258,7 +264,7 @@ actor Pipe {
 
     /// Reads an answer to its end that nobody waits for.
     private func skipAnswer() async throws {
-        try begin()
+        begin()
         do {
             while true {
                 if case .end = try await next(within: .seconds(20)) { break }

@@ -1,5 +1,5 @@
 // The scanner driver: which channels of the device, who scans for whom, what is kept for the next
-// incarnation.
+// incarnation; and who prints, for a device that does both has one driver.
 
 import DriverObjects
 import ESCL
@@ -18,6 +18,7 @@ package actor ScannerDriver: Driver {
     package nonisolated let facts: DriverFacts
     private nonisolated let context: DriverContext
     private let scanner: ScannerPort
+    private let desk: PrintDesk
     private let keeper: RecordKeeper
     private var run: ScanRun?
     /// A job is about to begin.
@@ -40,18 +41,22 @@ package actor ScannerDriver: Driver {
         }
         let pages = try await Pipe(context, channels[0], name: "pages")
         let control = channels.count > 1 ? try await Pipe(context, channels[1], name: "control") : pages
-        let name = await name(of: context, channels[0])
-        let driver = ScannerDriver(
-            context, name: name, ScannerPort(pages: pages, control: control, context.configuration, names: names(of: context)), keeper)
+        let print = channels.count > 2 ? try await Pipe(context, channels[2], name: "print") : nil
+        let scanner = ScannerPort(pages: pages, control: control, context.configuration, names: names(of: context))
+        let activity = context.progress.activity()
+        let desk = PrintDesk(scanner, own: print, gotOn: { activity.frameEnded() })
+        await desk.adopt()
+        let driver = ScannerDriver(context, name: await name(of: context, channels[0]), scanner, desk, keeper)
         if let job = record.job { await driver.goOn(job, isInherited: true) } else { await driver.endOrphan() }
         return driver
     }
 
-    private init(_ context: DriverContext, name: String, _ scanner: ScannerPort, _ keeper: RecordKeeper) {
+    private init(_ context: DriverContext, name: String, _ scanner: ScannerPort, _ desk: PrintDesk, _ keeper: RecordKeeper) {
         self.context = context
         self.scanner = scanner
+        self.desk = desk
         self.keeper = keeper
-        facts = DriverFacts(kind: "scanner", name: name, interfaces: [ScannerInterface.name])
+        facts = DriverFacts(kind: "scanner", name: name, interfaces: [ScannerInterface.name, PrinterInterface.name])
     }
 
     // MARK: Taking it up
@@ -66,8 +71,8 @@ package actor ScannerDriver: Driver {
             )
         }
         let isNarrow = ScannerQuirks(context.configuration, models: names(of: context)).contains(.oneChannel)
-        let most = isNarrow ? 1 : context.configuration["channels"]?.intValue ?? 2
-        return Array(all.prefix(min(max(most, 1), 2)))
+        let most = isNarrow ? 1 : context.configuration["channels"]?.intValue ?? 3
+        return Array(all.prefix(min(max(most, 1), 3)))
     }
 
     /// By its USB strings. `ScannerCapabilities` has another name.
@@ -100,6 +105,9 @@ package actor ScannerDriver: Driver {
     // MARK: Calls
 
     package func call(_ call: ServiceCall) async throws -> JSONValue {
+        if call.interface == PrinterInterface.name, let method = PrinterInterface.Method(rawValue: call.method) {
+            return try await desk.call(method, call)
+        }
         switch ScannerInterface.Method(rawValue: call.method) {
         case .getCapabilities: return try JSONValue(encoding: try await scanner.capabilities().told(name: facts.name))
         case .getStatus: return try JSONValue(encoding: try await state())
@@ -219,7 +227,9 @@ package actor ScannerDriver: Driver {
 
     /// Without a record a job of an earlier process is nobody's: it would keep the scanner busy.
     private func endOrphan() async {
-        guard await !scanner.pages.isFresh, let sent = await scanner.pages.sent, sent.kind != .endJob, !sent.path.isEmpty else { return }
+        guard await !scanner.pages.isFresh, let sent = await scanner.pages.sent, sent.kind != .endJob, sent.kind != .print,
+            !sent.path.isEmpty
+        else { return }
         context.supervisor.log("warning", "A job at the scanner is nobody's any more: it is ended.")
         do {
             try await scanner.endJob(sent.path)

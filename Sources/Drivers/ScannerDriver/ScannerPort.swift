@@ -1,7 +1,8 @@
-// The scanner behind its channels: its documents, and the two pipes that pages and questions take.
+// The scanner behind its channels: its documents, and the pipes that pages and questions take.
 
 import ESCL
 import IPPUSB
+import Synchronization
 import USB
 import UserDriver
 import Wire
@@ -14,6 +15,8 @@ actor ScannerPort {
 
     nonisolated let pages: Pipe
     nonisolated let control: Pipe
+    /// What is printed takes the way of questions, for minutes maybe: they take that of pages meanwhile.
+    nonisolated let isPrinting = Atomic(false)
     /// Questions wait while a page comes.
     nonisolated var isNarrow: Bool { pages === control }
     private let configuration: [String: JSONValue]
@@ -59,6 +62,7 @@ actor ScannerPort {
     private nonisolated func document(_ path: String) async throws -> [UInt8] {
         // Whoever asked may go away meanwhile; the answer is read all the same.
         let answer = try await Task { try await self.answer(to: HTTPRequest(.get, path), .document) }.value
+        guard answer.status != 404 else { throw CallError("NotSupported", "The device does not scan: it has no \(path).", layer: "device") }
         guard answer.status == 200 else {
             throw CallError("DeviceError", "The device answers \(path) with HTTP status \(answer.status).", layer: "device")
         }
@@ -74,33 +78,36 @@ actor ScannerPort {
     }
 
     private nonisolated func answer(to request: HTTPRequest, _ kind: RequestMark.Kind) async throws -> (status: Int, body: [UInt8]) {
-        await control.turns.take()
-        defer { control.turns.giveBack() }
+        let pipe = isPrinting.load(ordering: .acquiring) ? pages : control
+        await pipe.turns.take()
+        defer { pipe.turns.giveBack() }
         do {
-            try await control.ask(request, RequestMark(serial: await control.nextSerial, kind: kind))
-            let answer = try await Self.small(control)
-            await control.finish()
+            try await pipe.ask(request, RequestMark(serial: await pipe.nextSerial, kind: kind))
+            let answer = try await Self.small(pipe)
+            await pipe.finish()
             return (answer.head.status, answer.body)
         } catch {
-            await control.giveUp()
+            await pipe.giveUp()
             throw error
         }
     }
 
     /// An answer that is no page: all of it. It is not yet dealt with.
-    nonisolated static func small(_ pipe: Pipe, within limit: Duration = patience) async throws -> (head: HTTPHead, body: [UInt8]) {
+    nonisolated static func small(
+        _ pipe: Pipe, within limit: Duration = patience, most: Int = largestDocument
+    ) async throws -> (head: HTTPHead, body: [UInt8]) {
         var head: HTTPHead?
         var body: [UInt8] = []
         while true {
             switch try await pipe.next(within: limit) {
             case .head(let found): head = found
             case .body(let bytes):
-                guard body.count + bytes.count <= largestDocument else {
-                    throw PipeFailure(code: .malformed, description: "The scanner's answer has more than \(largestDocument) bytes.")
+                guard body.count + bytes.count <= most else {
+                    throw PipeFailure(code: .malformed, description: "The device's answer has more than \(most) bytes.")
                 }
                 body += bytes
             case .end:
-                guard let head else { throw PipeFailure(code: .malformed, description: "The scanner's answer has no head.") }
+                guard let head else { throw PipeFailure(code: .malformed, description: "The device's answer has no head.") }
                 return (head, body)
             }
         }

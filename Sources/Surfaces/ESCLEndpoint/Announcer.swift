@@ -49,8 +49,8 @@ public final class Announcer: Sendable {
         signal()
     }
 
-    func withdraw(_ port: UInt16, _ type: Announcement.ServiceType = .scanner) {
-        wanted.withLock { $0[Announcement.Key(port: port, type: type)] = nil }
+    func withdraw(_ key: Announcement.Key) {
+        wanted.withLock { $0[key] = nil }
         signal()
     }
 

@@ -30,6 +30,8 @@ struct FileRights: Hashable, Sendable {
 final class Callers: Sendable {
     private struct Known {
         var isServed: Bool
+        /// It belongs to the print system.
+        var prints: Bool
         var until: ContinuousClock.Instant
     }
     private let folder: String
@@ -38,6 +40,8 @@ final class Callers: Sendable {
     /// A membership that has ended counts for so long still.
     private static let memory = Duration.seconds(10)
     private static let most = 256
+    /// CUPS asks printers as root and as `lp`, `cups-browsed` as a member of one of these.
+    private static let printGroups = ["lp", "lpadmin"]
 
     init(folder: String, socket: String) {
         self.folder = folder
@@ -45,22 +49,39 @@ final class Callers: Sendable {
     }
 
     /// May take as long as the system's list of users does.
-    func serves(_ user: UInt32) -> Bool {
-        if user == 0 || user == geteuid() { return true }
-        let now = ContinuousClock.now
-        if let entry = known.withLock({ $0[user] }), entry.until > now { return entry.isServed }
-        let isServed = look(user)
-        known.withLock { known in
-            if known.count >= Self.most { known = [:] }
-            known[user] = Known(isServed: isServed, until: now + Self.memory)
-        }
-        return isServed
+    func serves(_ user: UInt32) -> Bool { user == 0 || user == geteuid() || look(user).isServed }
+
+    /// Who scans, and the print system. May take as long, too.
+    func prints(_ user: UInt32) -> Bool {
+        if serves(user) { return true }
+        return look(user).prints
     }
 
-    private func look(_ user: UInt32) -> Bool {
-        guard let folder = FileRights(folder), let socket = FileRights(socket) else { return false }
+    private func look(_ user: UInt32) -> Known {
+        let now = ContinuousClock.now
+        if let entry = known.withLock({ $0[user] }), entry.until > now { return entry }
         let groups = Self.groups(of: user)
+        let printers = Self.printGroups.compactMap(Self.number(ofGroup:))
+        let entry = Known(
+            isServed: isLetIn(user, groups), prints: printers.contains(where: groups.contains), until: now + Self.memory)
+        known.withLock { known in
+            if known.count >= Self.most { known = [:] }
+            known[user] = entry
+        }
+        return entry
+    }
+
+    private func isLetIn(_ user: UInt32, _ groups: [UInt32]) -> Bool {
+        guard let folder = FileRights(folder), let socket = FileRights(socket) else { return false }
         return folder.grants(1, to: user, groups: groups) && socket.grants(2, to: user, groups: groups)
+    }
+
+    private static func number(ofGroup name: String) -> UInt32? {
+        var entry = group()
+        var found: UnsafeMutablePointer<group>?
+        var buffer = [CChar](repeating: 0, count: 16 << 10)
+        guard getgrnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
+        return entry.gr_gid
     }
 
     /// By the system's list of users; a process may have others, which are not asked for.

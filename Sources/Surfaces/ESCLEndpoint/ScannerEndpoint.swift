@@ -1,8 +1,9 @@
-// One scanner as a web service: what clients ask, and who may.
+// One device as a web service: what clients ask of its scanner and its printer, and who may.
 
 import ESCL
 import HTTPServer
 import ScannerClient
+import Synchronization
 import UserDriverClient
 import Wire
 
@@ -16,9 +17,12 @@ struct EndpointSetting: Sendable {
 actor ScannerEndpoint: HTTPSite {
     nonisolated let deviceID: String
     private let scanner: Scanner
-    private let capabilities: ScannerCapabilities
+    /// `nil`: it does not scan.
+    private let capabilities: ScannerCapabilities?
+    /// `nil` as long as it is not known to print.
+    private nonisolated let printer = Mutex<Printer?>(nil)
     private let identity: String
-    private let setting: EndpointSetting
+    private nonisolated let setting: EndpointSetting
     private var jobs: [EndpointJob] = []
     /// A job is about to begin.
     private var isBeginning = false
@@ -36,7 +40,7 @@ actor ScannerEndpoint: HTTPSite {
     /// A state is told again within that time.
     private static let freshness = Duration.milliseconds(250)
 
-    init(_ scanner: Scanner, _ capabilities: ScannerCapabilities, identity: String, setting: EndpointSetting) {
+    init(_ scanner: Scanner, _ capabilities: ScannerCapabilities?, identity: String, setting: EndpointSetting) {
         self.scanner = scanner
         deviceID = scanner.deviceID
         self.capabilities = capabilities
@@ -47,7 +51,7 @@ actor ScannerEndpoint: HTTPSite {
 
     nonisolated var interests: HTTPInterests {
         var interests = HTTPInterests()
-        interests.headers = ["host", "origin", "sec-fetch-site"]
+        interests.headers = ["host", "origin", "sec-fetch-site", "content-type"]
         interests.body = Self.longestSettings
         interests.user = true
         return interests
@@ -64,7 +68,7 @@ actor ScannerEndpoint: HTTPSite {
             return .text(403, "This scanner is for those who may talk to userdriverd: members of the group of its socket.")
         }
         if let refusal = Self.refusal(request) { return refusal }
-        guard let path = EndpointPath(request.path) else { return .text(404, "There is nothing at this path.") }
+        guard let capabilities, let path = EndpointPath(request.path) else { return .text(404, "There is nothing at this path.") }
         guard path.methods.contains(request.method) else {
             var answer = HTTPAnswer.text(405, "This path takes \(path.methods.joined(separator: ", ")).")
             answer.headers.append(("Allow", path.methods.joined(separator: ", ")))
@@ -73,12 +77,35 @@ actor ScannerEndpoint: HTTPSite {
         switch path {
         case .capabilities: return Self.xml(EndpointText.capabilities(capabilities, identity: identity))
         case .status: return await status(for: user)
-        case .jobs: return await begin(request, user)
+        case .jobs: return await begin(request, user, capabilities)
         case .job(let token): return await delete(token, user)
         case .nextDocument(let token):
             // It feeds paper.
             guard !request.isHead else { return .text(405, "A page can only be fetched.") }
             return await nextDocument(token, user)
+        }
+    }
+
+    // MARK: Printing
+
+    /// Where printers are asked; jobs have paths below it.
+    static let printing = "/ipp/"
+
+    nonisolated func prints(_ printer: Printer) { self.printer.withLock { $0 = printer } }
+
+    nonisolated func upload(_ request: HTTPRequest) -> (any HTTPUpload)? {
+        guard request.method == "POST", request.path.utf8.starts(with: Self.printing.utf8), let printer = printer.withLock(\.self) else {
+            return nil
+        }
+        return PrintUpload(printer, path: request.path) { [setting] in
+            guard let user = request.user, setting.callers.prints(user) else {
+                return .text(403, "This printer is for those who may talk to userdriverd, and for the print system.")
+            }
+            if let refusal = Self.refusal(request) { return refusal }
+            guard request.headers["content-type"]?.lowercased() == "application/ipp" else {
+                return .text(415, "A printer is asked in application/ipp.")
+            }
+            return nil
         }
     }
 
@@ -151,7 +178,7 @@ actor ScannerEndpoint: HTTPSite {
 
     // MARK: Jobs
 
-    private func begin(_ request: HTTPRequest, _ user: UInt32) async -> HTTPAnswer {
+    private func begin(_ request: HTTPRequest, _ user: UInt32, _ capabilities: ScannerCapabilities) async -> HTTPAnswer {
         let settings: ScanSettings
         do throws(SettingsRefusal) { settings = try ScanSettings(document: request.body, for: capabilities) } catch {
             switch error {

@@ -67,7 +67,7 @@ public struct HTTPClient: ~Copyable {
 
     public var reading: Reading {
         guard socket >= 0 else { return .unknown }
-        switch clinux_tcp_peer_unread(socket) {
+        switch clinux_peer_unread(socket) {
         case 0: return .all
         case let count where count > 0: return .left(Int(count))
         case Int(-ENOENT): return .gone
@@ -92,6 +92,23 @@ public protocol HTTPSite: Sendable {
     /// On every answer.
     var headers: [(name: String, value: String)] { get }
     func answer(_ request: HTTPRequest) async -> HTTPAnswer
+    /// Who takes the request's body as it comes, in place of `answer`; `nil` for a request that is answered
+    /// as a whole. Asked once, by the server's thread, which does not wait.
+    func upload(_ request: HTTPRequest) -> (any HTTPUpload)?
+}
+
+extension HTTPSite {
+    public func upload(_ request: HTTPRequest) -> (any HTTPUpload)? { nil }
+}
+
+/// Takes a body as it comes, of any length.
+public protocol HTTPUpload: Sendable {
+    /// The next bytes. Nothing more is read from the client until it returns.
+    func take(_ bytes: [UInt8]) async
+    /// The body is over.
+    func answer() async -> HTTPAnswer
+    /// The client has gone before the body was over; or with its answer, before it had all of it.
+    func abandon()
 }
 
 public struct HTTPError: Error, CustomStringConvertible {

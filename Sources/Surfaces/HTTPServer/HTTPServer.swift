@@ -41,13 +41,36 @@ public final class HTTPServer: Sendable {
         return cmicrohttpd_port(daemon)
     }
 
+    /// Listens at a file's path, too, for as long as the process lives: everybody may connect, the site decides
+    /// who is answered. A socket that lies there, of an earlier process, goes. Throws `HTTPError`.
+    public func listen(path: String) throws {
+        unlink(path)
+        let listener = clinux_unix_stream(path, 1)
+        guard listener >= 0 else { throw HTTPError("It can't listen at \(path): \(String(cString: strerror(-listener))).") }
+        chmod(path, 0o666)
+        let context = Unmanaged.passRetained(self).toOpaque()
+        let limits = [limits.connections, limits.connectionsOfOneAddress, limits.silence, limits.memory]
+        guard cmicrohttpd_start_on(listener, limits, handleRequest, requestCompleted, context) != nil else {
+            Unmanaged<HTTPServer>.fromOpaque(context).release()
+            close(listener)
+            throw HTTPError("It can't listen at \(path).")
+        }
+    }
+
     /// What came is read while the library still has it, the answer is made elsewhere.
-    fileprivate func begin(_ exchange: Exchange, _ connection: OpaquePointer, _ request: HTTPRequest) {
+    fileprivate func begin(_ exchange: Exchange, _ connection: OpaquePointer, _ answer: @escaping @Sendable () async -> HTTPAnswer) {
+        aside(connection) {
+            let answer = await answer()
+            exchange.answer.withLock { $0 = answer }
+        }
+    }
+
+    /// Reads nothing more from the connection until the work is done.
+    fileprivate func aside(_ connection: OpaquePointer, _ work: @escaping @Sendable () async -> Void) {
         MHD_suspend_connection(connection)
         let resume = Resumption(connection)
-        Task { [site] in
-            let answer = await site.answer(request)
-            exchange.answer.withLock { $0 = answer }
+        Task {
+            await work()
             resume()
         }
     }
@@ -66,7 +89,14 @@ private final class Exchange: Sendable {
     let phase = Mutex(Phase.new)
     let answer = Mutex<HTTPAnswer?>(nil)
     let body = Mutex<(bytes: [UInt8], isTooLong: Bool)>(([], false))
+    /// Who takes the body as it comes; known once its head has been looked at.
+    let upload = Mutex<(any HTTPUpload)?>(nil)
+    /// Bytes are with whoever takes them.
+    let isTaking = Atomic(false)
 }
+
+/// A client that sends a document may think about its next bytes for so long, seconds.
+private let uploadSilence: UInt32 = 300
 
 /// A reader of a body, with the connection that waits for it.
 private final class Reader: @unchecked Sendable {
@@ -82,13 +112,31 @@ private func handleRequest(
     kept: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
 ) -> MHD_Result {
     guard let context, let connection, let url, let method, let bodySize, let kept else { return cmicrohttpd_no }
+    let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
     guard let known = kept.pointee else {
-        kept.pointee = Unmanaged.passRetained(Exchange()).toOpaque()
+        let exchange = Exchange()
+        kept.pointee = Unmanaged.passRetained(exchange).toOpaque()
+        if let upload = server.site.upload(request(connection, String(cString: method), String(cString: url), server.site.interests)) {
+            exchange.upload.withLock { $0 = upload }
+            cmicrohttpd_set_silence(connection, uploadSilence)
+        }
         return cmicrohttpd_yes
     }
     let exchange = Unmanaged<Exchange>.fromOpaque(known).takeUnretainedValue()
-    let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
+    let upload = exchange.upload.withLock { $0 }
+    // The library goes on to the next chunk that it has already, connection set aside or not: that stays with it.
+    if exchange.isTaking.load(ordering: .acquiring) { return cmicrohttpd_yes }
     if bodySize.pointee > 0 {
+        if let upload {
+            exchange.isTaking.store(true, ordering: .releasing)
+            let bytes = Array(UnsafeRawBufferPointer(start: body, count: bodySize.pointee))
+            bodySize.pointee = 0
+            server.aside(connection) {
+                await upload.take(bytes)
+                exchange.isTaking.store(false, ordering: .releasing)
+            }
+            return cmicrohttpd_yes
+        }
         keep(UnsafeRawBufferPointer(start: body, count: bodySize.pointee), exchange, limit: server.site.interests.body)
         bodySize.pointee = 0
         return cmicrohttpd_yes
@@ -107,9 +155,13 @@ private func handleRequest(
             exchange.phase.withLock { $0 = .answered }
             return send(.text(413, "The request's body is too long."), server.site.headers, connection)
         }
+        if let upload {
+            server.begin(exchange, connection) { await upload.answer() }
+            return cmicrohttpd_yes
+        }
         var request = request(connection, String(cString: method), String(cString: url), server.site.interests)
         request.body = body
-        server.begin(exchange, connection, request)
+        server.begin(exchange, connection) { [site = server.site, request] in await site.answer(request) }
         return cmicrohttpd_yes
     case .asked:
         guard let answer = exchange.answer.withLock({ $0 }) else { return cmicrohttpd_no }
@@ -140,7 +192,7 @@ private func request(_ connection: OpaquePointer, _ method: String, _ path: Stri
     if interests.user {
         var user: UInt32 = 0
         let socket = cmicrohttpd_socket(connection)
-        if socket >= 0, clinux_tcp_peer_user(socket, &user) == 0 { request.user = user }
+        if socket >= 0, clinux_peer_user(socket, &user) == 0 { request.user = user }
     }
     return request
 }
@@ -193,6 +245,7 @@ private func requestCompleted(
     guard let known = kept?.pointee else { return }
     kept?.pointee = nil
     let exchange = Unmanaged<Exchange>.fromOpaque(known).takeRetainedValue()
+    if code != cmicrohttpd_completed { exchange.upload.withLock { $0 }?.abandon() }
     // An answer that was made and never sent has a stream, too.
     if case .stream(let stream, _)? = exchange.answer.withLock({ $0 })?.body { stream.close(isSent: code == cmicrohttpd_completed) }
 }

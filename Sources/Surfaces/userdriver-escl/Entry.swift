@@ -9,11 +9,11 @@ import UserDriverClient
 struct EndpointCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver-escl",
-        abstract: "Serve the scanners to SANE and other programs that speak eSCL.",
+        abstract: "Serve scanners to SANE and printers to CUPS, in eSCL and IPP.",
         discussion: """
-            Each scanner that the daemon drives gets an address of its own on 127.0.0.1, which stays the same. A line is printed for each: its \
-            URL, the device's id, its name. `userdriver status` shows it, too. Where Avahi runs, it announces the scanners by DNS-SD, on \
-            this machine alone, and SANE's backend airscan finds them by itself. Elsewhere it is told of one in /etc/sane.d/airscan.conf:
+            Each scanner or printer that the daemon drives gets an address of its own on 127.0.0.1, which stays the same. A line is printed for each: its \
+            URL, the device's id, its name. `userdriver status` shows it, too. Where Avahi runs, it announces them by DNS-SD, on this \
+            machine alone, and CUPS and SANE's backend airscan find them by themselves. Elsewhere airscan is told of one in /etc/sane.d/airscan.conf:
 
               [devices]
               "Scanner" = http://127.0.0.1:8740/eSCL/, eSCL
@@ -41,11 +41,20 @@ struct EndpointCommand: ParsableCommand {
         completion: .file())
     var stateFile: String?
 
+    @Option(
+        name: .customLong("socket-dir"),
+        help: ArgumentHelp("Where each scanner gets a UNIX socket, too, named by its port: 8742.sock.", valueName: "folder"),
+        completion: .directory)
+    var socketDirectory: String?
+
     @Flag(name: .customLong("no-dns-sd"), help: "Announce no scanner.")
     var isSilent = false
 
     func validate() throws {
         guard port >= 1024, port <= 65_535 - 64 else { throw ValidationError("--port goes from 1024 to 65471.") }
+        if let socketDirectory, access(socketDirectory, W_OK) != 0 {
+            throw ValidationError("--socket-dir \(socketDirectory): \(String(cString: strerror(errno))).")
+        }
     }
 
     func run() throws {
@@ -54,7 +63,8 @@ struct EndpointCommand: ParsableCommand {
         let log: @Sendable (String) -> Void = { Self.write("userdriver-escl: \($0)", to: STDERR_FILENO) }
         let keeper = EndpointKeeper(
             client: client, stateFile: stateFile ?? client.runtimeDirectory.path + "/escl-state.json", basePort: port,
-            announcer: isSilent ? nil : Self.announcer(log), log: log, announce: { Self.write($0, to: STDOUT_FILENO) })
+            socketFolder: socketDirectory, announcer: isSilent ? nil : Self.announcer(log), log: log,
+            announce: { Self.write($0, to: STDOUT_FILENO) })
         Task { await keeper.run() }
         // Signals end the process; its sockets go with it, and what is kept is kept by the daemon.
         while true { pause() }

@@ -108,7 +108,12 @@ struct StatusCommand: AsyncParsableCommand {
             }
             remarks += activityRemarks(device) + watcherRemarks(device)
             for endpoint in device.endpoints ?? [] {
-                let use = endpoint.kind == "escl" ? "programs that speak eSCL find it" : "\(endpoint.kind)"
+                let use =
+                    switch endpoint.kind {
+                    case "escl": "programs that speak eSCL find it"
+                    case "ipp": "CUPS finds its printer"
+                    default: endpoint.kind
+                    }
                 remarks.append("\(device.id): \(use) at \(endpoint.url)")
             }
             if let signer = device.signer { remarks.append("\(device.id): signed by \(signer)") }

@@ -130,7 +130,8 @@ struct UpSession {
         for line in (scanners?.announced ?? []).dropFirst(scannersShown) {
             scannersShown += 1
             let words = line.split(separator: " ", maxSplits: 1).map(String.init)
-            UpText.line("scan with SANE programs: \(words[0]) (\(words.dropFirst().joined()))")
+            let use = words[0].hasPrefix("ipp:") ? "print with CUPS" : "scan with SANE programs"
+            UpText.line("\(use): \(words[0]) (\(words.dropFirst().joined()))")
         }
     }
 

@@ -17,6 +17,16 @@ static inline struct MHD_Daemon *cmicrohttpd_start(
         (size_t)limits[3], MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
 }
 
+/// The same with a socket that listens already, which is the daemon's from here on.
+static inline struct MHD_Daemon *cmicrohttpd_start_on(
+    int listener, const unsigned int limits[4], MHD_AccessHandlerCallback handler, MHD_RequestCompletedCallback completed, void *context)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handler, context, MHD_OPTION_LISTEN_SOCKET, listener,
+        MHD_OPTION_CONNECTION_LIMIT, limits[0], MHD_OPTION_CONNECTION_TIMEOUT, limits[2], MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)limits[3], MHD_OPTION_NOTIFY_COMPLETED, completed, context, MHD_OPTION_END);
+}
+
 /// 0 where it can't be told.
 static inline unsigned short cmicrohttpd_port(struct MHD_Daemon *daemon)
 {
@@ -51,6 +61,12 @@ static inline const char *cmicrohttpd_argument(struct MHD_Connection *connection
 static inline const char *cmicrohttpd_cookie(struct MHD_Connection *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, name);
+}
+
+/// Cut off after so many seconds without a byte, unlike other connections.
+static inline void cmicrohttpd_set_silence(struct MHD_Connection *connection, unsigned int seconds)
+{
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
 }
 
 /// The bytes are copied.

@@ -81,7 +81,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     }
     /// Where other programs reach the device in a language of theirs.
     public struct Endpoint: Codable, Hashable, Sendable {
-        /// `"escl"`
+        /// `"escl"`, `"ipp"`
         public var kind: String
         public var url: String
         public init(kind: String, url: String) {

@@ -1,5 +1,25 @@
 // Requests of HTTP/1.1 as they come out of a pipe, piece by piece (RFC 9112).
 
+import CDigest
+
+/// Of bytes that are not kept.
+struct HTTPBodyDigest: Sendable {
+    private var state = cdigest_sha256()
+
+    init() { cdigest_sha256_begin(&state) }
+
+    mutating func update(_ bytes: ArraySlice<UInt8>) {
+        bytes.withUnsafeBytes { if $0.count > 0 { cdigest_sha256_update(&state, $0.baseAddress, $0.count) } }
+    }
+
+    /// 64 hexadecimal digits.
+    var text: String {
+        var result = [UInt8](repeating: 0, count: 32)
+        withUnsafePointer(to: state) { cdigest_sha256_end($0, &result) }
+        return result.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}
+
 /// A request that has come in whole.
 struct HTTPRequest: Hashable, Sendable {
     var method: String
@@ -11,6 +31,8 @@ struct HTTPRequest: Hashable, Sendable {
     var body: [UInt8] = []
     /// How long the body was.
     var bodyLength = 0
+    /// SHA-256 of all of the body.
+    var digest = HTTPBodyDigest()
 
     subscript(_ name: String) -> String? { fields.first { $0.name == name }?.value }
 
@@ -129,6 +151,7 @@ struct HTTPRequestParser: Sendable {
         let count = min(most, waiting)
         let kept = min(count, HTTPLimits.keptBody - request.body.count)
         request.body += bytes[used..<used + kept]
+        request.digest.update(bytes[used..<used + count])
         request.bodyLength += count
         used += count
         return count

@@ -32,6 +32,8 @@ struct IPPPrinter: Sendable {
             answer.add("job-uri", .uri("\(uri)/\(jobs)"))
             answer.add("job-state", .enumeration(9))
             answer.add("job-state-reasons", .keyword("job-completed-successfully"))
+            // So that whoever prints can see that each byte came, once.
+            answer.add("job-state-message", .text("\(request.bodyLength) bytes, SHA-256 \(request.digest.text)"))
         case .validateJob, .getJobs: break
         case .cancelJob: answer = IPPAnswer(message, status: 0x0404)
         case .getJobAttributes:

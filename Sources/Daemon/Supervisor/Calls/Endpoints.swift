@@ -9,7 +9,7 @@ struct Endpoints {
     private static let longestURL = 200
     private static let longestKind = 16
     /// They are shown to people, who follow them.
-    private static let places = ["http://127.0.0.1:", "http://[::1]:"]
+    private static let places = ["http://127.0.0.1:", "http://[::1]:", "ipp://127.0.0.1:", "ipp://[::1]:", "unix:/"]
 
     /// `nil` where there are none.
     func of(_ device: String) -> [DeviceStatus.Endpoint]? {
@@ -23,7 +23,10 @@ struct Endpoints {
         else { throw CallError("InvalidParameter", "kind is a word of small letters, as in escl.") }
         guard endpoint.url.utf8.count <= Self.longestURL, endpoint.url.utf8.allSatisfy({ 0x21...0x7e ~= $0 }),
             Self.places.contains(where: { endpoint.url.utf8.starts(with: $0.utf8) })
-        else { throw CallError("InvalidParameter", "url begins with http://127.0.0.1: and is no longer than \(Self.longestURL) bytes.") }
+        else {
+            throw CallError(
+                "InvalidParameter", "url begins with http://127.0.0.1:, ipp://127.0.0.1: or unix:/, of \(Self.longestURL) bytes at most.")
+        }
         guard offers.count(where: { $0.device == device }) < Self.mostOfADevice else {
             throw CallError("LimitReached", "The device has \(Self.mostOfADevice) endpoints already.")
         }

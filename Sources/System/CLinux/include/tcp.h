@@ -31,10 +31,10 @@ long clinux_receive_now2(int fd, void *first, unsigned long first_capacity, void
 /// ppoll: number of ready descriptors, 0 when `timeout_ns` has passed (negative: never), or -errno.
 int clinux_poll(struct pollfd *descriptors, unsigned long count, int64_t timeout_ns);
 
-/// The user who made the other end of a connection whose ends are both on this machine. 0, or -errno: -ENOENT where no process has that
+/// The user who made the other end of a connection, TCP's or a UNIX socket's, whose ends are both on this machine. 0, or -errno: -ENOENT where no process has that
 /// end (any more), or it is another machine's.
-int clinux_tcp_peer_user(int fd, uint32_t *user);
+int clinux_peer_user(int fd, uint32_t *user);
 
 /// Bytes that were sent and that the process at the other end, on this machine too, has not read yet; or -errno: -ENOENT where no process
 /// has that end (any more).
-long clinux_tcp_peer_unread(int fd);
+long clinux_peer_unread(int fd);

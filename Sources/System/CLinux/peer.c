@@ -1,4 +1,4 @@
-// Whose the other end of a connection on this machine is: see tcp.h. sock_diag(7), one exact question: no list to walk that others
+// Whose the other end of a connection on this machine is: see tcp.h. TCP: sock_diag(7), one exact question: no list to walk that others
 // can make long.
 #define _GNU_SOURCE
 #include "tcp.h"
@@ -98,17 +98,37 @@ static int peer(int fd, struct inet_diag_msg *answer) {
     return answer->idiag_inode == 0 ? -ENOENT : 0;
 }
 
-int clinux_tcp_peer_user(int fd, uint32_t *user) {
+static int is_unix(int fd) {
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
+int clinux_peer_user(int fd, uint32_t *user) {
+    if (is_unix(fd)) {
+        struct ucred peer;
+        socklen_t length = sizeof peer;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;
+        *user = peer.uid;
+        return 0;
+    }
     struct inet_diag_msg answer;
     int r = peer(fd, &answer);
     if (r == 0) *user = answer.idiag_uid;
     return r;
 }
 
-long clinux_tcp_peer_unread(int fd) {
+long clinux_peer_unread(int fd) {
     struct inet_diag_msg answer;
     int unsent = 0;
     if (ioctl(fd, SIOCOUTQ, &unsent) < 0) return -errno;
+    if (is_unix(fd)) {
+        // What lay there unread when its process closed it is gone; the kernel says so before it throws it away (unix_release_sock).
+        int error = 0;
+        socklen_t length = sizeof error;
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) return -errno;
+        return error ? -ENOENT : unsent;
+    }
     int r = peer(fd, &answer);
     return r < 0 ? r : (long)unsent + (long)answer.idiag_rqueue;
 }
