@@ -84,6 +84,17 @@ private let layout: UInt64 = 7
         #expect(scene.carrier.state.withLock { $0.submissions } == Array(0..<104))
     }
 
+    /// Rings on one open file take each other's transfers back, each on its own thread.
+    @Test func whatCameBackBeforeItsSubmitterCouldSaySoHasCompleted() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        scene.complete()
+        RingRecord(scene.mapping, index: 0).markInFlight()
+        #expect(RingRecord(scene.mapping, index: 0).hasCompleted)
+        #expect(try handle(scene, &memory))
+    }
+
     @Test func aRecordThatLostItsPhaseIsAFaultAndTheRestGoesOn() throws {
         let scene = try Scene()
         var memory = Memory()
@@ -91,7 +102,7 @@ private let layout: UInt64 = 7
         scene.complete()
         scene.complete()
         // A flipped bit: what has completed does not say so any more.
-        RingRecord(scene.mapping, index: 0).markInFlight()
+        scene.mapping.store32(scene.mapping.record(0) + RecordWord.phase, RecordPhase.inFlight)
         let lost = try #require(try scene.ring.take(timeout: .milliseconds(1)))
         #expect(lost.number == 0)
         #expect(lost.status == .fault(EIO))

@@ -64,7 +64,8 @@ actor ScannerEndpoint: HTTPSite {
     // MARK: Requests
 
     func answer(_ request: HTTPRequest) async -> HTTPAnswer {
-        guard let user = request.user, setting.callers.serves(user) else {
+        guard let user = request.user else { return Self.unknownUser }
+        guard setting.callers.serves(user) else {
             return .text(403, "This scanner is for those who may talk to userdriverd: members of the group of its socket.")
         }
         if let refusal = Self.refusal(request) { return refusal }
@@ -86,6 +87,9 @@ actor ScannerEndpoint: HTTPSite {
         }
     }
 
+    private static let unknownUser = HTTPAnswer.text(
+        403, "The kernel does not say whose this connection is, and only some are served. Is its module tcp_diag there?")
+
     // MARK: Printing
 
     /// Where printers are asked; jobs have paths below it.
@@ -98,7 +102,8 @@ actor ScannerEndpoint: HTTPSite {
             return nil
         }
         return PrintUpload(printer, path: request.path) { [setting] in
-            guard let user = request.user, setting.callers.prints(user) else {
+            guard let user = request.user else { return Self.unknownUser }
+            guard setting.callers.prints(user) else {
                 return .text(403, "This printer is for those who may talk to userdriverd, and for the print system.")
             }
             if let refusal = Self.refusal(request) { return refusal }

@@ -46,7 +46,9 @@ public struct RingRecord {
         mapping.store32(offset + RecordWord.phase, RecordPhase.submitting)
     }
 
-    public func markInFlight() { mapping.store32(offset + RecordWord.phase, RecordPhase.inFlight) }
+    /// It has been submitted. It may have come back by now, taken by a thread of another ring on the same open
+    /// file: then it stays completed.
+    public func markInFlight() { mapping.exchange32(offset + RecordWord.phase, from: RecordPhase.submitting, to: RecordPhase.inFlight) }
 
     /// A packet's outcome. `status`: 0 or a negated errno.
     public func setPacket(_ packet: Int, actualLength: Int, status: Int32) {

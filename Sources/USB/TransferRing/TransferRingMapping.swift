@@ -81,6 +81,11 @@ public final class TransferRingMapping: @unchecked Sendable {
     func store64(_ offset: Int, _ value: UInt64) { if mayWrite { clinux_store_u64(base + offset, value) } }
     func store32(_ offset: Int, _ value: UInt32) { if mayWrite { clinux_store_u32(base + offset, value) } }
 
+    /// Changes the word, unless somebody else has.
+    func exchange32(_ offset: Int, from expected: UInt32, to value: UInt32) {
+        if mayWrite { _ = clinux_exchange_if_u32(base + offset, expected, value) }
+    }
+
     /// Copies bytes to a place; not atomic.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
         precondition(offset >= 0 && bytes.count <= byteCount - offset)
