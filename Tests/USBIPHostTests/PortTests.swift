@@ -3,7 +3,7 @@
 import CLinux
 import Glibc
 import Testing
-import TransferRing
+@testable import TransferRing
 import USB
 import USBEmulation
 import USBIP
@@ -271,6 +271,7 @@ import USBIP
         }
         #expect(try isTold(0))
         // The one from half a ring ago is in flight: its end makes the port look.
+        RingRecord(mapping, index: 4).prepare(number: 4, length: 512)
         RingRecord(mapping, index: 4).markInFlight()
         #expect(try !isTold(0) && isTold(1))
         RingRecord(mapping, index: 4).complete(status: 0, actualLength: 0, at: 1)
