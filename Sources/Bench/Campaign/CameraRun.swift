@@ -65,6 +65,7 @@ struct CameraRun {
         let kind = kinds[Int(random.next() % UInt64(kinds.count))]
         let wait = random.next() % max(pause, 1)
         var details = SplitMix(state: random.next())
+        // The moment of a fault is chance's.
         try await Task.sleep(for: .microseconds(Int64(wait)))
         let before = viewers.map(\.now)
         var late: LateDeath?

@@ -39,6 +39,7 @@ actor Campaign {
         }
         let clock = Task { [weak self] in
             while !Task.isCancelled {
+                // A clock: what expires, and how far it has come, is looked at by the second.
                 try await Task.sleep(for: .seconds(1))
                 for viewer in stage.viewers.flatMap({ $0 }) { viewer.expire() }
                 if let self { await self.tell(progress) }

@@ -40,6 +40,7 @@ enum ControlLoad {
                 if error.code == .timedOut { tally.hung += 1 }
             }
             tally.calls += 1
+            // The load's pace: two calls a second.
             do { try await Task.sleep(for: .milliseconds(500)) } catch { break }
         }
         return tally

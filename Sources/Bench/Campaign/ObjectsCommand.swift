@@ -103,6 +103,7 @@ struct ObjectsCommand: AsyncParsableCommand {
                 if end == .exited(status: 0) { return }
                 throw StageError(description: "The client ended by itself: \(end). See \(stage.folder)/client.")
             }
+            // The client says what it has in a file; its end and its silence are both looked for above.
             try await Task.sleep(for: .milliseconds(2))
         }
     }

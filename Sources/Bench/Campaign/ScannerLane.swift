@@ -93,7 +93,8 @@ struct ScannerLane {
             tally.kinds[job.kind, default: 0] += 1
             await board.add(kills: tally.kills - before.kills, jobs: 1)
             guard tally.problems.count == before.problems else { return false }
-            try? FileManager.default.removeItem(atPath: job.folder)  // the stage's folder goes in the end
+            // On purpose unheard: what is left of it goes with the stage's folder.
+            try? FileManager.default.removeItem(atPath: job.folder)
         }
         return true
     }

@@ -7,12 +7,16 @@ extension StreamNegotiation {
     /// Offers that a message names.
     private static let offerLimit = 3
 
-    /// What meets the wish in place of a stream whose alternate setting, or the transfers of it, were refused: `dwMaxPayloadTransferSize` is binding, so that the same stream
-    /// can't do with less, but one of a lower rate, a smaller size or another format may. Nothing is committed, and the interface is idle.
+    /// What meets the wish in place of a stream whose alternate setting, or the transfers of it, were
+    /// refused: `dwMaxPayloadTransferSize` is binding, so that the same stream can't do with less, but
+    /// one of a lower rate, a smaller size or another format may. Nothing is committed, and the
+    /// interface is idle.
     ///
-    /// Throws `noBandwidth`, with what fits, where the wish leaves nothing open that would; `refusal` where no smaller setting can be had either.
+    /// Throws `noBandwidth`, with what fits, where the wish leaves nothing open that would; `refusal`
+    /// where no smaller setting can be had either.
     ///
-    /// - Parameter carries: whether the bus takes transfers of an alternate setting, which is selected. Left out: where it can be selected.
+    /// - Parameter carries: whether the bus takes transfers of an alternate setting, which is selected.
+    ///   Left out: where it can be selected.
     public func narrower(
         than stream: NegotiatedStream, meeting wish: StreamWish, refusal: USBError,
         carries: @Sendable (StreamingAlternateSetting) async -> Bool = { _ in true }
