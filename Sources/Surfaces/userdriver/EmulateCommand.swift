@@ -86,21 +86,7 @@ struct EmulateWebcamCommand: ParsableCommand {
         }
         let server = EmulationServer(
             devices: devices, address: address, port: port, lateness: camera.late == .hold ? .hold : .drop, log: log)
-        let actual: UInt16
-        do {
-            actual = try server.start()
-        } catch {
-            throw CommandFailure(
-                "The emulated webcam can't be served: \(error)",
-                status: error.code == .accessDenied ? ExitStatus.notPermitted : ExitStatus.failed)
-        }
-        defer { server.stop() }
-        let host = address.contains(":") ? "[\(address)]" : address
-        for device in devices { try Terminal.print("usbip://\(host):\(actual)/\(device.busID)") }
-        if Terminal.isTerminal(STDOUT_FILENO) {
-            Terminal.note("Drive it with: userdriver attach usbip://\(host):\(actual)/\(devices[0].busID)   Ctrl-C stops it.")
-        }
-        try Self.wait(for: interrupts)
+        try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "webcam").run(until: interrupts)
     }
 
     private func serveGadget(until interrupts: Int32, _ log: (@Sendable (String) -> Void)?) throws {
@@ -123,16 +109,6 @@ struct EmulateWebcamCommand: ParsableCommand {
                 status: error.code == .accessDenied ? ExitStatus.notPermitted : ExitStatus.failed)
         }
         defer { gadget.stop() }
-        try Self.wait(for: interrupts)
-    }
-
-    /// Until somebody wants it to end.
-    static func wait(for interrupts: Int32) throws {
-        while Interrupt.take(interrupts) == nil {
-            var entry = pollfd(fd: interrupts, events: Int16(POLLIN), revents: 0)
-            guard poll(&entry, 1, -1) >= 0 || errno == EINTR else {
-                throw CommandFailure("poll failed: \(String(cString: strerror(errno))).")
-            }
-        }
+        try EmulationService.wait(for: interrupts)
     }
 }

@@ -33,7 +33,7 @@ struct EmulateEchoCommand: ParsableCommand {
             throw CommandFailure("The echo device can't be served: \(error)")
         }
         defer { server.stop() }
-        try EmulateWebcamCommand.wait(for: interrupts)
+        try EmulationService.wait(for: interrupts)
         for (index, figures) in device.figures.enumerated() {
             let verdict = figures.wrongAt.map { "a byte at \($0) that should not have come" } ?? "each byte came once"
             try Terminal.print("pair \(index + 1): \(figures.questions) questions, \(figures.bytesTaken) bytes taken, \(verdict)")

@@ -49,20 +49,6 @@ struct EmulateScannerCommand: ParsableCommand {
         let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
         let devices = try (0..<count).map { (busID: "1-\($0 + 1)", device: try scanner.device($0, log: log) as any EmulatedDevice) }
         let server = EmulationServer(devices: devices, address: address, port: port, log: log)
-        let actual: UInt16
-        do {
-            actual = try server.start()
-        } catch {
-            throw CommandFailure(
-                "The emulated scanner can't be served: \(error)",
-                status: error.code == .accessDenied ? ExitStatus.notPermitted : ExitStatus.failed)
-        }
-        defer { server.stop() }
-        let host = address.contains(":") ? "[\(address)]" : address
-        for device in devices { try Terminal.print("usbip://\(host):\(actual)/\(device.busID)") }
-        if Terminal.isTerminal(STDOUT_FILENO) {
-            Terminal.note("Drive it with: userdriver attach usbip://\(host):\(actual)/\(devices[0].busID)   Ctrl-C stops it.")
-        }
-        try EmulateWebcamCommand.wait(for: interrupts)
+        try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "scanner").run(until: interrupts)
     }
 }
