@@ -98,12 +98,18 @@ public final class FakeDaemon: Sendable {
 /// A camera's stream as a daemon offers it.
 public final class FakeStream: Sendable {
     public let memory: FrameRingMemory
+    /// The page of the one who watches, where it gets one.
+    public let page: ReportMemory?
     private let writer: Mutex<FrameRingWriter>
 
-    public init(slotCount: Int = 4, capacity: Int = 4096, generation: UInt32 = 1) throws {
+    /// - Parameter reports: whoever watches (no more than one) tells how far it is.
+    public init(slotCount: Int = 4, capacity: Int = 4096, generation: UInt32 = 1, reports: Bool = false) throws {
         let memory = try FrameRingMemory(geometry: FrameRingGeometry(capacity: capacity, slotCount: slotCount)!)
         self.memory = memory
-        writer = Mutex(try FrameRingWriter(descriptor: memory.descriptor, geometry: memory.geometry, generation: generation))
+        page = reports ? try ReportMemory() : nil
+        let pages = page.map { [$0.descriptor] } ?? []
+        writer = Mutex(
+            try FrameRingWriter(descriptor: memory.descriptor, geometry: memory.geometry, generation: generation, reports: pages))
     }
 
     /// Another incarnation of the driver takes up the ring.
@@ -138,7 +144,10 @@ public final class FakeStream: Sendable {
         VarlinkReply(
             [
                 "event": .string(event), "device": "1d6b:0104:A", "generation": .int(generation), "restarts": .int(restarts),
-                "ring": ["capacity": .int(Int64(memory.geometry.capacity)), "slotCount": .int(Int64(memory.geometry.slotCount))],
+                "ring": [
+                    "capacity": .int(Int64(memory.geometry.capacity)), "slotCount": .int(Int64(memory.geometry.slotCount)),
+                    "report": .bool(page != nil),
+                ],
                 "description": description,
             ], continues: true)
     }
@@ -146,7 +155,8 @@ public final class FakeStream: Sendable {
     public func send(_ event: String, to socket: VarlinkSocket, generation: Int64 = 1, restarts: Int64 = 0) throws {
         let descriptor = try memory.readOnlyDescriptor()
         defer { close(descriptor) }
-        try socket.send(reply(event, generation: generation, restarts: restarts), descriptors: [descriptor])
+        let descriptors = [descriptor] + (page.map { [$0.descriptor] } ?? [])
+        try socket.send(reply(event, generation: generation, restarts: restarts), descriptors: descriptors)
     }
 
     public func tell(

@@ -2,13 +2,13 @@
 
 import CLinux
 import Dispatch
-import FrameRing
 import Glibc
 import Synchronization
 import Testing
 import UserDriverClient
 import Wire
 
+@testable import FrameRing
 @testable import Supervisor
 
 /// A ring as whoever watches has it, under its own feet: what lies in it can be looked at whatever the stream does.
@@ -16,27 +16,32 @@ struct HeldRing {
     let client: TestClient
     let reader: FrameRingReader
     let inode: UInt
+    /// Whether a page came with it.
+    let hasPage: Bool
 
     /// Watches, and takes the ring of the first reply that has one.
-    init(_ bench: Bench, _ request: JSONValue) async throws {
+    init(_ bench: Bench, _ request: JSONValue, reports: Bool = false) async throws {
         client = try bench.client()
-        try await client.send("io.userdriver.Watch", ["request": request], more: true)
-        (reader, inode) = try await Self.ring(client)
+        try await client.send("io.userdriver.Watch", ["request": request, "reports": .bool(reports)], more: true)
+        (reader, inode, hasPage) = try await Self.ring(client)
     }
 
-    private static func ring(_ client: TestClient) async throws -> (FrameRingReader, UInt) {
+    private static func ring(_ client: TestClient) async throws -> (FrameRingReader, UInt, Bool) {
         while let (reply, descriptors) = try await client.receive() {
             defer { for descriptor in descriptors { close(descriptor) } }
             if let error = reply.error { throw CallError(error, reply.parameters["message"]?.stringValue ?? "") }
             guard let descriptor = descriptors.first, let ring = reply.parameters["ring"] else { continue }
             let geometry = FrameRingGeometry(capacity: ring["capacity"]?.intValue ?? 0, slotCount: ring["slotCount"]?.intValue ?? 0)
-            return (try FrameRingReader(descriptor: descriptor, geometry: try #require(geometry)), SupervisorTests.inode(descriptor))
+            let page = ring["report"]?.boolValue == true ? descriptors.last : nil
+            #expect(descriptors.count == (page == nil ? 1 : 2))
+            let reader = try FrameRingReader(descriptor: descriptor, geometry: try #require(geometry), report: page)
+            return (reader, SupervisorTests.inode(descriptor), page != nil)
         }
         throw CallError("End", "the connection ended")
     }
 
     /// The ring that comes with the next news that has one.
-    func next() async throws -> (reader: FrameRingReader, inode: UInt) { try await Self.ring(client) }
+    func next() async throws -> (reader: FrameRingReader, inode: UInt, hasPage: Bool) { try await Self.ring(client) }
 
     /// The oldest frame that lies in it.
     var oldest: UInt64? {
@@ -152,6 +157,50 @@ func wait(_ what: String, until condition: () async throws -> Bool) async throws
         let first = try await HeldRing(bench, ["format": "grey"])
         let second = try await HeldRing(bench, [:])
         #expect(first.inode == second.inode)
+        await bench.stop()
+    }
+
+    // MARK: Who tells how far it is
+
+    /// Slots of those 256 in which the frames of a while lay.
+    private func slots(_ reader: FrameRingReader, count: Int = 40) async throws -> Int {
+        var slots: Set<Int> = []
+        var (position, seen) = (reader.newestSequence, 0)
+        try await wait("frames") {
+            while case .frame(let frame) = reader.next(after: position, timeout: .zero) {
+                (position, seen) = (frame.sequence, seen + 1)
+                slots.insert(frame.slot)
+            }
+            return seen >= count
+        }
+        return slots.count
+    }
+
+    @Test func slotsAreUsedAgainWhereAllTellHowFarTheyAre() async throws {
+        let bench = try await bench()
+        let first = try await HeldRing(bench, ["format": "moves"], reports: true)
+        #expect(first.hasPage)
+        // On a busy machine frames come in portions: each of those needs its slots.
+        #expect(try await slots(first.reader) < 40)
+
+        let second = try await HeldRing(bench, [:], reports: true)
+        var moved = try await first.next()
+        #expect(second.hasPage && moved.hasPage && moved.inode == second.inode)
+
+        let silent = try await HeldRing(bench, [:])
+        moved = try await first.next()
+        #expect(!silent.hasPage && !moved.hasPage && moved.inode == silent.inode)
+        #expect(try await second.next().inode == silent.inode)
+        #expect(try await slots(moved.reader) >= 40)
+
+        silent.client.socket.shutdown()
+        moved = try await first.next()
+        #expect(moved.hasPage)
+        let other = try await second.next()
+        #expect(other.hasPage && other.inode == moved.inode)
+        // Who leaves keeps nothing from being used again: the next ring has one page.
+        second.client.socket.shutdown()
+        #expect(try await first.next().hasPage)
         await bench.stop()
     }
 

@@ -29,17 +29,26 @@ struct MovingRings {
 
     func isOpen(_ name: String) -> Bool { writer != nil && name == self.name }
 
-    mutating func opened(_ grant: RingGrant, _ descriptor: Int32, _ generation: UInt32) throws {
-        let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount)!
-        writer = try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation)
+    mutating func opened(_ grant: RingGrant, _ descriptors: [Int32], _ generation: UInt32) throws {
+        writer = try FrameRingWriter(
+            descriptor: descriptors[0], geometry: geometry(grant), generation: generation, reports: pages(grant, descriptors))
         writer?.movesAtFrames = false
         (name, self.generation) = (grant.name, generation)
         self.grant = nil
     }
 
-    mutating func take(_ grant: RingGrant, _ descriptor: Int32) throws {
-        try writer?.offer(descriptor: descriptor, geometry: FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount)!) {}
+    mutating func take(_ grant: RingGrant, _ descriptors: [Int32]) throws {
+        try writer?.offer(descriptor: descriptors[0], geometry: geometry(grant), reports: pages(grant, descriptors)) {}
         self.grant = grant
+    }
+
+    private func geometry(_ grant: RingGrant) -> FrameRingGeometry {
+        FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount)!
+    }
+
+    private func pages(_ grant: RingGrant, _ descriptors: [Int32]) -> [Int32] {
+        precondition(descriptors.count == 1 + (grant.reports ?? 0), "a page for each who reports")
+        return Array(descriptors.dropFirst())
     }
 
     mutating func close() { (writer, grant) = (nil, nil) }

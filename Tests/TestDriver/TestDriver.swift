@@ -169,7 +169,7 @@ struct TestDriver {
             let name = names.removeValue(forKey: grant.request) ?? "video"
             streaming.insert(name)
             clinux_store_u64(page + ProgressPage.slot(Self.slots[name] ?? 0) + ProgressPage.watch, ProgressPage.Watch.turns.rawValue)
-            if behaviour == .moving, let descriptor = descriptors.first { try rings.opened(grant, descriptor, generation) }
+            if behaviour == .moving { try rings.opened(grant, descriptors, generation) }
             if call > 0 { try channel.send(MessageFromDriver.reply(DriverReply(id: call, result: [:]))) }
         case .ringRefused(let request, let reason):
             if let gift = gifts.removeValue(forKey: request) {
@@ -183,7 +183,7 @@ struct TestDriver {
         case .cancel(let id):
             waiting.removeAll { $0 == id }
             try channel.send(MessageFromDriver.event(name: "cancelled", parameters: ["call": .int(Int64(id))]))
-        case .moveRing(let grant): if let descriptor = descriptors.first { try rings.take(grant, descriptor) }
+        case .moveRing(let grant): try rings.take(grant, descriptors)
         case .call(let call): try answer(call, descriptors)
         case .survive(let seconds):
             afterlife = seconds

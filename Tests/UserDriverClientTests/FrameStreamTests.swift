@@ -55,8 +55,37 @@ import Wire
         #expect(try Self.frame(stream).isDamaged)
         #expect(
             daemon.calls.map(\.parameters) == [
-                ["device": "A", "request": ["format": "yuy2", "width": 32, "height": 8, "fps": 30]]
+                ["device": "A", "reports": true, "request": ["format": "yuy2", "width": 32, "height": 8, "fps": 30]]
             ])
+    }
+
+    @Test func whatIsReadAndNotInUseIsToldToTheDriver() throws {
+        let source = try FakeStream(reports: true)
+        let page = try #require(source.page)
+        func told() -> UInt64 {
+            var word: UInt64 = 0
+            #expect(pread(page.descriptor, &word, 8, 0) == 8)
+            return word
+        }
+        let daemon = try Self.daemon(source)
+        source.publish([9])
+        let stream = try daemon.client.camera("A").openStream(CameraRequest())
+        source.publish([1])
+        var held: Frame? = try Self.frame(stream)
+        #expect(held?.sequence == 2)
+        #expect(told() == 1)
+        source.publish([2])
+        #expect(try Self.frame(stream).sequence == 3)
+        #expect(told() == 1, "one is in somebody's hands still")
+        #expect(held?.copy() == [1])
+        held = nil
+        #expect(told() == 3)
+        source.skip(2, .damaged)
+        guard case .gap = try Self.event(stream) else {
+            Issue.record("a gap")
+            return
+        }
+        #expect(told() == 5)
     }
 
     @Test func theRingIsReadOnlyToClients() throws {

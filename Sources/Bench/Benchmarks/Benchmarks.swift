@@ -4,12 +4,13 @@ import Glibc
 @main
 struct Benchmarks {
     private static let usage = """
-        usage: benchmarks [frame|sandbox] [CASE…] [--json]
+        usage: benchmarks [frame|sandbox] [CASE…] [--in-turn] [--json]
                benchmarks frame --list
                benchmarks frame CASE --once driver|floor|kernel --turns N
 
         --list   prints the cases, and how many frames one turn through the transfers of each has
         frame    what a frame costs on its whole way through the driver's process, beside a minimal assembler in C and memcpy
+        --in-turn  as it is where somebody watches who does not report: frames take all slots of the ring in turn
         sandbox  what the sandbox adds to the start of a process
         --once   runs one part of a case N times through its transfers and prints nothing: for Scripts/frame-instructions
 
@@ -20,12 +21,13 @@ struct Benchmarks {
         var json = false
         var part: String?
         var turns = 1
-        var lists = false
+        var (lists, inTurn) = (false, false)
         var rest = CommandLine.arguments.dropFirst()
         while let argument = rest.popFirst() {
             switch argument {
             case "--json": json = true
             case "--list": lists = true
+            case "--in-turn": inTurn = true
             case "--once": part = rest.popFirst()
             case "--turns": turns = rest.popFirst().flatMap { Int($0) } ?? 0
             default: names.append(argument)
@@ -42,7 +44,7 @@ struct Benchmarks {
             if let part, let stream = FrameCase.all.first(where: { $0.name == names[0] }) {
                 return try FrameBenchmark.runOnce(part, of: stream, turns: turns)
             }
-            if subject != "sandbox" { try FrameBenchmark.run(names: names, json: json) }
+            if subject != "sandbox" { try FrameBenchmark.run(names: names, json: json, inTurn: inTurn) }
             if subject != "frame", names.isEmpty { SandboxBenchmark.run(json: json) }
         } catch {
             print("benchmarks: \(error)")

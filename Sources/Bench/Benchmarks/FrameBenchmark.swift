@@ -30,12 +30,13 @@ enum FrameBenchmark {
     private static let rounds = 9
     private static let roundBytes = 200 << 20
 
-    static func run(names: [String], json: Bool) throws {
+    /// - Parameter inTurn: whoever watches does not report: frames take all slots in turn.
+    static func run(names: [String], json: Bool, inTurn: Bool) throws {
         if !json { print(row("case", "µs a frame", "× minimal C", "× memcpy")) }
         for stream in FrameCase.all where names.isEmpty || names.contains(stream.name) {
             let played = PlayedStream(stream)
             try check(stream, played)
-            let figures = try measure(stream, played)
+            let figures = try measure(stream, played, inTurn: inTurn)
             if json {
                 print(
                     "{\"case\":\"\(stream.name)\",\"nanosecondsPerFrame\":\(figures.ours),\"toFloor\":\(figures.toFloor),"
@@ -66,15 +67,18 @@ enum FrameBenchmark {
 
     private static func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
 
-    private static func measure(_ stream: FrameCase, _ played: PlayedStream) throws -> Figures {
+    private static func measure(_ stream: FrameCase, _ played: PlayedStream, inTurn: Bool) throws -> Figures {
         let turns = max(2, roundBytes / played.payloadBytes)
         let frames = Double(turns * played.frames.count)
-        _ = try driver(stream, played, turns: 2)
+        _ = try driver(stream, played, turns: 2, inTurn: inTurn)
         _ = floor(stream, played, turns: 2)
         var runs: [(ours: Double, floor: Double, copy: Double)] = []
         for _ in 0..<rounds {
             runs.append(
-                (try driver(stream, played, turns: turns), floor(stream, played, turns: turns), copy(stream, played, turns: turns)))
+                (
+                    try driver(stream, played, turns: turns, inTurn: inTurn), floor(stream, played, turns: turns),
+                    copy(stream, played, turns: turns)
+                ))
         }
         func median(_ value: ((ours: Double, floor: Double, copy: Double)) -> Double) -> Double {
             runs.map(value).sorted()[runs.count / 2]
@@ -87,7 +91,8 @@ enum FrameBenchmark {
     /// The driver's own stream over a carrier that plays. Nanoseconds of its thread's processor
     /// time.
     private static func driver(
-        _ stream: FrameCase, _ played: PlayedStream, turns: Int, warmUp: Bool = true, inspect: ((FrameRingReader) -> Void)? = nil
+        _ stream: FrameCase, _ played: PlayedStream, turns: Int, warmUp: Bool = true, inTurn: Bool = false,
+        inspect: ((FrameRingReader) -> Void)? = nil
     ) throws -> Double {
         let shape = stream.shape
         guard
@@ -98,6 +103,9 @@ enum FrameBenchmark {
         else { throw Failure(description: "\(stream.name) is out of bounds") }
         let transferMemory = try TransferRingMemory(geometry: geometry)
         let frameMemory = try FrameRingMemory(geometry: frames)
+        // Whoever watches is done with each frame before the next one ends, on a processor of its own: its page says what it says when nobody reads.
+        let report = try ReportMemory()
+        if inspect == nil { report.readerHasLeft() }
         let recorderMemory = try RecorderMemory()
         let recorder = try FlightRecorder(descriptor: recorderMemory.descriptor, generation: 1)
         let warmUp = warmUp ? (stream.slotCount + played.frames.count) / played.frames.count : 0
@@ -105,7 +113,7 @@ enum FrameBenchmark {
         if let inspect {
             let readable = try frameMemory.readOnlyDescriptor()
             defer { close(readable) }
-            let reader = try FrameRingReader(descriptor: readable, geometry: frames)
+            let reader = try FrameRingReader(descriptor: readable, geometry: frames, report: report.descriptor)
             carrier.inspect = { inspect(reader) }
         }
         let transfers = TransferRing(
@@ -114,7 +122,8 @@ enum FrameBenchmark {
                 recorder, type: geometry.type, endpoint: EndpointAddress(rawValue: 0x81), headerLength: VideoAssembler.headerLength))
         let video = StreamRun(
             transfers: transfers, shape: shape,
-            writer: try FrameRingWriter(descriptor: frameMemory.descriptor, geometry: frames, generation: 1),
+            writer: try FrameRingWriter(
+                descriptor: frameMemory.descriptor, geometry: frames, generation: 1, reports: inTurn ? [] : [report.descriptor]),
             frameInterval: 33_333_333, progress: Progress().activity())
         let ended = Monitored(false)
         video.start(VideoAssembler(stream.settings, type: shape.type), from: .fresh(nil)) { _ in ended.change { $0 = true } }

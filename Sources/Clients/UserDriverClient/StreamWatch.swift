@@ -69,7 +69,8 @@ struct WatchReply: Sendable {
             let geometry = FrameRingGeometry(capacity: capacity, slotCount: slotCount), let descriptor = descriptors.first
         else { throw UserDriverClient.malformed("Watch") }
         do throws(FrameRingError) {
-            let reader = try FrameRingReader(descriptor: descriptor, geometry: geometry)
+            let page = facts["report"]?.boolValue == true ? descriptors.dropFirst().first : nil
+            let reader = try FrameRingReader(descriptor: descriptor, geometry: geometry, report: page)
             ring = OpenedRing(
                 memory: .init(descriptor), reader: reader, description: description, startsAtFirst: event == "changed",
                 follows: parameters["follows"]?.boolValue ?? false)
@@ -207,7 +208,7 @@ final class StreamWatch: Sendable {
     ) throws(ClientError) -> (DaemonConnection, WatchReply) {
         let connection = try DaemonConnection(directory)
         cancellation.enter(connection)
-        var parameters: [String: JSONValue] = ["request": request]
+        var parameters: [String: JSONValue] = ["request": request, "reports": true]
         if let selector { parameters["device"] = .string(selector) }
         try connection.send("\(ManagementInterface.name).Watch", .object(parameters), more: true)
         let (reply, descriptors) = try connection.receive(deadline: deadline)

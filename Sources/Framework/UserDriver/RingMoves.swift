@@ -9,7 +9,7 @@ import Wire
 final class RingMoves: Sendable {
     private struct Seat {
         weak var writer: FrameRingWriter?
-        var waiting: (grant: RingGrant, descriptor: Int32)?
+        var waiting: (grant: RingGrant, descriptors: [Int32])?
     }
     private let channel: Channel
     private let seats = Mutex<[String: Seat]>([:])
@@ -19,7 +19,7 @@ final class RingMoves: Sendable {
     /// A ring is granted: what came before is for a writer that is no more.
     func forget(_ name: String) {
         let old = seats.withLock { $0.removeValue(forKey: name) }
-        if let descriptor = old?.waiting?.descriptor { close(descriptor) }
+        old?.waiting?.descriptors.forEach { close($0) }
     }
 
     func opened(_ name: String, _ writer: FrameRingWriter) {
@@ -28,31 +28,31 @@ final class RingMoves: Sendable {
             seats[name] = Seat(writer: writer)
             return waiting
         }
-        guard let (grant, descriptor) = waiting else { return }
-        offer(grant, descriptor, to: writer)
-        close(descriptor)
+        guard let (grant, descriptors) = waiting else { return }
+        offer(grant, descriptors, to: writer)
+        descriptors.forEach { close($0) }
     }
 
-    /// The descriptor stays the caller's.
-    func take(_ grant: RingGrant, _ descriptor: Int32) {
+    /// The descriptors stay the caller's: the ring's, and those of its readers' pages.
+    func take(_ grant: RingGrant, _ descriptors: [Int32]) {
         let writer = seats.withLock { $0[grant.name]?.writer }
-        if let writer { return offer(grant, descriptor, to: writer) }
-        let kept = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        guard kept >= 0 else { return }
-        let (late, unused): (FrameRingWriter?, Int32?) = seats.withLock { seats in
+        if let writer { return offer(grant, descriptors, to: writer) }
+        let kept = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 0) }
+        guard !kept.contains(where: { $0 < 0 }) else { return kept.filter { $0 >= 0 }.forEach { close($0) } }
+        let (late, unused): (FrameRingWriter?, [Int32]) = seats.withLock { seats in
             // It may have come in between.
             if let writer = seats[grant.name]?.writer { return (writer, kept) }
             defer { seats[grant.name, default: Seat()].waiting = (grant, kept) }
-            return (nil, seats[grant.name]?.waiting?.descriptor)
+            return (nil, seats[grant.name]?.waiting?.descriptors ?? [])
         }
         if let late { offer(grant, kept, to: late) }
-        if let unused { close(unused) }
+        unused.forEach { close($0) }
     }
 
-    private func offer(_ grant: RingGrant, _ descriptor: Int32, to writer: FrameRingWriter) {
+    private func offer(_ grant: RingGrant, _ descriptors: [Int32], to writer: FrameRingWriter) {
         guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount) else { return }
         do throws(FrameRingError) {
-            try writer.offer(descriptor: descriptor, geometry: geometry) { [channel] in
+            try writer.offer(descriptor: descriptors[0], geometry: geometry, reports: grant.pages(of: descriptors)) { [channel] in
                 // Not on the stream's thread, which waits for nobody.
                 Task.detached { Self.tell(channel, .ringMoved(name: grant.name, request: grant.request)) }
             }
@@ -68,5 +68,13 @@ final class RingMoves: Sendable {
         } catch {
             // A supervisor that follows one that is gone finds in the rings themselves where the stream is.
         }
+    }
+}
+
+extension RingGrant {
+    /// The pages of the ring's readers, of the descriptors that came with it. Empty where some do not report.
+    func pages(of descriptors: [Int32]) -> [Int32] {
+        let pages = Array(descriptors.dropFirst())
+        return reports == pages.count ? pages : []
     }
 }

@@ -172,7 +172,8 @@ public final class SupervisorLink: Sendable {
         guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount), grant.capacity >= capacity else {
             throw CallError("ContractBroken", "The supervisor's ring of \(grant.slotCount) × \(grant.capacity) bytes does not fit.")
         }
-        let writer = try FrameRingWriter(descriptor: descriptor, geometry: geometry, generation: generation)
+        let writer = try FrameRingWriter(
+            descriptor: descriptor, geometry: geometry, generation: generation, reports: grant.pages(of: descriptors))
         moves.opened(name, writer)
         return writer
     }
@@ -247,7 +248,7 @@ public final class SupervisorLink: Sendable {
 
     /// Takes another ring for a stream, and the descriptors.
     func move(_ grant: RingGrant, descriptors: [Int32]) {
-        if let descriptor = descriptors.first { moves.take(grant, descriptor) }
+        if !descriptors.isEmpty { moves.take(grant, descriptors) }
     }
 
     /// Takes the answer to `openTransfers`.

@@ -34,10 +34,13 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
     }
 }
 
-/// One frame of a ring. It stays readable until the writer comes round to its slot again; every way to the bytes says whether they were whole.
+/// One frame of a ring. It stays readable until the writer comes round to its slot again, which it does not do early while this value or a copy of it is
+/// there; every way to the bytes says whether they were whole.
 public struct FrameReference: Sendable {
     let reader: FrameRingReader
     let slot: Int
+    /// Of a reader that reports: the frame is its own until the last copy of this value goes.
+    let lease: FrameLease?
 
     public let sequence: UInt64
     /// Bytes of the frame; never more than the ring's capacity.

@@ -2,28 +2,34 @@
 import CLinux
 import Glibc
 
+/// Maps a memfd after checking that it has that size and can't change it (no SIGBUS later). The
+/// descriptor stays the caller's.
+func mapSealed(_ descriptor: Int32, byteCount: Int, writable: Bool) throws(FrameRingError) -> UnsafeMutableRawPointer {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw FrameRingError("fstat", errno: errno, "not an open descriptor") }
+    guard status.st_size == off_t(byteCount) else {
+        throw FrameRingError("fstat", "the memory has \(status.st_size) bytes where the geometry needs \(byteCount)")
+    }
+    let seals = clinux_seals(descriptor)
+    let sizeSeals = F_SEAL_SHRINK | F_SEAL_GROW
+    guard seals >= 0 else { throw FrameRingError("F_GET_SEALS", errno: -seals, "not a memfd") }
+    guard seals & sizeSeals == sizeSeals else { throw FrameRingError("F_GET_SEALS", "the memory's size is not sealed") }
+    let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
+    guard let address = mmap(nil, byteCount, protection, MAP_SHARED, descriptor, 0), address != MAP_FAILED else {
+        throw FrameRingError("mmap", errno: errno, writable ? "can't be mapped for writing" : "can't be mapped for reading")
+    }
+    return address
+}
+
 /// Owner of one mapping. Whatever is read through it may have been written by somebody hostile.
 struct FrameRingMapping: ~Copyable, @unchecked Sendable {
     // Sendable: an address that stays valid until deinit; words are accessed atomically, data under the slots' sequence locks.
     let base: UnsafeMutableRawPointer
     let geometry: FrameRingGeometry
 
-    /// Maps the memfd after checking that it has the geometry's size and can't change it (no SIGBUS later). The descriptor stays the caller's.
+    /// See `mapSealed`.
     init(descriptor: Int32, geometry: FrameRingGeometry, writable: Bool) throws(FrameRingError) {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw FrameRingError("fstat", errno: errno, "not an open descriptor") }
-        guard status.st_size == off_t(geometry.byteCount) else {
-            throw FrameRingError("fstat", "the memory has \(status.st_size) bytes where the geometry needs \(geometry.byteCount)")
-        }
-        let seals = clinux_seals(descriptor)
-        let sizeSeals = F_SEAL_SHRINK | F_SEAL_GROW
-        guard seals >= 0 else { throw FrameRingError("F_GET_SEALS", errno: -seals, "not a memfd") }
-        guard seals & sizeSeals == sizeSeals else { throw FrameRingError("F_GET_SEALS", "the memory's size is not sealed") }
-        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-        guard let address = mmap(nil, geometry.byteCount, protection, MAP_SHARED, descriptor, 0), address != MAP_FAILED else {
-            throw FrameRingError("mmap", errno: errno, writable ? "can't be mapped for writing" : "can't be mapped for reading")
-        }
-        base = address
+        base = try mapSealed(descriptor, byteCount: geometry.byteCount, writable: writable)
         self.geometry = geometry
     }
 

@@ -9,15 +9,19 @@ public enum FrameOutcome: Sendable {
     case timedOut
 }
 
-/// Reads a ring through a read-only mapping. Any number of readers, each at its own pace and from any thread.
+/// Reads a ring through a read-only mapping. Any number of readers, each at its own pace and from any thread. One that reports tells the writer what it
+/// is done with: what it has read after, and frames whose last `FrameReference` is gone.
 ///
 /// The writer is not trusted: whatever it stores, a reader sees frames within the capacity, gaps or nothing.
 public final class FrameRingReader: Sendable {
     let mapping: FrameRingMapping
+    private let report: ReaderReport?
 
-    /// Maps the ring for reading. The descriptor stays the caller's and may be closed afterwards.
-    public init(descriptor: Int32, geometry: FrameRingGeometry) throws(FrameRingError) {
+    /// Maps the ring for reading. The descriptors stay the caller's and may be closed afterwards.
+    /// - Parameter report: this reader's page (see `ReportMemory`), if it has one. Then it reads at one pace, from one thread at a time.
+    public init(descriptor: Int32, geometry: FrameRingGeometry, report: Int32? = nil) throws(FrameRingError) {
         mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: false)
+        if let report { self.report = try ReaderReport(descriptor: report) } else { self.report = nil }
     }
 
     public var geometry: FrameRingGeometry { mapping.geometry }
@@ -46,18 +50,24 @@ public final class FrameRingReader: Sendable {
             guard let sequence = mapping.wholeSequence(slot), sequence <= newest else { continue }
             if best == nil || best!.sequence < sequence { best = (slot, sequence) }
         }
-        return best.flatMap { frame($0.sequence, in: $0.slot) }
+        return best.flatMap { frame($0.sequence, in: $0.slot, passing: nil) }
     }
 
     /// What comes after number `sequence`, waiting for it at most `timeout`. Blocks the thread; never the writer.
     public func next(after number: UInt64, timeout: Duration) -> FrameOutcome {
         var deadline: UInt64?
+        report?.pass(number)
         while true {
             let wake = mapping.word32(RingField.wake)
             let newest = mapping.published
             let sequence = max(number, mapping.origin)
-            if newest > sequence { return outcome(sequence + 1, newest: newest) }
+            if newest > sequence {
+                let outcome = outcome(sequence + 1, newest: newest)
+                if case .gap(let gap) = outcome { report?.pass(gap.last) }
+                return outcome
+            }
             if newest < sequence {
+                report?.pass(newest)
                 return .gap(FrameGap(first: newest + 1, count: 0, cause: .renumbered, time: 0, generation: 0, last: newest))
             }
             let now = clinux_monotonic_ns()
@@ -74,7 +84,7 @@ public final class FrameRingReader: Sendable {
         var following = newest + 1  // the first later number of which something is known
         for slot in 0..<geometry.slotCount {
             guard let found = mapping.wholeSequence(slot), found >= number, found <= newest else { continue }
-            if found == number, let frame = frame(number, in: slot) { return .frame(frame) }
+            if found == number, let frame = frame(number, in: slot, passing: number) { return .frame(frame) }
             if found > number { following = min(following, found) }
         }
         for entry in mapping.gapNumbers.reversed() {
@@ -92,13 +102,15 @@ public final class FrameRingReader: Sendable {
     }
 
     /// The facts of a frame, read under its slot's sequence lock. `nil` if the writer came in between.
-    private func frame(_ sequence: UInt64, in slot: Int) -> FrameReference? {
+    /// - Parameter passing: what this reader is done with, but for that frame; `nil` where that stays as it was.
+    private func frame(_ sequence: UInt64, in slot: Int, passing number: UInt64?) -> FrameReference? {
+        let lease = report?.lend(sequence, passing: number)
         let header = mapping.slotOffset(slot)
         let state = SequenceLock.whole(sequence)
         guard mapping.word64(header + SlotField.state) == state else { return nil }
         let length = mapping.word64(header + SlotField.length)
         let frame = FrameReference(
-            reader: self, slot: slot, sequence: sequence, length: Int(min(length, UInt64(geometry.capacity))),
+            reader: self, slot: slot, lease: lease, sequence: sequence, length: Int(min(length, UInt64(geometry.capacity))),
             captured: mapping.word64(header + SlotField.captured), published: mapping.word64(header + SlotField.published),
             deviceTime: mapping.word64(header + SlotField.deviceTime), generation: mapping.word32(header + SlotField.generation),
             flags: FrameFlags(rawValue: mapping.word32(header + SlotField.flags)))

@@ -18,8 +18,17 @@ public final class FrameRingWriter: @unchecked Sendable {
     @exclusivity(unchecked) private var mapping: FrameRingMapping
     private let generation: UInt32
     @exclusivity(unchecked) private var sequence: UInt64
+    /// Where the next frame goes, once `hasSlot`.
     @exclusivity(unchecked) private var slot: Int
+    @exclusivity(unchecked) private var hasSlot = false
     @exclusivity(unchecked) private var isOpen = false
+    /// Where the newest frame lies; before the first, the slot in whose place in turn the first one comes.
+    @exclusivity(unchecked) private var newestSlot: Int
+    /// Where the one before it lies, if it was published here.
+    @exclusivity(unchecked) private var previousSlot: Int
+    /// The whole frame in each slot, 0 for none.
+    @exclusivity(unchecked) private var numbers: [UInt64]
+    @exclusivity(unchecked) private var reports: ReaderReports?
     /// The open slot's frame was published by the predecessor already: `publish` only goes on to the next.
     @exclusivity(unchecked) private var isReplay = false
     @exclusivity(unchecked) private var gaps: UInt64
@@ -28,9 +37,14 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// `move` itself, whenever what it has remembered agrees with the ring.
     @exclusivity(unchecked) public var movesAtFrames = true
 
-    /// Maps the ring and takes over. The descriptor stays the caller's and may be closed afterwards.
-    /// - Parameter generation: which incarnation of the driver this is.
-    public init(descriptor: Int32, geometry: FrameRingGeometry, generation: UInt32) throws(FrameRingError) {
+    /// Maps the ring and takes over. The descriptors stay the caller's and may be closed afterwards.
+    /// - Parameters:
+    ///   - generation: which incarnation of the driver this is.
+    ///   - reports: the pages of all who read this ring (see `ReportMemory`); empty where some do not report.
+    public init(
+        descriptor: Int32, geometry: FrameRingGeometry, generation: UInt32, reports: [Int32] = []
+    ) throws(FrameRingError) {
+        self.reports = reports.isEmpty ? nil : try ReaderReports(descriptors: reports)
         mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
         self.geometry = geometry
         self.generation = generation
@@ -39,6 +53,7 @@ public final class FrameRingWriter: @unchecked Sendable {
         let given = mapping.published
         var last = given <= SequenceLock.maximum / 2 ? given : 0
         var newest: (slot: Int, sequence: UInt64)?
+        numbers = Array(repeating: 0, count: geometry.slotCount)
         for index in 0..<geometry.slotCount {
             guard let found = mapping.wholeSequence(index) else { continue }
             // A frame one past the published number is whole: its writer died between the two stores.
@@ -47,6 +62,7 @@ public final class FrameRingWriter: @unchecked Sendable {
                 mapping.store64(mapping.slotOffset(index) + SlotField.state, 0)
                 continue
             }
+            numbers[index] = found
             if newest == nil || newest!.sequence < found { newest = (index, found) }
         }
         if let newest, newest.sequence > last { last = newest.sequence }
@@ -57,7 +73,9 @@ public final class FrameRingWriter: @unchecked Sendable {
         mapping.store64(RingField.next, 0)
         let firstSlot = Int(mapping.word32(RingField.firstSlot))
         let start = mapping.word64(RingField.first) != 0 && firstSlot < geometry.slotCount ? firstSlot : 0
-        slot = newest.map { ($0.slot + 1) % geometry.slotCount } ?? start
+        newestSlot = newest?.slot ?? (start + geometry.slotCount - 1) % geometry.slotCount
+        slot = (newestSlot + 1) % geometry.slotCount
+        previousSlot = newestSlot
 
         let recorded = mapping.word64(RingField.gapsRecorded)
         gaps = recorded < SequenceLock.maximum ? recorded : 0
@@ -71,7 +89,7 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// The number that the next frame, or the one being written, will have.
     public var nextSequence: UInt64 { sequence }
 
-    /// Which slot the next frame, or the one being written, lies in.
+    /// Which slot the frame being written lies in.
     public var slotIndex: Int { slot }
 
     /// The slot in which the predecessor was assembling a frame, with what it had written; `index` is its `slotIndex` of then. Where the
@@ -79,23 +97,48 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// `publish` gives the number that the frame has.
     /// - Returns: `nil` where the ring has gone another way since.
     public func resume(slot index: Int) -> FrameSlot? {
-        if index == slot { return begin() }
-        guard index >= 0, index < mapping.geometry.slotCount, (index + 1) % mapping.geometry.slotCount == slot,
-            let published = mapping.wholeSequence(index)
-        else { return nil }
-        isReplay = true
-        isOpen = true
-        return FrameSlot(sequence: published, bytes: mapping.data(index))
+        guard index >= 0, index < geometry.slotCount else { return nil }
+        if let published = mapping.wholeSequence(index) {
+            guard index == newestSlot else { return nil }
+            isReplay = true
+            isOpen = true
+            return FrameSlot(sequence: published, bytes: mapping.data(index))
+        }
+        slot = index
+        hasSlot = true
+        return begin()
     }
 
     /// The slot of the next frame. Called again before `publish`, it gives the same slot and forgets what was written there.
     public func begin() -> FrameSlot {
         if movesAtFrames, !isOpen { move() }
-        isOpen = true
-        isReplay = false
+        if !hasSlot { slot = nextSlot() }
+        (hasSlot, isOpen, isReplay) = (true, true, false)
+        numbers[slot] = 0
         mapping.store64(mapping.slotOffset(slot) + SlotField.state, SequenceLock.writing(sequence))
         clinux_fence_release()  // the state before the data
         return FrameSlot(sequence: sequence, bytes: mapping.data(slot))
+    }
+
+    /// Of the frames that all readers are done with, the slot of the newest, which the caches know; where there is none, that of the oldest frame, so that
+    /// frames take the slots in turn. Never the newest frame's own: who dies before it could remember that it was published has it written again.
+    private func nextSlot() -> Int {
+        let released = reports?.released(published: sequence - 1) ?? 0
+        // Nearly always, and then nothing else has to be looked at.
+        if released > 0, numbers[previousSlot] != 0, numbers[previousSlot] <= released, previousSlot != newestSlot { return previousSlot }
+        let newest = newestSlot
+        return numbers.withUnsafeBufferPointer { numbers in
+            var (index, oldest, hottest) = (newest, newest, newest)
+            var (least, most) = (UInt64.max, UInt64(0))
+            for _ in 1..<numbers.count {
+                index += 1
+                if index == numbers.count { index = 0 }
+                let number = numbers[index]
+                if number < least { (oldest, least) = (index, number) }
+                if number <= released, number > most { (hottest, most) = (index, number) }
+            }
+            return most > 0 ? hottest : oldest
+        }
     }
 
     /// Shows the frame in the open slot to readers.
@@ -125,8 +168,9 @@ public final class FrameRingWriter: @unchecked Sendable {
         let published = sequence
         announce(published)
         sequence += 1
-        slot = (slot + 1) % mapping.geometry.slotCount
-        isOpen = false
+        numbers[slot] = published
+        (previousSlot, newestSlot) = (newestSlot, slot)
+        (hasSlot, isOpen) = (false, false)
         return published
     }
 
@@ -186,11 +230,17 @@ public final class FrameRingWriter: @unchecked Sendable {
     // MARK: Another ring
 
     /// Another ring of the same geometry to go on in, which `move` takes. A second offer replaces one that was not taken. From any thread. The
-    /// descriptor stays the caller's and may be closed afterwards.
-    /// - Parameter moved: called on the writer's thread once everything that comes lies there.
-    public func offer(descriptor: Int32, geometry: FrameRingGeometry, moved: @escaping @Sendable () -> Void) throws(FrameRingError) {
+    /// descriptors stay the caller's and may be closed afterwards.
+    /// - Parameters:
+    ///   - reports: the pages of all who will read that ring; empty where some do not report.
+    ///   - moved: called on the writer's thread once everything that comes lies there.
+    public func offer(
+        descriptor: Int32, geometry: FrameRingGeometry, reports: [Int32] = [], moved: @escaping @Sendable () -> Void
+    ) throws(FrameRingError) {
         guard geometry == self.geometry else { throw FrameRingError("offer", "another ring to go on in has the same geometry") }
-        offer.replace(OfferedRing(mapping: try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true), moved: moved))
+        let pages = reports.isEmpty ? nil : try ReaderReports(descriptors: reports)
+        let mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
+        offer.replace(OfferedRing(mapping: mapping, reports: pages, moved: moved))
     }
 
     /// Goes on in the ring that was offered, if one was: with the next number, in the slot of the same index, and with what is written of an open
@@ -203,7 +253,9 @@ public final class FrameRingWriter: @unchecked Sendable {
         // A frame that was published already lies in the ring where it was.
         guard !isReplay, let offered = offer.take() else { return nil }
         let moved = offered.moved
+        let pages = offered.reports
         let other = offered.mapping
+        if !hasSlot { slot = (newestSlot + 1) % geometry.slotCount }
         for index in 0..<geometry.slotCount { other.store64(other.slotOffset(index) + SlotField.state, 0) }
         other.store64(RingField.magic, FrameRingGeometry.magic)
         other.store64(RingField.next, 0)
@@ -222,6 +274,10 @@ public final class FrameRingWriter: @unchecked Sendable {
         mapping.store64(RingField.next, sequence)
         wakeReaders()
         mapping = other
+        reports = pages
+        newestSlot = (slot + geometry.slotCount - 1) % geometry.slotCount
+        previousSlot = newestSlot
+        for index in numbers.indices { numbers[index] = 0 }
         gaps = 0
         moved()
         return isOpen ? FrameSlot(sequence: sequence, bytes: mapping.data(slot)) : nil

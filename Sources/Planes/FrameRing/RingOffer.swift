@@ -4,6 +4,7 @@ import Synchronization
 /// Another ring, mapped, and whom to tell once it is used.
 struct OfferedRing: ~Copyable {
     var mapping: FrameRingMapping
+    let reports: ReaderReports?
     let moved: @Sendable () -> Void
 }
 

@@ -124,7 +124,7 @@ static int number_of(const char *name) {
 
 /// Takes the message that ends at `length`; what comes after it moves up.
 static int take(struct connection *connection, size_t length, struct reply *reply) {
-    *reply = (struct reply){.text = malloc(length + 1), .descriptor = -1};
+    *reply = (struct reply){.text = malloc(length + 1), .descriptor = -1, .second = -1};
     if (reply->text) memcpy(reply->text, connection->bytes, length + 1);
     connection->used -= length + 1;
     memmove(connection->bytes, connection->bytes + length + 1, connection->used);
@@ -136,6 +136,8 @@ static int take(struct connection *connection, size_t length, struct reply *repl
             connection->descriptors[kept++] = descriptor;
         } else if (reply->descriptor < 0) {
             reply->descriptor = descriptor;
+        } else if (reply->second < 0) {
+            reply->second = descriptor;
         } else {
             system_close(descriptor);
         }
@@ -182,7 +184,8 @@ void reply_free(struct reply *reply) {
     free(reply->text);
     reply->text = NULL;
     system_close(reply->descriptor);
-    reply->descriptor = -1;
+    system_close(reply->second);
+    reply->descriptor = reply->second = -1;
 }
 
 int daemon_call(const char *method, const char *parameters, struct reply *reply, char *words, size_t capacity) {

@@ -19,6 +19,8 @@ struct reply {
     /// Comes with the reply, and is closed by `reply_free` unless it was taken out; -1 where none
     /// came.
     int descriptor;
+    /// The one after it, in the same way.
+    int second;
 };
 
 struct connection {

@@ -14,7 +14,17 @@ enum { SLOT_STATE = 0, SLOT_LENGTH = 8, SLOT_CAPTURED = 16, SLOT_PUBLISHED = 24,
 enum { GAP_FIRST = 0, GAP_COUNT = 8, GAP_CHECK = 32 };
 static const uint64_t maximum_number = 1ull << 55;
 
-int ring_map(struct ring *ring, int descriptor, int64_t capacity, int64_t slots) {
+/// Maps memory of that size, which can't change it.
+static int map_sealed(int descriptor, size_t size, int protection, void **address, struct stat *status) {
+    if (syscall(SYS_fstat, descriptor, status) < 0) return -errno;
+    int seals = system_fcntl(descriptor, F_GET_SEALS, 0);
+    if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW)) return -EINVAL;
+    if (status->st_size != (off_t)size) return -EINVAL;
+    *address = system_mmap(NULL, size, protection, MAP_SHARED, descriptor, 0);
+    return *address == MAP_FAILED ? -errno : 0;
+}
+
+int ring_map(struct ring *ring, int descriptor, int report, int64_t capacity, int64_t slots) {
     *ring = (struct ring){0};
     if (capacity <= 0 || capacity > 256 << 20 || slots < 2 || slots > 256) return -EINVAL;
     ring->capacity = (uint64_t)capacity;
@@ -23,14 +33,14 @@ int ring_map(struct ring *ring, int descriptor, int64_t capacity, int64_t slots)
     ring->data = (HEADER + (size_t)slots * SLOT_HEADER + PAGE - 1) / PAGE * PAGE;
     ring->size = ring->data + (size_t)slots * ring->stride;
     if (ring->size > 1 << 30) return -EINVAL;
-    struct stat status;
-    if (syscall(SYS_fstat, descriptor, &status) < 0) return -errno;
-    int seals = system_fcntl(descriptor, F_GET_SEALS, 0);
-    if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW)) return -EINVAL;
-    if (status.st_size != (off_t)ring->size) return -EINVAL;
-    void *address = system_mmap(NULL, ring->size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (address == MAP_FAILED) return -errno;
+    struct stat status, page_status;
+    void *address, *page = NULL;
+    int result = map_sealed(descriptor, ring->size, PROT_READ, &address, &status);
+    if (result) return result;
+    // Without its page a reader says nothing, and loses nothing by it.
+    if (report >= 0 && map_sealed(report, PAGE, PROT_READ | PROT_WRITE, &page, &page_status)) page = NULL;
     ring->base = address;
+    ring->report = page;
     ring->device = status.st_dev;
     ring->inode = status.st_ino;
     return 0;
@@ -38,6 +48,7 @@ int ring_map(struct ring *ring, int descriptor, int64_t capacity, int64_t slots)
 
 void ring_unmap(struct ring *ring) {
     if (ring->base) syscall(SYS_munmap, ring->base, ring->size);
+    if (ring->report) syscall(SYS_munmap, ring->report, PAGE);
     *ring = (struct ring){0};
 }
 
@@ -49,6 +60,10 @@ static uint32_t word32(const struct ring *ring, size_t offset) {
 }
 static size_t slot_header(uint32_t slot) { return HEADER + (size_t)slot * SLOT_HEADER; }
 static uint64_t whole(uint64_t sequence) { return sequence * 2 + 2; }
+
+void ring_passed(const struct ring *ring, uint64_t number) {
+    if (ring->report) __atomic_store_n(ring->report, number, __ATOMIC_RELEASE);
+}
 
 uint64_t ring_newest(const struct ring *ring) {
     uint64_t number = word64(ring, PUBLISHED);

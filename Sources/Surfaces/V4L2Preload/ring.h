@@ -12,6 +12,8 @@ struct ring {
     size_t size, stride, data;
     uint64_t capacity;
     uint32_t slots;
+    /// This reader's page, NULL where it has none: what it is done with.
+    uint64_t *report;
     /// The memory itself: a ring that is handed over again is the same one.
     dev_t device;
     ino_t inode;
@@ -27,10 +29,13 @@ struct ring_frame {
 enum ring_outcome { RING_FRAME, RING_GAP, RING_RENUMBERED, RING_NOTHING };
 
 /// Maps the memory after a look at its size and seals, so that nothing that happens to it later is
-/// a signal. The descriptor stays the caller's. 0 or an error, negative.
-int ring_map(struct ring *ring, int descriptor, int64_t capacity, int64_t slots);
+/// a signal. The descriptors stay the caller's; `report` is -1 where there is no page. 0 or an error,
+/// negative.
+int ring_map(struct ring *ring, int descriptor, int report, int64_t capacity, int64_t slots);
 void ring_unmap(struct ring *ring);
 
+/// The reader is done with everything up to that number: the driver may write over it.
+void ring_passed(const struct ring *ring, uint64_t number);
 /// The newest number that was given, 0 before the first.
 uint64_t ring_newest(const struct ring *ring);
 /// The number that reading begins after.

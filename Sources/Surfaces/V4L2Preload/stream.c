@@ -89,7 +89,8 @@ static int ring_of(const struct reply *reply, struct ring *ring) {
     if (!json_integer(&reply->json, json_member(&reply->json, node, "capacity"), &capacity)
         || !json_integer(&reply->json, json_member(&reply->json, node, "slotCount"), &slots) || reply->descriptor < 0)
         return -ENOENT;
-    return ring_map(ring, reply->descriptor, capacity, slots);
+    bool has_page = json_true(&reply->json, json_member(&reply->json, node, "report"));
+    return ring_map(ring, reply->descriptor, has_page ? reply->second : -1, capacity, slots);
 }
 
 /// Calls Watch and takes the first ring. `words` gets the daemon's, where it refuses.
@@ -216,6 +217,7 @@ static void go_on_in(struct stream *stream, struct ring ring, uint64_t position,
     ring_unmap(&stream->ring);
     stream->ring = ring;
     stream->position = position;
+    ring_passed(&stream->ring, position);
     if (!is_continuing) stream->base = position + 1 - stream->next_sequence;
 }
 
@@ -334,6 +336,7 @@ static bool step(struct stream *stream, bool *has_buffer) {
         break;
     }
     stream->position = frame.sequence;
+    ring_passed(&stream->ring, stream->position);
     return true;
 }
 
@@ -388,7 +391,7 @@ static bool write_request(struct stream *stream) {
     pthread_mutex_unlock(&file->camera->settings_lock);
     snprintf(
         stream->request + used, sizeof stream->request - used,
-        ",\"request\":{\"format\":\"%s\",\"width\":%u,\"height\":%u,\"fps\":%llu.%06llu}}", file->form.format, file->form.width,
+        ",\"reports\":true,\"request\":{\"format\":\"%s\",\"width\":%u,\"height\":%u,\"fps\":%llu.%06llu}}", file->form.format, file->form.width,
         file->form.height, (unsigned long long)(rate / 1000000), (unsigned long long)(rate % 1000000));
     return true;
 }
@@ -421,6 +424,7 @@ int stream_start(struct file *file) {
     }
     if (!result) {
         stream->position = ring_newest(&stream->ring);
+        ring_passed(&stream->ring, stream->position);
         stream->base = stream->position + 1;
         result = -start_threads(stream);
         if (result && stream->copier) {

@@ -75,7 +75,8 @@ public enum ManagementInterface {
         )
 
         # Where the frames lie: the geometry of the memfd whose descriptor comes with the reply (SCM_RIGHTS), to be mapped read-only.
-        type Ring (capacity: int, slotCount: int)
+        # With `report` a second descriptor comes: the reader's page, on which it writes what it is done with.
+        type Ring (capacity: int, slotCount: int, report: ?bool)
 
         # Every device that is attached or was, or one of them. `device` is an id, vid:pid, bus path or part of the name, everywhere.
         # Without it also every address that is looked for, which may have no device yet.
@@ -91,7 +92,8 @@ public enum ManagementInterface {
         # `restarted` (a new incarnation writes into the same ring), `absent`, `back`, `failed`, `changed` (a new ring and descriptor come with it), `ended`, `notice`.
         # With `follows` the new ring goes on where the one before ends: that is read until it says so, then this one after the same number.
         # `request` says what is wanted, in the words of the device's class: for a webcam format, width, height, fps, each optional.
-        method Watch(device: ?string, stream: ?string, request: ?object) -> (
+        # Who says `reports` tells the driver how far it is (Docs/Rings.md), if it is given a page for that.
+        method Watch(device: ?string, stream: ?string, request: ?object, reports: ?bool) -> (
           event: string, device: string, generation: int, restarts: int, ring: ?Ring, description: ?object, message: ?string,
           follows: ?bool
         )

@@ -45,7 +45,8 @@ extension Supervisor {
             let device = try device(for: call) { $0.bundle != nil }
             let named = try text("stream", of: call)
             let stream = if let named { named } else { try device.defaultStream() }
-            try device.watch(call, stream: stream, request: parameters["request"] ?? .object([:]))
+            let reports = parameters["reports"]?.boolValue ?? false
+            try device.watch(call, stream: stream, request: parameters["request"] ?? .object([:]), reports: reports)
         case "Events":
             guard call.call.more else { return call.reply(VarlinkService.expectedMore()) }
             let listener = EventListener(call, tolerance: configuration.limits.backlogBytes / 2)

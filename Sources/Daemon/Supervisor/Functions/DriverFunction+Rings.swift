@@ -94,9 +94,7 @@ extension DriverFunction {
 
     private func offerUpcoming(of stream: ManagedStream) {
         guard let ring = stream.upcoming else { return }
-        let grant = RingGrant(
-            request: ring.number, name: stream.name, capacity: ring.memory.geometry.capacity, slotCount: ring.memory.geometry.slotCount)
-        incarnation?.send(.moveRing(grant), descriptors: [ring.memory.descriptor])
+        incarnation?.send(.moveRing(ring.grant(ring.number, of: stream.name)), descriptors: ring.descriptors)
         expectMove(of: stream, frames: stream.statistics.frames)
     }
 
@@ -141,15 +139,13 @@ extension DriverFunction {
             let stream = streams[request.name] ?? ManagedStream(name: request.name)
             settle(stream)
             let isNew = try grantRing(stream, request)
-            guard let ring = stream.ring else { return }
+            guard let ring = stream.current else { return }
             let isChanged = isNew || stream.description != request.description
             if isChanged, !stream.viewers.isEmpty, !admitsChange() { return }
             let isAnotherWriter = stream.writer != generation
             stream.description = request.description
             stream.writer = generation
-            let grant = RingGrant(
-                request: request.request, name: request.name, capacity: ring.geometry.capacity, slotCount: ring.geometry.slotCount)
-            incarnation.send(.ring(grant), descriptors: [ring.descriptor])
+            incarnation.send(.ring(ring.grant(request.request, of: request.name)), descriptors: ring.descriptors)
             for watcher in stream.viewers {
                 if isAnotherWriter {
                     tell(stream, watcher, watcher.wasToldAbsent ? .back : .restarted)
@@ -175,10 +171,10 @@ extension DriverFunction {
         if let ring = stream.ring, ring.geometry.capacity >= geometry.capacity, ring.geometry.slotCount >= geometry.slotCount {
             guard let upcoming = stream.upcoming, incarnation?.movesRings != true else { return false }
             // An older driver can't go over; it begins where its predecessor was to go.
-            for old in stream.replace(by: upcoming.memory) where old !== upcoming.memory { givenUp.take(old) }
+            for old in stream.replace(by: upcoming.memory, isShared: true) where old !== upcoming.memory { givenUp.take(old) }
             return true
         }
-        for old in stream.replace(by: try makeRing(geometry)) { givenUp.take(old) }
+        for old in stream.replace(by: try makeRing(geometry), isShared: incarnation?.movesRings != true) { givenUp.take(old) }
         return true
     }
 

@@ -50,7 +50,8 @@ extension DriverFunction {
     }
 
     /// Somebody wants to watch. The answer comes when the stream is open, which may take a driver's start.
-    func watch(_ call: ClientCall, stream name: String, request: JSONValue) throws(CallError) {
+    /// - Parameter reports: it tells how far it is, where it gets a page for that.
+    func watch(_ call: ClientCall, stream name: String, request: JSONValue, reports: Bool) throws(CallError) {
         switch state {
         case .unsupported: throw CallError("NotSupported", reason ?? "No driver is installed for this device.")
         case .kernel: throw CallError("DeviceUnavailable", reason ?? Self.leftToKernel)
@@ -68,7 +69,8 @@ extension DriverFunction {
             stream = ManagedStream(name: name)
             streams[name] = stream
         }
-        let watcher = StreamWatcher(call: call, request: request, requestBytes: requestBytes, number: stream.nextNumber())
+        let watcher = StreamWatcher(
+            call: call, request: request, requestBytes: requestBytes, reports: reports, number: stream.nextNumber())
         watcher.isReturning = succession.watchersTimer.isSet && stream.takesBack(call.peer)
         stream.watchers.append(watcher)
         call.onCancel = { [weak self, weak watcher, weak stream] in
@@ -131,6 +133,7 @@ extension DriverFunction {
     private func leave(_ stream: ManagedStream, _ watcher: StreamWatcher) {
         watcher.limit.lift()
         stream.watchers.removeAll { $0 === watcher }
+        stream.stopReporting(watcher)
         if let newest = stream.newest, watcher.rings.newest >= newest.number { stream.hasLeaver = true }
         closeIfUnwatched(stream)
         changeRing(of: stream)
@@ -290,7 +293,13 @@ extension DriverFunction {
             }
             watcher.got(ring: ring.number)
             let geometry = ring.memory.geometry
-            parameters["ring"] = ["capacity": .int(Int64(geometry.capacity)), "slotCount": .int(Int64(geometry.slotCount))]
+            var facts: [String: JSONValue] = ["capacity": .int(Int64(geometry.capacity)), "slotCount": .int(Int64(geometry.slotCount))]
+            // One that can't be handed out says nothing, and costs nobody a frame.
+            if let page = ring.reports[watcher.number].map({ fcntl($0.descriptor, F_DUPFD_CLOEXEC, 0) }), page >= 0 {
+                descriptors.append(page)
+                facts["report"] = true
+            }
+            parameters["ring"] = .object(facts)
             if follows { parameters["follows"] = true }
         }
         if event.carriesRing, case .object = stream.description { parameters["description"] = stream.description }

@@ -11,6 +11,8 @@ final class StreamWatcher {
     let request: JSONValue
     /// Bytes of the request as it goes out to a driver.
     let requestBytes: Int
+    /// It tells how far it is, on a page of its own beside each ring.
+    let reports: Bool
     /// Its program's name.
     let program: String
     /// When it came, in the stream's count of comings and rings: a ring with a larger number has nothing in it from before.
@@ -28,10 +30,11 @@ final class StreamWatcher {
     /// Ends the wait for the first ring.
     let limit = ReactorTimer()
 
-    init(call: ClientCall, request: JSONValue, requestBytes: Int, number: UInt64) {
+    init(call: ClientCall, request: JSONValue, requestBytes: Int, reports: Bool, number: UInt64) {
         self.call = call
         self.request = request
         self.requestBytes = requestBytes
+        self.reports = reports
         self.number = number
         program = ProcessFacts.name(of: call.peer.processID).printable
     }
@@ -61,6 +64,18 @@ final class ManagedStream {
     struct Ring {
         let memory: FrameRingMemory
         let number: UInt64
+        /// The pages of all who read it, by the watcher's number; empty where some do not report. Nobody else gets the ring: who comes later gets another.
+        var reports: [UInt64: ReportMemory] = [:]
+        /// What its driver gets: the ring's descriptor, and those of the pages.
+        var descriptors: [Int32] { [memory.descriptor] + reports.values.map(\.descriptor) }
+
+        /// What its driver is told of it.
+        func grant(_ request: UInt64, of stream: String) -> RingGrant {
+            let geometry = memory.geometry
+            return RingGrant(
+                request: request, name: stream, capacity: geometry.capacity, slotCount: geometry.slotCount,
+                reports: reports.isEmpty ? nil : reports.count)
+        }
     }
 
     let name: String
@@ -119,11 +134,30 @@ final class ManagedStream {
         return hasLeaver || watchers.contains { $0.isAdmitted && !$0.hasRing && $0.number > newest.number }
     }
 
+    /// A page for each who may read a ring that is made now; none where somebody does not report, or may come back.
+    private func makeReports() -> [UInt64: ReportMemory] {
+        guard absentees?.isEmpty == true, watchers.count <= ReportMemory.maximumCount, watchers.allSatisfy(\.reports) else { return [:] }
+        do throws(FrameRingError) {
+            var reports: [UInt64: ReportMemory] = [:]
+            for watcher in watchers { reports[watcher.number] = try ReportMemory() }
+            return reports
+        } catch {
+            // Then frames take the slots in turn.
+            return [:]
+        }
+    }
+
+    /// Nothing is kept for its sake any more.
+    func stopReporting(_ watcher: StreamWatcher) {
+        for ring in [current, upcoming] { ring?.reports[watcher.number]?.readerHasLeft() }
+    }
+
     /// Another ring from now on, in which nothing is.
+    /// - Parameter isShared: who comes later gets it as well, as its driver can't go over to another one.
     /// - Returns: those that it takes the place of.
-    func replace(by memory: FrameRingMemory) -> [FrameRingMemory] {
+    func replace(by memory: FrameRingMemory, isShared: Bool) -> [FrameRingMemory] {
         let old = [current, upcoming].compactMap { $0?.memory }
-        current = Ring(memory: memory, number: nextNumber())
+        current = Ring(memory: memory, number: nextNumber(), reports: isShared ? [:] : makeReports())
         (upcoming, hasLeaver, users) = (nil, false, Set(viewers.map(\.call.peer.userID)))
         confirmation.lift()
         return old
@@ -131,7 +165,7 @@ final class ManagedStream {
 
     /// The stream will go on in that ring.
     func prepare(_ memory: FrameRingMemory, now: UInt64) {
-        upcoming = Ring(memory: memory, number: nextNumber())
+        upcoming = Ring(memory: memory, number: nextNumber(), reports: makeReports())
         hasLeaver = false
         lastMove = now
     }
