@@ -113,7 +113,12 @@ final class TestClient: Sendable {
     let socket: VarlinkSocket
     private let queue = DispatchQueue(label: "test-client")
 
-    init(_ path: String) throws { socket = try VarlinkSocket.connect(path: path) }
+    init(_ path: String) throws {
+        socket = try VarlinkSocket.connect(path: path)
+        // Who is silent so long says where it was waited for, before the test's own time is over.
+        var limit = timeval(tv_sec: 180, tv_usec: 0)
+        setsockopt(socket.descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
 
     private func onQueue<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
         try await withTaskCancellationHandler {
@@ -262,7 +267,8 @@ final class Bench: Sendable {
     func drive(_ device: USBDeviceInformation = makeDevice()) async throws {
         let listener = try await listener()
         source.plug(device)
-        _ = try await listener.event("running")
+        let event = try await listener.event("running", "failed", "unsupported")
+        guard event["event"] == "running" else { throw CallError("NotDriven", "the device is not driven: \(event)") }
     }
 
     func stop() async { await supervisor.stop() }

@@ -94,20 +94,13 @@ enum FrameBenchmark {
         _ stream: FrameCase, _ played: PlayedStream, turns: Int, warmUp: Bool = true, inTurn: Bool = false,
         inspect: ((FrameRingReader) -> Void)? = nil
     ) throws -> Double {
-        let shape = stream.shape
-        guard
-            let geometry = TransferRingGeometry(
-                transferCount: shape.transferCount, packetCount: shape.type == .isochronous ? shape.packetCount : 0,
-                packetLength: shape.packetLength),
-            let frames = FrameRingGeometry(capacity: stream.capacity, slotCount: stream.slotCount)
-        else { throw Failure(description: "\(stream.name) is out of bounds") }
-        let transferMemory = try TransferRingMemory(geometry: geometry)
+        guard let frames = FrameRingGeometry(capacity: stream.capacity, slotCount: stream.slotCount) else {
+            throw Failure(description: "\(stream.name) is out of bounds")
+        }
         let frameMemory = try FrameRingMemory(geometry: frames)
         // Whoever watches is done with each frame before the next one ends, on a processor of its own: its page says what it says when nobody reads.
         let report = try ReportMemory()
         if inspect == nil { report.readerHasLeft() }
-        let recorderMemory = try RecorderMemory()
-        let recorder = try FlightRecorder(descriptor: recorderMemory.descriptor, generation: 1)
         let warmUp = warmUp ? (stream.slotCount + played.frames.count) / played.frames.count : 0
         let carrier = StandInCarrier(played, warmUp: warmUp * played.transfers.count, count: turns * played.transfers.count)
         if let inspect {
@@ -116,25 +109,39 @@ enum FrameBenchmark {
             let reader = try FrameRingReader(descriptor: readable, geometry: frames, report: report.descriptor)
             carrier.inspect = { inspect(reader) }
         }
-        let transfers = TransferRing(
-            mapping: try TransferRingMapping(descriptor: transferMemory.descriptor, geometry: geometry, number: nil), carrier: carrier,
-            witness: RingRecorder(
-                recorder, type: geometry.type, endpoint: EndpointAddress(rawValue: 0x81), headerLength: VideoAssembler.headerLength))
-        let video = StreamRun(
-            transfers: transfers, shape: shape,
-            writer: try FrameRingWriter(
-                descriptor: frameMemory.descriptor, geometry: frames, generation: 1, reports: inTurn ? [] : [report.descriptor]),
-            frameInterval: 33_333_333, progress: Progress().activity())
-        let ended = Monitored(false)
-        video.start(VideoAssembler(stream.settings, type: shape.type), from: .fresh(nil)) { _ in ended.change { $0 = true } }
-        _ = ended.wait { $0 ? true : nil }
-        video.stop()
+        let writer = try FrameRingWriter(
+            descriptor: frameMemory.descriptor, geometry: frames, generation: 1, reports: inTurn ? [] : [report.descriptor])
+        let video = try play(stream, carrier: carrier, writer: writer)
         let whole = video.counters.withLock { $0.frames }
         let expected = UInt64((warmUp + turns) * played.frames.count)
         guard whole + 1 >= expected else {
             throw Failure(description: "\(stream.name): \(whole) of \(expected) frames were published whole")
         }
         return carrier.nanoseconds
+    }
+
+    /// The driver's own stream, until what the carrier has to play is over.
+    static func play(_ stream: FrameCase, carrier: any RingCarrier, writer: FrameRingWriter) throws -> StreamRun {
+        let shape = stream.shape
+        guard
+            let geometry = TransferRingGeometry(
+                transferCount: shape.transferCount, packetCount: shape.type == .isochronous ? shape.packetCount : 0,
+                packetLength: shape.packetLength)
+        else { throw Failure(description: "\(stream.name) is out of bounds") }
+        let transferMemory = try TransferRingMemory(geometry: geometry)
+        let recorderMemory = try RecorderMemory()
+        let recorder = try FlightRecorder(descriptor: recorderMemory.descriptor, generation: 1)
+        let transfers = TransferRing(
+            mapping: try TransferRingMapping(descriptor: transferMemory.descriptor, geometry: geometry, number: nil), carrier: carrier,
+            witness: RingRecorder(
+                recorder, type: geometry.type, endpoint: EndpointAddress(rawValue: 0x81), headerLength: VideoAssembler.headerLength))
+        let video = StreamRun(
+            transfers: transfers, shape: shape, writer: writer, frameInterval: 33_333_333, progress: Progress().activity())
+        let ended = Monitored(false)
+        video.start(VideoAssembler(stream.settings, type: shape.type), from: .fresh(nil)) { _ in ended.change { $0 = true } }
+        _ = ended.wait { $0 ? true : nil }
+        video.stop()
+        return video
     }
 
     /// Every frame, byte by byte.

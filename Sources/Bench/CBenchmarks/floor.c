@@ -1,8 +1,10 @@
 // A minimal assembler and what is played to it.
 #define _GNU_SOURCE
 #include "CBenchmarks.h"
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 static uint64_t now(clockid_t clock) {
@@ -12,6 +14,12 @@ static uint64_t now(clockid_t clock) {
 }
 
 uint64_t cbenchmarks_thread_time(void) { return now(CLOCK_THREAD_CPUTIME_ID); }
+
+void cbenchmarks_sleep_until(uint64_t time) {
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    struct timespec end = {(time_t)(time / 1000000000u), (long)(time % 1000000000u)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, 0) == EINTR) {}
+}
 
 uint64_t cbenchmarks_ticks(void) {
 #if defined(__x86_64__)

@@ -19,6 +19,10 @@ struct cbenchmarks_transfer {
 /// CLOCK_THREAD_CPUTIME_ID in nanoseconds.
 uint64_t cbenchmarks_thread_time(void);
 
+/// Waits until a time of CLOCK_MONOTONIC, in nanoseconds, and no longer than it has to: the thread's
+/// timer slack is 1 ns from then on.
+void cbenchmarks_sleep_until(uint64_t time);
+
 /// The processor's own counter, which costs next to nothing to read, and what it makes of
 /// nanoseconds.
 uint64_t cbenchmarks_ticks(void);
