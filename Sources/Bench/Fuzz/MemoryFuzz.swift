@@ -30,6 +30,10 @@ enum RingFuzz: FuzzTarget {
     private static let geometry = FrameRingGeometry(capacity: 64, slotCount: 4)!
     /// One memory for all inputs: each fills it anew.
     private static let memory = SharedMemory(size: geometry.byteCount)
+    /// A reader's page, on which it writes what it likes: the input's last bytes.
+    private static let page: ReportMemory = {
+        do throws(FrameRingError) { return try ReportMemory() } catch { preconditionFailure("a page can't be made: \(error)") }
+    }()
 
     static let seeds: [[UInt8]] = (0..<3).map { variant in
         // A ring that a writer has used, with a gap; what is not zero lies in its first 5 KiB.
@@ -58,12 +62,19 @@ enum RingFuzz: FuzzTarget {
             read(reader, from: reader.newestSequence)
             read(reader, from: .max)
             if let latest = reader.latest { look(latest) }
-            let writer = try FrameRingWriter(descriptor: memory.descriptor, geometry: geometry, generation: 2)
+            var word = bytes.suffix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
+            precondition(pwrite(page.descriptor, &word, 8, 0) == 8, "a page can be written")
+            let writer = try FrameRingWriter(
+                descriptor: memory.descriptor, geometry: geometry, generation: 2, reports: [page.descriptor])
             _ = writer.resume(slot: Int(bytes.first ?? 0))
             writer.resumeGap(now: 1 << 40, frameInterval: 33_333_333, cause: .driverRestarted)
             let slot = writer.begin()
             precondition(slot.bytes.count == geometry.capacity, "a slot is of the geometry's size")
-            let number = writer.publish(length: 8, captured: 1 << 40)
+            var number = writer.publish(length: 8, captured: 1 << 40)
+            for _ in 0..<6 {
+                _ = writer.begin()
+                number = writer.publish(length: 8, captured: 1 << 40)
+            }
             precondition(reader.newestSequence == number, "what a successor publishes is the newest")
             read(reader, from: number - 1)
         } catch {

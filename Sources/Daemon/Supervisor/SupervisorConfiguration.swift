@@ -71,7 +71,7 @@ public struct SupervisorConfiguration: Sendable {
         public var callLimit = Duration.seconds(12)
         /// How long a client may hold a connection and have nothing answered on it.
         public var idleLimit = Duration.seconds(300)
-        public var heartbeatLimit = Duration.seconds(2)
+        public var heartbeatLimit = Duration.seconds(3)
         public var streamTurnLimit = Duration.milliseconds(500)
         public var frameLimit = Duration.seconds(1)
         /// How often a stream's ring changes at most, because somebody comes or leaves; what happens in between is seen to at once.

@@ -3,13 +3,11 @@
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 import Wire
 
 /// Runs a driver as the process that a supervisor started. A driver's `main` is this one call.
 public enum DriverProcess {
-    /// How often the supervisor hears of this process.
-    static let heartbeat = Duration.milliseconds(500)
-
     /// What the channel's thread passes on. Stream calls are answered in their order; others each by itself, so that one that takes long keeps none
     /// from being answered.
     private struct Inbox: Sendable {
@@ -76,11 +74,14 @@ public enum DriverProcess {
         }
         running.driver.withLock { $0 = driver }
         link.send(.started(driver.facts))
-        Task {
-            while true {
-                link.beat(driver.statistics())
-                try await Task.sleep(for: heartbeat)
-            }
+        do throws(WorkerThread.StartFailure) {
+            try Heartbeat {
+                let statistics = driver.statistics()
+                link.beat(statistics)
+                return !statistics.streams.isEmpty
+            }.start()
+        } catch {
+            link.fail("The system has no thread for this driver's heartbeat: \(error)")
         }
         let desk = CallDesk(driver: driver, link: link)
         Task {

@@ -42,7 +42,7 @@ struct Watchdog: Sendable {
         var longestUnit = Duration.seconds(120)
         var longestWait = Duration.seconds(120)
         var allWaits = Duration.seconds(600)
-        var heartbeatLimit = Duration.seconds(2)
+        var heartbeatLimit = Duration.seconds(3)
         /// How often counters are looked at while streaming.
         var tick = Duration.milliseconds(100)
         /// A look that comes this much too late says more of the machine than of the driver, and starts anew.

@@ -25,7 +25,7 @@ final class DriverIncarnation {
     }
 
     /// Longer than from one heartbeat to the next.
-    private static let streamStart = Duration.seconds(1)
+    private static let streamStart = Duration.seconds(2)
     private static let outputPerTurn = 16 << 10
     /// How long one that says too much is not listened to.
     private static let throttling = Duration.milliseconds(50)
