@@ -141,8 +141,15 @@ extension EndToEndTests {
             try await place.stop()
         }
 
-        @Test(arguments: [1, 2, 3])
-        func `each byte is printed once while the driver is killed, and a scan goes on beside`(pairs: Int) async throws {
+        /// With one, two and three channels, all at once: most of it is waiting.
+        @Test func `each byte is printed once while the driver is killed, and a scan goes on beside`() async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for pairs in 1...3 { group.addTask { try await Self.printsUnderKills(pairs: pairs) } }
+                try await group.waitForAll()
+            }
+        }
+
+        private static func printsUnderKills(pairs: Int) async throws {
             let place = try await Place("--pairs", "\(pairs)", "--sheets", "3", "--bytes-per-second", "200000")
             let scan = try place.bench.startUserdriver("scan", "--source", "adf", "-o", place.bench.runtime + "/p%d.jpg")
             let connection = try place.connect()
