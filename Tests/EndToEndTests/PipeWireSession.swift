@@ -47,8 +47,15 @@ final class PipeWireSession: Sendable {
     /// A session in which the bench's camera has its nodes.
     static func start(_ bench: Bench) async throws -> PipeWireSession {
         let folder = try Bench.makeRuntime()
-        let address = "unix:path=\(folder)/bus"
-        let bus = try start("dbus-daemon", ["--session", "--address=\(address)", "--nofork", "--print-address"], in: folder, bench)
+        // By it nothing is started but what a test starts: a portal that is installed would be, with a file system of its own.
+        let rules = """
+            <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+              "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+            <busconfig><type>session</type><listen>unix:path=\(folder)/bus</listen><auth>EXTERNAL</auth><policy context="default">
+              <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+            """
+        try rules.write(toFile: folder + "/bus.conf", atomically: true, encoding: .utf8)
+        let bus = try start("dbus-daemon", ["--config-file=\(folder)/bus.conf", "--nofork", "--print-address"], in: folder, bench)
         try await bus.waitForOutput { $0.contains("unix:") }
         let servers = Servers()
         await servers.set(try await startServers(in: folder, bench))
@@ -68,17 +75,27 @@ final class PipeWireSession: Sendable {
         [
             "XDG_RUNTIME_DIR": folder, "HOME": folder, "XDG_CONFIG_HOME": folder + "/config", "XDG_STATE_HOME": folder + "/state",
             "DBUS_SESSION_BUS_ADDRESS": "unix:path=\(folder)/bus", "USERDRIVER_RUNTIME_DIR": bench.runtime,
+            // The machine's own is nobody's business here.
+            "DBUS_SYSTEM_BUS_ADDRESS": "disabled:",
+            // Where there is a portal, by whom it asks.
+            "XDG_DESKTOP_PORTAL_DIR": folder + "/portals", "XDG_CURRENT_DESKTOP": "userdriver",
             // Which is filled by the first that looks for plugins.
             "GST_REGISTRY": NSTemporaryDirectory() + "/userdriver-test-gstreamer",
         ]
     }
 
     private static func start(_ program: String, _ arguments: [String], in folder: String, _ bench: Bench) throws -> Running {
-        try Running(path: "/usr/bin/" + program, name: program, arguments: arguments, environment: environment(of: folder, bench))
+        let path = program.hasPrefix("/") ? program : "/usr/bin/" + program
+        return try Running(path: path, name: program, arguments: arguments, environment: environment(of: folder, bench))
     }
 
     /// A program of the session.
-    func start(_ program: String, _ arguments: String...) throws -> Running { try Self.start(program, arguments, in: folder, bench) }
+    func start(_ program: String, _ arguments: String...) throws -> Running { try start(program, arguments) }
+
+    func start(_ program: String, _ arguments: [String]) throws -> Running { try Self.start(program, arguments, in: folder, bench) }
+
+    /// Pictures that some program was too slow for, as the service says once nobody streams.
+    var passed: UInt64 { surface.errors.matches(of: /too slow for (\d+) pictures/).reduce(0) { $0 + (UInt64($1.1) ?? 0) } }
 
     /// GStreamer's: `count` pictures of a node's in these caps, each in a file of its own.
     func record(_ node: String, _ caps: String, count: Int, to name: String) throws -> Running {

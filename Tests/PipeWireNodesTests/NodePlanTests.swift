@@ -69,7 +69,7 @@ struct NodePlanTests {
 }
 
 struct CameraFactsTests {
-    private let facts = CameraFacts(id: "1209:0001:EMU 0001/2", name: "Webcam", plan: NodePlan([]))
+    private let facts = CameraFacts(id: "1209:0001:EMU 0001/2", name: "Webcam", vendor: "1209", product: "0001", plan: NodePlan([]))
 
     @Test func `a node's name is made of the camera's id`() {
         #expect(facts.nodeName(of: .raw) == "userdriver.1209_0001_EMU_0001_2")

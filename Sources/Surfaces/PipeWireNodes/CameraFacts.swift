@@ -6,6 +6,9 @@ struct CameraFacts: Equatable, Sendable {
     var id: String
     /// As the camera calls itself.
     var name: String
+    /// USB's numbers, four hexadecimal digits each: by them programs know two cameras of a kind, and what they know of the kind.
+    var vendor: String
+    var product: String
     var plan: NodePlan
 
     func description(of kind: NodeKind) -> String { kind == .raw ? name : "\(name) (MJPEG)" }
@@ -26,7 +29,8 @@ struct CameraFacts: Equatable, Sendable {
         var properties = [
             ("media.class", "Video/Source"), ("media.type", "Video"), ("media.category", "Capture"), ("node.name", nodeName(of: kind)),
             ("node.description", description(of: kind)), ("node.nick", description(of: kind)), ("object.path", "userdriver:\(id)"),
-            ("device.api", "userdriver"), ("priority.session", kind == .raw ? "1000" : "100"),
+            ("device.api", "userdriver"), ("device.bus", "usb"), ("device.vendor.id", "0x" + vendor), ("device.product.id", "0x" + product),
+            ("priority.session", kind == .raw ? "1000" : "100"),
         ]
         if kind == .raw { properties.append(("media.role", "Camera")) }
         return properties

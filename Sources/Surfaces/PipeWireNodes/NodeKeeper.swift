@@ -227,7 +227,9 @@ public actor NodeKeeper {
                 return nil
             }
             kept[device.id]?.controls.learn(await controls(of: camera))
-            return CameraFacts(id: device.id, name: device.name.isEmpty ? device.id : device.name, plan: plan)
+            return CameraFacts(
+                id: device.id, name: device.name.isEmpty ? device.id : device.name, vendor: device.vendorId, product: device.productId,
+                plan: plan)
         } catch {
             if error.code != .notSupported, isFirst { log("\(device.id): \(error.message)") }
             return nil
