@@ -66,7 +66,7 @@ extension XMLElement {
         XML_SetCharacterDataHandler(parser) { data, text, count in XMLBuilder.of(data)?.take(text, Int(count)) }
         XML_SetEntityDeclHandler(parser) { data, _, _, _, _, _, _, _, _ in XMLBuilder.of(data)?.fail("it declares entities") }
         let status = bytes.withUnsafeBytes { XML_Parse(parser, $0.baseAddress, Int32($0.count), 1) }
-        let line = Int(XML_GetCurrentLineNumber(parser))
+        let line = Int(cexpat_line(parser))
         if let reason = builder.failure { throw XMLFailure(reason: reason, line: line) }
         // What follows the root's end harms nobody: some devices send a zero byte.
         if status != XML_STATUS_OK, !builder.isWhole {
