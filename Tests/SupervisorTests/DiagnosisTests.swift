@@ -73,7 +73,7 @@ import Wire
         let bench = try await Bench { configuration in
             broken = configuration.driverFolders[0] + "/broken.driver"
             mkdir(broken, 0o755)
-            let file = fopen(broken + "/driver.yaml", "w")
+            guard let file = fopen(broken + "/driver.yaml", "w") else { return }
             fputs("id: [", file)
             fclose(file)
         }

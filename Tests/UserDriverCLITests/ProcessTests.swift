@@ -303,7 +303,7 @@ struct ProcessTests {
     @Test func inspectReadsAFileWithoutADaemon() throws {
         let daemon = try FakeDaemon { _, _ in }
         let path = daemon.directory.path + "/descriptors"
-        let file = fopen(path, "w")
+        let file = try #require(fopen(path, "w"))
         fputs(
             "12 01 00 02 00 00 00 40 6b 1d 04 01 00 01 00 00 00 01  # a device\n09 02 12 00 01 01 00 80 32\n09 04 00 00 00 ff 00 00 00\n",
             file)
