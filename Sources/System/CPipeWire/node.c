@@ -115,6 +115,10 @@ static void tick(struct cpipewire_node *node)
     clock->delay = 0;
     clock->rate_diff = 1.0;
     clock->next_nsec = clock->nsec;
+#ifdef SPA_IO_CLOCK_FLAG_NO_RATE
+    // From 1.4 on programs reckon time by the position otherwise, and GStreamer's compares it with the pictures' times, which are the machine's.
+    clock->flags |= SPA_IO_CLOCK_FLAG_NO_RATE;
+#endif
 }
 
 static void on_process(void *data)
