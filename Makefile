@@ -98,7 +98,8 @@ build-tests:
 	$(SWIFT) build --build-tests
 
 # Unit tests are debug builds; the end-to-end tests among them drive the release executables. The supervisor's tests run one after the
-# other (all of them share its thread), and the end-to-end tests after all others, whose processes would keep theirs waiting.
+# other (all of them share its thread), and the end-to-end tests after all others, whose processes would keep theirs waiting: two at a
+# time, of which one counts frames by the clock (`EndToEndTests`) and the other does not (`EndToEndAsides`).
 test: build build-tests
 	$(SWIFT) test --skip-build --skip '^(SupervisorTests|VideoNodeTests|EndToEndTests)\.'
 	$(SWIFT) test --skip-build --no-parallel --filter '^(SupervisorTests|VideoNodeTests)\.'

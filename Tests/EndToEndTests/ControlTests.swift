@@ -7,7 +7,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite struct Controls {
         private static let fast = ["--startup-ms", "50"]
 

@@ -8,7 +8,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite(.enabled(if: access(Programs.folder + "/userdriver-escl", X_OK) == 0, "userdriver-escl is not built: run make build"))
     struct ESCLDeaths {
         private struct Answer {

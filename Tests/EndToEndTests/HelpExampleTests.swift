@@ -7,7 +7,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite struct Examples {
         /// A folder to work in, with the command and with stand-ins for the programs that its output is piped into.
         private struct Workplace {

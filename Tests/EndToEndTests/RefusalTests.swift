@@ -8,7 +8,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite struct Refusals {
         private static let fast = ["--startup-ms", "50"]
 

@@ -7,7 +7,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite struct ScannerTests {
         /// A line that `scan --json` prints of a page.
         private struct Page: Decodable {

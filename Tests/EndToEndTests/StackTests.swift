@@ -7,7 +7,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite struct Stacks {
         private static let fast = ["--startup-ms", "50"]
         private static let hasUSB = FileManager.default.fileExists(atPath: "/sys/bus/usb")

@@ -12,6 +12,11 @@ import Wire
     .serialized, .enabled(if: Programs.areBuilt, "the release executables are not built: run make build"), .timeLimit(.minutes(10)))
 struct EndToEndTests {}
 
+/// The same, of what counts no frames by the clock: it runs beside those.
+@Suite(
+    .serialized, .enabled(if: Programs.areBuilt, "the release executables are not built: run make build"), .timeLimit(.minutes(10)))
+struct EndToEndAsides {}
+
 extension EndToEndTests {
     @Suite struct Streams {
         @Test func `three hundred frames arrive whole, in order and at the camera's rate`() async throws {

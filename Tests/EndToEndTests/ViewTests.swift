@@ -7,7 +7,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite(.enabled(if: access(Programs.folder + "/userdriver-web", X_OK) == 0, "userdriver-web is not built: run make build"))
     struct View {
         /// A desktop, or what `view` takes for one: programs that write down what they were started with.

@@ -8,7 +8,7 @@ import UserDriverClient
 
 private let proxyTools = ["/usr/sbin/nginx", "/usr/bin/openssl", "/usr/bin/curl"]
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite(
         .enabled(if: access(Programs.folder + "/userdriver-web", X_OK) == 0, "userdriver-web is not built: run make build"),
         .enabled(if: proxyTools.allSatisfy { access($0, X_OK) == 0 }, "nginx, openssl or curl is not installed"))

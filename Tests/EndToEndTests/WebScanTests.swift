@@ -6,7 +6,7 @@ import Testing
 import UserDriverClient
 import Wire
 
-extension EndToEndTests {
+extension EndToEndAsides {
     @Suite(.enabled(if: access(Programs.folder + "/userdriver-web", X_OK) == 0, "userdriver-web is not built: run make build"))
     struct WebScan {
         /// What the page is told.

@@ -5,7 +5,8 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { DAEMON_MAXIMUM_DESCRIPTORS = 8 };
+/// Those of eight rings that wait to be taken, with their pages.
+enum { DAEMON_MAXIMUM_DESCRIPTORS = 16 };
 
 /// One reply. `parameters` is a node of `json`.
 struct reply {
