@@ -41,13 +41,6 @@ final class AvahiSession: Sendable {
 
     static func start() async throws -> AvahiSession {
         let folder = try Bench.makeRuntime()
-        let rules = """
-            <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
-              "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-            <busconfig><type>system</type><listen>unix:path=\(folder)/bus</listen><auth>EXTERNAL</auth><policy context="default">
-              <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
-            """
-        try rules.write(toFile: folder + "/bus.conf", atomically: true, encoding: .utf8)
         let settings = """
             [server]
             host-name=userdriver-test
@@ -58,10 +51,7 @@ final class AvahiSession: Sendable {
             publish-workstation=no
             """
         try settings.write(toFile: folder + "/avahi.conf", atomically: true, encoding: .utf8)
-        let bus = try Running(
-            path: "/usr/bin/dbus-daemon", name: "dbus-daemon",
-            arguments: ["--config-file=\(folder)/bus.conf", "--nofork", "--nopidfile", "--print-address"], environment: [:])
-        try await bus.waitForOutput { $0.contains("unix:") }
+        let bus = try await MessageBus.start("system", in: folder)
         return AvahiSession(folder: folder, bus: bus, daemon: try await startDaemon(in: folder))
     }
 

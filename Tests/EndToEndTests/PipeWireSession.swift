@@ -47,16 +47,7 @@ final class PipeWireSession: Sendable {
     /// A session in which the bench's camera has its nodes.
     static func start(_ bench: Bench) async throws -> PipeWireSession {
         let folder = try Bench.makeRuntime()
-        // By it nothing is started but what a test starts: a portal that is installed would be, with a file system of its own.
-        let rules = """
-            <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
-              "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-            <busconfig><type>session</type><listen>unix:path=\(folder)/bus</listen><auth>EXTERNAL</auth><policy context="default">
-              <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
-            """
-        try rules.write(toFile: folder + "/bus.conf", atomically: true, encoding: .utf8)
-        let bus = try start("dbus-daemon", ["--config-file=\(folder)/bus.conf", "--nofork", "--print-address"], in: folder, bench)
-        try await bus.waitForOutput { $0.contains("unix:") }
+        let bus = try await MessageBus.start("session", in: folder, environment: environment(of: folder, bench))
         let servers = Servers()
         await servers.set(try await startServers(in: folder, bench))
         let surface = try Programs.start("userdriver-pipewire", [], environment: environment(of: folder, bench))

@@ -8,12 +8,14 @@ struct Benchmarks {
                benchmarks frame --list
                benchmarks frame CASE --once driver|floor|kernel --turns N
 
-        --list   prints the cases, and how many frames one turn through the transfers of each has
-        frame    what a frame costs on its whole way through the driver's process, beside a minimal assembler in C and memcpy
-        paced    cameras at their own pace: what a frame costs then, when it is in a program's hand, and what comes too late
-        --in-turn  as it is where somebody watches who does not report: frames take all slots of the ring in turn
-        sandbox  what the sandbox adds to the start of a process
-        --once   runs one part of a case N times through its transfers and prints nothing: for Scripts/frame-instructions
+        frame      what a frame costs on its whole way through the driver's process, beside a minimal assembler in C and memcpy
+        paced      cameras at their own pace: what a frame costs then, when a program has it, and what comes too late
+        sandbox    what the sandbox adds to the start of a process
+
+        --in-turn  frame: somebody watches who does not report, so that frames take all slots of the ring in turn
+        --seconds  paced: how long each case runs (5)
+        --list     prints the cases, and how many frames one turn through the transfers of each has
+        --once     runs one part of a case N times through its transfers and prints nothing: for Scripts/frame-instructions
 
         """
 

@@ -32,7 +32,7 @@ enum FrameBenchmark {
 
     /// - Parameter inTurn: whoever watches does not report: frames take all slots in turn.
     static func run(names: [String], json: Bool, inTurn: Bool) throws {
-        if !json { print(row("case", "µs a frame", "× minimal C", "× memcpy")) }
+        if !json { print(row("case", ["µs a frame", "× minimal C", "× memcpy"])) }
         for stream in FrameCase.all where names.isEmpty || names.contains(stream.name) {
             let played = PlayedStream(stream)
             try check(stream, played)
@@ -42,13 +42,13 @@ enum FrameBenchmark {
                     "{\"case\":\"\(stream.name)\",\"nanosecondsPerFrame\":\(figures.ours),\"toFloor\":\(figures.toFloor),"
                         + "\"toMemcpy\":\(figures.toCopy)}")
             } else {
-                print(row(stream.name, "\(rounded(figures.ours / 1000))", "\(rounded(figures.toFloor))", "\(rounded(figures.toCopy))"))
+                print(row(stream.name, [figures.ours / 1000, figures.toFloor, figures.toCopy].map { "\(rounded($0))" }))
             }
         }
     }
 
-    /// A line of the table.
-    private static func row(_ name: String, _ columns: String...) -> String {
+    /// A line of a table.
+    static func row(_ name: String, _ columns: [String]) -> String {
         func padding(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(1, width - text.count)) }
         return columns.reduce(name + padding(name, 22)) { $0 + padding($1, 13) + $1 }
     }
@@ -98,7 +98,8 @@ enum FrameBenchmark {
             throw Failure(description: "\(stream.name) is out of bounds")
         }
         let frameMemory = try FrameRingMemory(geometry: frames)
-        // Whoever watches is done with each frame before the next one ends, on a processor of its own: its page says what it says when nobody reads.
+        // Whoever watches is done with each frame before the next one ends, on a processor of its
+        // own: its page says what it says when nobody reads.
         let report = try ReportMemory()
         if inspect == nil { report.readerHasLeft() }
         let warmUp = warmUp ? (stream.slotCount + played.frames.count) / played.frames.count : 0

@@ -62,6 +62,7 @@ struct PacedCase {
 enum PacedBenchmark {
     private struct Figures {
         var frames = 0
+        /// Transfers' worth of bytes that came while none was in flight; frames that were not seen whole.
         var lost = 0
         var missed = 0
         /// Share of a processor, and microseconds a frame.
@@ -74,11 +75,8 @@ enum PacedBenchmark {
 
     static func run(names: [String], seconds: Double, json: Bool) throws {
         if !json {
-            print(
-                row(
-                    "at its own pace", "frames", "µs a frame", "% of a core", "published, µs", "99 %", "in hand, µs", "99 %",
-                    "transfers lost",
-                    "frames missed"))
+            let heads = ["frames", "µs a frame", "% of a core", "published", "99 %", "in hand", "99 %", "lost", "missed"]
+            print(FrameBenchmark.row("at its own pace (µs)", heads))
         }
         for pace in PacedCase.all where names.isEmpty || names.contains(pace.stream.name) {
             let figures = try measure(pace, seconds: seconds)
@@ -95,7 +93,7 @@ enum PacedBenchmark {
                 let members = zip(names, columns).map { "\"\($0)\":\($1)" }.joined(separator: ",")
                 print("{\"case\":\"\(pace.stream.name)\",\(members)}")
             } else {
-                print(row(pace.stream.name, columns))
+                print(FrameBenchmark.row(pace.stream.name, columns))
             }
         }
     }
@@ -161,6 +159,8 @@ enum PacedBenchmark {
                     let now = clinux_monotonic_ns()
                     last = frame.sequence
                     if frame.length == 0 { return }
+                    // One that is not whole is missing.
+                    guard !frame.flags.contains(.damaged) else { continue }
                     seen.append((Int(last), frame.published, now))
                 case .gap(let gap): last = gap.last
                 case .timedOut: return
@@ -178,10 +178,4 @@ enum PacedBenchmark {
     private static func middle(_ values: [Double]) -> Double { values.isEmpty ? 0 : values[values.count / 2] }
     private static func percentile(_ values: [Double]) -> Double { values.isEmpty ? 0 : values[(values.count - 1) * 99 / 100] }
     private static func text(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
-
-    private static func row(_ name: String, _ columns: String...) -> String { row(name, columns) }
-    private static func row(_ name: String, _ columns: [String]) -> String {
-        func padding(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(1, width - text.count)) }
-        return columns.reduce(name + padding(name, 20)) { $0 + padding($1, 14) + $1 }
-    }
 }

@@ -2,8 +2,9 @@
 
 public import FrameRing
 
-/// One frame. Its bytes lie in memory that the driver writes: they stay until the ring comes round to their slot again, which it does not do early while a
-/// copy of this value is there, and every way to them says whether they were whole.
+/// One frame. Its bytes lie in memory that the driver writes: they stay until the ring comes round
+/// to their slot again, which it does not do early while a copy of this value is there, and every
+/// way to them says whether they were whole.
 public struct Frame: Sendable {
     let reference: FrameReference
     /// What the frame is; `nil` where the driver did not say it in words that this client knows.

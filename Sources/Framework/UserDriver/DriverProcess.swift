@@ -75,11 +75,13 @@ public enum DriverProcess {
         running.driver.withLock { $0 = driver }
         link.send(.started(driver.facts))
         do throws(WorkerThread.StartFailure) {
-            try Heartbeat {
+            let heartbeat = Heartbeat {
                 let statistics = driver.statistics()
                 link.beat(statistics)
                 return !statistics.streams.isEmpty
-            }.start()
+            }
+            try heartbeat.start()
+            running.heartbeat.withLock { $0 = heartbeat }
         } catch {
             link.fail("The system has no thread for this driver's heartbeat: \(error)")
         }
@@ -109,6 +111,7 @@ public enum DriverProcess {
     private final class RunningDriver<D: Driver>: Sendable {
         let driver = Mutex<D?>(nil)
         let watch = Mutex<DeviceWatch?>(nil)
+        let heartbeat = Mutex<Heartbeat?>(nil)
     }
 
     /// Reads the channel until the supervisor is gone; with it goes the process, as nobody is left to drive a device for. If another supervisor

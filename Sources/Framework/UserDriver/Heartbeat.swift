@@ -5,33 +5,44 @@ import Synchronization
 import Threads
 
 /// A thread that has a task say it each time: a process that can run no task any more falls silent.
-/// The thread sleeps and not the task, since the runtime wakes up for one that sleeps, each second.
+/// It is the thread that sleeps and not the task, since a task's sleep costs five switches of
+/// threads each time it ends.
 final class Heartbeat: Sendable {
-    /// While something streams, and its figures are looked at; and otherwise.
-    private static let interval: Int64 = 500_000_000
-    private static let idleInterval: Int64 = 1_000_000_000
-
+    /// From beat to beat, while something streams and its figures are looked at.
+    private let interval: Duration
     private let isBusy = Atomic(true)
     private let isBeating = Atomic(false)
     private let beat: @Sendable () -> Bool
 
-    /// - Parameter beat: says it, and tells whether something streams.
-    init(_ beat: @escaping @Sendable () -> Bool) { self.beat = beat }
+    /// - Parameters:
+    ///   - interval: from beat to beat while something streams; twice that otherwise.
+    ///   - beat: says it, and tells whether something streams.
+    init(interval: Duration = .milliseconds(500), _ beat: @escaping @Sendable () -> Bool) {
+        self.interval = interval
+        self.beat = beat
+    }
 
-    /// Begins, for as long as the process lives.
+    /// Begins, for as long as this object lives.
     func start() throws(WorkerThread.StartFailure) {
-        _ = try WorkerThread(name: "heartbeat", takesSignals: false) { [self] in
+        _ = try WorkerThread(name: "heartbeat", takesSignals: false) { [weak self, interval] in
             let never = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
             never.initialize(to: 0)
-            while true {
-                if !isBeating.exchange(true, ordering: .acquiringAndReleasing) {
-                    Task.detached { [self] in
-                        isBusy.store(beat(), ordering: .relaxed)
-                        isBeating.store(false, ordering: .releasing)
-                    }
-                }
-                _ = clinux_futex_wait(never, 0, isBusy.load(ordering: .relaxed) ? Self.interval : Self.idleInterval)
+            defer { never.deallocate() }
+            let nanoseconds = Int64(clamping: interval.nanoseconds)
+            while let isBusy = self?.beatOnce() {
+                _ = clinux_futex_wait(never, 0, isBusy ? nanoseconds : 2 * nanoseconds)
             }
         }
+    }
+
+    /// Has a task beat, unless the one before does still. Whether something streams.
+    private func beatOnce() -> Bool {
+        if !isBeating.exchange(true, ordering: .acquiringAndReleasing) {
+            Task.detached { [self] in
+                isBusy.store(beat(), ordering: .relaxed)
+                isBeating.store(false, ordering: .releasing)
+            }
+        }
+        return isBusy.load(ordering: .relaxed)
     }
 }

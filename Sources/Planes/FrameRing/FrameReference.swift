@@ -34,8 +34,9 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
     }
 }
 
-/// One frame of a ring. It stays readable until the writer comes round to its slot again, which it does not do early while this value or a copy of it is
-/// there; every way to the bytes says whether they were whole.
+/// One frame of a ring. It stays readable until the writer comes round to its slot again, which it
+/// does not do early while this value or a copy of it is there; every way to the bytes says whether
+/// they were whole.
 public struct FrameReference: Sendable {
     let reader: FrameRingReader
     let slot: Int

@@ -9,8 +9,9 @@ public enum FrameOutcome: Sendable {
     case timedOut
 }
 
-/// Reads a ring through a read-only mapping. Any number of readers, each at its own pace and from any thread. One that reports tells the writer what it
-/// is done with: what it has read after, and frames whose last `FrameReference` is gone.
+/// Reads a ring through a read-only mapping. Any number of readers, each at its own pace and from
+/// any thread. One that reports tells the writer what it is done with: what it has read after, and
+/// frames whose last `FrameReference` is gone.
 ///
 /// The writer is not trusted: whatever it stores, a reader sees frames within the capacity, gaps or nothing.
 public final class FrameRingReader: Sendable {
@@ -18,7 +19,8 @@ public final class FrameRingReader: Sendable {
     private let report: ReaderReport?
 
     /// Maps the ring for reading. The descriptors stay the caller's and may be closed afterwards.
-    /// - Parameter report: this reader's page (see `ReportMemory`), if it has one. Then it reads at one pace, from one thread at a time.
+    /// - Parameter report: this reader's page (see `ReportMemory`), if it has one. Then it reads at
+    ///   one pace, from one thread at a time.
     public init(descriptor: Int32, geometry: FrameRingGeometry, report: Int32? = nil) throws(FrameRingError) {
         mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: false)
         if let report { self.report = try ReaderReport(descriptor: report) } else { self.report = nil }

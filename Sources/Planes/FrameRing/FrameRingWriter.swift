@@ -120,8 +120,10 @@ public final class FrameRingWriter: @unchecked Sendable {
         return FrameSlot(sequence: sequence, bytes: mapping.data(slot))
     }
 
-    /// Of the frames that all readers are done with, the slot of the newest, which the caches know; where there is none, that of the oldest frame, so that
-    /// frames take the slots in turn. Never the newest frame's own: who dies before it could remember that it was published has it written again.
+    /// Of the frames that all readers are done with, the slot of the newest, which the caches know;
+    /// where there is none, that of the oldest frame, so that frames take the slots in turn. Never
+    /// the newest frame's own: if this process dies before it has remembered that the frame was
+    /// published, its successor writes it there once more.
     private func nextSlot() -> Int {
         let released = reports?.released(published: sequence - 1) ?? 0
         // Nearly always, and then nothing else has to be looked at.

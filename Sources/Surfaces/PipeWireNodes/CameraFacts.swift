@@ -6,7 +6,7 @@ struct CameraFacts: Equatable, Sendable {
     var id: String
     /// As the camera calls itself.
     var name: String
-    /// USB's numbers, four hexadecimal digits each: by them programs know two cameras of a kind, and what they know of the kind.
+    /// USB's numbers, four hexadecimal digits each, by which programs know the model.
     var vendor: String
     var product: String
     var plan: NodePlan

@@ -116,7 +116,8 @@ static void tick(struct cpipewire_node *node)
     clock->rate_diff = 1.0;
     clock->next_nsec = clock->nsec;
 #ifdef SPA_IO_CLOCK_FLAG_NO_RATE
-    // From 1.4 on programs reckon time by the position otherwise, and GStreamer's compares it with the pictures' times, which are the machine's.
+    // Without it programs take the time from the position, from 1.4 on, and GStreamer compares that
+    // with the pictures' times, which are the machine's.
     clock->flags |= SPA_IO_CLOCK_FLAG_NO_RATE;
 #endif
 }

@@ -248,7 +248,8 @@ public struct RingGrant: Codable, Hashable, Sendable {
     public var name: String
     public var capacity: Int
     public var slotCount: Int
-    /// How many descriptors follow the ring's own: the page of each who reads it. `nil`: some do not report, or nobody knows.
+    /// How many descriptors follow the ring's own: the page of each who reads it. `nil`: some do not
+    /// report, or nobody knows.
     public var reports: Int?
     public init(request: UInt64, name: String, capacity: Int, slotCount: Int, reports: Int? = nil) {
         self.request = request

@@ -64,7 +64,8 @@ final class ManagedStream {
     struct Ring {
         let memory: FrameRingMemory
         let number: UInt64
-        /// The pages of all who read it, by the watcher's number; empty where some do not report. Nobody else gets the ring: who comes later gets another.
+        /// The pages of all who read it, by the watcher's number; empty where some do not report.
+        /// Nobody else gets the ring: whoever comes later gets another.
         var reports: [UInt64: ReportMemory] = [:]
         /// What its driver gets: the ring's descriptor, and those of the pages.
         var descriptors: [Int32] { [memory.descriptor] + reports.values.map(\.descriptor) }
@@ -136,7 +137,8 @@ final class ManagedStream {
 
     /// A page for each who may read a ring that is made now; none where somebody does not report, or may come back.
     private func makeReports() -> [UInt64: ReportMemory] {
-        guard absentees?.isEmpty == true, watchers.count <= ReportMemory.maximumCount, watchers.allSatisfy(\.reports) else { return [:] }
+        guard absentees?.isEmpty == true, watchers.count <= ReportMemory.maximumCount, watchers.allSatisfy(\.reports)
+        else { return [:] }
         do throws(FrameRingError) {
             var reports: [UInt64: ReportMemory] = [:]
             for watcher in watchers { reports[watcher.number] = try ReportMemory() }
