@@ -149,6 +149,22 @@ static long fork_sharing(around a) { (void)a; return CALL(SYS_vfork, 0); }
 #define fork_sharing fork_child
 #endif
 static long fork_newly(around a) { uint64_t arguments[8] = {[4] = SIGCHLD}; (void)a; return CALL(SYS_clone3, arguments, sizeof arguments); }
+// The one process that a driver may start shares its memory, and closes its own descriptors. The real driver forbids itself another before its
+// device has had a word.
+int clinux_keeper_forbid(void);
+static long keep_again(around a) {
+    (void)a;
+    long r = clinux_keeper_forbid();
+    return r < 0 ? r : CALL(SYS_clone, CLONE_VM | CLONE_PARENT, 0);
+}
+static long keep_otherwise(around a) { (void)a; return CALL(SYS_clone, CLONE_VM | CLONE_PARENT | CLONE_FILES, 0); }
+static long close_null(around a) { (void)a; return CALL(SYS_close_range, 0, 0, 0); }
+static long listen_to_calls(around a) {
+    struct sock_filter filter[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {1, filter};
+    (void)a;
+    return CALL(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+}
 static char *nothing[] = {NULL};
 static long execute_shell(around a) { (void)a; return CALL(SYS_execve, "/bin/sh", nothing, nothing); }
 static long execute_again(around a) { (void)a; return CALL(SYS_execveat, 128, "", nothing, nothing, AT_EMPTY_PATH); }
@@ -307,7 +323,7 @@ static const struct { const char *name; long (*attempt)(around); } table[] = {
     ENTRY(mount_something), ENTRY(memory_file), ENTRY(watch_files), ENTRY(connect_tcp), ENTRY(send_udp), ENTRY(connect_supervisor),
     ENTRY(connect_abstract), ENTRY(open_netlink), ENTRY(open_packet), ENTRY(pair_of_sockets), ENTRY(reconnect_channel),
     ENTRY(bind_channel), ENTRY(listen_channel), ENTRY(send_elsewhere), ENTRY(send_fast_open), ENTRY(own_ring_of_calls),
-    ENTRY(fork_child), ENTRY(fork_plainly), ENTRY(fork_sharing), ENTRY(fork_newly), ENTRY(execute_shell), ENTRY(execute_again),
+    ENTRY(fork_child), ENTRY(fork_plainly), ENTRY(fork_sharing), ENTRY(fork_newly), ENTRY(keep_again), ENTRY(keep_otherwise), ENTRY(close_null), ENTRY(listen_to_calls), ENTRY(execute_shell), ENTRY(execute_again),
     ENTRY(execute_at), ENTRY(place_executable), ENTRY(trace_supervisor), ENTRY(trace_bystander), ENTRY(be_traced),
     ENTRY(kill_supervisor), ENTRY(kill_bystander), ENTRY(kill_everybody), ENTRY(kill_bystanders_thread), ENTRY(kill_any_thread),
     ENTRY(queue_signal), ENTRY(hold_bystander), ENTRY(signal_by_owner), ENTRY(signal_by_number), ENTRY(read_memory),

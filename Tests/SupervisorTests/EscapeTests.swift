@@ -35,7 +35,8 @@ import Wire
 
     @Test(arguments: [
         ("fork_child", "clone"), ("execute_shell", "execve"), ("execute_at", "execveat"), ("new_namespace", "unshare"),
-        ("join_namespace", "setns"), ("new_filter", "seccomp"), ("be_root", "setuid"), ("leave_session", "setsid"),
+        ("join_namespace", "setns"), ("new_filter", "seccomp"), ("listen_to_calls", "seccomp"),
+        ("keep_otherwise", "clone"), ("close_null", "close_range"), ("be_root", "setuid"), ("leave_session", "setsid"),
     ]) func noProcessIsStartedOrChanged(name: String, call: String) async throws { try await attempt(name, .forbidden(call)) }
 
     #if arch(x86_64)
@@ -49,6 +50,9 @@ import Wire
     #endif
 
     @Test func newCallsForProcessesAreUnknown() async throws { try await attempt("fork_newly", .fails(ENOSYS)) }
+
+    /// A driver's keeper shares its memory; that it is the only one is the driver's own filter's doing.
+    @Test func noSecondKeeperIsStarted() async throws { try await attempt("keep_again", .fails(EPERM)) }
 
     /// What libraries ask, on this release or on the next one, is answered as on a kernel that does not know it, and ends nothing.
     @Test(arguments: [

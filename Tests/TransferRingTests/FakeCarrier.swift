@@ -21,6 +21,9 @@ final class FakeCarrier: RingCarrier {
         var mostInFlight = Int.max
         /// Memory is there in pieces of so many bytes.
         var longest = Int.max
+        /// Transfers lie in memory of this incarnation's, of which nobody has the bytes but of these.
+        var place: UInt32 = 0
+        var kept: [Int: [UInt8]] = [:]
     }
     let state = Mutex(State())
 
@@ -40,12 +43,20 @@ final class FakeCarrier: RingCarrier {
             }
             return result
         }
+        record.lie(in: state.withLock { $0.place })
         // A death between the request and the note of it, or before the request.
         if dies || drops { throw USBError(.cancelled, operation: "dying") }
         record.markInFlight()
     }
 
     func adopt(_ record: RingRecord) {}
+
+    func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer? {
+        guard let bytes = state.withLock({ $0.kept[record.index] }) else { return nil }
+        record.buffer.copyBytes(from: bytes)
+        record.lie(in: 0)
+        return record.buffer
+    }
 
     /// The bytes of the next transfer that completes.
     func complete(_ mapping: TransferRingMapping, with bytes: [UInt8]) {

@@ -50,6 +50,28 @@ private let layout: UInt64 = 7
         return true
     }
 
+    /// Bytes in a dead driver's memory come from whoever kept it; where nobody has, the transfer is a fault and
+    /// what follows goes on.
+    @Test func bytesThatNobodyHasAreAFault() throws {
+        let scene = try Scene()
+        scene.carrier.state.withLock { $0.place = 3 }
+        try scene.ring.begin(layout: layout, state: Memory())
+        for _ in 0..<4 { scene.complete() }
+        scene.carrier.state.withLock { ($0.place, $0.kept) = (0, [0: [9], 2: [8]]) }
+        try scene.succeed()
+        _ = try #require(scene.ring.resume(layout: layout, as: Memory.self))
+        var came: [UInt8?] = []
+        for _ in 0..<4 {
+            let transfer = try #require(try scene.ring.take(timeout: .zero))
+            #expect(transfer.status == (transfer.actualLength == 0 ? .fault(5) : .completed))
+            came.append(transfer.bytes.first)
+            try scene.ring.commit(layout: layout, state: Memory())
+        }
+        #expect(came == [9, nil, 8, nil])
+        scene.complete()
+        #expect(try scene.ring.take(timeout: .zero)?.bytes.first == 5)
+    }
+
     @Test func transfersGoRoundInOrder() throws {
         let scene = try Scene()
         var memory = Memory()

@@ -29,6 +29,10 @@ struct FaultsCommand: AsyncParsableCommand {
     @Flag(help: "Somebody sets controls of each camera all along, twice a second.") var controls = false
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
     @Flag(help: "Cameras are plugged into this machine's kernel with vhci_hcd and reached over usbfs; as root.") var usbfs = false
+    @Flag(
+        help:
+            "Cameras wait for a transfer where none is queued in time, instead of dropping what they have: all that is lost is the driver's doing."
+    ) var hold = false
     @Option(help: "Size of the streams.") var size = "160x120"
     @Option(help: "Format of the streams.") var format = "yuy2"
     @Option(help: "The longest pause before a fault, in milliseconds; chance decides how long each is.") var pause = 40
@@ -69,7 +73,8 @@ struct FaultsCommand: AsyncParsableCommand {
     func run() async throws {
         let (width, height) = try dimensions()
         let stage = try await Stage(
-            bin: bin, cameras: cameras, clients: clients, emulate: bulk ? ["--bulk"] : [], format: format, width: width, height: height,
+            bin: bin, cameras: cameras, clients: clients, emulate: (hold ? ["--late", "hold"] : []) + (bulk ? ["--bulk"] : []),
+            format: format, width: width, height: height,
             usbfs: usbfs)
         let plan = Campaign.Plan(
             faults: faults, kinds: try chosenKinds(), seed: seed, pause: .milliseconds(pause), setsControls: controls,

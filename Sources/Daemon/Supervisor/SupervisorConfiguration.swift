@@ -144,6 +144,8 @@ public struct SupervisorConfiguration: Sendable {
     public var keepsStandby = true
     /// Whether drivers are held in. Off is for development, and said in every status.
     public var sandboxesDrivers = true
+    /// Whether drivers may have streams' transfers in the kernel's own memory, with a process each that keeps it.
+    public var mapsTransfers = true
     /// Folders of libraries that drivers are linked with, beside the system's.
     public var libraryFolders: [String] = []
     /// Whether there may be a host of that name; blocks.

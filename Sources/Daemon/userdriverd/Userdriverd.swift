@@ -59,6 +59,11 @@ struct Userdriverd: ParsableCommand {
     @Flag(name: .customLong("no-standby"), help: "Keep no process waiting to replace one that dies: less memory, slower replacement.")
     var noStandby = false
 
+    @Flag(
+        name: .customLong("no-mapped-transfers"),
+        help: "Have usbfs copy what streams: drivers then have no second process each that keeps their transfers when they die.")
+    var noMappedTransfers = false
+
     @Option(
         help: ArgumentHelp(
             "Which devices are taken from the kernel's own drivers (default: /etc/userdriver/userdriver.yaml for the system's daemon).",
@@ -115,6 +120,7 @@ struct Userdriverd: ParsableCommand {
         configuration.usesUSB = !noUSB
         configuration.sandboxesDrivers = !noSandbox
         configuration.keepsStandby = !noStandby
+        configuration.mapsTransfers = !noMappedTransfers
         configuration.detachesKernelDrivers = detachKernelDrivers
         configuration.policyPath = policy ?? (runtime == Folders.systemRuntime ? Folders.systemPolicy : nil)
         configuration.listener = manager.listener

@@ -13,15 +13,33 @@ enum HandedDevice {
     static func open(_ start: DriverStart, descriptors: [Int32]) throws -> (
         device: any USBDeviceHandle & RingCarrierSource, recorder: FlightRecorder?
     ) {
+        let keeper = keeper(start)
         guard start.hasRecorder, let memory = descriptors.last else {
-            return (try transport(start, descriptors: descriptors), nil)
+            return (try transport(start, descriptors: descriptors, keeper: keeper), nil)
         }
         defer { close(memory) }
         let recorder = try FlightRecorder(descriptor: memory, generation: start.generation)
-        return (RecordedDevice(try transport(start, descriptors: descriptors.dropLast()), recorder: recorder), recorder)
+        let device = try transport(start, descriptors: descriptors.dropLast(), keeper: keeper)
+        return (RecordedDevice(device, recorder: recorder), recorder)
     }
 
-    private static func transport(_ start: DriverStart, descriptors: [Int32]) throws -> any USBDeviceHandle & RingCarrierSource {
+    /// Before the device has had a word: the one process that the sandbox lets this one start. A
+    /// supervisor that says nothing of it has no rule for any of this.
+    private static func keeper(_ start: DriverStart) -> TransferKeeper? {
+        guard start.mapsTransfers == true else {
+            if start.mapsTransfers == false { TransferKeeper.forgo() }
+            return nil
+        }
+        guard let keeper = TransferKeeper(incarnation: start.generation) else {
+            complain("There is no keeper for this driver's transfers: usbfs copies them.")
+            return nil
+        }
+        return keeper
+    }
+
+    private static func transport(
+        _ start: DriverStart, descriptors: [Int32], keeper: TransferKeeper?
+    ) throws -> any USBDeviceHandle & RingCarrierSource {
         let information = try start.device.decoded(as: USBDeviceInformation.self)
         guard let control = descriptors.first else { throw CallError("ContractBroken", "The device came without a descriptor.") }
         switch start.transport {
@@ -30,7 +48,8 @@ enum HandedDevice {
                 throw CallError("ContractBroken", "The device came without its streaming interfaces' file.")
             }
             return try USBFSDevice(
-                wrapping: control, streaming: descriptors[1], interfaces: start.streamInterfaces, information: information)
+                wrapping: control, streaming: descriptors[1], interfaces: start.streamInterfaces, information: information,
+                keeper: keeper)
         case .usbip: return try USBIPDevice(adopting: control, information: information, deviceID: start.usbipDeviceID)
         }
     }

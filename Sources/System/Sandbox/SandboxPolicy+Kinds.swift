@@ -15,7 +15,7 @@ extension SandboxPolicy {
         switch kind {
         default:
             SandboxPolicy(
-                name: "driver", calls: loading + runtime + channel + socket + usbfs + (survivesSupervisor ? surviving : []),
+                name: "driver", calls: loading + runtime + channel + socket + usbfs + keeping + (survivesSupervisor ? surviving : []),
                 limits: driverLimits, libraryFolders: systemLibraryFolders)
         }
     }
@@ -144,6 +144,17 @@ extension SandboxPolicy {
         .allow("prctl", when: .word(0, is: 1), .full(1, is: 0)),  // PR_SET_PDEATHSIG
         .allow("prctl", when: .word(0, is: 1), .full(1, is: UInt64(SIGKILL))),
         .allow("setitimer", when: .word(0, is: 0)),  // ITIMER_REAL
+    ]
+
+    /// The keeper of its transfers (`clinux_keeper_start`): one process, in the same memory and behind the same filter. Once it runs, and before the
+    /// device has had a word, a filter of the driver's own forbids another; what it may do itself is less than this.
+    private static let keeping: [SystemCallRule] = [
+        .allow("clone", when: .full(0, is: UInt64(CLINUX_KEEPER_FLAGS))),
+        .allow("pidfd_open", when: .ownProcess(0), .full(1, is: 0)),
+        .allow("close_range", when: .full(0, isNot: 0), .full(2, is: 0)),
+        // SECCOMP_SET_MODE_FILTER, for this thread or for all (TSYNC): what is given up is given up.
+        .allow("seccomp", when: .word(0, is: 1), .full(1, is: 0)),
+        .allow("seccomp", when: .word(0, is: 1), .full(1, is: 1)),
     ]
 
     /// Messages on sockets that the process was given. MSG_FASTOPEN would connect.

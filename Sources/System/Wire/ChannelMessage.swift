@@ -113,6 +113,9 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public var takeover: Takeover?
     /// The last descriptor is the memory of a flight recorder.
     public var hasRecorder: Bool
+    /// usbfs: the driver may start a process that keeps its transfers' memory when it dies, and have
+    /// them in the kernel's own.
+    public var mapsTransfers: Bool?
 
     /// How a stream is taken over.
     public enum Takeover: String, Codable, Sendable {
@@ -131,7 +134,7 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public init(
         deviceID: String, transport: Transport, device: JSONValue, usbipDeviceID: UInt32, streamInterfaces: UInt32 = 0, generation: UInt32,
         configuration: [String: JSONValue], record: JSONValue?, streams: [String: JSONValue], interruption: Interruption? = nil,
-        takeover: Takeover? = nil, hasRecorder: Bool = false
+        takeover: Takeover? = nil, hasRecorder: Bool = false, mapsTransfers: Bool? = nil
     ) {
         self.deviceID = deviceID
         self.transport = transport
@@ -145,6 +148,7 @@ public struct DriverStart: Codable, Hashable, Sendable {
         self.interruption = interruption
         self.takeover = takeover
         self.hasRecorder = hasRecorder
+        self.mapsTransfers = mapsTransfers
     }
 }
 

@@ -15,6 +15,11 @@ public protocol RingCarrier: AnyObject, Sendable {
     func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate
     /// Waits until a record may have completed.
     func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent
+    /// Where a transfer's bytes are, of one that has completed and whose `place` is not the ring.
+    /// `nil` where nobody has them any more.
+    func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer?
+    /// Nothing is in flight any more, and no bytes are looked at again.
+    func finish(_ mapping: TransferRingMapping)
     /// Asks for everything in flight to end; each record still completes. From any thread.
     func cancelAll(_ mapping: TransferRingMapping)
 }
@@ -22,6 +27,10 @@ public protocol RingCarrier: AnyObject, Sendable {
 extension RingCarrier {
     /// Of a carrier that knows each ring by what it is asked.
     public func join(_ mapping: TransferRingMapping) {}
+
+    /// Of a carrier that puts everything into the ring.
+    public func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer? { nil }
+    public func finish(_ mapping: TransferRingMapping) {}
 
     /// Of a carrier that survives the driver: it takes what it finds.
     public func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate { .carried }

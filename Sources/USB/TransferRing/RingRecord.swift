@@ -7,10 +7,10 @@ import USB
 /// A view of a record. Who may write to it is told by its phase: the driver while it is idle or has completed, whoever carries the transfers
 /// (the kernel, a port) while it is in flight. What it says is not trusted.
 public struct RingRecord {
-    let mapping: TransferRingMapping
+    public let mapping: TransferRingMapping
     public let index: Int
     /// Where it lies; checked once.
-    private let offset: Int
+    let offset: Int
 
     public init(_ mapping: TransferRingMapping, index: Int) {
         self.mapping = mapping

@@ -249,7 +249,10 @@ public final class TransferRing: @unchecked Sendable {
     }
 
     private func transfer(_ record: RingRecord) -> Transfer {
-        let bytes = UnsafeRawBufferPointer(record.buffer)
+        let buffer = record.place == 0 ? record.buffer : carrier.buffer(of: record)
+        // Nobody can read any more what has come: it is lost.
+        if buffer == nil { record.fail() }
+        let bytes = UnsafeRawBufferPointer(buffer ?? record.buffer)
         let packets = record.packets
         // Nearly every host controller adds isochronous packets up. One that does not leaves 0.
         var actual = record.actualLength
@@ -319,6 +322,7 @@ public final class TransferRing: @unchecked Sendable {
     /// Cancels, and takes back what is in flight, for up to `patience`.
     public func drain(patience: Duration = .seconds(2)) {
         cancel()
+        defer { carrier.finish(mapping) }
         let deadline = clinux_monotonic_ns() + patience.nanoseconds
         while true {
             let isBusy = (next..<submitted).contains { !RingRecord(mapping, index: mapping.index(of: $0)).hasCompleted }

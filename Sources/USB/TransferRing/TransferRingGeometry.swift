@@ -75,6 +75,9 @@ enum RingWord {
     static let disconnected = 28
     /// u32: which of the two places below counts, by its lowest bit.
     static let consumptions = 32
+    /// u32: futexes of a successor and its predecessors' keepers; see `clinux_kept_ring`.
+    static let keeperBell = 36
+    static let keeperAnswers = 40
     /// Twice: what of an answer is done with. See `ConsumptionWord`.
     static let consumption = 128
 }
@@ -106,6 +109,8 @@ enum RecordWord {
     static let hasStartFrame = 24  // u32
     static let length = 28  // u32: bytes asked for
     static let completedAt = 32  // u64: CLOCK_MONOTONIC ns
+    static let place = 40  // u32: 0 where the bytes lie in the ring; else the incarnation that mapped the kernel's memory
+    static let fetch = 44  // u32: `clinux_fetch`, of a successor to whom they are another's
     static let urb = 64  // struct usbdevfs_urb with usbdevfs_iso_packet_desc behind
     /// Behind `struct usbdevfs_urb`, which has 56 bytes on 64-bit machines: length, actual_length, status, u32 each.
     static let packets = urb + 56

@@ -22,7 +22,9 @@ public final class TransferRingMapping: @unchecked Sendable {
     private let submittedPackets: UnsafeMutableRawPointer
     /// The driver's: what it has seen of the port's counter.
     var lastCompletions: UInt32 = 0
-    private static let magic: UInt64 = 0x3147_4E49_5252_5455  // "UTRRING1"
+    private static let magic: UInt64 = 0x3247_4E49_5252_5455  // "UTRRING2"
+    /// One in which no transfer's `place` is another than the ring.
+    private static let magicBefore: UInt64 = 0x3147_4E49_5252_5455  // "UTRRING1"
 
     /// Where the ring of this number lies: 256 GiB and up are free on every 64-bit Linux, with 39 bits of address space too. The largest ring fits
     /// in between.
@@ -73,7 +75,7 @@ public final class TransferRingMapping: @unchecked Sendable {
     }
 
     /// Whether a driver has begun to use it.
-    var isBegun: Bool { word64(RingWord.magic) == Self.magic }
+    var isBegun: Bool { [Self.magic, Self.magicBefore].contains(word64(RingWord.magic)) }
     func begin() { store64(RingWord.magic, Self.magic) }
 
     func word64(_ offset: Int) -> UInt64 { clinux_load_u64(base + offset) }

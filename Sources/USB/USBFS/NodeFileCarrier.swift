@@ -14,17 +14,34 @@ final class NodeFileCarrier: RingCarrier {
     private let endpoint: EndpointAddress
     private let type: TransferType
     private let seat = Mutex<NodeReaper.Seat?>(nil)
+    private let keeper: TransferKeeper?
+    private let memory: Memory
     private var file: NodeFile { reaper.file }
 
-    init(reaper: NodeReaper, endpoint: EndpointAddress, type: TransferType) {
+    /// How long a predecessor's keeper is waited for: less than a turn of a stream's may take.
+    private static let keepersPatience = Duration.milliseconds(200)
+
+    /// Where its transfers' bytes lie. Used on the ring's thread only.
+    private final class Memory: @unchecked Sendable {
+        var mapped: MappedBuffers?
+        /// Incarnations whose keepers are gone.
+        var lost: Set<UInt32> = []
+    }
+
+    init(reaper: NodeReaper, endpoint: EndpointAddress, type: TransferType, keeper: TransferKeeper?) {
         self.reaper = reaper
         self.endpoint = endpoint
         self.type = type
+        self.keeper = keeper
+        memory = Memory()
     }
 
     deinit { if let seat = seat.withLock({ $0 }) { reaper.forget(seat.mapping) } }
 
-    func join(_ mapping: TransferRingMapping) { _ = place(of: mapping) }
+    func join(_ mapping: TransferRingMapping) {
+        _ = place(of: mapping)
+        if endpoint.direction == .in { memory.mapped = keeper?.buffers(for: mapping, of: file) }
+    }
 
     private func place(of mapping: TransferRingMapping) -> NodeReaper.Seat {
         seat.withLock { seat in
@@ -36,7 +53,9 @@ final class NodeFileCarrier: RingCarrier {
     }
 
     func submit(_ record: RingRecord) throws(USBError) {
-        let buffer = record.buffer
+        let mapped = memory.mapped?.buffer(for: record)
+        record.lie(in: mapped == nil ? 0 : keeper?.owner ?? 0)
+        let buffer = mapped ?? record.buffer
         let result = clinux_usbfs_submit(
             file.descriptor, record.urb, type == .isochronous ? 1 : 0, endpoint.rawValue, buffer.baseAddress,
             Int32(clamping: record.length),
@@ -77,6 +96,31 @@ final class NodeFileCarrier: RingCarrier {
     func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent {
         try reaper.wait(place(of: mapping), timeout: timeout)
     }
+
+    func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer? {
+        let place = record.place
+        if place == keeper?.owner { return memory.mapped?.buffer(record.index) }
+        guard !memory.lost.contains(place) else { return nil }
+        wantAll(record.mapping)
+        if record.fetch(patience: Self.keepersPatience) { return record.buffer }
+        memory.lost.insert(place)
+        return nil
+    }
+
+    /// What has completed is had from keepers all at once: each time one is asked takes two switches.
+    private func wantAll(_ mapping: TransferRingMapping) {
+        do throws(USBError) {
+            while case .completed = try wait(mapping, timeout: .zero) {}
+        } catch {
+            // Whoever waits next is told.
+        }
+        for index in 0..<mapping.geometry.transferCount {
+            let record = RingRecord(mapping, index: index)
+            if record.hasCompleted, record.place != 0, record.place != keeper?.owner { record.want() }
+        }
+    }
+
+    func finish(_ mapping: TransferRingMapping) { memory.mapped = nil }
 
     func cancelAll(_ mapping: TransferRingMapping) {
         // The newest first: otherwise the next one in the queue could still take data that belongs

@@ -13,14 +13,18 @@ public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
     private let reaper: NodeReaper
     private let streamInterfaces: UInt32
     private let streamEndpoints: Set<EndpointAddress>
+    private let keeper: TransferKeeper?
 
     /// - Parameters:
     ///   - descriptor: for control and status.
     ///   - streaming: a second open file of the same device. This owns both, also when it throws.
     ///   - interfaces: bit n: interface n belongs to `streaming`.
+    ///   - keeper: with one, streams' transfers lie in the kernel's memory.
     public init(
-        wrapping descriptor: Int32, streaming: Int32, interfaces: UInt32, information: USBDeviceInformation
+        wrapping descriptor: Int32, streaming: Int32, interfaces: UInt32, information: USBDeviceInformation,
+        keeper: TransferKeeper? = nil
     ) throws(USBError) {
+        self.keeper = keeper
         self.information = information
         stream = NodeFile(descriptor: streaming)
         reaper = NodeReaper(file: stream)
@@ -93,7 +97,7 @@ public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
         guard streamEndpoints.contains(endpoint) else {
             throw USBError(.notFound, operation: "ring of \(endpoint)", detail: "no streaming interface has that endpoint")
         }
-        return NodeFileCarrier(reaper: reaper, endpoint: endpoint, type: type)
+        return NodeFileCarrier(reaper: reaper, endpoint: endpoint, type: type, keeper: keeper)
     }
 
     public func expect(_ mapping: TransferRingMapping) { _ = reaper.seat(of: mapping) }

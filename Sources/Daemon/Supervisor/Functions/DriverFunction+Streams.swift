@@ -84,7 +84,7 @@ extension DriverFunction {
         }
         watcher.limit.set(after: timing.callLimit) { [weak self, weak watcher, weak stream] in
             guard let self, let watcher, let stream else { return }
-            let why = self.reason.map { " \($0)" } ?? ""
+            let why = (self.reason ?? self.trouble?.fault.message).map { " \($0)" } ?? ""
             self.refuse(
                 stream, watcher, CallError("DeviceUnavailable", "The stream was not opened within \(self.timing.callLimit.text).\(why)"))
         }

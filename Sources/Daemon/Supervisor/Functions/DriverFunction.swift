@@ -321,7 +321,8 @@ final class DriverFunction {
                 usbipDeviceID: device.usbipDeviceID, streamInterfaces: streamInterfaces, generation: generation,
                 configuration: bundle?.manifest.configuration(for: subject) ?? [:], record: step.usesRecord ? record.value : nil,
                 streams: openStreams(), interruption: interruption,
-                takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil, hasRecorder: recorder != nil)
+                takeover: takesOver ? (step == .takeOverDropping ? .dropping : .replay) : nil, hasRecorder: recorder != nil,
+                mapsTransfers: device.transport == .usbfs && dependencies.configuration.mapsTransfers)
         } catch {
             return failForGood("It can't be described to a driver: \(error).")
         }

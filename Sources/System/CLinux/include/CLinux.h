@@ -6,6 +6,7 @@
 #include "crash.h"
 #include "files.h"
 #include "gadget.h"
+#include "keeper.h"
 #include "memory.h"
 #include "process.h"
 #include "sandbox.h"

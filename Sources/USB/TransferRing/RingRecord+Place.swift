@@ -1,0 +1,78 @@
+// Where a transfer's bytes lie: in the ring, or in memory of the kernel's that one incarnation has mapped.
+
+package import CLinux
+import Threads
+
+extension RingRecord {
+    /// 0: in the ring. Else in memory that the incarnation of this number has mapped.
+    public var place: UInt32 { mapping.word32(offset + RecordWord.place) }
+
+    /// Says where, before the transfer is submitted.
+    public func lie(in place: UInt32) {
+        // Nobody waits for its bytes any more; a keeper that copies them takes no longer than that.
+        if self.place != 0, !leaves() { _ = isFetched(within: .milliseconds(200)) }
+        mapping.store32(offset + RecordWord.fetch, CLINUX_FETCH_NONE.rawValue)
+        mapping.store32(offset + RecordWord.place, place)
+    }
+
+    /// Wants the bytes of a transfer that has completed from the keeper of whoever mapped that memory, a predecessor: see `fetch`.
+    public func want() {
+        mapping.exchange32(offset + RecordWord.fetch, from: CLINUX_FETCH_NONE.rawValue, to: CLINUX_FETCH_WANTED.rawValue)
+    }
+
+    /// Has them copied into the ring, with all that are wanted; waits for up to `patience`, or twice that while they are being copied. False where no
+    /// keeper answers: nobody has the bytes any more.
+    public func fetch(patience: Duration) -> Bool {
+        want()
+        return isFetched(within: patience) || !leaves() && isFetched(within: patience)
+    }
+
+    /// Wants them no more, so that a keeper which wakes late leaves the record alone. False while they are being copied.
+    private func leaves() -> Bool {
+        let word = offset + RecordWord.fetch
+        mapping.exchange32(word, from: CLINUX_FETCH_WANTED.rawValue, to: CLINUX_FETCH_NONE.rawValue)
+        return mapping.word32(word) != CLINUX_FETCH_COPYING.rawValue
+    }
+
+    /// See `TransferRingMapping.ringKeepers`.
+    public func ringKeepers(until deadline: UInt64) -> Bool { mapping.ringKeepers(until: deadline) }
+
+    private func isFetched(within patience: Duration) -> Bool {
+        let deadline = clinux_monotonic_ns() + patience.nanoseconds
+        while place != 0 {
+            guard mapping.ringKeepers(until: deadline) else { return place == 0 }
+        }
+        return true
+    }
+}
+
+extension TransferRingMapping {
+    /// Wakes predecessors' keepers, who look for what is wanted and what nobody needs any more, and waits until one has done something. False where
+    /// none has by `deadline`, CLOCK_MONOTONIC nanoseconds.
+    func ringKeepers(until deadline: UInt64) -> Bool {
+        let seen = word32(RingWord.keeperAnswers)
+        _ = clinux_add_u32(base + RingWord.keeperBell, 1)
+        _ = clinux_futex_wake(base + RingWord.keeperBell)
+        while word32(RingWord.keeperAnswers) == seen {
+            let now = clinux_monotonic_ns()
+            guard now < deadline else { return false }
+            _ = clinux_futex_wait(base + RingWord.keeperAnswers, seen, Int64(clamping: deadline - now))
+        }
+        return true
+    }
+
+    /// What this process's keeper is told of the ring, whose transfers' memory lies at `mapped`, `stride` bytes apart.
+    package func kept(by owner: UInt32, mapped: UnsafeMutableRawPointer, stride: Int) -> clinux_kept_ring {
+        clinux_kept_ring(
+            records: (base + geometry.recordsOffset).assumingMemoryBound(to: UInt8.self),
+            buffers: (base + geometry.buffersOffset).assumingMemoryBound(to: UInt8.self),
+            mapped: mapped.assumingMemoryBound(to: UInt8.self),
+            bell: (base + RingWord.keeperBell).assumingMemoryBound(to: UInt32.self),
+            answers: (base + RingWord.keeperAnswers).assumingMemoryBound(to: UInt32.self),
+            record_size: UInt64(TransferRingGeometry.recordSize), place_offset: UInt64(RecordWord.place),
+            fetch_offset: UInt64(RecordWord.fetch), buffer_stride: UInt64(geometry.stride), mapped_stride: UInt64(stride),
+            length: UInt64(transferLength),
+            actual_offset: geometry.packetCount == 0 ? UInt64(RecordWord.actualLength) : 0, count: UInt32(geometry.transferCount),
+            owner: owner)
+    }
+}
