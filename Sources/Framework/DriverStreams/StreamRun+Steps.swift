@@ -21,8 +21,8 @@ import UserDriver
     var continuity: SlotContinuity?
     /// `StreamNews.begun` was told.
     var isBegun: Bool
-    /// What was in flight when the predecessor died.
-    let inherited: TransferRing.Inheritance?
+    /// The predecessor submitted the transfers below this number.
+    let inheritedEnd: UInt64?
 }
 
 /// What comes next in the loop.
@@ -42,7 +42,6 @@ extension StreamRun {
     @usableFromInline func begin<Assembler: FrameAssembler>(
         _ origin: StreamOrigin<Assembler.State>, _ assembler: inout Assembler
     ) throws(USBError) -> StreamPass {
-        let inherited = transfers.inherited
         let now = clinux_monotonic_ns()
         var books: StreamBooks
         var slot: FrameSlot
@@ -90,7 +89,7 @@ extension StreamRun {
         if isBegun { tell(.begun) }
         return StreamPass(
             books: books, slot: slot, now: begun, lastTransfer: begun, drought: Drought(now: begun), continuity: continuity,
-            isBegun: isBegun, inherited: inherited)
+            isBegun: isBegun, inheritedEnd: transfers.inheritedEnd)
     }
 
     // MARK: Going round
@@ -135,12 +134,17 @@ extension StreamRun {
         }
         if let silence = silence(pass.books, now: now) { return .end(.silent(silence)) }
         var afterHole = pass.continuity?.hole(startFrame: transfer.startFrame, packetCount: shape.packetCount) == true
-        if transfer.number == pass.inherited?.end, pass.inherited?.wasDry == true {
-            // Everything that was in flight had completed before this process came: what the device
-            // sent meanwhile nobody had asked for.
-            afterHole = true
-            pass.books.isFirst = 1
-            pass.books.interruption = GapCause.driverRestarted.rawValue
+        if transfer.followsDryQueue {
+            if transfer.number == pass.inheritedEnd {
+                // The queue ran dry before this process came.
+                afterHole = true
+                pass.books.isFirst = 1
+                pass.books.interruption = GapCause.driverRestarted.rawValue
+            } else if shape.type == .isochronous, transfer.startFrame == nil {
+                // This process was too slow, where the bus's own count does not tell what that cost. A bulk
+                // device waits.
+                afterHole = true
+            }
         }
         if let continuity = pass.continuity { pass.books.continuity = continuity.memory }
         pass.time = completionTime(transfer, pass)
@@ -186,7 +190,7 @@ extension StreamRun {
     /// late, all at once: isochronous ones keep the bus's pace, so each is one transfer's time
     /// after the one before.
     private func completionTime(_ transfer: TransferRing.Transfer, _ pass: StreamPass) -> UInt64 {
-        guard let inherited = pass.inherited, transfer.number < inherited.end, shape.type == .isochronous,
+        guard let end = pass.inheritedEnd, transfer.number < end, shape.type == .isochronous,
             pass.books.lastCompletion != 0
         else { return transfer.completedAt }
         let pace = shape.packetInterval * UInt64(shape.packetCount)

@@ -20,6 +20,9 @@ public protocol RingCarrier: AnyObject, Sendable {
     func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer?
     /// Nothing is in flight any more, and no bytes are looked at again.
     func finish(_ mapping: TransferRingMapping)
+    /// Takes back all that has completed by now, unless the last one had to be waited for. For
+    /// whoever is late, and asks whether anything is in flight still.
+    func collect(_ mapping: TransferRingMapping)
     /// Asks for everything in flight to end; each record still completes. From any thread.
     func cancelAll(_ mapping: TransferRingMapping)
 }
@@ -31,6 +34,7 @@ extension RingCarrier {
     /// Of a carrier that puts everything into the ring.
     public func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer? { nil }
     public func finish(_ mapping: TransferRingMapping) {}
+    public func collect(_ mapping: TransferRingMapping) {}
 
     /// Of a carrier that survives the driver: it takes what it finds.
     public func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate { .carried }

@@ -33,13 +33,14 @@ public struct RingRecord {
     public var length: Int { min(Int(mapping.word32(offset + RecordWord.length)), mapping.transferLength) }
 
     /// The driver has written what it wants; the record is the carrier's to take.
-    func prepare(number: UInt64, length: Int) {
+    func prepare(number: UInt64, length: Int, followsDryQueue: Bool = false) {
         // First of all: whoever finds the record uncertain asks the kernel's word whether it has come back.
         if mapping.mayWrite { clinux_usbfs_mark_pending(urb) }
         mapping.store32(offset + RecordWord.length, UInt32(length))
         mapping.store64(offset + RecordWord.number, number)
         mapping.store32(offset + RecordWord.actualLength, 0)
         mapping.store32(offset + RecordWord.hasStartFrame, 0)
+        mapping.store32(offset + RecordWord.followsDryQueue, followsDryQueue ? 1 : 0)
         mapping.store64(offset + RecordWord.completedAt, 0)
         guard mapping.mayWrite else { return }
         mapping.resetPackets(offset)
@@ -80,6 +81,7 @@ public struct RingRecord {
     var startFrame: UInt32? {
         mapping.word32(offset + RecordWord.hasStartFrame) == 1 ? mapping.word32(offset + RecordWord.startFrame) : nil
     }
+    var followsDryQueue: Bool { mapping.word32(offset + RecordWord.followsDryQueue) != 0 }
     var completedAt: UInt64 { mapping.word64(offset + RecordWord.completedAt) }
 
     /// How its packets came; none for bulk.

@@ -24,16 +24,8 @@ public final class TransferRing: @unchecked Sendable {
     /// The number of the transfer that is handled next.
     @exclusivity(unchecked) public private(set) var next: UInt64 = 0
     @exclusivity(unchecked) private var submitted: UInt64 = 0
-    /// What was in flight when the predecessor died; `nil` for a ring that was begun here.
-    public private(set) var inherited: Inheritance?
-
-    /// Transfers that a predecessor submitted.
-    public struct Inheritance: Sendable {
-        /// They have numbers below this one.
-        public let end: UInt64
-        /// All of them had completed already: what the device sent since then is lost.
-        public let wasDry: Bool
-    }
+    /// A predecessor submitted the transfers below this number; `nil` for a ring that was begun here.
+    public private(set) var inheritedEnd: UInt64?
 
     /// A transfer that has ended. Its bytes are in the ring until it is committed.
     public struct Transfer {
@@ -50,6 +42,8 @@ public final class TransferRing: @unchecked Sendable {
         public let completedAt: UInt64
         /// See `CompletedTransfer.startFrame`.
         public let startFrame: UInt32?
+        /// When it was submitted all before it had completed: what the device sent in between nobody had asked for.
+        public let followsDryQueue: Bool
     }
 
     /// - Parameter witness: is told of every transfer; `nil` for nobody.
@@ -109,13 +103,11 @@ public final class TransferRing: @unchecked Sendable {
         for number in next..<submitted where RingRecord(mapping, index: mapping.index(of: number)).number != number { return nil }
         self.next = next
         self.submitted = submitted
-        var wasDry = true
         for number in next..<submitted {
             let record = RingRecord(mapping, index: mapping.index(of: number))
             if record.isInFlight || record.isUncertain { carrier.adopt(record) }
-            if !record.hasCompleted { wasDry = false }
         }
-        inherited = Inheritance(end: submitted, wasDry: wasDry)
+        inheritedEnd = submitted
         return UnsafeRawPointer(mapping.base + checkpoint + CheckpointWord.state).loadUnaligned(as: State.self)
     }
 
@@ -130,7 +122,7 @@ public final class TransferRing: @unchecked Sendable {
         while submitted < end {
             let number = submitted
             let record = RingRecord(mapping, index: mapping.index(of: number))
-            record.prepare(number: number, length: length)
+            record.prepare(number: number, length: length, followsDryQueue: isDry)
             submitted = number + 1
             mapping.store64(RingWord.submitted, submitted)
             do throws(USBError) {
@@ -150,6 +142,15 @@ public final class TransferRing: @unchecked Sendable {
             }
             witness?.submitted(number, length: length, at: time)
         }
+    }
+
+    /// Whether nothing is in flight any more, of a ring that goes round.
+    private var isDry: Bool {
+        guard submitted > 0, submitted > next else { return submitted > 0 }
+        carrier.collect(mapping)
+        // Transfers complete in order, so that nearly always one look will do.
+        return RingRecord(mapping, index: mapping.index(of: submitted - 1)).hasCompleted
+            && !(next..<submitted).contains { !RingRecord(mapping, index: mapping.index(of: $0)).hasCompleted }
     }
 
     // MARK: Sending
@@ -260,7 +261,7 @@ public final class TransferRing: @unchecked Sendable {
         return Transfer(
             number: next, bytes: packets.isEmpty ? UnsafeRawBufferPointer(rebasing: bytes[..<actual]) : bytes, requested: record.length,
             status: record.status, actualLength: actual, packets: packets, completedAt: record.completedAt,
-            startFrame: record.startFrame)
+            startFrame: record.startFrame, followsDryQueue: record.followsDryQueue)
     }
 
     /// Stores what the handler remembers while it is within a transfer: what it has done of it is done.

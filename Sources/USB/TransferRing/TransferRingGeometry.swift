@@ -111,6 +111,7 @@ enum RecordWord {
     static let completedAt = 32  // u64: CLOCK_MONOTONIC ns
     static let place = 40  // u32: 0 where the bytes lie in the ring; else the incarnation that mapped the kernel's memory
     static let fetch = 44  // u32: `clinux_fetch`, of a successor to whom they are another's
+    static let followsDryQueue = 48  // u32: 1 where nothing was in flight when it was submitted
     static let urb = 64  // struct usbdevfs_urb with usbdevfs_iso_packet_desc behind
     /// Behind `struct usbdevfs_urb`, which has 56 bytes on 64-bit machines: length, actual_length, status, u32 each.
     static let packets = urb + 56

@@ -109,15 +109,16 @@ final class NodeFileCarrier: RingCarrier {
 
     /// What has completed is had from keepers all at once: each time one is asked takes two switches.
     private func wantAll(_ mapping: TransferRingMapping) {
-        do throws(USBError) {
-            while case .completed = try wait(mapping, timeout: .zero) {}
-        } catch {
-            // Whoever waits next is told.
-        }
+        reaper.collect(place(of: mapping))
         for index in 0..<mapping.geometry.transferCount {
             let record = RingRecord(mapping, index: index)
             if record.hasCompleted, record.place != 0, record.place != keeper?.owner { record.want() }
         }
+    }
+
+    func collect(_ mapping: TransferRingMapping) {
+        let seat = place(of: mapping)
+        if !seat.expectsToWait { reaper.collect(seat) }
     }
 
     func finish(_ mapping: TransferRingMapping) { memory.mapped = nil }

@@ -23,7 +23,7 @@ final class NodeReaper: Sendable {
         fileprivate var completed: [Int] = []
         /// The last one had to be waited for, and so will the next: asking first would be in vain.
         /// Used by the ring's thread only.
-        fileprivate var expectsToWait = false
+        fileprivate(set) var expectsToWait = false
 
         fileprivate init(_ mapping: TransferRingMapping) {
             self.mapping = mapping
@@ -69,6 +69,24 @@ final class NodeReaper: Sendable {
         record.complete(
             status: Int32(clinux_usbfs_urb_status(record.urb)), actualLength: Int(clinux_usbfs_urb_actual_length(record.urb)),
             at: clinux_monotonic_ns())
+    }
+
+    /// Takes back all that has completed by now: it is noted in the records, and told by `wait` as if it came then.
+    func collect(_ seat: Seat) {
+        do throws(USBError) {
+            var came: [Int] = []
+            while true {
+                switch try reap(for: seat) {
+                case .mine(let index): came.append(index)
+                case .others: continue
+                case .nothing:
+                    if !came.isEmpty { seats.withLock { _ in seat.completed = came + seat.completed } }
+                    return
+                }
+            }
+        } catch {
+            // Whoever waits next is told.
+        }
     }
 
     func wait(_ seat: Seat, timeout: Duration) throws(USBError) -> CarrierEvent {
