@@ -128,6 +128,18 @@ private func run(
 }
 
 @Suite struct SealedExecutableTests {
+    /// As while the kernel holds a page of it.
+    @Test func whatIsBusyForAMomentIsSealedAllTheSame() async throws {
+        let memory = clinux_memfd("busy", 0)
+        defer { close(memory) }
+        try #require(ftruncate(memory, 4096) == 0)
+        let mapped = try #require(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0))
+        #expect(clinux_seal_all_patiently(memory, 2) == -EBUSY)
+        async let sealed = blocking("seal") { clinux_seal_all_patiently(memory, 3000) }
+        munmap(mapped, 4096)
+        #expect(await sealed == 0)
+    }
+
     @Test func cannotBeChangedAnyMore() throws {
         let resolved = try #require(realpath("/bin/true", nil))
         defer { free(resolved) }

@@ -38,7 +38,7 @@ public final class SealedExecutable: Sendable {
             guard fchmod(memory, isExecutableByAll ? 0o111 : 0o100) == 0 else {
                 throw SpawnError(errno: errno, operation: "fchmod(\(name))")
             }
-            let sealed = clinux_seal_all(memory)
+            let sealed = clinux_seal_all_patiently(memory, 30)
             guard sealed == 0 else { throw SpawnError(errno: -sealed, operation: "fcntl(F_ADD_SEALS)") }
         } catch {
             close(memory)

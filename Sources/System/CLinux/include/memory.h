@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MFD_EXEC
@@ -46,6 +47,17 @@ static inline int clinux_seal_resizing(int fd) {
 /// Fixes size and contents for ever.
 static inline int clinux_seal_all(int fd) {
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : 0;
+}
+
+/// The same of memory that nobody has mapped for writing. The kernel refuses (-EBUSY) while something of its own holds a page of it (reclaim, moving,
+/// DAMON), and has waited for 75 ms by then: it is asked again, for `tries` times.
+static inline int clinux_seal_all_patiently(int fd, int tries) {
+    int r;
+    while ((r = clinux_seal_all(fd)) == -EBUSY && --tries > 0) {
+        const struct timespec pause = {0, 10000000};
+        nanosleep(&pause, NULL);
+    }
+    return r;
 }
 
 /// From now on nobody writes to it. -EBUSY while somebody could: has it mapped for that.
