@@ -108,6 +108,38 @@ import Wire
         #expect(seen.wrong.isEmpty && seen.damaged.isEmpty && seen.gaps == 0)
     }
 
+    /// Whoever is so late that nothing is in flight any more has lost what came then, unless the bus's own count says otherwise.
+    @Test(arguments: [false, true]) func aDryIsochronousQueueIsAHole(countsFrames: Bool) throws {
+        let shape = StreamShape.isochronous(bytesPerInterval: 192, interval: 1, speed: .high)
+        let geometry = try #require(
+            TransferRingGeometry(transferCount: shape.transferCount, packetCount: shape.packetCount, packetLength: shape.packetLength))
+        let memory = try TransferRingMemory(geometry: geometry)
+        let mapping = try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: nil)
+        let frames = try #require(FrameRingGeometry(capacity: 1000, slotCount: 4))
+        let frameMemory = try FrameRingMemory(geometry: frames)
+        let carrier = LateCarrier(framesOfTransfer: countsFrames ? UInt32(shape.packetCount) : nil)
+        let run = StreamRun(
+            transfers: TransferRing(mapping: mapping, carrier: carrier), shape: shape,
+            writer: try FrameRingWriter(descriptor: frameMemory.descriptor, geometry: frames, generation: 1), frameInterval: 33_000_000,
+            progress: Progress().activity())
+        var assembler = ThermalAssembler()
+        var pass = try run.begin(.fresh(nil), &assembler)
+        carrier.complete(shape.transferCount, mapping)
+        var holes: [UInt64] = []
+        for number in 0..<UInt64(shape.transferCount * 2) {
+            // From here on one comes at a time.
+            if number >= UInt64(shape.transferCount) { carrier.complete(1, mapping) }
+            guard case .transfer(let transfer, let afterHole) = try run.next(&pass, headerLength: 0) else {
+                Issue.record("there is no transfer \(number)")
+                return
+            }
+            #expect(transfer.number == number)
+            if afterHole { holes.append(number) }
+            try run.transfers.commit(layout: 1, state: UInt64(0))
+        }
+        #expect(holes == (countsFrames ? [] : [UInt64(shape.transferCount)]))
+    }
+
     @Test func aTransferThatIsDroppedMarksItsPicture() async throws {
         let scene = try Scene()
         var seen = Seen()

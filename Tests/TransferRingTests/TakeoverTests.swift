@@ -215,6 +215,8 @@ private let layout: UInt64 = 7
         try scene.succeed()
         #expect(scene.ring.resume(layout: layout + 1, as: Memory.self) == nil, "another program's memory")
         #expect(scene.ring.resume(layout: layout, as: UInt32.self) == nil, "of another size")
+        scene.mapping.store64(RingWord.magic, 0x3147_4E49_5252_5455)
+        #expect(scene.ring.resume(layout: layout, as: Memory.self) == memory, "that of a program which knows no places")
         for (offset, value) in [(RingWord.submitted, UInt64.max), (RingWord.submitted, 5), (RingWord.magic, 0)] {
             let before = scene.mapping.word64(offset)
             scene.mapping.store64(offset, value)

@@ -58,6 +58,7 @@ struct CameraRun {
 
     private var viewers: [Viewer] { stage.viewers[camera] }
     private var name: String { stage.cameras[camera] }
+    private var isHeld: Bool { stage.isHeld }
 
     /// The next fault, from its pause to its end.
     mutating func next() async throws -> FaultOutcome {
@@ -77,14 +78,14 @@ struct CameraRun {
         let generations = before.map(\.generation)
         switch kind.sequel {
         case .death:
-            try await each { viewer, index in { $0.hasRecovered(from: generations[index]) } }
+            try await each { viewer, index in { $0.hasRecovered(from: generations[index], isHeld: isHeld) } }
         case .frames(let count):
             // Whatever a flipped bit does shows in the next frames, or later.
             let arrived = before.map { $0.arrived + count }
             try await each { viewer, index in
                 { tally in
                     tally.generation == generations[index]
-                        ? tally.arrived >= arrived[index] : tally.hasRecovered(from: generations[index])
+                        ? tally.arrived >= arrived[index] : tally.hasRecovered(from: generations[index], isHeld: isHeld)
                 }
             }
         }
@@ -106,7 +107,7 @@ struct CameraRun {
     private mutating func replaceDriver(_ generations: [UInt32]) async throws {
         var random = SplitMix(state: 0)
         _ = try await inject(.kill, &random)
-        try await each { viewer, index in { $0.hasRecovered(from: generations[index]) } }
+        try await each { viewer, index in { $0.hasRecovered(from: generations[index], isHeld: isHeld) } }
         last = viewers.map(\.now)
     }
 
@@ -120,7 +121,8 @@ struct CameraRun {
             if kind.alters { for viewer in viewers { viewer.taint(generation: viewer.now.generation) } }
             let time = clinux_monotonic_ns()
             if process > 0, kind.inject(into: process, inUse: inUse, random: &details) { return time }
-            // It has died of something that was done to it earlier, and its successor is on its way.
+            // It has died of something that was done to it earlier, and its successor is on its way: asked for again, as nothing tells
+            // when a process that has just been listed can be hit.
             try await Task.sleep(for: .milliseconds(10))
         }
         throw StageError(description: "\(name) has no driver")

@@ -39,6 +39,7 @@ struct ObjectClientCommand: AsyncParsableCommand {
             do throws(ClientError) {
                 return try await DeviceJobEnd.discard(job, client)
             } catch {
+                // The same.
                 guard error.isTransient || error.code == .timedOut else { throw error }
                 try await Task.sleep(for: .milliseconds(10))
             }

@@ -55,6 +55,8 @@ final class Stage: Sendable {
     /// One a camera, in the order of `cameras`.
     let viewers: [[Viewer]]
     let cameras: [String]
+    /// The cameras wait for the host (`emulate --late hold`).
+    let isHeld: Bool
     /// The processes that are the cameras.
     let emulators: [Int32]
     private let folder: String
@@ -88,6 +90,7 @@ final class Stage: Sendable {
             client = UserDriverClient(runtimeDirectory: RuntimeDirectory(folder))
             try await client.waitUntilRunning(timeout: .seconds(30))
             let ids = (0..<count).map { "CAM\($0)" }
+            isHeld = emulate.contains("hold")
             self.cameras = ids
             self.emulators = children.dropLast().map(\.processID)
             self.folder = folder

@@ -23,6 +23,8 @@ final class Viewer: Sendable {
         /// The newest frame's incarnation, and when its first frame was there.
         var generation: UInt32 = 0
         var firstOfGeneration: UInt64 = 0
+        /// How many of that incarnation came.
+        var ofGeneration: UInt64 = 0
         /// When the newest frame's exposure began, on the same clock.
         var captured: UInt64 = 0
         /// The client's handle was closed, or it threw.
@@ -30,7 +32,11 @@ final class Viewer: Sendable {
 
         /// Whether another incarnation than that one delivers, and has come to what the camera sees now: what its predecessor had left in the queue, and
         /// what was lost behind that, has been counted.
-        func hasRecovered(from generation: UInt32) -> Bool { self.generation != generation && captured >= firstOfGeneration }
+        /// - Parameter isHeld: the camera's time falls behind the clock, so that what it sees now says nothing: as many frames are waited for as
+        ///   a queue has room for.
+        func hasRecovered(from generation: UInt32, isHeld: Bool) -> Bool {
+            self.generation != generation && (isHeld ? ofGeneration >= 30 : captured >= firstOfGeneration)
+        }
 
         /// Everything that came, whatever it was like.
         var arrived: UInt64 { frames + torn + altered + damaged }
@@ -147,7 +153,9 @@ final class Viewer: Sendable {
             if frame.generation != state.tally.generation {
                 state.tally.generation = frame.generation
                 state.tally.firstOfGeneration = now
+                state.tally.ofGeneration = 0
             }
+            state.tally.ofGeneration += 1
             Self.count(reading, of: frame, &state)
             guard let waiter = state.waiter, waiter.condition(state.tally) else { return nil }
             state.waiter = nil

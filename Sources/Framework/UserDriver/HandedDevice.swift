@@ -13,7 +13,7 @@ enum HandedDevice {
     static func open(_ start: DriverStart, descriptors: [Int32]) throws -> (
         device: any USBDeviceHandle & RingCarrierSource, recorder: FlightRecorder?
     ) {
-        let keeper = keeper(start)
+        let keeper = try keeper(start)
         guard start.hasRecorder, let memory = descriptors.last else {
             return (try transport(start, descriptors: descriptors, keeper: keeper), nil)
         }
@@ -25,15 +25,11 @@ enum HandedDevice {
 
     /// Before the device has had a word: the one process that the sandbox lets this one start. A
     /// supervisor that says nothing of it has no rule for any of this.
-    private static func keeper(_ start: DriverStart) -> TransferKeeper? {
-        guard start.mapsTransfers == true else {
-            if start.mapsTransfers == false { TransferKeeper.forgo() }
-            return nil
-        }
-        guard let keeper = TransferKeeper(incarnation: start.generation) else {
-            complain("There is no keeper for this driver's transfers: usbfs copies them.")
-            return nil
-        }
+    private static func keeper(_ start: DriverStart) throws -> TransferKeeper? {
+        guard let mayStart = start.mapsTransfers else { return nil }
+        let keeper = mayStart ? TransferKeeper(incarnation: start.generation) : nil
+        try TransferKeeper.forbid()
+        if mayStart, keeper == nil { complain("There is no keeper for this driver's transfers: usbfs copies them.") }
         return keeper
     }
 

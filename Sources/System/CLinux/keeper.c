@@ -25,7 +25,6 @@ static const uint64_t PATIENCE_NS = 2000000000;
 static struct {
     struct clinux_kept_ring ring;
     uint32_t keeps; // whether there is a ring
-    uint32_t mapped[CLINUX_MOST_KEPT]; // whether transfer i's memory is
     int watched, confined;
 } kept;
 
@@ -80,7 +79,7 @@ WITHOUT_CANARY static void copy(uint8_t *to, const uint8_t *from, uint64_t lengt
 WITHOUT_CANARY static int serve(const struct clinux_kept_ring *ring, uint64_t *deadline) {
     int left = 0, answered = 0;
     for (uint32_t i = 0; i < ring->count; i++) {
-        if (!load(&kept.mapped[i])) continue;
+        if (!load(&ring->is_mapped[i])) continue;
         uint8_t *record = ring->records + i * ring->record_size, *bytes = ring->mapped + i * ring->mapped_stride;
         uint32_t *place = (uint32_t *)(record + ring->place_offset), *fetch = (uint32_t *)(record + ring->fetch_offset);
         if (load(place) == ring->owner) {
@@ -96,7 +95,7 @@ WITHOUT_CANARY static int serve(const struct clinux_kept_ring *ring, uint64_t *d
         }
         // Before the answer: the successor's own mapping may need the room.
         call(SYS_munmap, (long)bytes, (long)ring->mapped_stride, 0, 0, 0, 0);
-        kept.mapped[i] = 0;
+        ring->is_mapped[i] = 0;
         answered = 1;
     }
     if (answered) {
@@ -160,8 +159,7 @@ int clinux_keeper_start(int watched, int confined) {
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (keeper < 0) munmap(stack, STACK);
-    int forbidden = confined ? clinux_keeper_forbid() : 0;
-    return keeper < 0 ? -error : forbidden < 0 ? forbidden : keeper;
+    return keeper < 0 ? -error : keeper;
 }
 
 #else
@@ -187,15 +185,9 @@ int clinux_keeper_forbid(void) {
 
 void clinux_keeper_keep(const struct clinux_kept_ring *ring) {
     __atomic_store_n(&kept.keeps, 0, __ATOMIC_SEQ_CST);
-    memset(kept.mapped, 0, sizeof kept.mapped);
     if (!ring) return;
     kept.ring = *ring;
-    if (kept.ring.count > CLINUX_MOST_KEPT) kept.ring.count = CLINUX_MOST_KEPT;
     __atomic_store_n(&kept.keeps, 1, __ATOMIC_SEQ_CST);
-}
-
-void clinux_keeper_mapped(unsigned index, int is_mapped) {
-    if (index < CLINUX_MOST_KEPT) kept.mapped[index] = is_mapped ? 1 : 0;
 }
 
 uint64_t clinux_reading_time(const void *bytes, uint64_t length) {

@@ -34,9 +34,6 @@ extension RingRecord {
         return mapping.word32(word) != CLINUX_FETCH_COPYING.rawValue
     }
 
-    /// See `TransferRingMapping.ringKeepers`.
-    public func ringKeepers(until deadline: UInt64) -> Bool { mapping.ringKeepers(until: deadline) }
-
     private func isFetched(within patience: Duration) -> Bool {
         let deadline = clinux_monotonic_ns() + patience.nanoseconds
         while place != 0 {
@@ -49,7 +46,7 @@ extension RingRecord {
 extension TransferRingMapping {
     /// Wakes predecessors' keepers, who look for what is wanted and what nobody needs any more, and waits until one has done something. False where
     /// none has by `deadline`, CLOCK_MONOTONIC nanoseconds.
-    func ringKeepers(until deadline: UInt64) -> Bool {
+    public func ringKeepers(until deadline: UInt64) -> Bool {
         let seen = word32(RingWord.keeperAnswers)
         _ = clinux_add_u32(base + RingWord.keeperBell, 1)
         _ = clinux_futex_wake(base + RingWord.keeperBell)
@@ -61,8 +58,10 @@ extension TransferRingMapping {
         return true
     }
 
-    /// What this process's keeper is told of the ring, whose transfers' memory lies at `mapped`, `stride` bytes apart.
-    package func kept(by owner: UInt32, mapped: UnsafeMutableRawPointer, stride: Int) -> clinux_kept_ring {
+    /// What this process's keeper is told of the ring, whose transfers' memory lies at `mapped`, `stride` bytes apart, where `isMapped` says so (1).
+    package func kept(
+        by owner: UInt32, mapped: UnsafeMutableRawPointer, stride: Int, isMapped: UnsafeMutablePointer<UInt32>
+    ) -> clinux_kept_ring {
         clinux_kept_ring(
             records: (base + geometry.recordsOffset).assumingMemoryBound(to: UInt8.self),
             buffers: (base + geometry.buffersOffset).assumingMemoryBound(to: UInt8.self),
@@ -72,7 +71,7 @@ extension TransferRingMapping {
             record_size: UInt64(TransferRingGeometry.recordSize), place_offset: UInt64(RecordWord.place),
             fetch_offset: UInt64(RecordWord.fetch), buffer_stride: UInt64(geometry.stride), mapped_stride: UInt64(stride),
             length: UInt64(transferLength),
-            actual_offset: geometry.packetCount == 0 ? UInt64(RecordWord.actualLength) : 0, count: UInt32(geometry.transferCount),
-            owner: owner)
+            actual_offset: geometry.packetCount == 0 ? UInt64(RecordWord.actualLength) : 0, is_mapped: isMapped,
+            count: UInt32(geometry.transferCount), owner: owner)
     }
 }

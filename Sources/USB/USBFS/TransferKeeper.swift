@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import Synchronization
 import TransferRing
+public import USB
 
 /// This process's keeper (`clinux_keeper_start`): it shares the process's memory, survives it, and hands the bytes of what was in flight to the
 /// successor.
@@ -33,8 +34,13 @@ public final class TransferKeeper: Sendable {
         owner = incarnation
     }
 
-    /// This process is never to have one.
-    public static func forgo() { _ = clinux_keeper_forbid() }
+    /// From now on nothing in this process starts one, or another.
+    public static func forbid() throws(USBError) {
+        let result = clinux_keeper_forbid()
+        guard result == 0 else {
+            throw USBError(.connection, operation: "seccomp(no keeper)", detail: String(cString: strerror(-result)))
+        }
+    }
 
     /// Memory for a ring's transfers; `nil` where it can't be had, or another ring has the keeper.
     func buffers(for mapping: TransferRingMapping, of file: NodeFile) -> MappedBuffers? {
@@ -49,7 +55,7 @@ public final class TransferKeeper: Sendable {
         }
         guard let place else { return nil }
         let buffers = MappedBuffers(file: file, keeper: self, place: place, geometry: geometry)
-        var kept = mapping.kept(by: owner, mapped: buffers.base, stride: buffers.stride)
+        var kept = mapping.kept(by: owner, mapped: buffers.base, stride: buffers.stride, isMapped: buffers.isMapped)
         clinux_keeper_keep(&kept)
         return buffers
     }
@@ -76,8 +82,7 @@ final class MappedBuffers {
     private static let pause: UInt64 = 256
 
     static func fits(_ geometry: TransferRingGeometry) -> Bool {
-        geometry.transferCount <= Int(CLINUX_MOST_KEPT) && geometry.transferLength <= longest
-            && geometry.transferCount * stride(geometry) <= room
+        geometry.transferLength <= longest && geometry.transferCount * stride(geometry) <= room
     }
 
     private static func stride(_ geometry: TransferRingGeometry) -> Int { (geometry.transferLength + 4095) & ~4095 }
@@ -87,7 +92,9 @@ final class MappedBuffers {
     private let file: NodeFile
     private let keeper: TransferKeeper
     private let length: Int
-    private var isMapped: [Bool]
+    private let count: Int
+    /// 1 for each that is; the keeper looks here when this process has died.
+    fileprivate let isMapped: UnsafeMutablePointer<UInt32>
     /// The transfer's number from which on it is tried again.
     private var nextAttempt: UInt64 = 0
     /// Whether it was found to be read as fast as other memory.
@@ -100,19 +107,22 @@ final class MappedBuffers {
         self.base = base
         stride = Self.stride(geometry)
         length = geometry.transferLength
-        isMapped = Array(repeating: false, count: geometry.transferCount)
+        count = geometry.transferCount
+        isMapped = .allocate(capacity: count)
+        isMapped.initialize(repeating: 0, count: count)
     }
 
     deinit {
-        for index in isMapped.indices where isMapped[index] { munmap(base + index * stride, stride) }
         keeper.isFree()
+        for index in 0..<count where isMapped[index] != 0 { munmap(base + index * stride, stride) }
+        isMapped.deallocate()
     }
 
     var owner: UInt32 { keeper.owner }
 
     /// A transfer's memory, where it is mapped.
     func buffer(_ index: Int) -> UnsafeMutableRawBufferPointer? {
-        isMapped.indices.contains(index) && isMapped[index]
+        0..<count ~= index && isMapped[index] != 0
             ? UnsafeMutableRawBufferPointer(start: base + index * stride, count: length) : nil
     }
 
@@ -120,12 +130,12 @@ final class MappedBuffers {
     func buffer(for record: RingRecord) -> UnsafeMutableRawBufferPointer? {
         if let mapped = buffer(record.index) { return mapped }
         let number = record.number
-        guard number >= nextAttempt, isMapped.indices.contains(record.index) else { return nil }
+        guard number >= nextAttempt, 0..<count ~= record.index else { return nil }
         if map(record.index) { return isJudged || isFast(record.index) ? buffer(record.index) : nil }
         // A predecessor's mapping may take its room, which has no use for it any more.
         if record.place != 0, record.place != owner {
             record.lie(in: 0)
-            if record.ringKeepers(until: clinux_monotonic_ns() + 50_000_000), map(record.index) { return buffer(record.index) }
+            if record.mapping.ringKeepers(until: clinux_monotonic_ns() + 50_000_000), map(record.index) { return buffer(record.index) }
         }
         nextAttempt = number + Self.pause
         return nil
@@ -139,8 +149,7 @@ final class MappedBuffers {
             if let address, address != MAP_FAILED { munmap(address, stride) }
             return false
         }
-        isMapped[index] = true
-        clinux_keeper_mapped(UInt32(index), 1)
+        clinux_store_u32(isMapped + index, 1)
         return true
     }
 
@@ -155,9 +164,8 @@ final class MappedBuffers {
         let here = clinux_reading_time(base + index * stride, UInt64(count))
         let there = clinux_reading_time(ordinary, UInt64(count))
         if here <= 6 * there + 20_000 { return true }
+        clinux_store_u32(isMapped + index, 0)
         munmap(base + index * stride, stride)
-        isMapped[index] = false
-        clinux_keeper_mapped(UInt32(index), 0)
         nextAttempt = .max
         return false
     }

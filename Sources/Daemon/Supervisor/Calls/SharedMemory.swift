@@ -29,7 +29,7 @@ final class SharedMemory: Sendable {
 
     /// From here on nobody writes to it. False while whoever had it has it mapped for writing
     /// still.
-    func seal() -> Bool { clinux_seal_all_patiently(descriptor, 2) == 0 }
+    func seal() -> Bool { clinux_seal_all(descriptor) == 0 }
 }
 
 /// What a client was given and has not sent along with a call yet.

@@ -16,15 +16,13 @@ struct clinux_kept_ring {
     uint64_t record_size, place_offset, fetch_offset, buffer_stride, mapped_stride;
     uint64_t length;  // bytes of a transfer
     uint64_t actual_offset; // in a record: how many of them came (u32), where they lie in one piece; 0 where they don't
-    uint32_t count;   // at most CLINUX_MOST_KEPT
+    uint32_t *is_mapped; // of each transfer, whether the kernel's memory is mapped
+    uint32_t count;
     uint32_t owner;   // what `place` says of this process's mappings; not 0
 };
 
-enum {
-    CLINUX_MOST_KEPT = 256,
-    /// By what a filter knows the one process that it allows: CLONE_VM, CLONE_PARENT.
-    CLINUX_KEEPER_FLAGS = 0x8100,
-};
+/// By what a filter knows the one process that it allows: CLONE_VM, CLONE_PARENT.
+enum { CLINUX_KEEPER_FLAGS = 0x8100 };
 
 /// What `fetch` says.
 enum clinux_fetch {
@@ -39,12 +37,13 @@ enum clinux_fetch {
 /// hung up, which is a pidfd of this process (`clinux_pidfd_open`), and of which it keeps a duplicate and no other descriptor. Then it copies what
 /// successors want, and ends when nothing is left, or two seconds after the last one wanted something.
 ///
-/// - confined: neither it nor this process can ever start another (`clinux_keeper_forbid`), and it can't do anything but wait, copy, unmap and end.
+/// - confined: it can't do anything but wait, copy, unmap and end. Takes a process that has given up new privileges; one that hasn't is in no
+///   sandbox either.
 /// Its process number, or -errno: -ENOSYS on a processor that it is not written for.
 int clinux_keeper_start(int watched, int confined);
 
 /// From now on no thread of this process starts a keeper: a second filter, over the sandbox's. 0, also in a process that may gain privileges still
-/// and so can have none; or -errno.
+/// and so is in no sandbox; or -errno.
 int clinux_keeper_forbid(void);
 
 /// The least of three times that it takes to read memory, eight bytes at a time: nanoseconds.
@@ -52,6 +51,3 @@ uint64_t clinux_reading_time(const void *bytes, uint64_t length);
 
 /// The ring that it keeps from now on; NULL for none. One at a time.
 void clinux_keeper_keep(const struct clinux_kept_ring *ring);
-
-/// Whether the memory of transfer `index` is mapped.
-void clinux_keeper_mapped(unsigned index, int is_mapped);
