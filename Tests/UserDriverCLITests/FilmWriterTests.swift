@@ -196,7 +196,7 @@ struct FilmWriterTests {
             hashes += film.frames.map(\.hash)
         }
         #expect(hashes == frames.map { ProbedFilm.hash($0.bytes) })
-        #expect(said.withLock { $0 }.count { $0.hasPrefix("the muxer died (SIGKILL): going on in ") } == 2)
+        #expect(said.withLock { $0 }.count { $0.hasPrefix("the muxer died (SIGKILL): continuing in ") } == 2)
     }
 
     @Test(arguments: ["/bin/false", "/nonexistent/userdriver-mux"]) func `a muxer that never works is said, and leaves no file`(

@@ -47,7 +47,7 @@ import UVC
                     alternate 0      no endpoint
                     alternates 1–3   endpoint 1 IN, isochronous, 512 2048 3072 bytes every 125 µs, at most 24.5 MB/s
 
-                camera on interface 0 with 1: UVC 1.10, clock 48 MHz, tells of changes on endpoint 3 IN
+                camera on interface 0 with 1: UVC 1.10, clock 48 MHz, reports changes on endpoint 3 IN
                   picture    camera terminal 1 → processing unit 2 → output terminal 4 → interface 1
                   controls   camera terminal 1  exposure_auto, exposure_time_absolute
                              processing unit 2  brightness, contrast, power_line_frequency
@@ -55,7 +55,7 @@ import UVC
                              mjpeg   640×480*  1280×720  at 30 15 fps
 
                 odd:
-                  wrong  Streaming interface 1 announces 2 formats (bNumFormats) and has 1.
+                  wrong  Streaming interface 1 announces 2 formats (bNumFormats) but has 1.
 
                 """)
     }
@@ -143,7 +143,7 @@ import UVC
                     ])
             ],
             odd: [
-                .init(severity: "wrong", kind: "count", message: "Streaming interface 1 announces 2 formats (bNumFormats) and has 1.")
+                .init(severity: "wrong", kind: "count", message: "Streaming interface 1 announces 2 formats (bNumFormats) but has 1.")
             ])
         #expect(try JSONDecoder().decode(Facts.self, from: data) == expected)
     }
@@ -178,7 +178,7 @@ import UVC
     @Test func whatIsWrongIsSaidWithItsPlace() {
         #expect(Self.failure([]) == "f is empty.")
         #expect(Self.failure(Array(" \n\t".utf8)) == "f is empty.")
-        #expect(Self.failure(Array("# nothing\n".utf8)) == "f has comments only, and no bytes.")
+        #expect(Self.failure(Array("# nothing\n".utf8)) == "f has only comments and no bytes.")
         #expect(
             Self.failure(Array("# x\n0902zz".utf8)) == "f, line 2: \"z\" is not a hexadecimal digit, and the file is not binary either.")
         #expect(Self.failure(Array("09 020".utf8)) == "f, line 1: an odd number of hexadecimal digits (3).")
@@ -190,7 +190,7 @@ import UVC
         #expect(throws: DescriptorFile.Failure(description: "/nowhere/at/all can't be opened: No such file or directory.")) {
             try DescriptorFile.load(path: "/nowhere/at/all")
         }
-        #expect(throws: DescriptorFile.Failure(description: "/dev/zero is longer than 1 MiB, which no device's descriptors are.")) {
+        #expect(throws: DescriptorFile.Failure(description: "/dev/zero is longer than 1 MiB: no device has that many descriptors.")) {
             try DescriptorFile.load(path: "/dev/zero")
         }
     }

@@ -222,7 +222,7 @@ struct ProcessTests {
         let figures = try JSON.decode(JSONValue.self, from: Array(program.lastLine.utf8))
         #expect(program.status == 1)
         #expect(figures["frames"] == 0 && figures["torn"] == 0 && (figures["lost"]?.intValue ?? 0) > 0)
-        #expect(program.errors.contains("no whole frame came within 500 ms: all"), "\(program.errors)")
+        #expect(program.errors.contains("no whole frame arrived within 500 ms: all"), "\(program.errors)")
         #expect(program.errors.contains("frames that came are damaged (too short)"), "\(program.errors)")
         let snap = try Program.run(["snap", "-o", "/dev/null", "--type", "jpg", "--timeout", "0.5"], in: daemon.directory)
         #expect(snap.status == 1 && snap.errors.contains("No picture within 500 ms: all"), "\(snap.errors)")
@@ -233,7 +233,7 @@ struct ProcessTests {
         let daemon = try FakeDaemon { _, socket in try stream.send("opened", to: socket) }
         let program = try Program.run(["stream", "--seconds", "0.2", "--stats", "json"], in: daemon.directory)
         #expect(program.status == 1)
-        #expect(program.errors == "userdriver: no whole frame came within 200 ms: the camera has sent none.\n")
+        #expect(program.errors == "userdriver: no whole frame arrived within 200 ms: the camera has sent none.\n")
         let absent = try FakeDaemon { _, socket in
             try stream.send("opened", to: socket)
             try socket.send(news("absent", message: "It was unplugged."))

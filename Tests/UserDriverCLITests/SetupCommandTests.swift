@@ -86,7 +86,7 @@ final class SetupCommandTests {
 
     @Test func withoutADaemonItHoldsFromItsStart() throws {
         let program = try run("--take", "all", in: ProcessTests.nowhere)
-        #expect(program.status == 0 && program.lastLine == "The daemon is not running; this holds from its start.")
+        #expect(program.status == 0 && program.lastLine == "The daemon is not running; this takes effect when it starts.")
         #expect(written == "take: all")
     }
 

@@ -17,7 +17,7 @@ import Wire
                 .kernelDriver, .broken, "uvcvideo has interface 0, 1", facts: ["interfaces": [["number": 0, "driver": "uvcvideo"]]],
                 why: "The kernel's driver uvcvideo holds what the user-mode driver needs.", remedy: "userdriver take 1209:0001:EMU0001"),
             StackLayer(.driver, .warning, "io.userdriver.webcam 0.1.0, unsigned", why: "It runs unsigned."),
-            StackLayer(.process, .unknown, "none, absent", why: "Nothing runs for it."),
+            StackLayer(.process, .unknown, "none, absent", why: "No driver is running for it."),
         ])
     static let doctor = DoctorReport(
         machine: [StackLayer(.usb, .ok, "2 buses"), StackLayer(.usbfsMemory, .ok, "16 MiB for the transfers of all devices")],

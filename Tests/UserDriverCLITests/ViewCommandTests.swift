@@ -28,7 +28,7 @@ import Wire
     @Test func aNameThatIsNoCameraSaysWhatItIs() throws {
         #expect(try ViewCommand.camera(among: [device("a", "webcam", .absent)], selector: "a").id == "a", "the page says that it is away")
         #expect(code([], "x") == .noSuchDevice)
-        for (kind, words) in [("scanner", "is a scanner"), ("thermometer", "is no camera"), ("", "is no camera")] {
+        for (kind, words) in [("scanner", "is a scanner"), ("thermometer", "is not a camera"), ("", "is not a camera")] {
             do {
                 _ = try ViewCommand.camera(among: [device("b", kind)], selector: "b")
                 Issue.record("a \(kind) was shown")

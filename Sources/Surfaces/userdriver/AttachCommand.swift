@@ -8,7 +8,7 @@ struct AttachCommand: AsyncParsableCommand {
         commandName: "attach",
         abstract: "Drive a device that another machine, or an emulator, offers over USB/IP.",
         discussion: """
-            The daemon looks for the device until you detach it: when its server comes back, and after a restart of the daemon too. \
+            The daemon keeps looking for the device until you detach it, even when the server goes away or the daemon restarts. \
             `userdriver status` says what is missing. No kernel module is needed.
 
             Example:
@@ -26,13 +26,13 @@ struct AttachCommand: AsyncParsableCommand {
 struct DetachCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach",
-        abstract: "Let go of a device that you attached over USB/IP.",
+        abstract: "Detach a device that was attached over USB/IP.",
         discussion: """
             Example:
               userdriver detach usbip://127.0.0.1:3240/1-1
             """)
 
-    @Argument(help: ArgumentHelp("The address that it was attached with.", valueName: "url"))
+    @Argument(help: ArgumentHelp("The address it was attached with.", valueName: "url"))
     var url: String
     @OptionGroup var daemon: DaemonOptions
 

@@ -9,9 +9,9 @@ struct CallCommand: AsyncParsableCommand {
         commandName: "call",
         abstract: "Call a method of a device's driver.",
         discussion: """
-            METHOD is a name like org.example.thermometer.Read, or its last part where only one of the device's interfaces has it. JSON is an \
-            object of its parameters, or - to read it from standard input. The answer is JSON: on one line, or indented on a terminal. With \
-            --more each answer is a line.
+            METHOD is a full name like org.example.thermometer.Read, or its last part if only one of the device's interfaces has \
+            it. JSON is an object with its parameters, or - to read it from standard input. The answer is JSON on one line, \
+            indented on a terminal. With --more each answer is a line.
 
             Example:
               userdriver call webcam --list
@@ -25,16 +25,16 @@ struct CallCommand: AsyncParsableCommand {
     var method: String?
     @Argument(help: ArgumentHelp("The parameters, a JSON object.", valueName: "json"))
     var json: String?
-    @Flag(help: "List the methods instead, with what their driver says of them.")
+    @Flag(help: "List the methods instead, with what the driver says about them.")
     var list = false
-    @Flag(help: "Ask for several answers, and print each as it comes.")
+    @Flag(help: "Ask for several answers, and print each as it arrives.")
     var more = false
     @Option(
-        name: .long, help: ArgumentHelp("A file whose bytes go along; up to four.", valueName: "file"), completion: .file())
+        name: .long, help: ArgumentHelp("A file to send with the call; up to four.", valueName: "file"), completion: .file())
     var send: [String] = []
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Write the bytes that come with the answer to a file, or with - to standard output.", valueName: "file"),
+        help: ArgumentHelp("Write the bytes that come with the answer to a file, or to standard output with -.", valueName: "file"),
         completion: .file())
     var output: String?
     @Flag(name: .customLong("json"), help: "With --list, print JSON.")
@@ -48,7 +48,7 @@ struct CallCommand: AsyncParsableCommand {
         }
         guard !list || method == nil else { throw ValidationError("--list takes no method.") }
         guard send.count <= MemoryRequest.maximumPerMessage else {
-            throw ValidationError("Up to \(MemoryRequest.maximumPerMessage) files go along with a call.")
+            throw ValidationError("A call takes at most \(MemoryRequest.maximumPerMessage) files.")
         }
         if let json, json != "-" { _ = try CallParameters.parse(json) }
     }
@@ -58,7 +58,7 @@ struct CallCommand: AsyncParsableCommand {
         let services = try await client.services(device)
         if list { return try await CallList(client: client, services: services).print(json: listsJSON) }
         guard let id = services.first?.device else {
-            throw CommandFailure("The driver of \(device) answers no calls.", status: ExitStatus.failed)
+            throw CommandFailure("The driver of \(device) has no methods to call.", status: ExitStatus.failed)
         }
         let target = try CallTarget(method ?? "", in: services, device: device)
         let parameters = try CallParameters.parse(json == "-" ? try CallParameters.standardInput() : json ?? "{}")
@@ -66,7 +66,7 @@ struct CallCommand: AsyncParsableCommand {
         if let mismatch = definition.method(target.method.name).flatMap({ definition.mismatch(of: parameters, with: $0.inputWithoutDevice) }
         ) {
             throw CommandFailure(
-                "\(target.method.name) does not take that: \(mismatch). It is \(target.signature(in: definition)).",
+                "\(target.method.name) does not take these parameters: \(mismatch). Its signature is \(target.signature(in: definition)).",
                 status: ExitStatus.usage)
         }
         let memory = try send.map { try CallParameters.file($0) }

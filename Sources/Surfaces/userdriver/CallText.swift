@@ -38,7 +38,7 @@ enum CallParameters {
         }
         defer { close(file) }
         let bytes = try bytes(file, path, maximumFile)
-        guard !bytes.isEmpty else { throw CommandFailure("\(path) is empty: there is nothing to send along.", status: ExitStatus.usage) }
+        guard !bytes.isEmpty else { throw CommandFailure("\(path) is empty: there is nothing to send.", status: ExitStatus.usage) }
         return bytes
     }
 
@@ -121,7 +121,7 @@ struct CallList {
             let bytes = try JSON.encode(List(services: listings.map(\.0)), pretty: Terminal.isTerminal(1))
             return try Terminal.print(PlainText.escaped(String(decoding: bytes, as: UTF8.self)), styled: true)
         }
-        if listings.isEmpty { return Terminal.note("The device's driver answers no calls.") }
+        if listings.isEmpty { return Terminal.note("The device's driver has no methods to call.") }
         for (listing, _) in listings {
             try Terminal.print(listing.interface)
             for method in listing.methods { for line in Self.lines(method) { try Terminal.printWrapped(line.printable) } }
@@ -133,11 +133,11 @@ struct CallList {
         if let description = method.description { lines.append("      \(description.split(separator: "\n").joined(separator: " "))") }
         var facts = ["answers within \(Figure.decimal(method.deadline, places: 3)) s"]
         if method.resumes {
-            facts.append("goes on when the driver dies")
+            facts.append("continues when the driver dies")
         } else if method.idempotent {
-            facts.append("asked again when the driver dies")
+            facts.append("repeated when the driver dies")
         }
-        if method.right == .administrator { facts.append("for root and the daemon's user") }
+        if method.right == .administrator { facts.append("only for root and the daemon's user") }
         lines.append("      (\(facts.joined(separator: ", ")))")
         return lines
     }

@@ -10,10 +10,10 @@ import UserDriverClient
 struct CaptureCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "capture",
-        abstract: "Write a device's USB transfers to a file that Wireshark opens.",
+        abstract: "Write a device's USB transfers to a file for Wireshark.",
         discussion: """
-            Needs neither usbmon nor root: the driver records its own transfers, and so does the next one when it dies. Of the pictures only \
-            the headers are recorded. Ends after --seconds or --transfers, or on Ctrl-C.
+            Needs neither usbmon nor root: the driver records its own transfers, and if it dies its successor carries on. Only the \
+            headers of pictures are recorded. Ends after --seconds or --transfers, or on Ctrl-C.
 
             Example:
               userdriver capture --seconds 5 -o usb.pcapng
@@ -35,11 +35,11 @@ struct CaptureCommand: ParsableCommand {
     @Option(name: [.short, .long], help: ArgumentHelp("End after this many transfers.", valueName: "count"))
     var transfers: UInt64?
 
-    @Flag(help: "Begin with the transfers that are already recorded.")
+    @Flag(help: "Start with the transfers that are already recorded.")
     var past = false
 
     func validate() throws {
-        if transfers == 0 { throw ValidationError("--transfers has to be 1 or more.") }
+        if transfers == 0 { throw ValidationError("--transfers must be 1 or more.") }
     }
 
     func run() throws {

@@ -85,7 +85,7 @@ enum ControlText {
             return "it is one of " + menu.map { "\($0.value) (\($0.text))" }.joined(separator: ", ")
         }
         let steps = control.step > 1 ? " in steps of \(control.step)" : ""
-        return "it goes from \(control.minimum) to \(control.maximum)\(steps)"
+        return "it ranges from \(control.minimum) to \(control.maximum)\(steps)"
     }
 
     /// - Parameter awaited: names of controls that are still to come, for which their column has room.

@@ -139,7 +139,7 @@ struct ControlsGetCommand: AsyncParsableCommand {
 
     private func show(_ control: CameraControl) throws {
         if output.json { return try output.printJSON(control) }
-        guard control.readable else { throw CommandFailure("\(control.name) can only be set: the camera does not say its value.") }
+        guard control.readable else { throw CommandFailure("\(control.name) can only be set: the camera does not report its value.") }
         try Terminal.print("\(control.value)")
     }
 }
@@ -149,8 +149,8 @@ struct ControlsSetCommand: AsyncParsableCommand {
         commandName: "set", abstract: "Set a control, or several.",
         usage: "userdriver controls set NAME VALUE [OPTIONS]\n       userdriver controls set NAME=VALUE... [OPTIONS]",
         discussion: """
-            VALUE is a number (as the control counts, decimal or 0x…), a share of the range (50%), min, max or default; for a switch on or off; \
-            for a menu the name of an entry.
+            VALUE is a number in the control's own units (decimal or 0x…), a percentage of its range (50%), min, max or default. A \
+            switch also takes on or off, a menu the name of an entry.
 
             Example:
               userdriver controls set brightness 40
@@ -198,7 +198,7 @@ struct ControlsSetCommand: AsyncParsableCommand {
         let control = try await camera.setControl(change.name, to: change.value)
         // Some cameras take a value for what an automatic control drives, and go on as before.
         if control.automatic, control.readable, control.value != change.value {
-            let remedy = control.remedy ?? "the camera adjusts it by itself now"
+            let remedy = control.remedy ?? "the camera now adjusts it by itself"
             throw CommandFailure("\(control.name) is \(control.value) and not \(change.value): \(remedy).")
         }
         if !output.json { try Terminal.print("\(control.name) = \(control.value)") }
@@ -208,7 +208,7 @@ struct ControlsSetCommand: AsyncParsableCommand {
 
 struct ControlsResetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reset", abstract: "Put a control, or all that can be set, back to the device's default.",
+        commandName: "reset", abstract: "Reset a control, or all of them, to the device's default.",
         discussion: """
             Example:
               userdriver controls reset
@@ -263,7 +263,7 @@ struct ControlsResetCommand: AsyncParsableCommand {
         guard !output.json else { return }
         for control in result.controls { try Terminal.print("\(control.name) = \(control.value)") }
         for failure in result.failed where failure.reason != "readOnly" {
-            Terminal.note("\(failure.name) is not reset: \(failure.message)")
+            Terminal.note("\(failure.name) was not reset: \(failure.message)")
         }
     }
 }

@@ -67,7 +67,7 @@ struct CrashesShowCommand: AsyncParsableCommand {
     var number: Int?
     @OptionGroup var daemon: DaemonOptions
     @Option(
-        help: ArgumentHelp("Write the last transfers before it to a pcapng file, or with - to standard output.", valueName: "file"),
+        help: ArgumentHelp("Write the last transfers before it to a pcapng file, or to standard output with -.", valueName: "file"),
         completion: .file())
     var capture: String?
     @OptionGroup var output: OutputOptions
@@ -88,7 +88,7 @@ struct CrashesShowCommand: AsyncParsableCommand {
     private func choose(_ crashes: [CrashReport]) throws -> CrashReport {
         guard let crash = number.map({ number in crashes.first { $0.number == number } }) ?? crashes.last else {
             throw CommandFailure(
-                number.map { "There is no crash \($0); `userdriver crashes` lists those that there are." } ?? "No driver has died.")
+                number.map { "There is no crash \($0); `userdriver crashes` lists them all." } ?? "No driver has died.")
         }
         return crash
     }

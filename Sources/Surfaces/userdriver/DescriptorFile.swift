@@ -46,7 +46,7 @@ enum DescriptorFile {
                 try append(digits, to: &bytes, where: "\(path), line \(number + 1)")
             }
         }
-        guard !bytes.isEmpty else { throw Failure(description: "\(path) has comments only, and no bytes.") }
+        guard !bytes.isEmpty else { throw Failure(description: "\(path) has only comments and no bytes.") }
         return bytes
     }
 
@@ -78,7 +78,7 @@ enum DescriptorFile {
             if count == 0 { return content }
             content += chunk[..<count]
             guard content.count <= largest else {
-                throw Failure(description: "\(path) is longer than 1 MiB, which no device's descriptors are.")
+                throw Failure(description: "\(path) is longer than 1 MiB: no device has that many descriptors.")
             }
         }
     }

@@ -11,8 +11,8 @@ struct DriverCommand: AsyncParsableCommand {
         commandName: "driver",
         abstract: "Write and install drivers, and decide whose drivers may run.",
         discussion: """
-            A driver is a folder NAME.driver with driver.yaml, its signature driver.yaml.sig (an SSH signature in the namespace userdriver) and \
-            an executable. It runs only if it is signed by somebody whom /etc/userdriver/allowed_signers names.
+            A driver is a folder NAME.driver with driver.yaml, its signature driver.yaml.sig (an SSH signature in the namespace \
+            userdriver) and an executable. It runs only if it is signed by someone listed in /etc/userdriver/allowed_signers.
 
             Example:
               userdriver driver
@@ -31,7 +31,7 @@ struct TrustOptions: ParsableArguments {
     @Option(
         name: .customLong("allowed-signers"),
         help: ArgumentHelp(
-            "A list of signers in the form of OpenSSH's allowed_signers. Repeatable.",
+            "A list of signers, in the format of OpenSSH's allowed_signers. Repeatable.",
             discussion:
                 "Left out: /etc/userdriver/allowed_signers, /usr/lib/userdriver/allowed_signers, and allowed_signers beside this program.",
             valueName: "file"),
@@ -72,7 +72,7 @@ struct ReloadOptions: ParsableArguments {
         do {
             try await client.reloadDrivers()
         } catch let error where error.code == .daemonNotRunning {
-            Terminal.note("No daemon is running; it takes effect when one starts.")
+            Terminal.note("No daemon is running; this takes effect when one starts.")
         }
     }
 }
@@ -119,7 +119,7 @@ struct DriverChange: Encodable {
 
 struct DriverListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List the drivers, refused ones too, and who signed them (the default).",
+        commandName: "list", abstract: "List the drivers, including refused ones, and who signed them (the default).",
         discussion: """
             Asks the daemon. If none is running, or with --directory, it reads the folders itself.
 

@@ -7,7 +7,7 @@ struct DriverInstallCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "install", abstract: "Verify a driver and install it; its devices switch to it at once.",
         discussion: """
-            What was verified is what is installed, to the byte and in one step. The previous version is kept for rollback. Streams go on while \
+            Exactly what was verified is installed, in one step. The previous version is kept for rollback. Streams go on while \
             the driver is replaced. A new version that dies three times within a minute is replaced by the old one.
 
             Example:
@@ -44,7 +44,7 @@ struct DriverRollbackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rollback", abstract: "Bring back the previous version of a driver.",
         discussion: """
-            The present version becomes the previous one: a second rollback undoes the first.
+            The current version becomes the previous one: a second rollback undoes the first.
 
             Example:
               userdriver driver rollback webcam
@@ -76,7 +76,7 @@ struct DriverRemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Remove a driver, with its previous version.",
         discussion: """
-            Its devices switch to another driver that fits them, or have none.
+            Its devices switch to another driver that matches them, or are left without one.
 
             Example:
               userdriver driver remove webcam

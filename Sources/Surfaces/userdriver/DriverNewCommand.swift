@@ -5,12 +5,12 @@ import Glibc
 
 struct DriverNewCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "new", abstract: "Make a package for a new driver.",
+        commandName: "new", abstract: "Create a package for a new driver.",
         discussion: """
-            Makes the folder NAME with a driver in Swift that builds and runs at once: an emulated device, an interface that programs can \
-            call, and tests that kill the driver while it is used. Change it until it drives your device. It needs Swift, and UserDriver's \
-            source: the checkout that USERDRIVER_CHECKOUT names, or that this program was built in, or what the package userdriver-dev \
-            installs.
+            Creates the folder NAME with a driver in Swift that builds and runs at once, an emulated device for it, an interface \
+            that programs can call, and tests that kill the driver while it is in use. Change it until it drives your device. \
+            Needs Swift and UserDriver's source: the checkout in USERDRIVER_CHECKOUT, the one this program was built in, or what \
+            the package userdriver-dev installs.
 
             Example:
               userdriver driver new thermo
@@ -30,23 +30,23 @@ struct DriverNewCommand: ParsableCommand {
         try Self.write(DriverTemplate(name: name, framework: places.source, programs: places.programs).contents, into: name)
         try Terminal.print(
             """
-            \(name) is made. Next:
+            \(name) is ready. Next:
               cd \(name)
-              make test     builds it, and kills it while it is used
-              make run      has it drive the device in software
-            Begin with driver.yaml and Sources/\(name)-driver/Driver.swift.
+              make test     builds it, and kills it while it is in use
+              make run      has it drive the emulated device
+            Start with driver.yaml and Sources/\(name)-driver/Driver.swift.
             """)
     }
 
     /// Writes into a folder that was not there before. What has been written when something goes
     /// wrong is said to be there.
     private static func write(_ files: [(path: String, text: String)], into folder: String) throws {
-        guard mkdir(folder, 0o777) == 0 else { throw failure("The folder \(folder) can't be made", errno) }
+        guard mkdir(folder, 0o777) == 0 else { throw failure("The folder \(folder) can't be created", errno) }
         for (path, text) in files {
             var parent = folder
             for part in path.split(separator: "/").dropLast() {
                 parent += "/" + part
-                guard mkdir(parent, 0o777) == 0 || errno == EEXIST else { throw failure("The folder \(parent) can't be made", errno) }
+                guard mkdir(parent, 0o777) == 0 || errno == EEXIST else { throw failure("The folder \(parent) can't be created", errno) }
             }
             try write(text, to: folder + "/" + path)
         }
@@ -83,7 +83,7 @@ struct FrameworkPlaces {
         if let variable = getenv("USERDRIVER_CHECKOUT"), variable.pointee != 0 {
             let named = String(cString: variable)
             guard let checkout = absolute(named), isFramework(checkout) else {
-                throw CommandFailure("USERDRIVER_CHECKOUT is \(named), where UserDriver's source is not.")
+                throw CommandFailure("USERDRIVER_CHECKOUT is \(named), but UserDriver's source is not there.")
             }
             return FrameworkPlaces(source: checkout, programs: checkout + "/.build/release")
         }
@@ -91,7 +91,7 @@ struct FrameworkPlaces {
         let places = ["/../share/userdriver/source", "/../../..", "/../.."]
         guard let source = places.lazy.compactMap({ absolute(programs + $0) }).first(where: isFramework) else {
             throw CommandFailure(
-                "UserDriver's source is not installed: install userdriver-dev, or name a checkout in USERDRIVER_CHECKOUT.")
+                "UserDriver's source is not installed: install userdriver-dev, or set USERDRIVER_CHECKOUT to a checkout.")
         }
         return FrameworkPlaces(source: source, programs: programs)
     }

@@ -90,7 +90,7 @@ extension DriverTemplate {
 
             | | |
             |---|---|
-            | `make test` | kills, hangs and unplugs the driver while it is used |
+            | `make test` | kills, hangs and unplugs the driver while it is in use |
             | `make run` | device, driver and daemon in the foreground; then in another terminal: `userdriver call thermometer Read` |
             | `make bundle` | the folder that is signed and installed |
 
@@ -100,11 +100,11 @@ extension DriverTemplate {
             | [interfaces/](interfaces) | what programs can call |
             | [Driver.swift](Sources/thermometer-driver/Driver.swift) | the driver |
             | [ThermometerDevice.swift](Sources/ThermometerEmulation/ThermometerDevice.swift) | the device in software |
-            | [ThermometerTests.swift](Tests/ThermometerTests/ThermometerTests.swift) | what has to hold |
+            | [ThermometerTests.swift](Tests/ThermometerTests/ThermometerTests.swift) | what must hold |
 
             Start with `driver.yaml`: put your device's vendor and product ID there (`lsusb`, `userdriver
-            inspect`), your own name in place of `org.example`, and then teach the device in software what yours
-            says.
+            inspect`), your own name in place of `org.example`. Then teach the device in software to answer as yours
+            does.
 
             """###
         ),

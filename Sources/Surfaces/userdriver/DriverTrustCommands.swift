@@ -8,8 +8,8 @@ struct DriverVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check a driver as the daemon would, without running it.",
         discussion: """
-            Anybody can check it without this program: ssh-keygen -Y verify -f allowed_signers -I NAME -n userdriver -s driver.yaml.sig < driver.yaml, and \
-            the executable's sha256sum against driver.yaml.
+            To check it without this program, run ssh-keygen -Y verify -f allowed_signers -I NAME -n userdriver -s driver.yaml.sig \
+            < driver.yaml, and compare the executable's sha256sum with driver.yaml.
 
             Example:
               userdriver driver verify webcam.driver
@@ -35,8 +35,8 @@ struct DriverSignCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sign", abstract: "Sign a driver with an SSH key.",
         discussion: """
-            Writes the executable's SHA-256 into driver.yaml and the signature into driver.yaml.sig. With a key that has \
-            a passphrase, sign with ssh-keygen: ssh-keygen -Y sign -n userdriver -f KEY driver.yaml, after this command has written the SHA-256.
+            Writes the executable's SHA-256 into driver.yaml and the signature into driver.yaml.sig. If the key has a passphrase, \
+            run ssh-keygen -Y sign -n userdriver -f KEY driver.yaml after this command has written the SHA-256.
 
             Example:
               userdriver driver sign webcam.driver --key ~/.ssh/id_ed25519
@@ -61,9 +61,9 @@ struct DriverSignCommand: ParsableCommand {
 
 struct DriverTrustCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trust", abstract: "Let drivers run that a key has signed.",
+        commandName: "trust", abstract: "Trust a key: let the drivers it signed run.",
         discussion: """
-            Adds a line to the list of signers, for the namespace userdriver only. To take it back, remove the line, or use `revoke`.
+            Adds a line to the list of signers, for the namespace userdriver only. To undo this, remove the line, or use `revoke`.
 
             Example:
               userdriver driver trust publisher.pub --name drivers@example.org
@@ -71,7 +71,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
 
     @Argument(help: ArgumentHelp("A public key: a .pub file.", valueName: "file"), completion: .file())
     var key: String
-    @Option(help: ArgumentHelp("The signer's name from now on. Left out: the key's comment.", valueName: "name"))
+    @Option(help: ArgumentHelp("A name for the signer. Left out: the key's comment.", valueName: "name"))
     var name: String?
     @Option(help: ArgumentHelp("Not before this time: YYYYMMDD[HHMM[SS]][Z].", valueName: "date"))
     var validAfter: String?
@@ -90,7 +90,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
         let (key, comment) = try TrustFileEditor.publicKey(at: key)
         let name = name ?? comment
         guard !name.isEmpty, !name.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else {
-            throw CommandFailure("The signer needs a name: --name NAME, without commas and quotation marks.", status: ExitStatus.usage)
+            throw CommandFailure("The signer needs a name: --name NAME, without commas or quotation marks.", status: ExitStatus.usage)
         }
         let signer: AllowedSigner
         do {
@@ -112,7 +112,7 @@ struct DriverTrustCommand: AsyncParsableCommand {
 
 struct DriverRevokeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Never again run what a key has signed.",
+        commandName: "revoke", abstract: "Revoke a key: never again run what it signed.",
         discussion: """
             Adds the key to the list of revoked keys. Drivers that it signed are stopped at once. If the list is a KRL (ssh-keygen -k), \
             ssh-keygen -k -u adds to it instead.

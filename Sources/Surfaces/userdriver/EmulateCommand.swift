@@ -10,9 +10,9 @@ import USBEmulation
 struct EmulateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "emulate",
-        abstract: "Serve a device in software over USB/IP.",
+        abstract: "Emulate a USB device and serve it over USB/IP.",
         discussion: """
-            Linux's own drivers take it for a real one (usbip attach), and so does `userdriver attach`.
+            To Linux's own drivers (usbip attach) and to `userdriver attach` it looks like a real device.
 
             Example:
               userdriver emulate webcam
@@ -33,7 +33,7 @@ struct EmulateWebcamCommand: ParsableCommand {
               userdriver emulate webcam
               userdriver emulate webcam --port 0 --bulk --fault disconnect@300
 
-            As root, Linux's own driver takes it, or a board with a USB device port becomes it:
+            As root, give it to Linux's own driver, or let a board with a USB device port become it:
               usbip attach -r 127.0.0.1 -b 1-1
               userdriver emulate webcam --gadget
             """)
@@ -53,23 +53,23 @@ struct EmulateWebcamCommand: ParsableCommand {
     )
     var gadget = false
 
-    @Option(help: ArgumentHelp("The USB device controller that --gadget expects, a name in /sys/class/udc.", valueName: "name"))
+    @Option(help: ArgumentHelp("The USB device controller for --gadget, a name in /sys/class/udc.", valueName: "name"))
     var udc: String?
 
     @OptionGroup var camera: EmulatedWebcamArguments
 
-    @Flag(name: [.short, .long], help: "Print what happens on standard error.")
+    @Flag(name: [.short, .long], help: "Report what happens on standard error.")
     var verbose = false
 
     func validate() throws {
-        guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
+        guard (1...16).contains(count) else { throw ValidationError("--count must be from 1 to 16.") }
         guard !gadget || count == 1 else {
-            throw ValidationError("A USB device controller can be one device only: --gadget goes with --count 1.")
+            throw ValidationError("A USB device controller can only be one device: --gadget needs --count 1.")
         }
         guard !gadget || !camera.infrared else {
-            throw ValidationError("--gadget can't be a camera with --infrared: GadgetFS sends 256 bytes of descriptors.")
+            throw ValidationError("--gadget can't be combined with --infrared: GadgetFS sends at most 256 bytes of descriptors.")
         }
-        guard gadget || udc == nil else { throw ValidationError("--udc goes with --gadget.") }
+        guard gadget || udc == nil else { throw ValidationError("--udc needs --gadget.") }
     }
 
     func run() throws {
@@ -98,7 +98,7 @@ struct EmulateWebcamCommand: ParsableCommand {
             options.repertoire = .compact
             webcam = try EmulatedWebcam(options: options, log: log)
         } catch {
-            throw CommandFailure("The emulated webcam can't be made: \(error)")
+            throw CommandFailure("The emulated webcam can't be created: \(error)")
         }
         let gadget = USBGadget(webcam, controller: udc, log: log)
         do {

@@ -11,7 +11,7 @@ import USBEmulation
 struct EmulateEchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
-        abstract: "A device that answers questions over pairs of bulk endpoints, and knows each byte that it should be sent.",
+        abstract: "A device that answers questions over pairs of bulk endpoints, and checks every byte it is sent.",
         discussion: """
             EXAMPLE
               userdriver emulate echo --port 0
@@ -35,7 +35,7 @@ struct EmulateEchoCommand: ParsableCommand {
         defer { server.stop() }
         try EmulationService.wait(for: interrupts)
         for (index, figures) in device.figures.enumerated() {
-            let verdict = figures.wrongAt.map { "a byte at \($0) that should not have come" } ?? "each byte came once"
+            let verdict = figures.wrongAt.map { "a byte at \($0) that was not expected" } ?? "each byte came once"
             try Terminal.print("pair \(index + 1): \(figures.questions) questions, \(figures.bytesTaken) bytes taken, \(verdict)")
         }
         try Terminal.print("taken by a host \(device.attachments) times")

@@ -12,15 +12,15 @@ struct EmulateScannerCommand: ParsableCommand {
         commandName: "scanner",
         abstract: "A scanner: platen and duplex feeder, eSCL over IPP over USB, pages that say which sheet they are.",
         discussion: """
-            Prints the address of each scanner on a line of its own, usbip://HOST:PORT/BUSID, then serves until Ctrl-C. Like a real scanner it \
-            keeps its state, whoever is at the other end: a sheet that was fed is gone, a job that nobody ends stays open, and what a host has \
-            not read the next one finds in the pipe.
+            Prints the address of each scanner on a line of its own, usbip://HOST:PORT/BUSID, then serves until Ctrl-C. Like a \
+            real scanner, it keeps its state when hosts come and go: a sheet that was fed is gone, a job that nobody ends stays \
+            open, and what one host left unread is still in the pipe for the next.
 
             Example:
               userdriver emulate scanner --sheets 10
               userdriver emulate scanner --port 0 --pace desktop --fault jam@3
 
-            As root, Linux's own drivers take it (and ipp-usb, where it is installed):
+            As root, give it to Linux's own drivers (and to ipp-usb, if installed):
               usbip attach -r 127.0.0.1 -b 1-1
             """)
 
@@ -35,11 +35,11 @@ struct EmulateScannerCommand: ParsableCommand {
 
     @OptionGroup var scanner: EmulatedScannerArguments
 
-    @Flag(name: [.short, .long], help: "Print what happens on standard error: requests, sheets, pages that were read to their end.")
+    @Flag(name: [.short, .long], help: "Report what happens on standard error: requests, sheets, pages that were read to the end.")
     var verbose = false
 
     func validate() throws {
-        guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
+        guard (1...16).contains(count) else { throw ValidationError("--count must be from 1 to 16.") }
     }
 
     func run() throws {

@@ -8,10 +8,10 @@ struct EmulatedScannerArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The scanner's serial number; more scanners count up from it.", valueName: "serial"))
     var serial: String?
 
-    @Option(help: ArgumentHelp("Sheets in the feeder. What was fed is gone.", valueName: "count"))
+    @Option(help: ArgumentHelp("Sheets in the feeder. Sheets that were fed are gone.", valueName: "count"))
     var sheets = 5
 
-    @Flag(help: "Put as many sheets in again whenever a job has emptied the feeder and ended.")
+    @Flag(help: "Refill the feeder after each job that has emptied it.")
     var reload = false
 
     @Option(help: ArgumentHelp("Interfaces for IPP over USB, 1 to 4: each is one connection.", valueName: "count"))
@@ -23,22 +23,23 @@ struct EmulatedScannerArguments: ParsableArguments {
             valueName: "layout"))
     var layout = Layout.shared
 
-    @Option(help: ArgumentHelp("How a body's end is told.", valueName: "how"))
+    @Option(help: ArgumentHelp("How the end of a body is marked.", valueName: "how"))
     var framing = Framing.chunked
 
-    @Flag(name: .customLong("no-zlp"), help: "Send no zero-length packet behind a full one.")
+    @Flag(name: .customLong("no-zlp"), help: "Send no zero-length packet after a full one.")
     var noZLP = false
 
     @Flag(help: "Split answers into transfers of any length.")
     var oddSplits = false
 
     @Option(
-        help: ArgumentHelp("How fast it is: fast, as a program can be, or desktop, as a machine with a lamp and motors.", valueName: "pace")
+        help: ArgumentHelp(
+            "How fast it is: fast (as fast as software can be) or desktop (like a machine with a lamp and motors).", valueName: "pace")
     )
     var pace = PaceName.fast
 
     @Option(
-        help: ArgumentHelp("Milliseconds that the lamp warms up before the first page, answered with 503 meanwhile.", valueName: "ms"))
+        help: ArgumentHelp("Milliseconds that the lamp warms up before the first page; until then the answer is 503.", valueName: "ms"))
     var warmUpMs: Int?
 
     @Option(help: ArgumentHelp("Milliseconds from asking for a page to its first byte.", valueName: "ms"))
@@ -47,12 +48,12 @@ struct EmulatedScannerArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Bytes of a page a second, 0 for no limit.", valueName: "bytes"))
     var bytesPerSecond: Int?
 
-    @Option(help: ArgumentHelp("Seconds until a job that nobody asks anything of ends.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds until an idle job ends.", valueName: "seconds"))
     var jobTimeout = 60
 
     @Option(
         help: ArgumentHelp(
-            "Something to go wrong, as in jam@3 or location-https; list prints all of them. Repeatable, or separated by commas.",
+            "A fault to inject, as in jam@3 or location-https; list prints them all. Repeatable, or separated by commas.",
             valueName: "fault"))
     var fault: [String] = []
 
@@ -69,15 +70,15 @@ struct EmulatedScannerArguments: ParsableArguments {
     }
 
     func validate() throws {
-        guard (0...100_000).contains(sheets) else { throw ValidationError("--sheets goes from 0 to 100000.") }
-        guard (1...4).contains(pairs) else { throw ValidationError("--pairs goes from 1 to 4.") }
+        guard (0...100_000).contains(sheets) else { throw ValidationError("--sheets must be from 0 to 100000.") }
+        guard (1...4).contains(pairs) else { throw ValidationError("--pairs must be from 1 to 4.") }
         for (name, value) in [("warm-up-ms", warmUpMs), ("feed-ms", feedMs)] {
-            guard (0...600_000).contains(value ?? 0) else { throw ValidationError("--\(name) goes from 0 to 600000.") }
+            guard (0...600_000).contains(value ?? 0) else { throw ValidationError("--\(name) must be from 0 to 600000.") }
         }
         guard (0...1_000_000_000).contains(bytesPerSecond ?? 0) else {
-            throw ValidationError("--bytes-per-second goes from 0 to 1000000000.")
+            throw ValidationError("--bytes-per-second must be from 0 to 1000000000.")
         }
-        guard (1...86_400).contains(jobTimeout) else { throw ValidationError("--job-timeout goes from 1 to 86400.") }
+        guard (1...86_400).contains(jobTimeout) else { throw ValidationError("--job-timeout must be from 1 to 86400.") }
         if fault == ["list"] { throw CleanExit.message(ScannerFaults.documentation) }
         _ = try faults()
     }

@@ -11,11 +11,13 @@ struct EmulatedWebcamArguments: ParsableArguments {
     @Flag(help: "Send the stream over a bulk endpoint instead of an isochronous one.")
     var bulk = false
 
-    @Flag(name: .customLong("h264"), help: "Also offer H.264 from a second streaming interface. The frames are noise that nothing decodes.")
+    @Flag(
+        name: .customLong("h264"), help: "Also offer H.264 from a second streaming interface. The frames are noise that no decoder accepts."
+    )
     var h264 = false
 
     @Option(
-        help: ArgumentHelp("Milliseconds from \"start streaming\" to the first payload, which a real camera needs too.", valueName: "ms"))
+        help: ArgumentHelp("Milliseconds from \"start streaming\" to the first payload, as with a real camera.", valueName: "ms"))
     var startupMs = 300
 
     @Option(
@@ -25,20 +27,20 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Something to go wrong, as in error-bit@100 or lost-eof@50:every; list prints all of them. Repeatable, or separated by commas.",
+            "A fault to inject, as in error-bit@100 or lost-eof@50:every; list prints them all. Repeatable, or separated by commas.",
             valueName: "fault"))
     var fault: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "What becomes of isochronous slots that nobody asked for in time: drop, as on a bus, or hold.",
+            "What happens to isochronous slots that nobody asked for in time: drop, as on a bus, or hold.",
             valueName: "what"))
     var late = Lateness.drop
 
     @Flag(help: "Leave the standard Huffman tables out of JPEGs, as many cameras do.")
     var withoutHuffman = false
 
-    @Flag(help: "Be a laptop's camera: an infrared camera (grey) beside the colour camera, behind one plug.")
+    @Flag(help: "Emulate a laptop's camera: an infrared (grey) camera and a colour camera in one device.")
     var infrared = false
 
     enum Lateness: String, ExpressibleByArgument, CaseIterable {
@@ -46,7 +48,7 @@ struct EmulatedWebcamArguments: ParsableArguments {
     }
 
     func validate() throws {
-        guard (0...600_000).contains(startupMs) else { throw ValidationError("--startup-ms goes from 0 to 600000.") }
+        guard (0...600_000).contains(startupMs) else { throw ValidationError("--startup-ms must be from 0 to 600000.") }
         if fault == ["list"] { throw CleanExit.message(FaultPlan.documentation) }
         _ = try plan()
     }

@@ -23,7 +23,7 @@ struct ExecutableFile {
             return
         }
         throw isThere
-            ? CommandFailure("\(PlainText.escaped(name)) may not be executed.", status: ExitStatus.notPermitted)
+            ? CommandFailure("\(PlainText.escaped(name)) is not executable.", status: ExitStatus.notPermitted)
             : CommandFailure("There is no program \(PlainText.escaped(name))" + (name.contains("/") ? "." : " in the folders of $PATH."))
     }
 
@@ -33,7 +33,7 @@ struct ExecutableFile {
         guard stat(path, &status) == 0 else { return nil }
         let changesUser = status.st_mode & S_ISUID != 0 && status.st_uid != geteuid()
         let changesGroup = status.st_mode & S_ISGID != 0 && status.st_gid != getegid()
-        if changesUser || changesGroup { return "\(PlainText.escaped(path)) runs as somebody else, so it won't see the cameras." }
+        if changesUser || changesGroup { return "\(PlainText.escaped(path)) runs as another user, so it won't see the cameras." }
         guard Self.isStatic(path) else { return nil }
         return "\(PlainText.escaped(path)) is statically linked, so it won't see the cameras."
     }

@@ -226,9 +226,10 @@ final class FilmWriter: Sendable {
             state.deaths = 0
         case .full(EFBIG) where !isEmpty:
             state.deaths = 0
-            plan.say("\(path) can't grow any more: going on in \(plan.names[state.number])")
+            plan.say("\(path) can't grow any further: continuing in \(plan.names[state.number])")
         case .full(let number):
-            let reason = number == EDQUOT ? "your quota is used up" : number == EFBIG ? "files here can't be that long" : "the disk is full"
+            let reason =
+                number == EDQUOT ? "your quota is used up" : number == EFBIG ? "files here can't be that large" : "the disk is full"
             throw CommandFailure("The recording has ended, \(reason). " + kept)
         case .failed(EINVAL, let words) where isEmpty:
             throw CommandFailure("The frames (\(open.form)) can't be put into \(path)" + (words.isEmpty ? "." : ": \(words)."))
@@ -239,9 +240,9 @@ final class FilmWriter: Sendable {
             // What comes after the last flush is a part of something.
             if !isEmpty { ftruncate(open.file, Int(open.part.bytes)) }
             guard state.deaths < Self.mostDeaths else {
-                throw CommandFailure("The muxer dies before it has written a frame (\(end)). " + kept)
+                throw CommandFailure("The muxer keeps dying before it has written a frame (\(end)). " + kept)
             }
-            plan.say("the muxer died (\(end))" + (isEmpty ? "; another one begins anew" : ": going on in \(plan.names[state.number])"))
+            plan.say("the muxer died (\(end))" + (isEmpty ? "; a new one starts over" : ": continuing in \(plan.names[state.number])"))
         }
     }
 

@@ -86,12 +86,12 @@ enum FrameFile: Hashable {
     private static func remedy(_ path: String, _ type: String, _ fps: Double?, _ command: String) -> String {
         if FilmContainer(rawValue: type) != nil, command.hasPrefix("userdriver stream") {
             let record = "userdriver record" + command.dropFirst("userdriver stream".count)
-            return "'\(path)' would hold bare frames and no .\(type) file. This records one: \(record) -o \(ShellText.quoted(path))"
+            return "'\(path)' would hold bare frames, not a .\(type) file. This records one: \(record) -o \(ShellText.quoted(path))"
         }
         let rate = fps.map { Figure.decimal($0, places: 3) } ?? "30"
         let isCopied = copies.contains(type)
         let out = isCopied ? "-c copy \(ShellText.quoted(path))" : ShellText.quoted(path)
-        return "'\(path)' would hold bare frames and no .\(type) file. ffmpeg makes one: "
+        return "'\(path)' would hold bare frames, not a .\(type) file. ffmpeg makes one: "
             + "\(command) --format mjpeg -o - | ffmpeg -f mjpeg -framerate \(rate) -i - \(out)"
     }
 }

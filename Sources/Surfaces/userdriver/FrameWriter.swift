@@ -62,7 +62,7 @@ final class FrameWriter {
             film = form
         }
         guard film == form else {
-            throw CommandFailure("The stream has changed to \(stream), and a film has one form only: the film ends here.")
+            throw CommandFailure("The stream has changed to \(stream), and a film can't change its format: the film ends here.")
         }
         try put(Array("FRAME\n".utf8))
         try put(try Film.planes(bytes, of: stream))

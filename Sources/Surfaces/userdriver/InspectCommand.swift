@@ -10,8 +10,8 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "Show a device's descriptors as a tree: formats, controls, and what is odd.",
         discussion: """
-            The name of a file is read as one, without a daemon: binary as sysfs has it (/sys/bus/usb/devices/1-2/descriptors), or hexadecimal \
-            text. Anything else is a device that the daemon knows.
+            A file is read without the daemon: binary as in sysfs (/sys/bus/usb/devices/1-2/descriptors), or hexadecimal text. \
+            Anything else is a device that the daemon knows.
 
             Example:
               userdriver inspect

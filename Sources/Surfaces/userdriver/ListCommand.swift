@@ -14,7 +14,7 @@ struct DeviceList: Encodable {
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "List the devices that are attached, or were.",
+        abstract: "List the devices that are, or were, attached.",
         discussion: """
             Example:
               userdriver list

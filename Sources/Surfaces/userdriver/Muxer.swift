@@ -70,15 +70,15 @@ struct Muxer {
 
     static func missing(_ program: String, _ number: Int32) -> CommandFailure {
         CommandFailure(
-            "Recording needs \(program), which can't be opened: \(String(cString: strerror(number))). The package userdriver-record has it. It "
-                + "is built where libavformat is: install Debian's libavformat-dev, then `make build-record`, or `make install` again. Without it, films of bare frames "
-                + "are written by `userdriver stream -o film.mjpeg`.")
+            "Recording needs \(program), which can't be opened: \(String(cString: strerror(number))). It is in the package userdriver-record. To "
+                + "build it, install Debian's libavformat-dev, then run `make build-record`, or `make install` again. Without it, "
+                + "`userdriver stream -o film.mjpeg` writes films of bare frames.")
     }
 
     private static func pipe() throws -> (reads: Int32, writes: Int32) {
         var ends: [Int32] = [-1, -1]
         let result = clinux_pipe(&ends)
-        guard result == 0 else { throw CommandFailure("A pipe can't be made: \(String(cString: strerror(-result))).") }
+        guard result == 0 else { throw CommandFailure("A pipe can't be created: \(String(cString: strerror(-result))).") }
         return (ends[0], ends[1])
     }
 

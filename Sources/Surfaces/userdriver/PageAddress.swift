@@ -41,13 +41,13 @@ struct PageAddress {
         ]
         let question = Array(head.joined(separator: "\r\n").utf8)
         guard question.withUnsafeBytes({ Terminal.writeAll($0, to: socket) }) == 0 else {
-            throw CommandFailure("The page does not listen.")
+            throw CommandFailure("The page's server does not answer.")
         }
         let answer = String(decoding: Self.read(socket), as: UTF8.self)
         guard answer.hasPrefix("HTTP/1.1 200 "),
             let code = answer.split(separator: "\r\n\r\n").dropFirst().first?.prefix(while: \.isHexDigit),
             !code.isEmpty
-        else { throw CommandFailure("The page gives no link that works once.") }
+        else { throw CommandFailure("The page's server gives out no one-time link.") }
         return String(code)
     }
 

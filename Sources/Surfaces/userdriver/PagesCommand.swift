@@ -8,10 +8,10 @@ import Wire
 struct PagesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pages",
-        abstract: "List pages that were scanned and not fetched yet.",
+        abstract: "List scanned pages that have not been fetched yet.",
         discussion: """
-            A page is kept until whoever asked for it has it on the disk. What a scan that was cut off left is listed here, and fetched by \
-            `userdriver scan --job NAME -o FILE`; --discard throws it away.
+            A page is kept until the program that asked for it has it on disk. Pages left over from an interrupted scan are listed \
+            here. `userdriver scan --job NAME -o FILE` fetches them; --discard throws them away.
 
             Example:
               userdriver pages
@@ -42,7 +42,7 @@ struct PagesCommand: AsyncParsableCommand {
     @inline(never)
     private func throwAway(_ name: String, _ pages: [ObjectStatus]) async throws {
         guard let device = pages.first(where: { $0.job == name })?.device else {
-            throw CommandFailure("No pages are kept of a scan \(name.printable).")
+            throw CommandFailure("No pages are kept from a scan \(name.printable).")
         }
         try await (try await job(name, device)).discard()
     }
@@ -61,7 +61,7 @@ struct PagesCommand: AsyncParsableCommand {
                 switch page.state {
                 case .open: .init("coming", .yellow)
                 case .committed: .init("whole", .green)
-                case .abandoned: .init("not whole", .red)
+                case .abandoned: .init("incomplete", .red)
                 }
             table.add(
                 .init(page.job), .init("\(page.metadata["page"]?.intValue ?? 0)"), .init("\(page.metadata["sheet"]?.intValue ?? 0)"), state,

@@ -170,7 +170,7 @@ struct PictureSeries {
 
     private mutating func lateness() throws -> CommandFailure {
         try write()
-        let reason = spoiled.map { "the last frame was no picture (\($0.description))" } ?? wait.why
+        let reason = spoiled.map { "the last frame was not a picture (\($0.description))" } ?? wait.why
         let number = count.map { " \(written + 1) of \($0)" } ?? ""
         return CommandFailure(
             "No picture\(number) within \(Figure.duration(milliseconds: Double(patience) / 1e6)): \(reason).",

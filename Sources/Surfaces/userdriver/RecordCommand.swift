@@ -11,19 +11,19 @@ struct RecordCommand: ParsableCommand {
         commandName: "record",
         abstract: "Record a camera into a .mkv, .mp4 or .avi file.",
         discussion: """
-            Frames are not encoded again: what the camera sends is what the file holds, at the times at which the camera took it. Frames that \
-            never came are a pause in the film. It goes on when the driver dies, the device is unplugged or the daemon ends, and says so. Ends \
-            after --duration, or on Ctrl-C.
+            Frames are not encoded again: the file holds what the camera sent, with the camera's own timing. Missing frames are a \
+            pause in the film. Recording continues, with a message, when the driver dies, the device is unplugged or the daemon \
+            ends. Ends after --duration, or on Ctrl-C.
 
-            The file is there from the first frame on, and plays while it grows. It also plays if this program is killed or the disk is full. \
-            Where the camera's format or size changes, and after a pause of ten minutes, the recording goes on in another file: film-0001.mkv \
-            after film.mkv, as with --segment.
+            The file exists from the first frame on and plays while it grows, even if this program is killed or the disk is full. \
+            When the camera's format or size changes, or after a pause of ten minutes, recording continues in another file: \
+            film-0001.mkv after film.mkv, as with --segment.
 
-            mkv holds every format, mp4 what is compressed (mjpeg, h264, h265), avi mjpeg and uncompressed frames. mkv and mp4 have each frame's \
-            own time. AVI has one rate: a frame takes the place in it that is nearest to its time.
+            mkv holds every format, mp4 compressed ones (mjpeg, h264, h265), avi mjpeg and uncompressed frames. mkv and mp4 keep \
+            each frame's own time. avi has a fixed rate: each frame takes the nearest place.
 
             --stats json prints the figures of `userdriver stream`, and "seconds" and "files" \
-            [{"path","frames","bytes","seconds"}], as the last line. lost counts frames that never came or came damaged.
+            [{"path","frames","bytes","seconds"}], as the last line. lost counts frames that never arrived or arrived damaged.
 
             Example:
               userdriver record -o film.mkv --duration 3
@@ -47,10 +47,10 @@ struct RecordCommand: ParsableCommand {
     @Flag(help: "Go on until Ctrl-C or SIGTERM, which is what happens without --duration.")
     var untilStopped = false
 
-    @Option(help: ArgumentHelp("Begin another file each time that one is this long.", valueName: "time"))
+    @Option(help: ArgumentHelp("Start another file whenever one reaches this length.", valueName: "time"))
     var segment: RecordingTime?
 
-    @Flag(help: "Overwrite files that are there.")
+    @Flag(help: "Overwrite existing files.")
     var force = false
 
     @OptionGroup var form: FrameOptions
@@ -61,7 +61,7 @@ struct RecordCommand: ParsableCommand {
     @Flag(name: [.short, .long], help: "Don't report what happens to the stream.")
     var quiet = false
 
-    @Option(help: ArgumentHelp("How long the stream may take to begin.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long the stream may take to start.", valueName: "seconds"))
     var timeout = Seconds(15)
 
     @Flag(help: "Within that time, also wait for the daemon and the device to appear.")
@@ -71,9 +71,9 @@ struct RecordCommand: ParsableCommand {
     var giveUpAfter: Seconds?
 
     func validate() throws {
-        if duration != nil, untilStopped { throw ValidationError("--duration and --until-stopped exclude each other.") }
-        if let duration, duration.seconds <= 0 { throw ValidationError("--duration has to be more than 0.") }
-        if let segment, segment.seconds < 1 { throw ValidationError("--segment has to be a second or more.") }
+        if duration != nil, untilStopped { throw ValidationError("--duration and --until-stopped can't be combined.") }
+        if let duration, duration.seconds <= 0 { throw ValidationError("--duration must be more than 0.") }
+        if let segment, segment.seconds < 1 { throw ValidationError("--segment must be a second or more.") }
         if let output {
             let container = try FilmContainer(path: output)
             if let problem = form.format.flatMap({ container.problem(with: $0, path: output) }) { throw ValidationError(problem) }
@@ -145,9 +145,9 @@ struct RecordCommand: ParsableCommand {
             var status = stat()
             guard stat(names[number], &status) == 0 else { continue }
             guard status.st_mode & S_IFMT == S_IFREG else {
-                throw CommandFailure("'\(names[number])' is no plain file: a film needs one.", status: ExitStatus.usage)
+                throw CommandFailure("'\(names[number])' is not a regular file, which a film needs.", status: ExitStatus.usage)
             }
-            guard force else { throw CommandFailure("'\(names[number])' is there already: --force overwrites it.") }
+            guard force else { throw CommandFailure("'\(names[number])' already exists: --force overwrites it.") }
         }
         let folder = names.path.lastIndex(of: "/").map { String(names.path[...$0]) } ?? "."
         guard access(folder, W_OK | X_OK) == 0 else { throw OutputError(number: errno, what: names.path) }

@@ -8,7 +8,7 @@ struct RestartCommand: AsyncParsableCommand {
         commandName: "restart",
         abstract: "Stop a device's driver and start it again.",
         discussion: """
-            Also gives a device another chance that the daemon has given up (state failed). Streams go on.
+            Also gives another chance to a device that the daemon has given up on (state failed). Streams go on.
 
             Example:
               userdriver restart

@@ -13,11 +13,11 @@ struct ScanCommand: AsyncParsableCommand {
         commandName: "scan",
         abstract: "Scan pages into files.",
         discussion: """
-            Each page's file appears whole or not at all, and only then the daemon lets go of the page. When the driver dies in the middle of a \
-            page, its successor goes on at the byte: no sheet is lost and none comes twice. What can't be bridged (unplugging, a jam) names \
-            the sheet, and the exit status is not 0.
+            Each page's file appears whole or not at all, and only then does the daemon let go of the page. When the driver dies \
+            in the middle of a page, its successor continues at the same byte: no sheet is lost and none comes twice. Where a scan \
+            can't continue (unplugging, a jam), the message names the sheet, and the exit status is not 0.
 
-            A scan that is cut off keeps its pages: `userdriver pages` lists them, and --job goes on with it.
+            An interrupted scan keeps its pages: `userdriver pages` lists them, and --job continues the scan.
 
             Example:
               userdriver scan -o page-%d.jpg
@@ -36,31 +36,31 @@ struct ScanCommand: AsyncParsableCommand {
         completion: .file(extensions: ["jpg", "jpeg", "png", "pdf"]))
     var output: String
 
-    @Option(help: ArgumentHelp("Where the paper lies: flatbed, adf, adf-duplex or auto.", valueName: "source"))
+    @Option(help: ArgumentHelp("Where the paper is: flatbed, adf, adf-duplex or auto.", valueName: "source"))
     var source = WordArgument(ScanSource.automatic)
 
-    @Option(help: ArgumentHelp("Dots per inch; the scanner's nearest is taken.", valueName: "dpi"))
+    @Option(help: ArgumentHelp("Dots per inch; the scanner's nearest resolution is used.", valueName: "dpi"))
     var resolution = 300
 
     @Option(help: ArgumentHelp("Colours: color, gray or bw.", valueName: "mode"))
     var mode = WordArgument(ScanMode.color)
 
     @Option(
-        help: ArgumentHelp("The paper: A3 to A6, Letter, Legal, or WxH in millimetres. Left out: all that there is.", valueName: "size"))
+        help: ArgumentHelp("The paper: A3 to A6, Letter, Legal, or WxH in millimetres. Left out: the whole area.", valueName: "size"))
     var size: PaperSize?
 
     @Option(help: ArgumentHelp("The kind of file, if its name does not say it: jpeg, png or pdf.", valueName: "format"))
     var format: PageFileFormat?
 
-    @Option(help: ArgumentHelp("The most pages to take from the feeder: a number, or all.", valueName: "count"))
+    @Option(help: ArgumentHelp("How many pages to take from the feeder at most: a number, or all.", valueName: "count"))
     var pages = PageCount(value: nil)
 
-    @Option(help: ArgumentHelp("Go on with this scan, or fetch its pages.", valueName: "name"))
+    @Option(help: ArgumentHelp("Continue this scan, or fetch its pages.", valueName: "name"))
     var job: String?
 
     func validate() throws {
         let destination = try ScanDestination(path: output, format: format)
-        guard 1...19_200 ~= resolution else { throw ValidationError("--resolution goes from 1 to 19200 dots per inch.") }
+        guard 1...19_200 ~= resolution else { throw ValidationError("--resolution must be from 1 to 19200 dots per inch.") }
         if destination.isForOnePage, let count = pages.value, count > 1 {
             throw ValidationError("'\(output)' holds one page: number the files, as in page-%d.jpg, or name a .pdf.")
         }

@@ -41,7 +41,7 @@ enum ScanDestination: Hashable {
             throw ValidationError("'\(path)' does not say which kind of file to write: end it in .jpg, .png or .pdf, or add --format.")
         }
         if let named, named != form {
-            throw ValidationError("'\(path)' would hold another kind of file than its name says: leave --format out, or rename it.")
+            throw ValidationError("'\(path)' would hold a different kind of file than its name says: leave --format out, or rename it.")
         }
         let places = path.matches(of: /%(0?[1-9]?)d/)
         guard places.count < 2 else { throw ValidationError("'\(path)' has a place for more than one number.") }
@@ -103,7 +103,7 @@ enum PageContent {
 
     private static func picture(_ bytes: [UInt8], of type: String) throws -> Picture {
         guard type == PageFileFormat.jpeg.mediaType || type == PageFileFormat.png.mediaType else {
-            throw CommandFailure("The scanner sends \(type.printable), which can't be made another kind of file here: try --format pdf.")
+            throw CommandFailure("The scanner sends \(type.printable), which can't be converted here: try --format pdf.")
         }
         return try Picture(decoding: bytes)
     }

@@ -62,7 +62,7 @@ struct ScanSession {
             throw Self.withJob(error, job)
         }
         Terminal.endProgress()
-        try judge(end ?? ScanEnd(reason: .failed, message: "The scan has ended, and does not say how.", pages: 0))
+        try judge(end ?? ScanEnd(reason: .failed, message: "The scan ended without saying how.", pages: 0))
     }
 
     private static func progress(_ page: ScanPage) -> String {
@@ -83,7 +83,7 @@ struct ScanSession {
     private mutating func take(_ page: ScannedPage) async throws {
         guard page.isWhole else {
             try say(page, file: nil)
-            if json == nil { Terminal.note("Sheet \(page.sheet): \(page.object.reason ?? "it is not whole").") }
+            if json == nil { Terminal.note("Sheet \(page.sheet): \(page.object.reason ?? "it is incomplete").") }
             return try await job.acknowledge(page.object.id)
         }
         let bytes = try await job.open(page.object.id).bytes()
@@ -103,7 +103,7 @@ struct ScanSession {
             let isDocument = page.format == PageFileFormat.pdf.mediaType
             guard document.isEmpty || !isDocument && book.pageCount > 0 else {
                 throw CommandFailure(
-                    "The scanner sends a PDF for each page, which are not joined here: number them, as in page-%d.pdf.")
+                    "The scanner sends a PDF for each page, and they can't be joined here: number them, as in page-%d.pdf.")
             }
             document +=
                 isDocument ? bytes : try book.page(jpeg: try PageContent.jpeg(bytes, of: page.format), resolution: page.resolution ?? 300)
@@ -115,7 +115,7 @@ struct ScanSession {
     private func say(_ page: ScannedPage, file: String?) throws {
         let facts = PageFacts(
             page: page.number, sheet: page.sheet, side: page.side.rawValue, bytes: page.object.length, sha256: page.object.sha256,
-            resumed: page.resumed, file: file, problem: page.isWhole ? nil : page.object.reason ?? "it is not whole")
+            resumed: page.resumed, file: file, problem: page.isWhole ? nil : page.object.reason ?? "it is incomplete")
         if json != nil {
             try Terminal.print(PlainText.escaped(String(decoding: try JSON.encode(facts), as: UTF8.self)), styled: true)
         } else if let file, Terminal.isTerminal(STDERR_FILENO) {
@@ -142,7 +142,8 @@ struct ScanSession {
         var message = end.message
         if !end.damaged.isEmpty {
             let sheets = end.damaged.map(String.init).joined(separator: ", ")
-            message += end.damaged.count == 1 ? " Sheet \(sheets) was not scanned whole." : " Sheets \(sheets) were not scanned whole."
+            message +=
+                end.damaged.count == 1 ? " Sheet \(sheets) was not scanned completely." : " Sheets \(sheets) were not scanned completely."
         }
         if end.pages > 0, end.reason != .done { message += " \(Figure.count(end.pages, "page is", "pages are")) whole." }
         throw CommandFailure(message)

@@ -13,9 +13,10 @@ struct SetupCommand: AsyncParsableCommand {
         commandName: "setup",
         abstract: "Take all devices from the kernel's drivers, or give all of them back.",
         discussion: """
-            all takes every device that a driver is for, but what /etc/userdriver/userdriver.yaml leaves; none gives everything back, whatever \
-            that file takes; rules has that file say which. What was chosen for single devices with `take` and `release` is forgotten. It holds \
-            now, and for what is plugged in later. Without --take it says how it is and what would change, and asks.
+            all takes every device that has a driver, except those that /etc/userdriver/userdriver.yaml leaves; none gives \
+            everything back, whatever that file takes; rules lets that file decide. Choices made for single devices with `take` \
+            and `release` are forgotten. The setting holds now and for devices plugged in later. Without --take, the command shows \
+            the current setting and what would change, and asks.
 
             Example:
               userdriver setup
@@ -46,7 +47,7 @@ struct SetupCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard take == nil, !Terminal.isTerminal(STDIN_FILENO) || output.json else { return }
-        throw ValidationError("Say what is taken: --take all, --take none or --take rules.")
+        throw ValidationError("Say what to take: --take all, --take none or --take rules.")
     }
 
     // In pieces that swiftc 6.3.1 does not crash on: errors of a known type, caught by a condition between suspensions, are too much for it.
@@ -108,14 +109,14 @@ struct SetupCommand: AsyncParsableCommand {
 
     static func words(_ choice: SetupChoice) -> String {
         switch choice {
-        case .all: "devices that a driver is for are taken from the kernel's drivers"
+        case .all: "devices that have a driver are taken from the kernel's drivers"
         case .none: "devices are left to the kernel's drivers"
         case .rules: "/etc/userdriver/userdriver.yaml says which devices are taken"
         }
     }
 
     static func lines(_ changes: [SetUpChange]?, applied: Bool) -> [String] {
-        guard let changes else { return ["The daemon is not running; this holds from its start."] }
+        guard let changes else { return ["The daemon is not running; this takes effect when it starts."] }
         guard !changes.isEmpty else {
             return [applied ? "No device that is plugged in changed hands." : "No device that is plugged in would change hands."]
         }

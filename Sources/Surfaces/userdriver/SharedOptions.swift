@@ -92,17 +92,17 @@ struct Seconds: ExpressibleByArgument, Hashable, CustomStringConvertible {
 
 /// The form in which frames are wanted.
 struct FrameOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The format of the frames: mjpeg, yuy2, nv12 or another one that the camera offers.", valueName: "format"))
+    @Option(help: ArgumentHelp("The format of the frames: mjpeg, yuy2, nv12 or another that the camera offers.", valueName: "format"))
     var format: String?
 
     @Option(help: ArgumentHelp("The size of the frames, as in 640x480.", valueName: "WxH"))
     var size: PictureSize?
 
-    @Option(help: ArgumentHelp("Frames a second.", valueName: "rate"))
+    @Option(help: ArgumentHelp("Frames per second.", valueName: "rate"))
     var fps: Double?
 
     func validate() throws {
-        if let fps, !(fps.isFinite && fps > 0 && fps <= 10_000) { throw ValidationError("--fps has to be more than 0, and 10000 at most.") }
+        if let fps, !(fps.isFinite && fps > 0 && fps <= 10_000) { throw ValidationError("--fps must be more than 0 and at most 10000.") }
     }
 
     var request: CameraRequest {

@@ -15,9 +15,9 @@ struct SnapCommand: ParsableCommand {
             A JPEG frame is written as the camera sent it, with the standard Huffman tables added if it left them out; anything else is \
             converted. Damaged frames are skipped; a JPEG without its end is completed. The file appears whole or not at all.
 
-            --burst takes frames that follow each other, --interval one at a time until --burst are there, or until Ctrl-C. The \
-            camera streams in between, so that its exposure stays. A series goes on when the driver dies or the device is unplugged; a \
-            picture whose time has passed then is left out.
+            --burst takes consecutive frames, --interval one at a time until there are --burst of them, or until Ctrl-C. The \
+            camera streams in between, so that its exposure stays settled. A series continues when the driver dies or the device \
+            is unplugged; pictures whose time has passed are left out.
 
             Example:
               userdriver snap -o photo.jpg
@@ -39,7 +39,7 @@ struct SnapCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Take this many pictures, numbered in the file's name as in photo-%03d.jpg.", valueName: "count"))
     var burst: Int?
 
-    @Option(help: ArgumentHelp("Take a picture each time that this has passed, as in 500ms, 10s or 1h.", valueName: "time"))
+    @Option(help: ArgumentHelp("Take a picture at this interval, as in 500ms, 10s or 1h.", valueName: "time"))
     var interval: RecordingTime?
 
     @Option(help: ArgumentHelp("The kind of picture, if the file's name does not say it: jpg, png or ppm.", valueName: "kind"))
@@ -60,11 +60,11 @@ struct SnapCommand: ParsableCommand {
     var wait = false
 
     func validate() throws {
-        if !(1...100).contains(quality) { throw ValidationError("--quality goes from 1 to 100.") }
-        if skip < 0 { throw ValidationError("--skip has to be 0 or more.") }
+        if !(1...100).contains(quality) { throw ValidationError("--quality must be from 1 to 100.") }
+        if skip < 0 { throw ValidationError("--skip must be 0 or more.") }
         _ = try kind()
-        if let burst, burst < 1 { throw ValidationError("--burst has to be 1 or more.") }
-        if let interval, interval.seconds <= 0 { throw ValidationError("--interval has to be more than 0.") }
+        if let burst, burst < 1 { throw ValidationError("--burst must be 1 or more.") }
+        if let interval, interval.seconds <= 0 { throw ValidationError("--interval must be more than 0.") }
         if isSeries { _ = try PictureNames(path: output) }
     }
 
@@ -75,7 +75,7 @@ struct SnapCommand: ParsableCommand {
         guard !output.isEmpty else { throw ValidationError("-o needs the name of a file, or - for standard output.") }
         let name = type.map { "." + $0 } ?? (output == "-" ? ".jpg" : output)
         if let said = PictureFileFormat(path: output), let wanted = PictureFileFormat(path: name), said != wanted {
-            throw ValidationError("'\(output)' would hold another kind of picture than its name says: leave --type out, or rename it.")
+            throw ValidationError("'\(output)' would hold a different kind of picture than its name says: leave --type out, or rename it.")
         }
         switch PictureFileFormat(path: name) {
         case .jpeg: return .jpeg(quality: quality)
@@ -176,7 +176,7 @@ enum PictureOfFrame {
         }
         guard let format = RawFormat(rawValue: stream.format) else {
             throw CommandFailure(
-                "Frames of the format \(stream.format) can't be made a picture here; ask for another with --format (userdriver inspect lists them)."
+                "Frames of the format \(stream.format) can't be turned into a picture here; ask for another with --format (userdriver inspect lists them)."
             )
         }
         let picture = try bytes.withUnsafeBytes { bytes in

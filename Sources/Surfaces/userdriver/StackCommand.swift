@@ -6,7 +6,7 @@ import DeviceStack
 struct StackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stack",
-        abstract: "Show each layer that a device stands on, and whether it is well.",
+        abstract: "Show every layer that a device depends on, and its health.",
         discussion: """
             Bottom to top: host controller, root hub, port, power, usbfs node, kernel driver, bandwidth, memory for transfers (or, over \
             USB/IP, server and connection), then class, driver, process, stream and clients. Each is ok, warning, broken or unknown. A \

@@ -10,9 +10,10 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Show the state of devices, their drivers and their streams.",
         discussion: """
-            STATE is one of absent, starting, running, backoff (its driver died and will be started again soon), failed (given up: replug it \
-            or use `userdriver restart`), kernel (left to the kernel's driver: see `userdriver take`) and unsupported (no driver for it). \
-            LOST counts frames that never came or came damaged. On a narrow terminal columns are shortened or left out; --json has them all.
+            STATE is one of absent, starting, running, backoff (its driver died and will be started again soon), failed (given up: \
+            replug it or use `userdriver restart`), kernel (left to the kernel's driver: see `userdriver take`) and unsupported \
+            (no driver for it). LOST counts frames that never arrived or arrived damaged. On a narrow terminal columns are \
+            shortened or left out; --json shows them all.
 
             Example:
               userdriver status

@@ -11,14 +11,14 @@ struct StreamCommand: ParsableCommand {
         commandName: "stream",
         abstract: "Receive a camera's frames: count them, check them, write them.",
         discussion: """
-            Goes on when the driver dies, the device is unplugged or the daemon ends, and says so. Ends after --frames or --seconds, or on \
-            Ctrl-C. Only whole frames are counted and written. A stream that brings none says why after 3 s. The exit status is 1 if \
-            none came, or fewer than --frames.
+            Continues, with a message, when the driver dies, the device is unplugged or the daemon ends. Ends after --frames or \
+            --seconds, or on Ctrl-C. Only whole frames are counted and written. If none arrive for 3 s, it says why. The exit \
+            status is 1 if none arrived, or fewer than --frames.
 
-            --stats json prints, as the last line, \
-            {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard output (standard error with -o -). lost \
-            counts frames that never came or came damaged, torn those whose bytes do not belong together (by the stamps in the frames of the emulated webcam, \
-            else by the frames' numbers). restarts counts drivers that were replaced, longestGapMs is the longest time between two frames.
+            --stats json prints, as the last line, {"frames","lost","torn","restarts","longestGapMs","fps","bytes"} on standard \
+            output (standard error with -o -). lost counts frames that never arrived or arrived damaged, torn those whose bytes do \
+            not belong together (by the stamps in the frames of the emulated webcam, else by the frames' numbers). restarts counts \
+            drivers that were replaced, longestGapMs is the longest time between two frames.
 
             Example:
               userdriver stream --frames 300 --stats json
@@ -58,7 +58,7 @@ struct StreamCommand: ParsableCommand {
     @Flag(name: [.short, .long], help: "Don't report what happens to the stream.")
     var quiet = false
 
-    @Option(help: ArgumentHelp("How long the stream may take to begin.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long the stream may take to start.", valueName: "seconds"))
     var timeout = Seconds(15)
 
     @Flag(help: "Within that time, also wait for the daemon and the device to appear.")
@@ -72,7 +72,7 @@ struct StreamCommand: ParsableCommand {
     }
 
     func validate() throws {
-        if frames == 0 { throw ValidationError("--frames has to be 1 or more.") }
+        if frames == 0 { throw ValidationError("--frames must be 1 or more.") }
         if let output { _ = try frameFile(output) }
     }
 
@@ -128,8 +128,8 @@ struct StreamCommand: ParsableCommand {
         case .ended: time = "before the stream ended"
         case .deadline: time = "within \(Figure.duration(milliseconds: (seconds?.value ?? 0) * 1000))"
         }
-        if count == 0 { return "no whole frame came \(time): \(session.wait.why)." }
-        return "only \(count) of \(Figure.count(frames ?? 1, "frame")) came \(time)."
+        if count == 0 { return "no whole frame arrived \(time): \(session.wait.why)." }
+        return "only \(count) of \(Figure.count(frames ?? 1, "frame")) arrived \(time)."
     }
 
     private func printStatistics(_ statistics: StreamStatistics) throws {

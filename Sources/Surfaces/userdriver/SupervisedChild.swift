@@ -44,7 +44,8 @@ struct SupervisedChild {
         let executable = open(path, O_RDONLY | O_CLOEXEC)
         guard executable >= 0 else {
             throw CommandFailure(
-                "The \(name)'s program can't be started: \(path): \(String(cString: strerror(errno))). It has to lie beside userdriver.")
+                "The \(name)'s program can't be started: \(path): \(String(cString: strerror(errno))). It must be in the same folder as userdriver."
+            )
         }
         defer { close(executable) }
         let (outputEnd, writesOutput) = try ChildPipe.make()
@@ -143,7 +144,7 @@ enum ChildPipe {
     static func make() throws(CommandFailure) -> (reads: Int32, writes: Int32) {
         var ends: [Int32] = [-1, -1]
         let result = clinux_pipe(&ends)
-        guard result == 0 else { throw CommandFailure("A pipe can't be made: \(String(cString: strerror(-result))).") }
+        guard result == 0 else { throw CommandFailure("A pipe can't be created: \(String(cString: strerror(-result))).") }
         return (ends[0], ends[1])
     }
 }

@@ -8,8 +8,8 @@ struct TakeCommand: AsyncParsableCommand {
         commandName: "take",
         abstract: "Take a device from the kernel's driver, now and whenever it is plugged in.",
         discussion: """
-            No device is taken from the kernel unless somebody asks for it. The daemon remembers the choice; the administrator's rules are in \
-            /etc/userdriver/userdriver.yaml.
+            No device is taken from the kernel unless someone asks for it. The daemon remembers the choice; the administrator's \
+            rules are in /etc/userdriver/userdriver.yaml.
 
             Example:
               userdriver take
@@ -27,7 +27,7 @@ struct ReleaseCommand: AsyncParsableCommand {
         commandName: "release",
         abstract: "Give a device back to the kernel's driver, now and whenever it is plugged in.",
         discussion: """
-            Its driver is stopped, and whoever watches is told. When this returns, the kernel's driver has the device.
+            Its driver is stopped, and programs that watch it are told. When this command returns, the kernel's driver has the device.
 
             Example:
               userdriver release

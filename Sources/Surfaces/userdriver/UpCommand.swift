@@ -10,8 +10,9 @@ struct UpCommand: ParsableCommand {
         commandName: "up",
         abstract: "Run the daemon in the foreground, with emulated devices if you like.",
         discussion: """
-            Needs no rights and no installation: everything is in a folder of your own and ends with Ctrl-C. It prints a link to a \
-            page that shows the devices, and the address of each emulated scanner for SANE programs, says what happens to the devices, and starts the daemon or the emulator again if one dies.
+            Needs no privileges and no installation: everything is in a folder of your own and ends with Ctrl-C. It prints a link \
+            to a page that shows the devices, and each emulated scanner's address for SANE programs. It reports what happens to \
+            the devices, and restarts the daemon or the emulator if one dies.
 
             Example:
               userdriver up --emulate webcam
@@ -35,7 +36,7 @@ struct UpCommand: ParsableCommand {
     @Option(
         name: .customLong("runtime-dir"),
         help: ArgumentHelp(
-            "The folder to run in. It is made if it is not there; one that is there has to be yours alone to write to.",
+            "The folder to run in. It is created if missing; if it exists, only you may be able to write to it.",
             discussion: "Left out: $USERDRIVER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/userdriver, else /tmp/userdriver-UID.",
             valueName: "folder"),
         completion: .directory)
@@ -43,7 +44,7 @@ struct UpCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Take these drivers before those that are installed: a folder of NAME.driver bundles, or one of them. Repeatable.",
+            "Prefer these drivers to the installed ones: a folder of NAME.driver bundles, or a single bundle. Repeatable.",
             valueName: "folder"),
         completion: .directory)
     var drivers: [String] = []
@@ -51,7 +52,7 @@ struct UpCommand: ParsableCommand {
     @Option(
         name: .customLong("allowed-signers"),
         help: ArgumentHelp(
-            "Whose drivers may run: a list in the form of OpenSSH's allowed_signers, beside those that are in force. Repeatable.",
+            "Whose drivers may run, besides those already trusted: a list in the format of OpenSSH's allowed_signers. Repeatable.",
             valueName: "file"),
         completion: .file())
     var allowedSigners: [String] = []
@@ -66,7 +67,7 @@ struct UpCommand: ParsableCommand {
     var camera: EmulatedWebcamArguments
 
     @Option(
-        help: ArgumentHelp("Sheets in the emulated scanner's feeder, which is filled again when it is empty.", valueName: "count"))
+        help: ArgumentHelp("Sheets in the emulated scanner's feeder, which is refilled when it is empty.", valueName: "count"))
     var sheets = 5
 
     @Flag(name: [.short, .long], help: "Also print what the daemon and the emulator log.")
@@ -93,10 +94,10 @@ struct UpCommand: ParsableCommand {
 
     func validate() throws {
         for url in attach { try USBIPAddress.validate(url) }
-        guard (1...16).contains(count) else { throw ValidationError("--count goes from 1 to 16.") }
+        guard (1...16).contains(count) else { throw ValidationError("--count must be from 1 to 16.") }
         guard groups.allSatisfy({ $0.count <= 16 }) else { throw ValidationError("At most 16 devices of a kind can be emulated at once.") }
-        guard count == 1 || !groups.isEmpty else { throw ValidationError("--count goes with --emulate.") }
-        guard (0...100_000).contains(sheets) else { throw ValidationError("--sheets goes from 0 to 100000.") }
+        guard count == 1 || !groups.isEmpty else { throw ValidationError("--count needs --emulate.") }
+        guard (0...100_000).contains(sheets) else { throw ValidationError("--sheets must be from 0 to 100000.") }
         for folder in drivers where access(folder, R_OK | X_OK) != 0 {
             throw ValidationError("--drivers \(folder): \(String(cString: strerror(errno))).")
         }

@@ -259,7 +259,7 @@ enum UpText {
                 UserDriver is up. In another terminal, try:
                   \(name) status\(option)
                   \(name) call \(ShellText.quoted(first)) --list\(option)
-                While it is used, kill the driver (status shows its PID): kill -9 PID. Another one takes its place.
+                While it is in use, kill the driver (status shows its PID): kill -9 PID. Another one takes its place.
                 Ctrl-C stops everything.
 
                 """

@@ -9,8 +9,8 @@ struct UserDriverCommand: ParsableCommand {
         commandName: "userdriver",
         abstract: "Drive webcams and scanners outside the kernel: list them, watch them, control them, scan.",
         discussion: """
-            The daemon, userdriverd, drives each device in a process of its own. When that process dies the daemon replaces it, and streams \
-            go on. This command talks to the daemon.
+            The daemon, userdriverd, drives each device in a process of its own. When that process dies, the daemon replaces it, \
+            and streams go on. This command talks to the daemon.
 
             To try it without a camera:
               userdriver up --emulate webcam
@@ -21,7 +21,7 @@ struct UserDriverCommand: ParsableCommand {
               userdriver stream --frames 300 --stats json
               userdriver status
 
-            DEVICE is an id, vid:pid, a bus path or part of the name. Left out, it is the only device there is.
+            DEVICE is an id, vid:pid, a bus path or part of the name. If you leave it out, it is the only device there is.
 
             ENVIRONMENT
               USERDRIVER_RUNTIME_DIR  the daemon's folder, like --runtime-dir
@@ -30,15 +30,15 @@ struct UserDriverCommand: ParsableCommand {
 
             EXIT STATUS
               0  done
-              1  failed: the message says why, and what helps
-              2  wrong usage, a value out of range, a name that fits several devices
+              1  failed: the message says why, and what to do
+              2  wrong usage, a value out of range, a name that matches several devices
               3  no such device
               4  not permitted
             """,
         version: Version.text,
         groupedSubcommands: [
             CommandGroup(
-                name: "What is there",
+                name: "Looking around",
                 subcommands: [
                     ListCommand.self, StatusCommand.self, InspectCommand.self, StackCommand.self, DoctorCommand.self,
                     CrashesCommand.self, CaptureCommand.self,

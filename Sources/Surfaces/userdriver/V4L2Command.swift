@@ -10,11 +10,12 @@ struct V4L2Command: ParsableCommand {
         commandName: "v4l2",
         abstract: "Run a program that sees the cameras as /dev/videoN.",
         discussion: """
-            For programs that know V4L2, on a machine where nothing may be installed: no kernel module, no root. A library is loaded into the \
-            program that answers for the cameras; those that the kernel has keep their numbers. When a camera's driver dies the program misses \
-            no frame, and does not notice.
+            For V4L2 programs on a machine where you can't install anything: needs no kernel module and no root. A library loaded \
+            into the program answers for the cameras; the kernel's own cameras keep their numbers. When a camera's driver dies, \
+            the program misses no frame and does not notice.
 
-            Programs that are statically linked, change the user they run as, or live in a Flatpak do not see the cameras. Docs/Programs.md says what works.
+            Programs that are statically linked, change the user they run as, or run in a Flatpak do not see the cameras. \
+            Docs/Programs.md says what works.
 
             Example:
               userdriver v4l2 -- ffplay /dev/video0
@@ -32,7 +33,7 @@ struct V4L2Command: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long the program waits for a camera that is unplugged, before it is told that there is no such device.",
+            "How long the program waits for an unplugged camera before it is told that there is no such device.",
             valueName: "seconds"))
     var patience = Seconds(10)
 
@@ -44,7 +45,7 @@ struct V4L2Command: ParsableCommand {
             throw ValidationError("Which program? Name it after two dashes: userdriver v4l2 -- PROGRAM [ARGUMENT…]")
         }
         if let device, device.allSatisfy(\.isWhitespace) { throw ValidationError("The device's name is empty.") }
-        if patience.value > 3600 { throw ValidationError("--patience goes from 0 to 3600 seconds.") }
+        if patience.value > 3600 { throw ValidationError("--patience must be from 0 to 3600 seconds.") }
     }
 
     func run() throws {
@@ -123,6 +124,6 @@ private final class Cameras: @unchecked Sendable {
         guard nodes.isEmpty else { return }
         if let problem, devices.count == 1 { throw problem }
         throw ClientError(
-            .noSuchDevice, "There is no camera that could be shown to a program. To try one in software: userdriver up --emulate webcam")
+            .noSuchDevice, "There is no camera to show to a program. To try one in software: userdriver up --emulate webcam")
     }
 }

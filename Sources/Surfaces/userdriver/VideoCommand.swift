@@ -10,11 +10,11 @@ struct VideoCommand: AsyncParsableCommand {
         commandName: "video",
         abstract: "Show cameras to every program as /dev/videoN.",
         discussion: """
-            The service userdriver-video gives the kernel a camera of its own for each one that UserDriver drives, so that browsers, OBS and \
-            everything else have it as they have any camera. It goes on when the camera's driver dies or the daemon is restarted. A node serves \
-            one program at a time; a camera may have several.
+            The service userdriver-video gives the kernel a virtual camera for each one that UserDriver drives, so that browsers, \
+            OBS and everything else use it like any other camera. It keeps working when the camera's driver dies or the daemon \
+            restarts. A node serves one program at a time; a camera may have several nodes.
 
-            Needs the kernel's module vhci_hcd. Where that is missing, `userdriver v4l2` shows cameras to one program.
+            Needs the kernel module vhci_hcd. Without it, `userdriver v4l2` shows cameras to one program.
 
             Example:
               userdriver video
@@ -71,7 +71,7 @@ struct VideoListCommand: AsyncParsableCommand {
         if output.json { return try output.printJSON(report) }
         if !report.running {
             Terminal.note(
-                "userdriver-video does not run, so no camera is a /dev/videoN: systemctl start userdriver-video. "
+                "userdriver-video is not running, so no camera is a /dev/videoN: systemctl start userdriver-video. "
                     + "Without it: userdriver v4l2 -- PROGRAM")
         }
         if report.cameras.isEmpty { return Terminal.note("UserDriver drives no camera. To have it drive one: userdriver take") }
@@ -88,7 +88,7 @@ struct VideoListCommand: AsyncParsableCommand {
 
 struct VideoOnCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "on", abstract: "Show a camera as /dev/videoN, now and whenever it is there.",
+        commandName: "on", abstract: "Show a camera as /dev/videoN, now and whenever it is plugged in.",
         discussion: """
             Example:
               userdriver video on
@@ -99,11 +99,12 @@ struct VideoOnCommand: AsyncParsableCommand {
     @OptionGroup var target: DeviceArgument
     @Option(
         help: ArgumentHelp(
-            "How many /dev/videoN: each serves one program at a time, all of them the same pictures in the same size.", valueName: "count"))
+            "How many /dev/videoN nodes: each serves one program at a time, all with the same pictures in the same size.",
+            valueName: "count"))
     var nodes = 1
 
     func validate() throws {
-        guard (1...4).contains(nodes) else { throw ValidationError("--nodes goes from 1 to 4.") }
+        guard (1...4).contains(nodes) else { throw ValidationError("--nodes must be from 1 to 4.") }
     }
 
     func run() async throws {
@@ -114,14 +115,14 @@ struct VideoOnCommand: AsyncParsableCommand {
 
     private func note() {
         if PresentNode.all() == nil {
-            Terminal.note("That is noted. userdriver-video does not run yet: systemctl start userdriver-video")
+            Terminal.note("Noted. userdriver-video is not running yet: systemctl start userdriver-video")
         }
     }
 }
 
 struct VideoOffCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "off", abstract: "Show a camera as /dev/videoN no more.",
+        commandName: "off", abstract: "Stop showing a camera as /dev/videoN.",
         discussion: """
             A program that has it open is told that the device is gone.
 

@@ -14,7 +14,7 @@ struct VideoFunctionText {
         let place = configuration.map { " of configuration \($0)" } ?? ""
         var facts = ["UVC \(InspectReport.version(function.uvcVersion))"]
         if function.clockFrequency > 0 { facts.append("clock \(frequency(function.clockFrequency))") }
-        if let status = function.statusEndpoint { facts.append("tells of changes on \(status.address)") }
+        if let status = function.statusEndpoint { facts.append("reports changes on \(status.address)") }
         let streams = function.streamingInterfaces.map { "\($0.number)" }.joined(separator: " and ")
         let interfaces = "\(function.controlInterface)" + (streams.isEmpty ? "" : " with \(streams)")
         lines.add("camera on interface \(interfaces)\(place): \(facts.joined(separator: ", "))")

@@ -11,13 +11,13 @@ struct ViewCommand: ParsableCommand {
         commandName: "view",
         abstract: "Watch a camera's live picture.",
         discussion: """
-            Opens the page for browsers with this camera on it: that of `userdriver up` if one is served there, else one of its own, until \
-            Ctrl-C. Where there is no desktop it prints the link instead, which is for you alone: whoever has it may watch, set controls, \
+            Opens the web page with this camera on it: that of `userdriver up` if it serves one, else one of its own until Ctrl-C. \
+            Without a desktop it prints the link instead. Keep the link to yourself: anyone who has it can watch, set controls, \
             and scan.
 
-            --player shows the picture in a window of ffplay's, which comes with ffmpeg, and takes what the camera sends as MJPEG.
+            --player shows the camera's MJPEG in an ffplay window; ffplay comes with ffmpeg.
 
-            Whoever is slow gets the newest frame next, so that nothing piles up.
+            A slow viewer skips to the newest frame, so that nothing piles up.
 
             Example:
               userdriver view
@@ -28,7 +28,7 @@ struct ViewCommand: ParsableCommand {
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var target: DeviceArgument
 
-    @Flag(help: "Show it in a window of ffplay's, not in a browser.")
+    @Flag(help: "Show it in an ffplay window instead of a browser.")
     var player = false
 
     func run() throws {
@@ -61,12 +61,12 @@ struct ViewCommand: ParsableCommand {
         }
         guard meant.count == 1 else {
             throw ClientError(
-                .ambiguousDevice, "Several cameras could be meant; say which one: \(meant.map(\.id).joined(separator: ", ")).")
+                .ambiguousDevice, "Several cameras match; say which one: \(meant.map(\.id).joined(separator: ", ")).")
         }
         guard isCamera(device) else {
             throw device.kind == "scanner"
                 ? CommandFailure("\(device.id) is a scanner, which has no live picture: scan with `userdriver scan`, or on the page.")
-                : CommandFailure("\(device.id) is no camera that is driven: see `userdriver status`.")
+                : CommandFailure("\(device.id) is not a camera that is being driven: see `userdriver status`.")
         }
         return device
     }

@@ -21,7 +21,7 @@ struct WatcherRow: Encodable, Equatable {
 
     var name: String { program.isEmpty ? "process \(pid)" : "\(program) (process \(pid))" }
 
-    func tellRevoked() { Terminal.note("\(name) sees \(device) no more.") }
+    func tellRevoked() { Terminal.note("\(name) no longer sees \(device).") }
 
     static func all(_ devices: [DeviceStatus]) -> [WatcherRow] {
         let nodes = NodeUse.all()
@@ -98,10 +98,11 @@ struct NodeUse {
 struct WatchersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watchers",
-        abstract: "List the programs that see a camera's pictures.",
+        abstract: "List the programs that are watching a camera.",
         discussion: """
-            THROUGH is what a program has them by: userdriver-pipewire or a /dev/videoN; none where it asks the daemon itself. Who has a \
-            /dev/videoN open is known of your own programs, and for root of all. A browser that watches by userdriver-web is that program's.
+            THROUGH says how a program gets the pictures: from userdriver-pipewire or a /dev/videoN; it is empty if it asks the \
+            daemon itself. Only root sees other users' programs on a /dev/videoN. A browser that watches through userdriver-web is \
+            listed as userdriver-web.
 
             Example:
               userdriver watchers
@@ -124,7 +125,7 @@ struct WatchersCommand: AsyncParsableCommand {
     private func show(_ devices: [DeviceStatus]) throws {
         let rows = WatcherRow.all(devices)
         if output.json { return try output.printJSON(Report(watchers: rows)) }
-        if rows.isEmpty { return Terminal.note("Nobody watches.") }
+        if rows.isEmpty { return Terminal.note("Nobody is watching.") }
         var table = TextTable("DEVICE", "PROGRAM", "PROCESS", "USER", "THROUGH", rightAligned: [2], spared: [0])
         for row in rows {
             table.add(
@@ -151,9 +152,9 @@ struct RevokeCommand: AsyncParsableCommand {
         commandName: "revoke",
         abstract: "Cut a program off from a camera.",
         discussion: """
-            It sees no frame after the one in the making, and may not watch again for as long as it runs; the others notice nothing. PROGRAM \
-            is a name or a process, as `userdriver watchers` shows them. What has a camera by a /dev/videoN can't be cut off by itself: end \
-            it, or take the node away with `userdriver video off`.
+            It sees no frame after the current one and can't watch again for as long as it runs; others notice nothing. PROGRAM is \
+            a name or a process, as `userdriver watchers` shows them. A program on a /dev/videoN can't be cut off alone: end it, \
+            or remove the node with `userdriver video off`.
 
             Example:
               userdriver revoke cheese
@@ -185,9 +186,9 @@ struct RevokeCommand: AsyncParsableCommand {
     static func refusal(_ program: String, meant: [WatcherRow], all: [WatcherRow]) -> String {
         if let row = meant.first, let node = row.through {
             return
-                "\(row.name) has \(row.device) by \(node), which is the kernel's: end the program, or `userdriver video off \(row.device)`."
+                "\(row.name) watches \(row.device) through \(node), which is the kernel's: end the program, or `userdriver video off \(row.device)`."
         }
-        guard !all.isEmpty else { return "Nobody watches." }
-        return "No program called '\(program)' watches. Those that do: \(all.map(\.name).joined(separator: ", "))."
+        guard !all.isEmpty else { return "Nobody is watching." }
+        return "No program called '\(program)' is watching. Those that are: \(all.map(\.name).joined(separator: ", "))."
     }
 }
