@@ -31,14 +31,14 @@ public final class Announcer: Sendable {
         self.log = log
         changes = clinux_eventfd()
         guard changes >= 0 else {
-            log("Nothing is announced by DNS-SD: eventfd: \(String(cString: strerror(-changes))).")
+            log("Nothing can be announced by DNS-SD: eventfd: \(String(cString: strerror(-changes))).")
             return nil
         }
         do throws(WorkerThread.StartFailure) {
             // It lives as long as this process: children's death signal is tied to it.
             _ = try WorkerThread(name: "announcer") { [self] in run() }
         } catch {
-            log("Nothing is announced by DNS-SD: \(error)")
+            log("Nothing can be announced by DNS-SD: \(error)")
             return nil
         }
     }
@@ -70,7 +70,7 @@ public final class Announcer: Sendable {
                     if said.insert(line).inserted { self.log(line) }
                 }
             } catch {
-                lines = ["Nothing is announced by DNS-SD: \(error)"]
+                lines = ["Nothing can be announced by DNS-SD: \(error)"]
                 if said.insert(lines[0]).inserted { log(lines[0]) }
             }
             if begun.duration(to: .now) > Self.longLife { pause = Self.shortestPause }
@@ -170,7 +170,7 @@ public final class Announcer: Sendable {
     private static func pipe() throws(AnnouncerFailure) -> (reads: Int32, writes: Int32) {
         var ends: [Int32] = [-1, -1]
         let result = clinux_pipe(&ends)
-        guard result == 0 else { throw AnnouncerFailure("A pipe can't be made: \(String(cString: strerror(-result))).") }
+        guard result == 0 else { throw AnnouncerFailure("A pipe can't be created: \(String(cString: strerror(-result))).") }
         return (ends[0], ends[1])
     }
 }

@@ -33,14 +33,14 @@ enum DeviceHalves {
         guard answer.status == 200 else {
             let isNone = [400, 404, 405, 415, 501].contains(answer.status)
             throw ClientError(
-                isNone ? .notSupported : .deviceError, "The device answers a printer's question with HTTP status \(answer.status).")
+                isNone ? .notSupported : .deviceError, "The device answered an IPP request with HTTP status \(answer.status).")
         }
         let response: IPPResponse
         do throws(IPPSyntaxError) { response = try IPPResponse(parsing: answer.body) } catch {
-            throw ClientError(.deviceError, "The device's answer to a printer's question can't be read: \(error)")
+            throw ClientError(.deviceError, "The device's answer to an IPP request can't be read: \(error)")
         }
         guard response.status < 0x0400 else {
-            throw ClientError(.deviceError, "The device answers a printer's question with IPP status \(response.status).")
+            throw ClientError(.deviceError, "The device answered an IPP request with IPP status \(response.status).")
         }
         return response
     }

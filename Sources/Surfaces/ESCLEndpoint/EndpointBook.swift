@@ -36,7 +36,7 @@ final class EndpointBook: Sendable {
         self.path = path
         self.log = log
         var contents = Contents()
-        do { contents = try Self.read(path) } catch { log("\(path) can't be read, and is begun anew: \(error)") }
+        do { contents = try Self.read(path) } catch { log("\(path) can't be read and is started over: \(error)") }
         state = Mutex((contents, false))
     }
 
@@ -139,7 +139,7 @@ final class EndpointBook: Sendable {
                 try Self.write(try JSON.encode(state.contents), to: path)
                 state.isBroken = false
             } catch {
-                if !state.isBroken { log("\(path) can't be written: \(error). Ports and jobs are forgotten when this process ends.") }
+                if !state.isBroken { log("\(path) can't be written: \(error). Ports and jobs will be forgotten when this process ends.") }
                 state.isBroken = true
             }
         }

@@ -67,7 +67,7 @@ actor EndpointJob {
     func run() async {
         do {
             for try await event in scanner.scan(settings, job: job) { take(event) }
-            if end == nil { failure = ClientError(.connectionLost, "The scan has ended, and does not say how.") }
+            if end == nil { failure = ClientError(.connectionLost, "The scan ended without saying how.") }
         } catch {
             failure = error as? ClientError ?? ClientError(.failed, "\(error)")
         }
@@ -126,7 +126,7 @@ actor EndpointJob {
         guard page.isWhole else {
             await done(page)
             settle()
-            return .broken(page.object.reason ?? "Sheet \(page.sheet) was not scanned whole.")
+            return .broken(page.object.reason ?? "Sheet \(page.sheet) was not scanned completely.")
         }
         do throws(ClientError) {
             return .page(page, try await job.open(page.object.id))

@@ -136,7 +136,7 @@ public actor EndpointKeeper {
         // take a while.
         let attributes = capabilities == nil ? try await DeviceHalves.printer(printer(id)) : nil
         guard capabilities != nil || attributes != nil else {
-            throw ClientError(.deviceError, "The device says neither how it scans nor how it prints.")
+            throw ClientError(.deviceError, "The device describes neither how it scans nor how it prints.")
         }
         let endpoint = ScannerEndpoint(scanner, capabilities, identity: EndpointIdentity.text(of: id), setting: setting)
         // Nobody is told meanwhile that there is no such job.
@@ -232,7 +232,7 @@ public actor EndpointKeeper {
             let call = client.replies(
                 to: "\(ManagementInterface.name).Offer", device: id, ["kind": .string(service.kind), "url": .string(service.url)])
             do { for try await _ in call { said = nil } } catch let error as ClientError {
-                if said != error.code, !error.isTransient { setting.log("The daemon does not tell of \(service.url): \(error)") }
+                if said != error.code, !error.isTransient { setting.log("The daemon can't be told about \(service.url): \(error)") }
                 said = error.code
             } catch {}  // Cancelled: the device is away.
             await client.waitBeforeRetry()

@@ -67,11 +67,11 @@ extension ScanSettings {
         do throws(XMLFailure) { root = try XMLElement(parsing: document, limits: limits) } catch {
             throw .malformed("The settings can't be read: \(error.reason) in line \(error.line).")
         }
-        guard root.name == "ScanSettings" else { throw .malformed("The settings are no ScanSettings.") }
+        guard root.name == "ScanSettings" else { throw .malformed("The settings are not ScanSettings.") }
         func text(_ name: String) -> String? { root[name].map(\.text).flatMap { $0.isEmpty ? nil : $0 } }
         func number(_ element: XMLElement?, _ name: String) throws(SettingsRefusal) -> Int? {
             guard let element = element?[name] else { return nil }
-            guard let number = element.number, 0...1_000_000 ~= number else { throw .malformed("\(name) is no number.") }
+            guard let number = element.number, 0...1_000_000 ~= number else { throw .malformed("\(name) is not a number.") }
             return number
         }
         self.init(held: true)

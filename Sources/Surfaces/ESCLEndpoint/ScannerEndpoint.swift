@@ -66,12 +66,12 @@ actor ScannerEndpoint: HTTPSite {
     func answer(_ request: HTTPRequest) async -> HTTPAnswer {
         guard let user = request.user else { return Self.unknownUser }
         guard setting.callers.serves(user) else {
-            return .text(403, "This scanner is for those who may talk to userdriverd: members of the group of its socket.")
+            return .text(403, "This scanner is only for users who may talk to userdriverd: members of its socket's group.")
         }
         if let refusal = Self.refusal(request) { return refusal }
         guard let capabilities, let path = EndpointPath(request.path) else { return .text(404, "There is nothing at this path.") }
         guard path.methods.contains(request.method) else {
-            var answer = HTTPAnswer.text(405, "This path takes \(path.methods.joined(separator: ", ")).")
+            var answer = HTTPAnswer.text(405, "This path accepts \(path.methods.joined(separator: ", ")).")
             answer.headers.append(("Allow", path.methods.joined(separator: ", ")))
             return answer
         }
@@ -88,7 +88,7 @@ actor ScannerEndpoint: HTTPSite {
     }
 
     private static let unknownUser = HTTPAnswer.text(
-        403, "The kernel does not say whose this connection is, and only some are served. Is its module tcp_diag there?")
+        403, "The kernel does not say whose connection this is, and not everyone is served. Is its module tcp_diag loaded?")
 
     // MARK: Printing
 
@@ -104,11 +104,11 @@ actor ScannerEndpoint: HTTPSite {
         return PrintUpload(printer, path: request.path) { [setting] in
             guard let user = request.user else { return Self.unknownUser }
             guard setting.callers.prints(user) else {
-                return .text(403, "This printer is for those who may talk to userdriverd, and for the print system.")
+                return .text(403, "This printer is only for users who may talk to userdriverd, and for the print system.")
             }
             if let refusal = Self.refusal(request) { return refusal }
             guard request.headers["content-type"]?.lowercased() == "application/ipp" else {
-                return .text(415, "A printer is asked in application/ipp.")
+                return .text(415, "A printer accepts only application/ipp.")
             }
             return nil
         }
@@ -195,11 +195,11 @@ actor ScannerEndpoint: HTTPSite {
         isBeginning = true
         defer { isBeginning = false }
         if let open = await openJob() {
-            guard open.user == user, await open.idle > Self.ownPatience else { return Self.later("The scanner works on another job.") }
+            guard open.user == user, await open.idle > Self.ownPatience else { return Self.later("The scanner is working on another job.") }
             // Its client has gone without a word.
             await open.cancel()
             await open.waitUntilOver(within: .seconds(20))
-            guard await open.isOver else { return Self.later("The scanner ends another job.") }
+            guard await open.isOver else { return Self.later("The scanner is ending another job.") }
         }
         return await begin(settings, user, host: request.headers["host"] ?? "127.0.0.1")
     }
@@ -316,7 +316,7 @@ actor ScannerEndpoint: HTTPSite {
             let idle = await job.idle
             guard await job.isOver else {
                 if idle > Self.patience, await !job.isDeleted {
-                    setting.log("\(deviceID): nobody fetches a scan's pages any more: it is ended.")
+                    setting.log("\(deviceID): nobody fetches a scan's pages any more: ending it.")
                     await job.cancel()
                 }
                 continue

@@ -36,7 +36,7 @@ public final class HTTPServer: Sendable {
         guard let daemon else {
             let number = errno
             Unmanaged<HTTPServer>.fromOpaque(context).release()
-            throw HTTPError("It can't listen on \(address):\(port): \(String(cString: strerror(number))).")
+            throw HTTPError("Can't listen on \(address):\(port): \(String(cString: strerror(number))).")
         }
         return cmicrohttpd_port(daemon)
     }
@@ -46,14 +46,14 @@ public final class HTTPServer: Sendable {
     public func listen(path: String) throws {
         unlink(path)
         let listener = clinux_unix_stream(path, 1)
-        guard listener >= 0 else { throw HTTPError("It can't listen at \(path): \(String(cString: strerror(-listener))).") }
+        guard listener >= 0 else { throw HTTPError("Can't listen at \(path): \(String(cString: strerror(-listener))).") }
         chmod(path, 0o666)
         let context = Unmanaged.passRetained(self).toOpaque()
         let limits = [limits.connections, limits.connectionsOfOneAddress, limits.silence, limits.memory]
         guard cmicrohttpd_start_on(listener, limits, handleRequest, requestCompleted, context) != nil else {
             Unmanaged<HTTPServer>.fromOpaque(context).release()
             close(listener)
-            throw HTTPError("It can't listen at \(path).")
+            throw HTTPError("Can't listen at \(path).")
         }
     }
 

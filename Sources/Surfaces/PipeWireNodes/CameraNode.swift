@@ -45,7 +45,7 @@ final class CameraNode: @unchecked Sendable {
         offers = kind == .raw ? facts.plan.raw : facts.plan.jpeg
         let status = connection.withLock { make(facts.properties(of: kind), facts.description(of: kind), on: $0) } ?? -1
         guard status == 0 else {
-            throw PipeWireFailure(description: "PipeWire does not take its node (error \(-status)).", number: -status)
+            throw PipeWireFailure(description: "PipeWire does not accept its node (error \(-status)).", number: -status)
         }
         controls.join(self)
     }
@@ -144,7 +144,7 @@ final class CameraNode: @unchecked Sendable {
 
     private func hear(_ news: cpipewire_state, _ error: String?) {
         if news == CPIPEWIRE_FAILED {
-            log("PipeWire says of its node: \(error ?? "it has failed").")
+            log("PipeWire reports about its node: \(error ?? "it has failed").")
             state.withLock { $0.failure = error ?? "" }
         }
         state.withLock { $0.isStreaming = news == CPIPEWIRE_STREAMING }

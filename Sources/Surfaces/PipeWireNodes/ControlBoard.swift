@@ -79,7 +79,7 @@ final class ControlBoard: Sendable {
             do throws(ClientError) {
                 try await camera.setControl(name, to: value)
             } catch {
-                log("\(name) is not set to \(value): \(error.message)")
+                log("\(name) was not set to \(value): \(error.message)")
             }
             await look()
         }

@@ -72,10 +72,10 @@ public actor NodeKeeper {
                 let connection = try await blocking("pipewire") { () throws(PipeWireFailure) in
                     try PipeWireConnection(remote: remote, changed: changed)
                 }
-                if isMissing { log("PipeWire is there.") }
+                if isMissing { log("PipeWire is running.") }
                 (isMissing, pause) = (false, .milliseconds(100))
                 await serve(connection)
-                log("PipeWire has gone.")
+                log("PipeWire is gone.")
             } catch {
                 if error.number == ENOSYS { throw error }
                 if !isMissing { log(error.description) }
@@ -130,7 +130,7 @@ public actor NodeKeeper {
     private func tidy() {
         let now = clinux_monotonic_ns()
         for (id, entry) in kept where now - entry.lastSeen > grace && !entry.isStreaming && !entry.isBeingAsked {
-            if !entry.nodes.isEmpty { log("\(id) is away: its nodes go.") }
+            if !entry.nodes.isEmpty { log("\(id) is gone, and so are its nodes.") }
             remove(id)
         }
     }
@@ -223,7 +223,7 @@ public actor NodeKeeper {
         do throws(ClientError) {
             let plan = NodePlan(try await camera.formats())
             guard !plan.raw.isEmpty || !plan.jpeg.isEmpty else {
-                if isFirst { log("\(device.id) has no format that a node could show.") }
+                if isFirst { log("\(device.id) has no format that a node can show.") }
                 return nil
             }
             kept[device.id]?.controls.learn(await controls(of: camera))

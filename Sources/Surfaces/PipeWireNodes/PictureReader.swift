@@ -109,7 +109,7 @@ final class PictureReader: Sendable {
                 try read(stream)
             } catch {
                 guard !isStopped else { return }
-                if said != error.code { log("The camera does not stream: \(error.message)") }
+                if said != error.code { log("The camera is not streaming: \(error.message)") }
                 said = error.code
             }
             rest()

@@ -58,7 +58,7 @@ final class PipeWireConnection: @unchecked Sendable {
         case ENOSYS:
             PipeWireFailure(
                 description: "This userdriver-pipewire was built without PipeWire: `make build-pipewire` builds one.", number: number)
-        case EHOSTDOWN, ENOENT, ECONNREFUSED: PipeWireFailure(description: "PipeWire does not run.", number: number)
+        case EHOSTDOWN, ENOENT, ECONNREFUSED: PipeWireFailure(description: "PipeWire is not running.", number: number)
         default: PipeWireFailure(description: "PipeWire can't be reached: \(String(cString: strerror(number))).", number: number)
         }
     }

@@ -162,7 +162,7 @@ static bool hear(struct stream *stream, struct reply *reply) {
     int result = ring_of(reply, &offered.ring);
     if (!strcmp(event, "changed") && !is_of_form(reply, &stream->file->form)) {
         ring_unmap(&offered.ring);
-        snprintf(stream->reason, sizeof stream->reason, "The camera streams in another form now.");
+        snprintf(stream->reason, sizeof stream->reason, "The camera now streams in another format.");
         return false;
     }
     if (!result) offer(stream, offered);
@@ -281,7 +281,7 @@ static bool is_fit(struct stream *stream, const struct ring_frame *frame) {
     if (!pixel_is_compressed(form->fourcc)) return frame->length == size;
     if (frame->length > stream->file->buffer_length && !stream->told_oversize) {
         stream->told_oversize = true;
-        say(stream->file->camera, "A picture has more bytes than the buffers (%zu): it is left out.", stream->file->buffer_length);
+        say(stream->file->camera, "A picture has more bytes than the buffers (%zu) and is skipped.", stream->file->buffer_length);
     }
     return frame->length <= stream->file->buffer_length;
 }

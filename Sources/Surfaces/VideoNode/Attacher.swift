@@ -41,7 +41,7 @@ public struct Attacher {
         defer { close(signals) }
         let executable = try SealedExecutable(path: options.program, isExecutableByAll: true)
         let sandbox = try PreparedSandbox(.video)
-        for missing in sandbox.protections.missing { log("The server goes without \(missing): this kernel lacks it.") }
+        for missing in sandbox.protections.missing { log("The server runs without \(missing): this kernel lacks it.") }
         let folder = VideoNodeRecord.folder
         _ = mkdir(folder, 0o755)
         let desk = AttacherDesk(controller: VirtualController(), recordPath: VideoNodeRecord.path, log: log)
@@ -97,7 +97,7 @@ public struct Attacher {
                     refused += 1
                     listener.refuse(call)
                 } else {
-                    log("The server tried a forbidden call and is ended: \(call).")
+                    log("The server tried a forbidden call and is being ended: \(call).")
                     try server.kill(SIGKILL)
                 }
             }
@@ -105,13 +105,15 @@ public struct Attacher {
                 hasAsked = true
                 if !desk.answer(on: channel) {
                     // Who has closed its end has ended, or is about to.
-                    if polled[2].revents & Int16(POLLHUP) == 0 { log("The server sent what is no request, and is ended.") }
+                    if polled[2].revents & Int16(POLLHUP) == 0 {
+                        log("The server sent something that is not a request, and is being ended.")
+                    }
                     try server.kill(SIGKILL)
                     channel = -1
                 }
             }
             if polled[1].revents != 0, let end = try server.collect() {
-                log("The server has ended (\(end)); it is started again, and nodes come back.")
+                log("The server ended (\(end)); it is being restarted, and its nodes will come back.")
                 desk.forget()
                 return true
             }

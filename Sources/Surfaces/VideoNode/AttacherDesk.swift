@@ -80,7 +80,7 @@ final class AttacherDesk {
             log("A node can't be attached to port \(port.number): \(String(cString: strerror(refusal))).")
             throw .refused
         }
-        log("A node is attached at \(path).")
+        log("A node was attached at \(path).")
         return pair[1]
     }
 

@@ -44,8 +44,8 @@ public enum AttachRefusal: UInt8, Error, Hashable, Sendable, CustomStringConvert
         switch self {
         case .noController: "the kernel has no vhci_hcd (modprobe vhci_hcd)"
         case .noPort: "every port of vhci_hcd is taken"
-        case .tooMany: "there are as many nodes as there may be (\(AttacherLimits.mostNodes))"
-        case .tooOften: "too many nodes were asked for in a short time; the next try is a little later"
+        case .tooMany: "the maximum number of nodes is reached (\(AttacherLimits.mostNodes))"
+        case .tooOften: "too many nodes were asked for in a short time; it will be tried again a little later"
         case .refused: "the kernel refused to attach it"
         case .noAnswer: "the process that attaches nodes is gone"
         }

@@ -94,7 +94,7 @@ public actor NodeKeeper {
         let now = clinux_monotonic_ns()
         for (id, entry) in kept where now - entry.lastSeen > grace {
             guard !entry.nodes.contains(where: \.device.isStreaming), !entry.isBeingMade else { continue }
-            if !entry.nodes.isEmpty { log("\(id) is away: its node goes.") }
+            if !entry.nodes.isEmpty { log("\(id) is gone, and so is its node.") }
             remove(id)
         }
     }
@@ -115,7 +115,7 @@ public actor NodeKeeper {
         do throws(ClientError) {
             let formats = NodeFormats(try await camera.formats())
             if formats.formats.isEmpty {
-                log("\(id) has no format that a node could show.")
+                log("\(id) has no format that a node can show.")
             } else {
                 let controls = NodeControls(try await camera.controls())
                 facts = NodeFacts(

@@ -99,7 +99,7 @@ final class NodeStream: Sendable {
                 try read(stream)
             } catch {
                 guard !isStopped else { return }
-                if said != error.code { log("The camera does not stream: \(error.message)") }
+                if said != error.code { log("The camera is not streaming: \(error.message)") }
                 said = error.code
                 // What was open and is so no more comes back, perhaps; the host is not told anything that it could not understand.
                 if case .opening = state, ![.deviceUnavailable, .timedOut, .noSuchDevice, .daemonNotRunning].contains(error.code) {
@@ -109,7 +109,7 @@ final class NodeStream: Sendable {
             rest()
         }
         shared.withLock { $0.stream }?.stop()
-        if !isStopped { log("The host asked for no picture: the camera's stream is let go.") }
+        if !isStopped { log("The host asked for no picture, so the camera's stream is closed.") }
     }
 
     private func rest() {

@@ -208,7 +208,7 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
         do throws(WorkerThread.StartFailure) {
             try new.start()
         } catch {
-            log("The camera's stream has no thread: \(error)")
+            log("No thread can be started for the camera's stream: \(error)")
             return false
         }
         payload.prepare(byteCount: choice.byteCount)

@@ -29,14 +29,14 @@ public struct VideoOptions: Sendable {
     public static let help = """
         USAGE: userdriver-video [--runtime-dir DIR] [--user NAME] [--speed SPEED]
 
-        Shows each camera that the UserDriver daemon drives to the kernel, as a camera of its own on the kernel's vhci_hcd, so that every
-        program has it as /dev/videoN. It starts as root, which attaching takes, and the part of it that talks to anybody runs as
+        Shows each camera that the UserDriver daemon drives to the kernel as a virtual camera on the kernel's vhci_hcd, so that every
+        program has it as /dev/videoN. It starts as root, because attaching needs that; the part of it that talks to others runs as
         NAME, without capabilities and in a sandbox. `userdriver video` says which cameras have a node, and how many.
 
         OPTIONS
           --runtime-dir DIR  the daemon's folder (/run/userdriver)
-          --user NAME        who the serving part runs as (userdriver-video)
-          --speed SPEED      high or super; auto (the default) chooses by what a camera's largest pictures take
+          --user NAME        the user that the serving part runs as (userdriver-video)
+          --speed SPEED      high or super; auto (the default) chooses by the bandwidth of a camera's largest pictures
           -h, --help         show this help
         """
 
@@ -72,10 +72,10 @@ public struct VideoOptions: Sendable {
                 case "auto": speed = nil
                 case "high": speed = .high
                 case "super": speed = .super
-                default: throw Misuse(description: "--speed is auto, high or super.")
+                default: throw Misuse(description: "--speed must be auto, high or super.")
                 }
             case "-h", "--help": work = .help
-            default: throw Misuse(description: "userdriver-video does not know \(argument). See userdriver-video --help.")
+            default: throw Misuse(description: "userdriver-video has no option \(argument). See userdriver-video --help.")
             }
         }
     }
@@ -88,10 +88,10 @@ public struct VideoOptions: Sendable {
         guard VirtualController().isPresent else {
             throw AttacherFailure(
                 description: "This kernel has no vhci_hcd, so no camera can be shown as /dev/videoN: modprobe vhci_hcd. "
-                    + "Where there is no such module, programs see cameras by `userdriver v4l2 -- PROGRAM`.")
+                    + "Without that module, programs can use cameras through `userdriver v4l2 -- PROGRAM`.")
         }
         guard let account = Account(named: user), account.user != 0 else {
-            throw AttacherFailure(description: "There is no user \(user) to serve as, or it is root.")
+            throw AttacherFailure(description: "The user \(user) to serve as does not exist, or is root.")
         }
         guard let path = realpath("/proc/self/exe", nil) else {
             throw AttacherFailure(description: "The program's own file can't be found: \(String(cString: strerror(errno))).")

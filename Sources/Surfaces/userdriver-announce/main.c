@@ -80,7 +80,7 @@ static void input_ready(AvahiWatch *watch, int input, AvahiWatchEvent event, voi
         size_t taken = (size_t)(newline - start) + 1;
         *newline = 0;
         if (strlen(start) != taken - 1 || !take(start)) {
-            say("A line can't be made out.");
+            say("A line can't be understood.");
             end(MALFORMED);
             return;
         }
@@ -109,7 +109,7 @@ int main(int count, char **arguments) {
     if (!services_open(poll)) return GONE;
     int error = confine();
     if (error != 0) {
-        say("The sandbox can't be put on: %s.", strerror(error));
+        say("The sandbox can't be set up: %s.", strerror(error));
         return FAILED;
     }
     if (poll->watch_new(poll, STDIN_FILENO, AVAHI_WATCH_IN | AVAHI_WATCH_HUP, input_ready, NULL) == NULL) return FAILED;

@@ -163,11 +163,11 @@ static void client_changed(AvahiClient *with, AvahiClientState state, void *data
         for (int i = 0; i < MOST_SERVICES; i++) if (services[i].group) avahi_entry_group_reset(services[i].group);
         return;
     case AVAHI_CLIENT_CONNECTING:
-        say("Avahi does not run: scanners and printers are announced when it does.");
+        say("Avahi is not running: scanners and printers will be announced when it is.");
         return;
     case AVAHI_CLIENT_FAILURE: {
         int error = avahi_client_errno(with);
-        say("Avahi can't be talked to any more: %s.", avahi_strerror(error));
+        say("The connection to Avahi was lost: %s.", avahi_strerror(error));
         end(is_gone(error) ? GONE : FAILED);
     }
     }
@@ -192,7 +192,7 @@ bool services_open(const AvahiPoll *poll) {
     }
     int error = AVAHI_OK;
     client = avahi_client_new(poll, AVAHI_CLIENT_NO_FAIL | AVAHI_CLIENT_IGNORE_USER_CONFIG, client_changed, NULL, &error);
-    if (client == NULL) say("Nothing can be announced: there is no way to Avahi over the system's message bus (%s).", avahi_strerror(error));
+    if (client == NULL) say("Nothing can be announced: Avahi can't be reached over the system's message bus (%s).", avahi_strerror(error));
     return client != NULL;
 }
 

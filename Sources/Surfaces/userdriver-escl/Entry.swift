@@ -9,17 +9,18 @@ import UserDriverClient
 struct EndpointCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver-escl",
-        abstract: "Serve scanners to SANE and printers to CUPS, in eSCL and IPP.",
+        abstract: "Serve scanners to SANE and printers to CUPS, over eSCL and IPP.",
         discussion: """
-            Each scanner or printer that the daemon drives gets an address of its own on 127.0.0.1, which stays the same. A line is printed for each: its \
-            URL, the device's id, its name. `userdriver status` shows it, too. Where Avahi runs, it announces them by DNS-SD, on this \
-            machine alone, and CUPS and SANE's backend airscan find them by themselves. Elsewhere airscan is told of one in /etc/sane.d/airscan.conf:
+            Each scanner or printer that the daemon drives gets an address of its own on 127.0.0.1, which stays the same. A line \
+            is printed for each: its URL, the device's id, its name. `userdriver status` shows the address too. Where Avahi runs, \
+            they are announced by DNS-SD, on this machine only, and CUPS and SANE's backend airscan find them by themselves. \
+            Without Avahi, name a scanner to airscan in /etc/sane.d/airscan.conf:
 
               [devices]
               "Scanner" = http://127.0.0.1:8740/eSCL/, eSCL
 
-            Those are served who may talk to the daemon: root, the user that this program runs as, and members of the group of the daemon's \
-            socket. A scan's pages are for the user who began it.
+            Only users who may talk to the daemon are served: root, the user that this program runs as, and members of the group \
+            of the daemon's socket. A scan's pages are only for the user who began it.
 
             Example:
               userdriver-escl
@@ -28,11 +29,11 @@ struct EndpointCommand: ParsableCommand {
 
     @Option(
         name: .customLong("runtime-dir"),
-        help: ArgumentHelp("The folder of the daemon. Left out: as `userdriver` chooses it.", valueName: "folder"),
+        help: ArgumentHelp("The folder of the daemon. Left out: the one that `userdriver` chooses.", valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
 
-    @Option(help: ArgumentHelp("The first of the 64 ports that scanners get, each by its id.", valueName: "port"))
+    @Option(help: ArgumentHelp("The first of the 64 ports that scanners are given, each by its id.", valueName: "port"))
     var port: UInt16 = 8740
 
     @Option(
@@ -43,15 +44,15 @@ struct EndpointCommand: ParsableCommand {
 
     @Option(
         name: .customLong("socket-dir"),
-        help: ArgumentHelp("Where each scanner gets a UNIX socket, too, named by its port: 8742.sock.", valueName: "folder"),
+        help: ArgumentHelp("A folder where each scanner also gets a UNIX socket, named after its port: 8742.sock.", valueName: "folder"),
         completion: .directory)
     var socketDirectory: String?
 
-    @Flag(name: .customLong("no-dns-sd"), help: "Announce no scanner.")
+    @Flag(name: .customLong("no-dns-sd"), help: "Don't announce scanners.")
     var isSilent = false
 
     func validate() throws {
-        guard port >= 1024, port <= 65_535 - 64 else { throw ValidationError("--port goes from 1024 to 65471.") }
+        guard port >= 1024, port <= 65_535 - 64 else { throw ValidationError("--port must be from 1024 to 65471.") }
         if let socketDirectory, access(socketDirectory, W_OK) != 0 {
             throw ValidationError("--socket-dir \(socketDirectory): \(String(cString: strerror(errno))).")
         }
@@ -81,7 +82,7 @@ struct EndpointCommand: ParsableCommand {
         let programs = [folder, installed].map { $0 + "/userdriver-announce" }
         guard let program = programs.first(where: { access($0, X_OK) == 0 }) else {
             log(
-                "Scanners are not announced by DNS-SD: there is no \(programs[1]), which `make install-escl` builds where libavahi-client is."
+                "Scanners are not announced by DNS-SD: there is no \(programs[1]), which `make install-escl` builds if libavahi-client is installed."
             )
             return nil
         }

@@ -161,7 +161,7 @@ int main(int count, char **arguments) {
     fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1 << 20);
     int error = confine();
     if (error != 0) {
-        say("failed", error, "the sandbox can't be put on");
+        say("failed", error, "the sandbox can't be set up");
         return 1;
     }
     error = record(&film);

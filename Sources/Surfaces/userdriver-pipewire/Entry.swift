@@ -11,11 +11,11 @@ struct PipeWireCommand: ParsableCommand {
         commandName: "userdriver-pipewire",
         abstract: "Show the cameras to the programs of this session, through PipeWire.",
         discussion: """
-            Each camera that the daemon drives becomes a node that programs find as they find any camera: browsers and video calls through \
-            the portal, others directly. Several programs may watch at once. The camera streams while one does.
+            Each camera that the daemon drives becomes a node that programs find like any other camera: browsers and video calls \
+            through the portal, others directly. Several programs may watch at once. The camera streams only while one does.
 
-            It runs until it is ended, waits for PipeWire and the daemon where they are not there, and finds them again when they come \
-            back. As a rule systemd runs it for each session: systemctl --user status userdriver-pipewire.
+            It runs until it is stopped, waits for PipeWire and the daemon if they are not running, and reconnects when they come \
+            back. Normally systemd runs it for each session: systemctl --user status userdriver-pipewire.
 
             Example:
               userdriver-pipewire
@@ -24,7 +24,7 @@ struct PipeWireCommand: ParsableCommand {
 
     @Option(
         name: .customLong("runtime-dir"),
-        help: ArgumentHelp("The folder of the daemon to show. Left out: as `userdriver` chooses it.", valueName: "folder"),
+        help: ArgumentHelp("The folder of the daemon to show. Left out: the one that `userdriver` chooses.", valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
 

@@ -42,7 +42,7 @@ struct DeviceCalls: Sendable {
     func setControl(_ request: Request) async -> Answer {
         do {
             let (device, name) = (try Self.device(of: request), try word("name", of: request))
-            guard let value = Int(try word("value", of: request)) else { throw WebError("value has to be a whole number.") }
+            guard let value = Int(try word("value", of: request)) else { throw WebError("value must be a whole number.") }
             return Answer.json(try await client.camera(device).setControl(name, to: value))
         } catch { return Answer.failure(error) }
     }
@@ -69,7 +69,7 @@ struct DeviceCalls: Sendable {
     func kill(_ request: Request) async -> Answer {
         do {
             let device = try await client.device(Self.device(of: request))
-            guard device.pid > 0 else { throw WebError("Its driver does not run.") }
+            guard device.pid > 0 else { throw WebError("Its driver is not running.") }
             guard Glibc.kill(device.pid, SIGKILL) == 0 else {
                 throw WebError("The driver can't be killed: \(String(cString: strerror(errno))).")
             }

@@ -9,19 +9,20 @@ import UserDriverClient
 struct WebCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "userdriver-web",
-        abstract: "Serve a page for browsers: cameras' live pictures, controls and health, and scanning.",
+        abstract: "Serve a web page: cameras' live pictures, controls and health, and scanning.",
         discussion: """
-            It listens on this machine only and prints a link with a token in it: whoever opens the link may watch, set controls, and scan. \
-            The token is kept in a file, so that the link works again after a restart. `userdriver view` finds the page by itself.
+            It listens on this machine only and prints a link with a token in it: anyone who opens the link can watch, set \
+            controls, and scan. The token is kept in a file, so that the link still works after a restart. `userdriver view` finds \
+            the page by itself.
 
-            To reach it from another machine, put a proxy with TLS before it, and say with --host by which name.
+            To reach it from another machine, put a TLS proxy in front of it, and give its name with --host.
 
             These paths take the page's cookie or `Authorization: Bearer TOKEN`:
               /stream.mjpg?device=ID&format=mjpeg&size=1280x720   live pictures
               /snapshot.jpg?device=ID                             one picture
               /api/scan, /scan/page, /scan/book.pdf               scans and their pages (Docs/Web.md)
               /metrics                                            for Prometheus
-            and this one neither:
+            and this one needs neither:
               /healthz                                            200 while the daemon answers
 
             Example:
@@ -31,16 +32,18 @@ struct WebCommand: ParsableCommand {
 
     @Option(
         name: .customLong("runtime-dir"),
-        help: ArgumentHelp("The folder of the daemon to show. Left out: as `userdriver` chooses it.", valueName: "folder"),
+        help: ArgumentHelp("The folder of the daemon to show. Left out: the one that `userdriver` chooses.", valueName: "folder"),
         completion: .directory)
     var runtimeDirectory: String?
 
     @Option(
-        help: ArgumentHelp("The IP address to listen on. Others than this machine's own are for a proxy in front.", valueName: "address"))
+        help: ArgumentHelp(
+            "The IP address to listen on. Use another than this machine's loopback only behind a proxy.", valueName: "address"))
     var address = "127.0.0.1"
 
     @Option(
-        help: ArgumentHelp("The port to listen on; 0 for any that is free. Left out: 8720, or any where that is taken.", valueName: "port"))
+        help: ArgumentHelp(
+            "The port to listen on; 0 for any that is free. Left out: 8720, or any free port if that is taken.", valueName: "port"))
     var port: UInt16?
 
     @Option(help: ArgumentHelp("Also answer to this name, as in cameras.example.org. Repeatable.", valueName: "name"))
@@ -51,14 +54,14 @@ struct WebCommand: ParsableCommand {
         completion: .file())
     var tokenFile: String?
 
-    @Flag(help: "Make a token for this run only, and keep it nowhere.")
+    @Flag(help: "Make a token for this run only, and don't save it.")
     var newToken = false
 
     @Flag(name: .customLong("demo"), help: "Show a button that kills a camera's driver, for a demonstration.")
     var isDemonstration = false
 
     func validate() throws {
-        if newToken, tokenFile != nil { throw ValidationError("--new-token and --token-file exclude each other.") }
+        if newToken, tokenFile != nil { throw ValidationError("--new-token and --token-file can't be combined.") }
     }
 
     func run() throws {

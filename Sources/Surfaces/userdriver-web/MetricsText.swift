@@ -12,15 +12,17 @@ enum MetricsText {
     }
 
     private static let families = [
-        Family(name: "userdriver_device_up", type: "gauge", help: "Whether the device's driver runs.") { $0.state == .running ? "1" : "0" },
-        Family(name: "userdriver_driver_restarts_total", type: "counter", help: "Drivers that were replaced.") { "\($0.restarts)" },
+        Family(name: "userdriver_device_up", type: "gauge", help: "Whether the device's driver is running.") {
+            $0.state == .running ? "1" : "0"
+        },
+        Family(name: "userdriver_driver_restarts_total", type: "counter", help: "How often a driver was replaced.") { "\($0.restarts)" },
         Family(name: "userdriver_frames_total", type: "counter", help: "Frames of the streams that are open.") {
             "\($0.streams.reduce(0) { $0 + $1.frames })"
         },
-        Family(name: "userdriver_frames_lost_total", type: "counter", help: "Frames that never came or came damaged.") {
+        Family(name: "userdriver_frames_lost_total", type: "counter", help: "Frames that never arrived or arrived damaged.") {
             "\($0.streams.reduce(0) { $0 + $1.lost })"
         },
-        Family(name: "userdriver_clients", type: "gauge", help: "Programs that watch.") {
+        Family(name: "userdriver_clients", type: "gauge", help: "Programs that are watching.") {
             "\($0.streams.reduce(0) { $0 + $1.clients })"
         },
     ]
@@ -35,7 +37,7 @@ enum MetricsText {
             }
         }
         lines += [
-            "# HELP userdriver_web_watchers Browsers that watch.", "# TYPE userdriver_web_watchers gauge",
+            "# HELP userdriver_web_watchers Browsers that are watching.", "# TYPE userdriver_web_watchers gauge",
             "userdriver_web_watchers \(watchers)",
         ]
         return lines.joined(separator: "\n")

@@ -55,7 +55,7 @@ actor BookPieces: Pieces {
         let pieces = ObjectPieces(object)
         var head: [UInt8] = []
         while JPEGFrame(head) == nil, head.count < Self.longestHead, let piece = try await pieces.next() { head += piece }
-        guard let frame = JPEGFrame(head) else { throw WebError("\(page.name) is no JPEG that can be put into a PDF.") }
+        guard let frame = JPEGFrame(head) else { throw WebError("\(page.name) is not a JPEG that can be put into a PDF.") }
         let text = book.page(frame, length: object.status.length, resolution: page.scanned.resolution ?? 300)
         (picture, behind) = (pieces, text.behind)
         return text.before + head

@@ -50,7 +50,7 @@ struct ScanCalls: Sendable {
     func answer(_ request: Request) async -> Answer? {
         guard let path = Path(rawValue: request.path) else { return nil }
         guard path.methods.contains(request.method) else {
-            var answer = Answer.text(405, "This path takes \(path.methods.joined(separator: " and ")).")
+            var answer = Answer.text(405, "This path accepts \(path.methods.joined(separator: " and ")).")
             answer.headers.append(("Allow", path.methods.joined(separator: ", ")))
             return answer
         }
@@ -63,7 +63,7 @@ struct ScanCalls: Sendable {
             case .scan: return .json(try await desk.snapshot(besides: request.query["besides"].flatMap { Int($0) }))
             case .cancel:
                 try await desk.cancel()
-                return .text(202, "The scan ends as soon as it can.")
+                return .text(202, "The scan will end as soon as it can.")
             case .remove:
                 try await desk.remove(try request.query["page"].map(Self.number))
                 return .text(200, "Removed.")
@@ -75,11 +75,11 @@ struct ScanCalls: Sendable {
 
     private func begin(_ request: Request, _ desk: ScanDesk) async throws -> Answer {
         try await desk.begin(ScanSettings(request))
-        return .text(202, "The scan begins.")
+        return .text(202, "The scan is starting.")
     }
 
     private static func number(_ text: String) throws -> UInt64 {
-        guard let number = UInt64(text) else { throw WebError("page has to be a page's id.") }
+        guard let number = UInt64(text) else { throw WebError("page must be a page's id.") }
         return number
     }
 
@@ -106,7 +106,7 @@ struct ScanCalls: Sendable {
         let pages = await desk.wholePages
         guard !pages.isEmpty else { throw WebError("There are no pages.", status: 404) }
         if let other = pages.first(where: { $0.format != .jpeg }) {
-            throw WebError("\(other.name) is no JPEG, and can't be put into a PDF: save the pages one by one.", status: 409)
+            throw WebError("\(other.name) is not a JPEG, so it can't be put into a PDF: save the pages one by one.", status: 409)
         }
         let stream = PieceStream(BookPieces(pages, of: desk), length: nil) { isWhole in
             if isWhole { Task { await desk.saved(pages.map(\.id)) } }
@@ -122,10 +122,10 @@ extension ScanSettings {
     init(_ request: Request) throws {
         func word<Value>(_ name: String, _ value: (String) -> Value?, else what: String) throws -> Value? {
             guard let text = request.query[name] else { return nil }
-            guard let value = value(text) else { throw WebError("\(name) has to be \(what).") }
+            guard let value = value(text) else { throw WebError("\(name) must be \(what).") }
             return value
         }
-        let paper = try word("size", { PaperSize($0) }, else: "a sheet's name, as in A4, or WxH in millimetres")
+        let paper = try word("size", { PaperSize($0) }, else: "the name of a paper size, as in A4, or WxH in millimetres")
         self.init(
             source: try word("source", ScanSource.init, else: ScanSource.allCases.map(\.rawValue).joined(separator: ", ")) ?? .automatic,
             resolution: try word(

@@ -60,7 +60,7 @@ actor ScanDesk {
     /// How it is; where that is known already by this version, as soon as it is otherwise, or after a while.
     func snapshot(besides known: Int?) async throws -> ScanSnapshot {
         if let known, known == version {
-            guard waiting.count < Self.mostWaiting else { throw WebError("\(Self.mostWaiting) browsers wait already.", status: 503) }
+            guard waiting.count < Self.mostWaiting else { throw WebError("\(Self.mostWaiting) browsers are waiting already.", status: 503) }
             _ = await within(Self.patience) { await self.change(from: known) }
         }
         return snapshot
@@ -103,7 +103,7 @@ actor ScanDesk {
     func begin(_ settings: ScanSettings) async throws {
         switch phase {
         case .idle, .ended: break
-        case .beginning, .scanning: throw WebError("It is scanning already: wait for the end, or cancel it.", status: 409)
+        case .beginning, .scanning: throw WebError("A scan is running already: wait for it to end, or cancel it.", status: 409)
         }
         let room = Self.mostPages - pages.count { !$0.isSaved && $0.problem == nil }
         guard room > 0 else { throw WebError("\(Self.mostPages) pages are kept: save or remove some of them first.", status: 409) }
@@ -134,7 +134,7 @@ actor ScanDesk {
         } catch {
             end = failure(error, of: job)
         }
-        phase = .ended(end ?? failure(WebError("The scan has ended, and does not say how."), of: job))
+        phase = .ended(end ?? failure(WebError("The scan ended without saying how."), of: job))
         changed()
         await discard([job])
     }
@@ -146,7 +146,7 @@ actor ScanDesk {
         case .page(let page):
             let number = (pages.last?.number ?? 0) + 1
             pages.append(
-                Page(job: job, scanned: page, number: number, problem: page.isWhole ? nil : page.object.reason ?? "It is not whole."))
+                Page(job: job, scanned: page, number: number, problem: page.isWhole ? nil : page.object.reason ?? "It is incomplete."))
             phase = .scanning(job, .words(""))
         case .ended: return
         }
@@ -180,7 +180,7 @@ actor ScanDesk {
         guard let page = pages.first(where: { $0.id == id }) else { throw WebError("There is no such page.", status: 404) }
         if let problem = page.problem { throw WebError(problem, status: 410) }
         do { return (page, try await page.job.open(id)) } catch {
-            if error.code == .noSuchObject { mark(id) { $0.problem = "The daemon does not keep it any more." } }
+            if error.code == .noSuchObject { mark(id) { $0.problem = "The daemon no longer has it." } }
             throw error
         }
     }

@@ -67,13 +67,13 @@ struct Site: HTTPSite {
     private func picture(_ request: Request, isStream: Bool) async -> Answer {
         let key: Feeds.Key
         do { key = try Self.key(of: request) } catch { return Answer.failure(error) }
-        guard let feed = await feeds.join(key) else { return Answer.text(503, "\(Feeds.maximumWatchers) browsers watch already.") }
+        guard let feed = await feeds.join(key) else { return Answer.text(503, "\(Feeds.maximumWatchers) browsers are watching already.") }
         // A camera that can't be had is told as an error, not as a picture that never comes.
         let first = await within(Self.patience) { await feed.next(after: 0) }
         guard let first else {
             let end = feed.end
             await feeds.leave(key, feed)
-            return end.map(Answer.failure) ?? Answer.text(502, "No picture came within 10 seconds.")
+            return end.map(Answer.failure) ?? Answer.text(502, "No picture arrived within 10 seconds.")
         }
         guard isStream else {
             await feeds.leave(key, feed)
@@ -89,11 +89,11 @@ struct Site: HTTPSite {
         if let size = request.query["size"] {
             let sides = size.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
             guard sides.count == 2, let width = sides[0], let height = sides[1], (1...65_536).contains(width), (1...65_536).contains(height)
-            else { throw WebError("size has to be WIDTHxHEIGHT, as in 1280x720.") }
+            else { throw WebError("size must be WIDTHxHEIGHT, as in 1280x720.") }
             (wanted.width, wanted.height) = (width, height)
         }
         if let fps = request.query["fps"] {
-            guard let rate = Double(fps), rate > 0, rate <= 1000 else { throw WebError("fps has to be a number up to 1000.") }
+            guard let rate = Double(fps), rate > 0, rate <= 1000 else { throw WebError("fps must be a number up to 1000.") }
             wanted.fps = rate
         }
         return Feeds.Key(device: try DeviceCalls.device(of: request), request: wanted)

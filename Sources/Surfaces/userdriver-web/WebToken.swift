@@ -14,7 +14,7 @@ struct WebToken: Sendable {
         let token = make()
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o640)
         if file < 0, errno == EEXIST, let kept = try read(path) { return kept }
-        guard file >= 0 else { throw WebError("The token can't be kept in \(path): \(String(cString: strerror(errno))).") }
+        guard file >= 0 else { throw WebError("The token can't be saved in \(path): \(String(cString: strerror(errno))).") }
         defer { close(file) }
         let bytes = Array(token.text.utf8)
         let count = bytes.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
@@ -33,7 +33,7 @@ struct WebToken: Sendable {
         let count = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
         guard text.utf8.count == byteCount * 2, text.allSatisfy(\.isHexDigit) else {
-            throw WebError("\(path) does not hold a token: remove it, and a new one is made.")
+            throw WebError("\(path) does not hold a token: remove it to have a new one made.")
         }
         return WebToken(text: text)
     }

@@ -24,7 +24,7 @@ function play() {
   clearTimeout(retry);
   const picture = at("picture");
   if (!state.chosen.camera) return;
-  if (camera.paused) return tellCamera("Paused. The camera is off unless somebody else watches.");
+  if (camera.paused) return tellCamera("Paused. The camera is off unless someone else is watching.");
   tellCamera("Waiting for the camera…");
   picture.onload = () => { tellCamera(""); camera.playing = true; };
   picture.onerror = async () => {

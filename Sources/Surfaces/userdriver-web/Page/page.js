@@ -119,7 +119,7 @@ async function readStatus() {
   } catch (error) {
     at("state").textContent = "no daemon";
     at("state").className = "failed";
-    views[state.kind || "camera"].fail(error instanceof TypeError ? "The page's server has gone. It is tried again each second." : error.message);
+    views[state.kind || "camera"].fail(error instanceof TypeError ? "The page's server is gone. Trying again every second." : error.message);
   }
 }
 

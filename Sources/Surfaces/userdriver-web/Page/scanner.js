@@ -11,7 +11,7 @@ const words = {
   feeders: { loaded: "paper in the feeder", empty: "feeder empty", jam: "paper jam", open: "cover open", processing: "feeding", unknown: "" },
   ends: {
     done: "Done", empty: "The feeder is empty", jam: "Paper jam", coverOpen: "The cover is open", busy: "The scanner is busy",
-    cancelled: "Cancelled", clientGone: "Ended, as nobody waited for it", interrupted: "Interrupted", refused: "Refused", failed: "Failed",
+    cancelled: "Cancelled", clientGone: "Ended, because nobody was waiting for it", interrupted: "Interrupted", refused: "Refused", failed: "Failed",
   },
 };
 
@@ -48,7 +48,7 @@ function offerSettings() {
   const usual = [...resolutions].sort((a, b) => Math.abs(a - 300) - Math.abs(b - 300))[0];
   offer("resolution", resolutions.map(dpi => [String(dpi), `${dpi} dpi`]), String(usual));
   offer("mode", common(meant, each => each.modes).map(mode => [mode, words.modes[mode] || mode]));
-  offer("paper", [["", "All there is room for"], ...common(meant, each => papers[each.source] || []).map(name => [name, name])], "");
+  offer("paper", [["", "Whole area"], ...common(meant, each => papers[each.source] || []).map(name => [name, name])], "");
   offer("file", common(meant, each => each.formats).filter(type => words.files[type]).map(type => words.files[type]), "jpeg");
 }
 
@@ -63,7 +63,7 @@ async function readState() {
   scanner.isAsked = true;
   try {
     const now = await ask("/api/scanner/state", { device: id });
-    if (id === scanner.id) ready([words.states[now.state], words.feeders[now.feeder]].filter(Boolean).join(", ") || "No word of the scanner's");
+    if (id === scanner.id) ready([words.states[now.state], words.feeders[now.feeder]].filter(Boolean).join(", ") || "Status unknown");
   } catch (error) {
     if (id === scanner.id) ready(error.message);
   } finally { scanner.isAsked = false; }
@@ -98,7 +98,7 @@ function showDesk(desk) {
   scanner.desk = desk;
   const { coming, pages } = desk;
   at("progress").hidden = !desk.scanning;
-  at("coming").textContent = coming ? `Page ${(pages.at(-1)?.number || 0) + 1} (${place(coming)}): ${size(coming.bytes)}` : "The scanner is at work";
+  at("coming").textContent = coming ? `Page ${(pages.at(-1)?.number || 0) + 1} (${place(coming)}): ${size(coming.bytes)}` : "The scanner is working";
   if (coming?.expected) [at("amount").max, at("amount").value] = [coming.expected, coming.bytes];
   else at("amount").removeAttribute("value");
   if (desk.scanning) ready("Scanning");
@@ -111,14 +111,14 @@ function showDesk(desk) {
 function showNews(desk) {
   const end = desk.end;
   const lines = [];
-  if (desk.scanning) lines.push(["p", desk.message || (desk.pages.length ? `${count(desk.pages.length)} so far.` : "The scan begins.")]);
+  if (desk.scanning) lines.push(["p", desk.message || (desk.pages.length ? `${count(desk.pages.length)} so far.` : "The scan is starting.")]);
   if (end) {
     const isGood = end.reason === "done" && !end.damaged.length && !end.lost;
     lines.push(["h2", (words.ends[end.reason] || end.reason) + (end.pages ? `: ${count(end.pages)}` : ""), isGood ? "good" : "bad"], ["p", end.message]);
     // Where a part of it came, its place among the pages says the same.
     const isShown = sheet => desk.pages.some(page => page.problem && page.sheet === sheet);
-    for (const sheet of end.damaged.filter(sheet => !isShown(sheet))) lines.push(["p", `Sheet ${sheet} was not scanned whole: scan it again.`, "bad"]);
-    if (end.lost) lines.push(["p", `Sheet ${end.lost} may have left the feeder: look, and scan it again.`, "bad"]);
+    for (const sheet of end.damaged.filter(sheet => !isShown(sheet))) lines.push(["p", `Sheet ${sheet} was not scanned completely: scan it again.`, "bad"]);
+    if (end.lost) lines.push(["p", `Sheet ${end.lost} may have left the feeder: check, and scan it again.`, "bad"]);
   }
   const key = JSON.stringify(lines);
   // While a page comes, what was said of the one before stands.
