@@ -131,13 +131,13 @@ import Wire
 
     @Test func aMachineWithoutUSBHidesNeitherTheAbsentDaemonNorTheMissingPermission() throws {
         let machine = try FakeMachine()
-        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens at /run/x", remedy: "userdriver up")
+        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nothing listens at /run/x", remedy: "userdriver up")
         try expect(
             doctor(machine, daemon: .notPermitted("You may not talk to the daemon.")), .socket, why: "may not", remedy: "usermod -aG")
         try expect(doctor(machine, daemon: .failed("It hangs.")), .daemon, why: "It hangs.", remedy: "userdriver up")
         let nodes = try FakeMachine.healthy()
         try nodes.remove("/dev/bus/usb")
-        try expect(doctor(nodes, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens", remedy: "userdriver up")
+        try expect(doctor(nodes, daemon: .notRunning("/run/x")), .daemon, why: "Nothing listens", remedy: "userdriver up")
     }
 
     @Test func aKernelWithoutAHostController() throws {
@@ -163,11 +163,11 @@ import Wire
 
     @Test func noDaemon() throws {
         let machine = try FakeMachine.healthy(kernelDriver: "uvcvideo")
-        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens at /run/x", remedy: "userdriver up")
+        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nothing listens at /run/x", remedy: "userdriver up")
         try machine.write("", to: "/usr/lib/systemd/system/userdriverd.service")
-        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens", remedy: "systemctl start userdriverd")
+        try expect(doctor(machine, daemon: .notRunning("/run/x")), .daemon, why: "Nothing listens", remedy: "systemctl start userdriverd")
         // uvcvideo has it, as it should while nobody drives it: that is not what is wrong.
-        try expect(stack(machine, nil, daemon: .notRunning("/run/x")), .daemon, why: "Nobody listens", remedy: "systemctl start")
+        try expect(stack(machine, nil, daemon: .notRunning("/run/x")), .daemon, why: "Nothing listens", remedy: "systemctl start")
     }
 
     @Test func aSocketThatAdmitsOthersOnly() throws {
@@ -252,7 +252,7 @@ import Wire
         try machine.write("\(limit)", to: MachineFacts.memoryPath)
         let error = USBError(.memoryLimit, operation: "libusb_submit_transfer")
         try expect(
-            stack(machine, FakeDiagnosis.device(.backoff, fault: FakeDiagnosis.fault(error))), .usbfsMemory, why: "too small",
+            stack(machine, FakeDiagnosis.device(.backoff, fault: FakeDiagnosis.fault(error))), .usbfsMemory, why: "too low",
             remedy: "echo \(wanted) > /sys/module/usbcore/parameters/usbfs_memory_mb")
         #expect(doctor(machine).machine.first { $0.layer == .usbfsMemory }?.health == (limit < 16 ? .warning : .ok))
     }
@@ -281,7 +281,7 @@ import Wire
     @Test func aDeviceThatTheKernelDidNotConfigureOrMayNotUse() throws {
         let machine = try FakeMachine.healthy()
         try machine.write("", to: FakeMachine.hub + "/1-2/bConfigurationValue")
-        try expect(stack(machine, FakeDiagnosis.device(.failed)), .power, why: "no configuration", remedy: "power supply")
+        try expect(stack(machine, FakeDiagnosis.device(.failed)), .power, why: "not chosen a configuration", remedy: "power supply")
         try machine.write("0", to: FakeMachine.hub + "/1-2/authorized")
         try expect(stack(machine, FakeDiagnosis.device(.failed)), .port, why: "not authorized", remedy: "echo 1 > ")
     }

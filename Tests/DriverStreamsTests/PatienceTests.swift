@@ -75,7 +75,7 @@ import Wire
         #expect(report.damaged == 89)
         #expect(
             report.sentence(expected: 1000)
-                == "No whole frame has come for 3 s: 89 came damaged (too short, 998 of 1000 bytes).")
+                == "No whole frame has arrived for 3 s: 89 arrived damaged (too short, 998 of 1000 bytes).")
     }
 
     @Test func aWholeFrameEndsIt() {

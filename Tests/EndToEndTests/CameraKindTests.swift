@@ -115,7 +115,7 @@ extension EndToEndTests {
             let short = try await bench.userdriver(
                 "stream", "--seconds", "2", "--size", "320x240", "--format", "yuy2", "--stats", "json")
             #expect(short.status == .exited(status: 1))
-            #expect(short.errors.contains("no whole frame came within 2 s") && short.errors.contains("too short"), "\(short.errors)")
+            #expect(short.errors.contains("no whole frame arrived within 2 s") && short.errors.contains("too short"), "\(short.errors)")
             let snap = try await bench.userdriver(
                 "snap", "-o", "/dev/null", "--type", "jpg", "--size", "320x240", "--format", "yuy2", "--timeout", "2")
             #expect(snap.status == .exited(status: 1) && snap.errors.contains("damaged (too short)"), "\(snap.errors)")

@@ -213,7 +213,7 @@ extension EndToEndAsides {
             let refused = try await stream(["--fps", "30"])
             #expect(refused.status == .exited(status: 1))
             #expect(refused.errors.contains("bandwidth") && refused.errors.contains("mjpeg 640×480 at 30 fps"), "\(refused.errors)")
-            #expect(refused.errors.contains("2688 bytes of each microframe, and 1024 can be had"), "\(refused.errors)")
+            #expect(refused.errors.contains("2688 bytes of each microframe, and 1024 are available"), "\(refused.errors)")
             #expect(!refused.errors.contains("control "), "\(refused.errors)")
             // The rate is left open: a lower one fits.
             let slower = try await stream(["--stats", "json"])

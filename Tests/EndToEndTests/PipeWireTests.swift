@@ -78,7 +78,7 @@ extension EndToEndTests {
             // What can't be is refused and said.
             #expect(try await camera.control("contrast").value == 50)
             #expect(try await session.node(PipeWireSession.jpeg).values["power_line_frequency"] == 2)
-            #expect(session.surface.errors.contains("contrast is not set to 999999"))
+            #expect(session.surface.errors.contains("contrast was not set to 999999"))
             try await session.stop()
         }
 
@@ -178,7 +178,7 @@ extension EndToEndTests {
             let elsewhere = try session.record(PipeWireSession.jpeg, "image/jpeg,width=1280,height=720", count: 10_000, to: "elsewhere")
             try await session.waitForPictures(5, of: "elsewhere")
             let program = try session.record(PipeWireSession.raw, "video/x-raw,format=NV12,width=320,height=240", count: 30, to: "pictures")
-            try await session.surface.waitForOutput(errors: true) { $0.contains("does not stream") }
+            try await session.surface.waitForOutput(errors: true) { $0.contains("is not streaming") }
             #expect(session.surface.errors.contains("1280"), "\(session.surface.errors)")
             #expect(try session.pictures(of: "pictures").isEmpty)
             _ = try await elsewhere.stop(SIGKILL)
@@ -292,7 +292,7 @@ extension EndToEndTests {
             let folder = try Bench.makeRuntime()
             let environment = ["XDG_RUNTIME_DIR": folder, "USERDRIVER_RUNTIME_DIR": bench.runtime, "HOME": folder]
             let surface = try Programs.start("userdriver-pipewire", [], environment: environment)
-            try await surface.waitForOutput(errors: true) { $0.contains("PipeWire does not run.\n") }
+            try await surface.waitForOutput(errors: true) { $0.contains("PipeWire is not running.\n") }
             let result = try await surface.stop()
             #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
             try? FileManager.default.removeItem(atPath: folder)  // a leftover in a temporary folder fails nobody

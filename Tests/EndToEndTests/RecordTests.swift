@@ -236,7 +236,7 @@ extension EndToEndTests {
             try await waitForFile(bench.runtime + "/film-0001.mkv", bytes: 100_000)
             let result = try await recorder.stop(SIGINT)
             #expect(result.status == .exited(status: 0), "\(result.errors)")
-            #expect(result.errors.contains("going on in"), "\(result.errors)")
+            #expect(result.errors.contains("continuing in"), "\(result.errors)")
             let facts = try result.lastLine(as: RecordFacts.self)
             let counts = [try await probe(path).count, try await probe(bench.runtime + "/film-0001.mkv").count]
             #expect(counts.reduce(0, +) == facts.frames && facts.files.map(\.frames) == counts)

@@ -56,7 +56,7 @@ extension EndToEndAsides {
             #expect(report.layers.map(\.layer) == ["server", "connection", "class", "driver", "process", "stream", "clients"])
             #expect(report.layers[2].summary.contains("mjpeg"))
             #expect(report.layers[5].summary.contains("320x240"))
-            #expect(report.layers[6].summary == "1 watches")
+            #expect(report.layers[6].summary == "1 program is watching")
             _ = try await watcher.stop(SIGKILL)
             // And for people, each layer a line.
             let text = try await bench.userdriver("stack", bench.url).text

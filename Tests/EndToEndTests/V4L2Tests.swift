@@ -296,7 +296,7 @@ extension EndToEndTests {
             let bench = try await Bench.start()
             let cases: [(words: [String], status: Int32, says: String)] = [
                 ([], 2, "Which program?"), (["--"], 2, "Which program?"), (["--", "nonsense"], 1, "There is no program nonsense"),
-                (["--", "/etc/passwd"], 4, "may not be executed"), (["-d", "nix", "--", "true"], 3, "No device is called"),
+                (["--", "/etc/passwd"], 4, "is not executable"), (["-d", "nix", "--", "true"], 3, "No device is called"),
                 (["--patience", "4000", "--", "true"], 2, "--patience"),
             ]
             for one in cases {

@@ -56,9 +56,9 @@ extension EndToEndTests {
         @Test func `who does not watch is not cut off, and that is said`() async throws {
             let bench = try await Bench.start()
             let none = try await bench.userdriver("watchers")
-            #expect(none.status == .exited(status: 0) && none.errors.contains("Nobody watches."))
+            #expect(none.status == .exited(status: 0) && none.errors.contains("Nobody is watching."))
             let nobody = try await bench.userdriver("revoke", "cheese")
-            #expect(nobody.status == .exited(status: 1) && nobody.errors.contains("Nobody watches."), "\(nobody.errors)")
+            #expect(nobody.status == .exited(status: 1) && nobody.errors.contains("Nobody is watching."), "\(nobody.errors)")
             let stayer = try watch(bench, frames: 100_000)
             try await bench.waitForDevice { $0.streams.contains { $0.clients == 1 } }
             let other = try await bench.userdriver("revoke", "cheese")

@@ -60,7 +60,7 @@ import Testing
         #expect(reader.words(after: 0) == "frame 1")
         #expect(reader.words(after: 1) == "gap 2…4: damaged on the way")
         #expect(reader.words(after: 2) == "gap 3…4: damaged on the way")
-        #expect(reader.words(after: 4) == "gap 5…5: left out by the device")
+        #expect(reader.words(after: 4) == "gap 5…5: skipped by the device")
         #expect(reader.words(after: 5) == "frame 6")
         guard case .gap(let gap) = reader.next(after: 1, timeout: .zero) else {
             Issue.record("a gap")

@@ -122,7 +122,7 @@ import Wire
         let burst = (0..<10_000).compactMap { allowance.line("\($0)", now: start) }
         #expect(burst.count == LogAllowance.burst)
         let later = allowance.line("later", now: start + LogAllowance.interval)
-        #expect(later == "later (\(10_000 - LogAllowance.burst) lines before it were left out)")
+        #expect(later == "later (\(10_000 - LogAllowance.burst) lines before it were dropped)")
         #expect(allowance.line("again", now: start + LogAllowance.interval) == nil)
         let muchLater = (0..<100).compactMap { allowance.line("\($0)", now: start + .seconds(1_000_000)) }
         #expect(muchLater.count == LogAllowance.burst)

@@ -122,7 +122,7 @@ private func makeLaptop(path: String = "1-1", serial: String? = "S1", secondClas
         // The reset interrupts it, which those who watch are told, and then it goes on.
         _ = try await watcher.event("opened")
         let notice = try await watcher.event("notice")
-        #expect(notice["message"]?.stringValue?.contains("the device is reset: 1234:5678:S1/2 could not be recovered by less") == true)
+        #expect(notice["message"]?.stringValue?.contains("the device is reset: nothing less could recover 1234:5678:S1/2") == true)
         _ = try await watcher.event("restarted")
         #expect(bench.source.resets >= 1)
         while let event = try await listener.receive(), event.reply.parameters["event"] != "failed" {}

@@ -91,7 +91,7 @@ import Wire
         try await bench.killDriver()
         let abandoned = try await job.next(timeout: .seconds(200))
         #expect(abandoned.id == grant.id && abandoned.state == .abandoned)
-        #expect(abandoned.reason?.contains("did not go on") == true)
+        #expect(abandoned.reason?.contains("did not continue it") == true)
         #expect(try await bench.refusal(.resume(request: 1001, id: grant.id)) == "NotPermitted")
         try await job.acknowledge(grant.id)
         #expect(try await job.objects().isEmpty)

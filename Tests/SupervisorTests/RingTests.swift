@@ -146,7 +146,7 @@ func wait(_ what: String, until condition: () async throws -> Bool) async throws
         let listener = try await bench.listener()
         let second = try await HeldRing(bench, [:])
         let died = try await listener.event("died", "backoff")
-        #expect(died["message"]?.stringValue?.contains("did not go on in another ring") == true, "\(died)")
+        #expect(died["message"]?.stringValue?.contains("did not continue in another ring") == true, "\(died)")
         for ring in [first, second] { ring.client.socket.shutdown() }
         await bench.stop()
     }
@@ -220,7 +220,7 @@ func wait(_ what: String, until condition: () async throws -> Bool) async throws
         let bench = try await bench("good") { $0.limits.ringBytesPerDevice = 1 << 20 }
         let ring = try await HeldRing(bench, ["capacity": 100_000])
         let error = try await #require(throws: CallError.self) { try await HeldRing(bench, ["capacity": 200_000]) }
-        #expect(error.message.contains("1 MiB at most"), "\(error)")
+        #expect(error.message.contains("at most 1 MiB"), "\(error)")
         // Who has one keeps it.
         #expect(try await bench.status().first?.streams.first?.clients == 1)
         ring.client.socket.shutdown()

@@ -116,7 +116,7 @@ import Testing
         while true {
             let event = try await listener.event("device", "notice")
             if event["event"] == "notice" {
-                #expect(event["message"]?.stringValue?.contains("log lines were left out") == true, "\(event)")
+                #expect(event["message"]?.stringValue?.contains("log lines were dropped") == true, "\(event)")
                 break
             }
             events += 1
@@ -144,7 +144,7 @@ import Testing
         listener.tell(device: "d", event: "died", message: "three", saying: nil)
         line.backlog = 0
         listener.tell(device: "d", event: "device", message: "four", saying: saying)
-        #expect(line.told == ["one", "three", "3 events were left out: they were not read in time.", "four"])
+        #expect(line.told == ["one", "three", "3 events were dropped: they were not read in time.", "four"])
         listener.stop()
     }
 

@@ -152,7 +152,7 @@ import Wire
         await bench.stop()
     }
 
-    @Test(arguments: [("stop-turns", "no progress for"), ("stop-frames", "no frame came of it")])
+    @Test(arguments: [("stop-turns", "no progress for"), ("stop-frames", "without completing a frame")])
     func aStreamThatHangsIsADeath(control: String, cause: String) async throws {
         let bench = try await Bench {
             $0.timing.streamTurnLimit = .milliseconds(200)
@@ -172,7 +172,7 @@ import Wire
         await bench.stop()
     }
 
-    @Test(arguments: [("stop-turns-of-second", "no progress for"), ("stop-frames-of-second", "no frame came of it")])
+    @Test(arguments: [("stop-turns-of-second", "no progress for"), ("stop-frames-of-second", "without completing a frame")])
     func aStreamThatHangsIsADeathThoughAnotherGetsOn(control: String, cause: String) async throws {
         let bench = try await Bench {
             $0.timing.streamTurnLimit = .milliseconds(200)

@@ -90,7 +90,8 @@ import Wire
     }
 
     @Test(arguments: [
-        ("unresponsive", "not ready within"), ("garbage", "broke the channel's contract"), ("greets-twice", "says hello first, and once"),
+        ("unresponsive", "not ready within"), ("garbage", "broke the channel's contract"),
+        ("greets-twice", "must say hello first, and once"),
         ("silent", "no heartbeat for"), ("deaf", "no heartbeat for"), ("fails-to-start", "not to my taste"),
     ])
     func endsADriverThatMisbehaves(behaviour: String, cause: String) async throws {

@@ -25,7 +25,7 @@ import Wire
 
         let list = try await bench.userdriver("call", "thermometer", "--list")
         #expect(
-            list.text.contains("Read(milliseconds: ?int) -> (reading: Reading)") && list.text.contains("asked again when the driver dies"))
+            list.text.contains("Read(milliseconds: ?int) -> (reading: Reading)") && list.text.contains("repeated when the driver dies"))
         #expect(list.text.contains("answers within 5 s") && list.text.contains("answers within 12 s"))
         let listed = try JSON.decode(JSONValue.self, from: try await bench.userdriver("call", "thermometer", "--list", "--json").text.utf8)
         guard case .array(let services) = listed["services"] else { throw CallError("End", "no list") }
@@ -38,7 +38,7 @@ import Wire
 
     @Test(arguments: [
         (["thermometer", "Raed"], 2, "Did you mean Read?"), (["thermometer", "Read", "{"], 2, "not JSON"),
-        (["thermometer", "Read", "[1]"], 2, "JSON object"), (["thermometer", "SetUnit", #"{"unit": 3}"#], 2, "unit is to be of the type"),
+        (["thermometer", "Read", "[1]"], 2, "JSON object"), (["thermometer", "SetUnit", #"{"unit": 3}"#], 2, "unit must be of the type"),
         (["thermometer", "SetUnit"], 2, "unit is missing"), (["thermometer", "SetUnit", #"{"unit": "kelvin"}"#], 2, "celsius, fahrenheit"),
         (["barometer", "Read"], 3, "barometer"), (["thermometer"], 2, "Which method?"), ([" ", "Read"], 2, "empty"),
         (["thermometer", "org.example.barometer.Read"], 2, "org.example.thermometer.Read"),

@@ -63,7 +63,7 @@ import UserDriverClient
             try folder.create()
         } else {
             let error = try #require(throws: ClientError.self) { try folder.create() }
-            #expect(error.code == .notPermitted && error.message.contains("others may write to it"), "\(error)")
+            #expect(error.code == .notPermitted && error.message.contains("others can write to it"), "\(error)")
         }
         #expect(mode(folder.path) == bits)
     }

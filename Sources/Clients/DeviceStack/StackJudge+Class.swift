@@ -15,7 +15,7 @@ extension StackJudge {
         } else if let noise = facts.diagnosis?.status.streams.first(where: isNoise) {
             layer.health = .broken
             let count = noise.frames.addingClamped(noise.lost)
-            layer.why = "Hardly a frame is whole: of \(count) frames \(noise.lost) are missing or damaged."
+            layer.why = "Hardly any frame is whole: \(noise.lost) of \(count) frames are missing or damaged."
             layer.remedy =
                 layer.facts["formats"] == nil
                 ? replug(facts)

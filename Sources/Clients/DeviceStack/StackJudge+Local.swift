@@ -14,7 +14,8 @@ extension StackJudge {
         if let count, count > 0 {
             return StackLayer(
                 .port, .broken, path, facts: ["path": .string(path), "overCurrentCount": .int(Int64(count))],
-                why: "The hub has switched this port off for too much current (\(count) times), and nothing is connected there now.",
+                why:
+                    "The hub switched this port off because it drew too much current (\(count) times), and nothing is connected there now.",
                 remedy: "plug the device into a hub with a power supply of its own")
         }
         return StackLayer(
@@ -50,13 +51,13 @@ extension StackJudge {
             ])
         if !device.isAuthorized {
             layer.health = .broken
-            layer.why = "The kernel may not use the device: it is not authorized."
+            layer.why = "The kernel may not use the device, because it is not authorized."
             layer.remedy = "echo 1 > /sys/bus/usb/devices/\(device.path)/authorized"
         } else if let count = device.overCurrentCount, count > 0 {
             // A device that works all the same has come through it.
             let works = facts.diagnosis?.status.state == .running && facts.fault == nil
             layer.health = works ? .warning : .broken
-            layer.why = "The hub has switched this port off for too much current (\(count) times)."
+            layer.why = "The hub switched this port off because it drew too much current (\(count) times)."
             layer.remedy = "plug the device into a hub with a power supply of its own"
         }
         return layer
@@ -75,7 +76,8 @@ extension StackJudge {
             ])
         if device.configuration == nil, device.isAuthorized {
             layer.health = .broken
-            layer.why = "The kernel has chosen no configuration of the device: usually its hub can't supply the current that it asks for."
+            layer.why =
+                "The kernel has not chosen a configuration for the device: usually its hub can't supply the current that it asks for."
             layer.remedy = "plug the device into a hub with a power supply of its own"
         } else if device.runtimeStatus == "error" {
             layer.health = .broken
@@ -164,14 +166,14 @@ extension StackJudge {
             remedy: fault.remedy
                 ?? (facts.diagnosis?.status.kind == "webcam"
                     ? "userdriver stream \(quoted(facts.id)) --format mjpeg   (or a smaller --size, or another bus: lsusb -t)"
-                    : "plug it into another bus   (lsusb -t shows them), or stream from fewer devices at once"))
+                    : "plug it into another bus   (lsusb -t lists them), or stream from fewer devices at once"))
     }
 
     static func memory(_ facts: DeviceFacts) -> StackLayer {
         var layer = machineMemory(facts.machine)
         guard facts.fault(of: .usbfsMemory) != nil else { return layer }
         layer.health = .broken
-        layer.why = "The limit for transfers is too small for what the device is asked to do."
+        layer.why = "The limit for transfers is too low for what the device is asked to do."
         layer.remedy = "echo \(max(64, min(facts.machine.usbfsMemory ?? 0, 1 << 20) * 2)) > \(MachineFacts.memoryPath)"
         return layer
     }

@@ -33,12 +33,12 @@ extension StackJudge {
         guard video.hasController else {
             return StackLayer(
                 .video, .warning, "no vhci_hcd",
-                why: "The kernel's module vhci_hcd is not loaded: no camera can be a /dev/videoN.",
+                why: "The kernel's module vhci_hcd is not loaded: no camera can appear as /dev/videoN.",
                 remedy: "modprobe vhci_hcd   (a kernel without it: userdriver v4l2 -- PROGRAM)")
         }
         guard let nodes = video.nodes else {
             return StackLayer(
-                .video, .warning, "not running", why: "userdriver-video does not run: no camera is a /dev/videoN.",
+                .video, .warning, "not running", why: "userdriver-video is not running: no camera appears as /dev/videoN.",
                 remedy: "systemctl start userdriver-video")
         }
         return StackLayer(.video, .ok, nodes == 1 ? "1 node" : "\(nodes) nodes", facts: ["nodes": .int(Int64(nodes))])
@@ -64,7 +64,7 @@ extension StackJudge {
             return StackLayer(
                 .usb, .broken, "none",
                 why:
-                    "This kernel has no USB (there is no /sys/bus/usb): devices plugged into this machine can't be driven, those on USB/IP can.",
+                    "This kernel has no USB (there is no /sys/bus/usb): devices plugged into this machine can't be driven, but those on USB/IP can.",
                 remedy: machine.hasModules
                     ? "modprobe -a usbcore xhci_pci ehci_pci" : "userdriver attach usbip://HOST/BUSID   (or boot a kernel with USB)")
         }
@@ -78,14 +78,15 @@ extension StackJudge {
         if let port = machine.overCurrent.first {
             return StackLayer(
                 .usb, .warning, buses, facts: facts,
-                why: "Port \(port.port) was switched off for too much current (\(port.count) times), and nothing is connected there.",
+                why:
+                    "Port \(port.port) was switched off because it drew too much current (\(port.count) times), and nothing is connected there.",
                 remedy: "plug the device into a hub with a power supply of its own")
         }
         return StackLayer(.usb, .ok, buses, facts: facts)
     }
 
     private static func usbfs(_ machine: MachineFacts) -> StackLayer {
-        guard machine.hasUSB else { return StackLayer(.usbfs, .unknown, "", why: "It needs USB in the kernel.") }
+        guard machine.hasUSB else { return StackLayer(.usbfs, .unknown, "", why: "This needs USB in the kernel.") }
         switch machine.usbfs {
         case .present: return StackLayer(.usbfs, .ok, "/dev/bus/usb")
         case .absent:
@@ -108,7 +109,7 @@ extension StackJudge {
     private static let defaultMemory = 16
 
     static func machineMemory(_ machine: MachineFacts) -> StackLayer {
-        guard machine.hasUSB else { return StackLayer(.usbfsMemory, .unknown, "", why: "It needs USB in the kernel.") }
+        guard machine.hasUSB else { return StackLayer(.usbfsMemory, .unknown, "", why: "This needs USB in the kernel.") }
         guard let limit = machine.usbfsMemory else {
             return StackLayer(.usbfsMemory, .unknown, "", why: "\(MachineFacts.memoryPath) can't be read.")
         }
@@ -125,7 +126,7 @@ extension StackJudge {
         if let rule = machine.rules.first {
             return StackLayer(.udevRule, .ok, rule, facts: ["rules": .array(machine.rules.map(JSONValue.string))])
         }
-        guard machine.hasUSB else { return StackLayer(.udevRule, .unknown, "", why: "It needs USB in the kernel.") }
+        guard machine.hasUSB else { return StackLayer(.udevRule, .unknown, "", why: "This needs USB in the kernel.") }
         if case .running(let daemon) = daemon, daemon.user == 0 {
             return StackLayer(.udevRule, .ok, "none; the daemon runs as root and needs none")
         }
@@ -147,7 +148,7 @@ extension StackJudge {
         }
         return StackLayer(
             .group, .warning, name, facts: facts,
-            why: "The daemon (user \(daemon.user)) is not in the group \(name), which the udev rule gives the nodes to.",
+            why: "The daemon (user \(daemon.user)) is not in the group \(name), which owns the nodes by the udev rule.",
             remedy: "usermod -aG \(name) \"$(id -nu \(daemon.user))\", then restart the daemon")
     }
 
@@ -163,7 +164,7 @@ extension StackJudge {
                 ])
         case .notRunning(let path):
             return StackLayer(
-                .daemon, .broken, "not running", why: "Nobody listens at \(path).",
+                .daemon, .broken, "not running", why: "Nothing listens at \(path).",
                 remedy: machine.hasUnit ? "systemctl start userdriverd" : "userdriver up")
         case .notPermitted: return StackLayer(.daemon, .unknown, "", why: "It could not be asked: see its socket.")
         case .failed(let why):
@@ -178,7 +179,7 @@ extension StackJudge {
         let summary = socket.mode.map { "\(socket.path), mode \(String($0, radix: 8))" } ?? socket.path
         switch daemon {
         case .running: return StackLayer(.socket, .ok, summary, facts: facts)
-        case .notRunning, .failed: return StackLayer(.socket, .unknown, summary, facts: facts, why: "It needs the daemon.")
+        case .notRunning, .failed: return StackLayer(.socket, .unknown, summary, facts: facts, why: "This needs the daemon.")
         case .notPermitted(let why):
             let admitsGroup = socket.mode.map { $0 & 0o060 == 0o060 } == true && socket.group ?? 0 != 0
             let owner = socket.user.map { "sudo -u '#\($0)' userdriver doctor" } ?? "sudo userdriver doctor"
@@ -190,7 +191,7 @@ extension StackJudge {
     }
 
     private static func driversLayer(_ drivers: [StackDriver], _ daemon: DaemonReach) -> StackLayer {
-        guard case .running = daemon else { return StackLayer(.drivers, .unknown, "", why: "It needs the daemon.") }
+        guard case .running = daemon else { return StackLayer(.drivers, .unknown, "", why: "This needs the daemon.") }
         let used = drivers.filter { $0.problem == nil }
         let summary = used.isEmpty ? "none" : used.map { "\($0.id) \($0.version), \($0.verdict)" }.joined(separator: "; ")
         let facts: [String: JSONValue] = [

@@ -16,7 +16,7 @@ extension StackJudge {
             return StackLayer(
                 .server, .broken, server.authority, facts: facts,
                 why:
-                    "The server answers but does not offer \(server.busID) (it offers \(offer)): it is unplugged, not bound, or somebody else has it.",
+                    "The server answers but does not offer \(server.busID) (it offers \(offer)): it is unplugged, not bound, or in use by someone else.",
                 remedy: "usbip bind -b \(quoted(server.busID))   (on the server)")
         case .unreachable(let why):
             return StackLayer(
@@ -32,14 +32,15 @@ extension StackJudge {
         switch status.state {
         case .running, .starting: return StackLayer(.connection, .ok, "imported")
         case .absent:
-            return StackLayer(.connection, .unknown, "", why: status.reason ?? "The device is not imported; it is looked for.")
+            return StackLayer(
+                .connection, .unknown, "", why: status.reason ?? "The device is not imported; the daemon keeps looking for it.")
         case .backoff, .failed, .unsupported, .kernel:
             guard let fault = facts.fault(of: .connection) else {
                 return StackLayer(.connection, .ok, "imported before")
             }
             return StackLayer(
                 .connection, .broken, "refused", why: fault.message,
-                remedy: "userdriver detach \(quoted(status.bus))   (by whoever has imported it)")
+                remedy: "userdriver detach \(quoted(status.bus))   (on the machine that has imported it)")
         }
     }
 }

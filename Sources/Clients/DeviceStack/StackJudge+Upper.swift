@@ -74,11 +74,11 @@ extension StackJudge {
             layer.remedy = "userdriver restart \(quoted(status.id))"
         case .failed:
             layer.health = .broken
-            layer.why = status.reason ?? "Its driver was given up."
+            layer.why = status.reason ?? "The daemon has given up on its driver."
             layer.remedy = "userdriver restart \(quoted(status.id))"
         case .absent, .unsupported, .kernel:
             layer.health = .unknown
-            layer.why = status.reason ?? "Nothing runs for it."
+            layer.why = status.reason ?? "No driver is running for it."
         }
         return layer
     }
@@ -112,7 +112,7 @@ extension StackJudge {
             layer.remedy = fault.remedy ?? "userdriver restart \(quoted(diagnosis.status.id))"
         } else if let lossy = streams.first(where: { $0.lost > $0.frames / 10 && $0.lost > 10 && !isNoise($0) }) {
             layer.health = .warning
-            layer.why = "Of \(lossy.frames.addingClamped(lossy.lost)) frames \(lossy.lost) are missing or damaged."
+            layer.why = "\(lossy.lost) of \(lossy.frames.addingClamped(lossy.lost)) frames are missing or damaged."
         }
         return layer
     }
@@ -128,7 +128,8 @@ extension StackJudge {
     private static func clients(_ diagnosis: Diagnosis.Device) -> StackLayer {
         let count = diagnosis.status.streams.reduce(0) { $0.addingClamped($1.clients) }
         return StackLayer(
-            .clients, .ok, count == 0 ? "nobody watches" : count == 1 ? "1 watches" : "\(count) watch", facts: ["count": .int(Int64(count))]
+            .clients, .ok, count == 0 ? "nobody is watching" : count == 1 ? "1 program is watching" : "\(count) programs are watching",
+            facts: ["count": .int(Int64(count))]
         )
     }
 }
@@ -142,14 +143,14 @@ extension StackJudge {
                 .endpoint, .ok, endpoints.map(\.url).joined(separator: ", "),
                 facts: ["endpoints": .array(endpoints.map { ["kind": .string($0.kind), "url": .string($0.url)] })])
         }
-        guard status.state == .running else { return StackLayer(.endpoint, .unknown, "", why: "It needs the driver.") }
+        guard status.state == .running else { return StackLayer(.endpoint, .unknown, "", why: "This needs the driver.") }
         guard machine.hasEndpoint else {
             return StackLayer(
-                .endpoint, .ok, "none", why: "SANE's programs do not see the scanner; `userdriver scan` does.",
+                .endpoint, .ok, "none", why: "SANE programs do not see the scanner; `userdriver scan` does.",
                 remedy: "apt install userdriver-escl   (from source: make install-escl)")
         }
         return StackLayer(
-            .endpoint, .warning, "none", why: "userdriver-escl does not serve the scanner: SANE's programs do not see it.",
+            .endpoint, .warning, "none", why: "userdriver-escl does not serve the scanner, so SANE programs do not see it.",
             remedy: "systemctl enable --now userdriver-escl   (journalctl -u userdriver-escl says more, where it runs)")
     }
 }

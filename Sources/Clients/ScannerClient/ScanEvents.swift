@@ -121,7 +121,7 @@ public struct ScanEvents: AsyncSequence, Sendable {
 
         /// What came counts, beside what the driver says of it.
         private func seen(_ end: ScanEnd?) -> ScanEnd {
-            var end = end ?? ScanEnd(reason: .failed, message: "The scan has ended, and does not say how.", pages: wholeObjects.count)
+            var end = end ?? ScanEnd(reason: .failed, message: "The scan ended without saying how.", pages: wholeObjects.count)
             end.damaged = damaged.union(end.damaged).sorted()
             return end
         }
@@ -172,12 +172,12 @@ public struct ScanEvents: AsyncSequence, Sendable {
             if let coming, !wholeObjects.contains(coming.object) {
                 // No other sheet was fed behind it.
                 end.damaged = [coming.sheet]
-                end.message += " Sheet \(coming.sheet) was not scanned whole; scan it again."
+                end.message += " Sheet \(coming.sheet) was not scanned completely; scan it again."
             } else if scan.settings.source == .flatbed {
-                end.message += " Nothing came of the flatbed's page."
+                end.message += " The page on the flatbed was not scanned."
             } else {
                 end.lost = nextSheet
-                end.message += " Sheet \(nextSheet) may have left the feeder: look, and scan it again."
+                end.message += " Sheet \(nextSheet) may have left the feeder: check, and scan it again."
             }
             return seen(end)
         }

@@ -53,10 +53,10 @@ extension UserDriverClient {
         guard let id = ids.first else {
             throw selector == nil
                 ? ClientError(.noSuchDevice, "No scanner is attached.")
-                : ClientError(.notSupported, "\(selector ?? "") is no scanner that is driven: see `userdriver status`.")
+                : ClientError(.notSupported, "\(selector ?? "") is not a scanner that is being driven: see `userdriver status`.")
         }
         guard ids.count == 1 else {
-            throw ClientError(.ambiguousDevice, "Several scanners could be meant; say which one: \(ids.joined(separator: ", ")).")
+            throw ClientError(.ambiguousDevice, "Several scanners match; say which one: \(ids.joined(separator: ", ")).")
         }
         return Scanner(client: self, deviceID: id)
     }

@@ -107,7 +107,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         if let message, !message.isEmpty { return ClientError(code ?? .failed, message, name: name, parameters: parameters) }
         if ["MethodNotFound", "MethodNotImplemented", "InterfaceNotFound"].contains(short) {
             return ClientError(
-                .notSupported, "The daemon does not know this call: it is of another version than this program. \(versionRemedy)",
+                .notSupported, "The daemon does not know this call: its version differs from this program's. \(versionRemedy)",
                 name: name, parameters: parameters)
         }
         return ClientError(code ?? .failed, "The call was refused: \(name).", name: name, parameters: parameters)

@@ -35,7 +35,7 @@ final class DaemonConnection: Sendable {
                 systemError: number)
         case ENAMETOOLONG:
             return ClientError(
-                .invalidParameter, "The runtime folder \(directory.path) is too long for a socket's address (it may have 92 bytes).",
+                .invalidParameter, "The runtime folder \(directory.path) is too long for a socket's address (at most 92 bytes).",
                 systemError: number)
         default:
             return ClientError.system("Connecting to \(directory.socketPath)", number)
@@ -69,14 +69,14 @@ final class DaemonConnection: Sendable {
     }
 
     private func failure(_ error: WireError) -> ClientError {
-        if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
+        if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was cancelled.") }
         if [.disconnected, .system, .truncated].contains(error.code) { return lost() }
         return ClientError(
-            .malformedReply, "What answers at \(directory.socketPath) is not a UserDriver daemon, or one of another version: \(error).")
+            .malformedReply, "What answers at \(directory.socketPath) is not a UserDriver daemon, or is one of another version: \(error).")
     }
 
     private func lost() -> ClientError {
-        if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was stopped.") }
+        if isStopped.withLock({ $0 }) { return ClientError(.stopped, "The call was cancelled.") }
         return ClientError(
             .connectionLost, "The UserDriver daemon at \(directory.socketPath) closed the connection: it ended or is restarting.")
     }
@@ -106,8 +106,9 @@ final class DaemonConnection: Sendable {
                 guard now < deadline else {
                     throw ClientError(
                         .timedOut,
-                        "The UserDriver daemon at \(directory.socketPath) took the call and did not answer in time. "
-                            + "If that goes on it hangs: `systemctl restart userdriverd`, or end `userdriver up` and start it again.")
+                        "The UserDriver daemon at \(directory.socketPath) took the call but did not answer in time. "
+                            + "If this happens again, the daemon hangs: `systemctl restart userdriverd`, or end `userdriver up` and start it again."
+                    )
                 }
                 milliseconds = Int32(min((deadline - now + 999_999) / 1_000_000, 1_000_000))
             }

@@ -56,7 +56,7 @@ public struct DeviceJob: Sendable {
                 do throws(ClientError) {
                     return try Self.next(directory, token, after: id, deadline: deadline, cancellation)
                 } catch {
-                    if cancellation.isCancelled { throw ClientError(.stopped, "The wait for an object was stopped.") }
+                    if cancellation.isCancelled { throw ClientError(.stopped, "The wait for an object was cancelled.") }
                     guard [.daemonNotRunning, .connectionLost].contains(error.code), clinux_monotonic_ns() < deadline else { throw error }
                     comeback.wait(until: deadline)
                 }

@@ -73,7 +73,7 @@ public final class DeviceObject: Sendable {
     /// What is thrown where the digest is another one.
     var alteration: ClientError {
         ClientError(
-            .altered, "Object \(status.id) is not what its driver committed: its SHA-256 is another one. It should not be used.")
+            .altered, "Object \(status.id) is not what its driver committed: its SHA-256 differs. Don't use it.")
     }
 
     /// Reads it from its beginning to its end, by up to 1 MiB at a time. Nothing that `take` was

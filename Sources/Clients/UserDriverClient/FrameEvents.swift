@@ -50,7 +50,7 @@ final class FramePump: Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 let start: Bool? = state.withLock { state in
                     guard !state.isFinished, !state.isStopped else { return nil }
-                    precondition(state.waiter == nil, "one task at a time iterates over a stream")
+                    precondition(state.waiter == nil, "only one task at a time may iterate over a stream")
                     state.waiter = continuation
                     defer { state.isStarted = true }
                     return !state.isStarted

@@ -103,13 +103,13 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
         let number = errno
         if number == ENOENT {
             throw ClientError(
-                .failed, "The runtime folder \(path) can't be made: the folder it would be in does not exist.", systemError: number)
+                .failed, "The runtime folder \(path) can't be created: its parent folder does not exist.", systemError: number)
         }
         guard number == EEXIST else {
-            throw .system("Making the runtime folder \(path)", number, code: [EACCES, EPERM].contains(number) ? .notPermitted : .failed)
+            throw .system("Creating the runtime folder \(path)", number, code: [EACCES, EPERM].contains(number) ? .notPermitted : .failed)
         }
         var folder = stat()
-        guard lstat(path, &folder) == 0 else { throw .system("Looking at the runtime folder \(path)", errno) }
+        guard lstat(path, &folder) == 0 else { throw .system("Checking the runtime folder \(path)", errno) }
         if let problem = Self.problem(of: folder) {
             throw ClientError(.notPermitted, "\(path) can't be the runtime folder: \(problem) Choose another one with --runtime-dir.")
         }
@@ -119,7 +119,7 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
     private static func problem(of folder: stat) -> String? {
         if folder.st_mode & S_IFMT == S_IFLNK { return "it is a symbolic link, which others could redirect." }
         if folder.st_mode & S_IFMT != S_IFDIR { return "it is not a folder." }
-        if folder.st_uid != geteuid() { return "it belongs to somebody else (user \(folder.st_uid))." }
-        return folder.st_mode & 0o022 == 0 ? nil : "others may write to it."
+        if folder.st_uid != geteuid() { return "it belongs to another user (\(folder.st_uid))." }
+        return folder.st_mode & 0o022 == 0 ? nil : "others can write to it."
     }
 }

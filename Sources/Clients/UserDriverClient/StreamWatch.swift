@@ -168,7 +168,7 @@ final class StreamWatch: Sendable {
                     error.code, "Waited \(Self.seconds(options.openTimeout)) s. \(error.message)", systemError: error.systemError)
                 guard clinux_monotonic_ns() < deadline else { throw options.waitsForDevice ? awaited ?? error : error }
                 comeback.wait(until: deadline)
-                if cancellation.isCancelled { throw ClientError(.stopped, "The stream was stopped before it was open.") }
+                if cancellation.isCancelled { throw ClientError(.stopped, "The stream was cancelled before it was open.") }
                 guard clinux_monotonic_ns() < deadline else { throw options.waitsForDevice ? awaited ?? error : error }
             }
         }
@@ -190,8 +190,8 @@ final class StreamWatch: Sendable {
             let reason = device.reason.map { " (\($0.hasSuffix(".") ? String($0.dropLast()) : $0))" } ?? ""
             return ClientError(
                 .timedOut,
-                "\(device.id) did not begin to stream within \(seconds(limit)) s: it is \(device.state.rawValue)\(reason). "
-                    + "Allow it more time with --timeout, or see `userdriver stack \(device.id)`.")
+                "\(device.id) did not start streaming within \(seconds(limit)) s: it is \(device.state.rawValue)\(reason). "
+                    + "Give it more time with --timeout, or see `userdriver stack \(device.id)`.")
         } catch {
             return nil
         }

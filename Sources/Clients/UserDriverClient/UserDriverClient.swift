@@ -41,7 +41,7 @@ public struct UserDriverClient: Sendable {
         }
         guard devices.count == 1 else {
             throw ClientError(
-                .ambiguousDevice, "Several devices could be meant; say which one: \(devices.map(\.id).joined(separator: ", ")).")
+                .ambiguousDevice, "Several devices match; say which one: \(devices.map(\.id).joined(separator: ", ")).")
         }
         return device
     }
@@ -132,7 +132,7 @@ public struct UserDriverClient: Sendable {
                     _ = try DaemonConnection(directory)
                     return
                 } catch {
-                    if cancellation.isCancelled { throw ClientError(.stopped, "The wait for the daemon was stopped.") }
+                    if cancellation.isCancelled { throw ClientError(.stopped, "The wait for the daemon was cancelled.") }
                     guard error.code == .daemonNotRunning, clinux_monotonic_ns() < deadline else { throw error }
                     comeback.wait(until: deadline)
                 }
@@ -160,7 +160,7 @@ public struct UserDriverClient: Sendable {
     static func malformed(_ method: String) -> ClientError {
         ClientError(
             .malformedReply,
-            "This program does not understand the daemon's reply to \(method): they are of different versions. \(ClientError.versionRemedy)"
+            "This program does not understand the daemon's reply to \(method): their versions differ. \(ClientError.versionRemedy)"
         )
     }
 

@@ -99,7 +99,7 @@ public final class Supervisor {
             server = try makeServer()
         } catch {
             releaseLock()
-            throw SupervisorError(description: "The socket can't be made: \(error)")
+            throw SupervisorError(description: "The socket can't be created: \(error)")
         }
         catalog = Self.readCatalog(configuration, logger, earlier: nil, sealed: successionStore?.inheritedExecutables ?? [:])
         readIdentities()
@@ -215,7 +215,7 @@ public final class Supervisor {
         let trust = DriverTrust(
             reading: TrustFiles(allowedSigners: configuration.allowedSigners, revokedKeys: configuration.revokedKeys),
             allowsUnsigned: configuration.allowsUnsigned)
-        for problem in trust.problems { logger.warning("who is trusted is not wholly known", metadata: ["reason": "\(problem)"]) }
+        for problem in trust.problems { logger.warning("the lists of signers can't be read in full", metadata: ["reason": "\(problem)"]) }
         if trust.allowsUnsigned { logger.warning("unsigned drivers are allowed: this is for development only") }
         let catalog = DriverCatalog(folders: configuration.driverFolders, trust: trust, earlier: earlier, sealed: sealed)
         for problem in catalog.problems { logger.warning("a driver is not used", metadata: ["reason": "\(problem)"]) }
@@ -251,26 +251,26 @@ public final class Supervisor {
         timing.idlePoll = configuration.timing.longestLook
         timing.busyPatience = configuration.timing.busyPatience
         look(USBIPAttachment(url: url, timing: timing, program: portProgram, logger: logger), url: url)
-        tellListeners(device: "", event: "attach", message: "\(url) is looked for.")
+        tellListeners(device: "", event: "attach", message: "Looking for \(url).")
     }
 
     /// The same for a client, whose mistakes are told at once. Kept for the next daemon unless it is `transient`.
     func attach(_ url: AttachmentURL, isTransient: Bool) async throws(CallError) {
         if !origins.contains(where: { $0.url == url }) {
-            guard lookups < Self.maximumLookups else { throw CallError("LimitReached", "Too many devices are being attached just now.") }
+            guard lookups < Self.maximumLookups else { throw CallError("LimitReached", "Too many devices are being attached right now.") }
             lookups += 1
             let resolves = configuration.resolves
             let isKnown = await blocking("resolve") { resolves(url.host) }
             lookups -= 1
             guard isKnown else { throw CallError("InvalidParameter", "There is no host \"\(url.host)\": \(url) can't be attached.") }
-            guard !isStopping else { throw CallError("DeviceUnavailable", "The daemon is ending.") }
+            guard !isStopping else { throw CallError("DeviceUnavailable", "The daemon is shutting down.") }
         }
         try attach(url)
         guard !isTransient else { return }
         do throws(SystemFailure) {
             try keptAttachments.add(url)
         } catch {
-            throw CallError("DeviceError", "\(url) is attached until the daemon ends, as that can't be kept: \(error)")
+            throw CallError("DeviceError", "\(url) is attached only until the daemon ends, because it can't be recorded: \(error)")
         }
     }
 
@@ -279,18 +279,18 @@ public final class Supervisor {
         do throws(SystemFailure) {
             try keptAttachments.remove(url)
         } catch {
-            throw CallError("DeviceError", "That \(url) is detached can't be kept: \(error)")
+            throw CallError("DeviceError", "\(url) is detached, but that can't be recorded: \(error)")
         }
         guard let index = origins.firstIndex(where: { $0.url == url }) else { throw CallError("NoSuchDevice", "\(url) is not attached.") }
         let origin = origins.remove(at: index)
         origin.task.cancel()
         for device in devices where device.source === origin.source {
-            device.remove("Somebody detached it.") { [weak self, weak device] in
+            device.remove("It was detached.") { [weak self, weak device] in
                 self?.devices.removeAll { $0 === device }
                 device?.forget()
             }
         }
-        tellListeners(device: "", event: "detach", message: "\(url) is not looked for any more.")
+        tellListeners(device: "", event: "detach", message: "No longer looking for \(url).")
     }
 
     var attachmentDiagnoses: [Diagnosis.Attachment] {
@@ -328,7 +328,7 @@ public final class Supervisor {
             for device in devices where device.id == twinID {
                 device.rename(identity.id(of: device.information))
                 logger.notice(
-                    "a serial number is not unique: devices that carry it are named by where they are plugged in",
+                    "a serial number is not unique: devices that have it are named by where they are plugged in",
                     metadata: ["id": "\(twinID)"])
             }
         }
@@ -379,7 +379,8 @@ public final class Supervisor {
             }
             guard let source, let match, mayResume(match, information, source) else {
                 logger.notice(
-                    "a device's streams begin anew: it is another one, or another's now", metadata: ["bus": "\(information.path)"])
+                    "a device's streams start over: it is a different device, or belongs to another user now",
+                    metadata: ["bus": "\(information.path)"])
                 successionStore.discard(inherited)
                 continue
             }
@@ -417,7 +418,7 @@ public final class Supervisor {
         do {
             try StateFile.write(try JSON.encode(identity.ambiguous.sorted()), to: identityPath)
         } catch {
-            logger.warning("the serial numbers that are not unique can't be kept", metadata: ["error": "\(error)"])
+            logger.warning("the serial numbers that are not unique can't be saved", metadata: ["error": "\(error)"])
         }
     }
 

@@ -14,7 +14,7 @@ struct Daemon {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await supervisor.start()
         if let problem = manager.notifier?.send("READY=1") {
-            logger.warning("the service manager can't be told", metadata: ["error": "\(problem)"])
+            logger.warning("the service manager can't be notified", metadata: ["error": "\(problem)"])
         }
         let reports = Task { await manager.report(supervisor) }
         for await signal in signals {

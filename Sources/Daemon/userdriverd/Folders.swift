@@ -59,17 +59,17 @@ enum Folders {
         if mkdir(path, 0o700) == 0 { return }
         let number = errno
         guard number == EEXIST else {
-            throw StartError(description: "The folder \(path) can't be made: \(String(cString: strerror(number))).")
+            throw StartError(description: "The folder \(path) can't be created: \(String(cString: strerror(number))).")
         }
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
             throw StartError(description: "\(path) is not a folder.")
         }
         guard status.st_uid == geteuid() else {
-            throw StartError(description: "The folder \(path) belongs to somebody else (user \(status.st_uid)).")
+            throw StartError(description: "The folder \(path) belongs to another user (\(status.st_uid)).")
         }
         guard status.st_mode & S_IWOTH == 0 else {
-            throw StartError(description: "Everybody may write to the folder \(path): choose another one, or chmod o-w it.")
+            throw StartError(description: "Everyone can write to the folder \(path): choose another one, or chmod o-w it.")
         }
     }
 }

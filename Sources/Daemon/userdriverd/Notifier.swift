@@ -22,7 +22,7 @@ struct Notifier: DescriptorStore {
         let path = Array(address.utf8)
         let capacity = MemoryLayout.size(ofValue: socketAddress.sun_path)
         guard path.count < capacity, path.first == UInt8(ascii: "/") || path.first == UInt8(ascii: "@") else {
-            return "$NOTIFY_SOCKET is not an address of a Unix socket"
+            return "$NOTIFY_SOCKET is not the address of a Unix socket"
         }
         withUnsafeMutableBytes(of: &socketAddress.sun_path) { bytes in
             for (index, byte) in path.enumerated() { bytes[index] = byte }

@@ -13,7 +13,7 @@ struct Userdriverd: ParsableCommand {
         commandName: "userdriverd",
         abstract: "Drives USB devices in user mode: finds them, gives each a driver process, and keeps it running.",
         discussion: """
-            Exit status: 0 stopped as asked, 1 could not start or failed, 2 the command line is wrong.
+            Exit status: 0 stopped as asked, 1 could not start or failed, 2 wrong usage.
             """,
         version: Supervisor.version)
 
@@ -26,22 +26,22 @@ struct Userdriverd: ParsableCommand {
         help: "The folder of crash reports (default: /var/lib/userdriver, or `state` in the runtime folder).")
     var stateDirectory: String?
 
-    @Option(help: "A folder of NAME.driver bundles, or one of them. May be given again.")
+    @Option(help: "A folder of NAME.driver bundles, or one of them. Repeatable.")
     var drivers: [String] = []
 
     @Option(
         help:
-            "A list of signers whose drivers are run, as OpenSSH's allowed_signers (default: /etc/userdriver/allowed_signers and the system's). May be given again."
+            "A list of signers whose drivers may run, in the format of OpenSSH's allowed_signers (default: /etc/userdriver/allowed_signers and the system's). Repeatable."
     )
     var allowedSigners: [String] = []
 
-    @Option(help: "A list of keys that are revoked: a KRL or public keys (default: /etc/userdriver/revoked_keys). May be given again.")
+    @Option(help: "A list of revoked keys: a KRL or public keys (default: /etc/userdriver/revoked_keys). Repeatable.")
     var revokedKeys: [String] = []
 
-    @Flag(help: "Run drivers that nobody signed. For development only; every status says so.")
+    @Flag(help: "Run unsigned drivers. For development only; every status says so.")
     var allowUnsigned = false
 
-    @Option(help: "A device on another machine: usbip://HOST[:PORT]/BUSID. May be given again.")
+    @Option(help: "A device on another machine: usbip://HOST[:PORT]/BUSID. Repeatable.")
     var attach: [String] = []
 
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
@@ -50,18 +50,18 @@ struct Userdriverd: ParsableCommand {
     @Flag(name: .customLong("no-usb"), help: "Leave the devices of this machine alone.")
     var noUSB = false
 
-    @Flag(help: "Take every device from the kernel's own driver, but those that were released.")
+    @Flag(help: "Take every device from the kernel's own driver, except those that were released.")
     var detachKernelDrivers = false
 
-    @Flag(name: .customLong("no-sandbox"), help: "Don't hold drivers in. For development only; every status says so.")
+    @Flag(name: .customLong("no-sandbox"), help: "Don't sandbox drivers. For development only; every status says so.")
     var noSandbox = false
 
-    @Flag(name: .customLong("no-standby"), help: "Keep no process waiting to replace one that dies: less memory, slower replacement.")
+    @Flag(name: .customLong("no-standby"), help: "Keep no standby process to replace one that dies: less memory, slower replacement.")
     var noStandby = false
 
     @Flag(
         name: .customLong("no-mapped-transfers"),
-        help: "Have usbfs copy what streams: drivers then have no second process each that keeps their transfers when they die.")
+        help: "Let usbfs copy stream data: drivers then do without the second process that keeps their transfers when they die.")
     var noMappedTransfers = false
 
     @Option(
@@ -70,17 +70,19 @@ struct Userdriverd: ParsableCommand {
             valueName: "file"))
     var policy: String?
 
-    @Flag(name: .customLong("print-udev-rules"), help: "Print udev's rules for the drivers' devices, and exit.")
+    @Flag(name: .customLong("print-udev-rules"), help: "Print udev rules for the drivers' devices, and exit.")
     var printsUdevRules = false
 
     @Flag(
         name: .customLong("keep-streams"),
         help: ArgumentHelp(
-            "Have streams survive the daemon, in systemd's descriptor store (FileDescriptorStoreMax=). Where the unit lets them (KillMode=process), drivers stream on until the next daemon takes over, half a minute at most. Nothing is given back to the kernel's drivers when it ends: that is for the next daemon, or for --give-back."
+            "Let streams survive the daemon, in systemd's descriptor store (FileDescriptorStoreMax=). If the unit allows it (KillMode=process), drivers keep streaming until the next daemon takes over, for half a minute at most. The daemon then gives nothing back to the kernel's drivers when it ends: that is left to the next daemon, or to --give-back."
         ))
     var keepsStreams = false
 
-    @Flag(name: .customLong("give-back"), help: "Give the kernel's drivers what daemons took and none goes on with, and exit.")
+    @Flag(
+        name: .customLong("give-back"),
+        help: "Give the kernel's drivers back what earlier daemons took and no daemon uses any more, and exit.")
     var givesBack = false
 
     func validate() throws {
@@ -171,11 +173,11 @@ enum Entry {
             let descriptors = clinux_raise_descriptor_limit()
             if descriptors < 4096 {
                 logger.warning(
-                    "few descriptors may be open at once, so fewer clients are served: LimitNOFILE=, ulimit -Hn",
+                    "the limit on open descriptors is low, so fewer clients are served: LimitNOFILE=, ulimit -Hn",
                     metadata: ["limit": "\(descriptors)"])
             }
             for one in manager.unexpected {
-                logger.warning("the service manager handed over what is not expected", metadata: ["what": "\(one)"])
+                logger.warning("the service manager handed over something unexpected", metadata: ["what": "\(one)"])
             }
             if command.keepsStreams, manager.notifier == nil {
                 logger.warning("streams end with the daemon: there is no service manager to keep them")

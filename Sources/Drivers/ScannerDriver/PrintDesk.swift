@@ -60,10 +60,10 @@ actor PrintDesk {
     private func request(_ piece: PrintPiece) throws(CallError) -> PrintRequest {
         if let request = requests[piece.request] { return request }
         guard PrintPiece.isName(piece.request) else {
-            throw CallError("InvalidParameter", "A request's name has 1 to 64 letters and digits.")
+            throw CallError("InvalidParameter", "A request's name must have 1 to 64 letters and digits.")
         }
-        guard piece.offset == 0 else { throw CallError("InvalidParameter", "Of the request nothing is known: its body begins at 0.") }
-        guard requests.count < Self.mostRequests else { throw CallError("Busy", "\(Self.mostRequests) requests wait already.") }
+        guard piece.offset == 0 else { throw CallError("InvalidParameter", "The request is unknown, so its body must begin at 0.") }
+        guard requests.count < Self.mostRequests else { throw CallError("Busy", "\(Self.mostRequests) requests are waiting already.") }
         // The way of pages is for what is said at once: a document would keep a scan waiting.
         let free = pipes.filter { piece.last || scanner.isNarrow || $0 !== scanner.pages }
         let pipe = free.first { !$0.turns.isTaken } ?? free[0]
@@ -74,7 +74,7 @@ actor PrintDesk {
     }
 
     private func known(_ call: ServiceCall) throws(CallError) -> PrintRequest {
-        guard let name = call.parameters["request"]?.stringValue else { throw CallError("InvalidParameter", "A request is to be named.") }
+        guard let name = call.parameters["request"]?.stringValue else { throw CallError("InvalidParameter", "A request must be named.") }
         guard let request = requests[name] else { throw CallError("InvalidParameter", "There is no such request.") }
         return request
     }
@@ -124,7 +124,7 @@ actor PrintDesk {
         var body: [UInt8] = []
         for memory in call.memory {
             guard body.count + memory.byteCount <= PrinterInterface.largestPiece else {
-                throw CallError("InvalidParameter", "A piece has \(PrinterInterface.largestPiece) bytes at most.")
+                throw CallError("InvalidParameter", "A piece has at most \(PrinterInterface.largestPiece) bytes.")
             }
             memory.withBytes { body += $0 }
         }

@@ -62,11 +62,11 @@ actor PrintRequest {
             if !hasBegun { try await begin(piece.path) }
             guard piece.offset <= offset, offset - piece.offset <= UInt64(body.count), !isWhole || piece.last else {
                 throw CallError(
-                    "InvalidParameter", "The request's body has come to \(offset); there is no piece missing at \(piece.offset).")
+                    "InvalidParameter", "The request's body has reached \(offset); no piece is missing at \(piece.offset).")
             }
             // Of a piece that is sent again the device has a part, or all of it.
             let rest = body.dropFirst(Int(offset - piece.offset))
-            guard !isWhole || rest.isEmpty else { throw CallError("InvalidParameter", "The request's body was over at \(offset).") }
+            guard !isWhole || rest.isEmpty else { throw CallError("InvalidParameter", "The request's body ended at \(offset).") }
             if isWhole || rest.isEmpty && !body.isEmpty && !piece.last {
                 try await pipe.finishSending()
             } else {
@@ -78,7 +78,7 @@ actor PrintRequest {
     func receive() async throws -> Answer {
         try await inTurn {
             if let answer { return answer }
-            guard hasBegun, isWhole else { throw CallError("InvalidParameter", "The request has not been sent to its end.") }
+            guard hasBegun, isWhole else { throw CallError("InvalidParameter", "The request has not been sent completely.") }
             try await pipe.finishSending()
             let (head, body) = try await ScannerPort.small(pipe, within: Self.patience, most: Self.largestAnswer)
             let found = Answer(head: head, body: body)
@@ -125,7 +125,7 @@ actor PrintRequest {
     }
 
     private func begin(_ path: String) async throws {
-        guard HTTPRequest.isPath(path) else { throw CallError("InvalidParameter", "\(path.debugDescription) is no path.") }
+        guard HTTPRequest.isPath(path) else { throw CallError("InvalidParameter", "\(path.debugDescription) is not a path.") }
         await pipe.turns.take()
         hasBegun = true
     }

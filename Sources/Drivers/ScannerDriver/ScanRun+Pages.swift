@@ -26,8 +26,8 @@ private struct ComingPage {
 extension ScanRun {
     func fetch() async throws {
         if record.serial == nil {
-            if await !isFed() { return end(.clientGone, "The next page was not asked for within two minutes.") }
-            if await !isWanted() { return end(.clientGone, "Whoever asked for the scan has gone, and did not come back.") }
+            if await !isFed() { return end(.clientGone, "Nobody asked for the next page within two minutes.") }
+            if await !isWanted() { return end(.clientGone, "The program that asked for the scan went away and did not come back.") }
             await restBetweenPages()
             // Last: no sheet is fed for a scan that was cancelled while it waited.
             if record.isCancelled { return end(.cancelled, "The scan was cancelled.") }
@@ -102,7 +102,7 @@ extension ScanRun {
         while true {
             // An earlier process may have dealt with the head.
             if let status = await scanner.pages.status { return status }
-            if case .end = try await next() { throw PipeFailure(code: .malformed, description: "The scanner's answer has no head.") }
+            if case .end = try await next() { throw PipeFailure(code: .malformed, description: "The scanner's answer has no header.") }
         }
     }
 
@@ -237,7 +237,7 @@ extension ScanRun {
         if record.isCancelled {
             end(.cancelled, "The scan was cancelled.")
         } else if !record.isFromFeeder || record.limit.map({ page.number >= $0 }) == true {
-            end(.done, record.isFromFeeder ? "As many pages as were wanted are there." : "The page is there.")
+            end(.done, record.isFromFeeder ? "All the pages that were asked for are there." : "The page is there.")
         } else {
             keep()
         }
@@ -248,11 +248,11 @@ extension ScanRun {
         let sheet = record.place(of: page.number).sheet
         record.damage(sheet)
         keep()
-        supervisor.log("warning", "Page \(page.number) is not whole: \(why)")
+        supervisor.log("warning", "Page \(page.number) is incomplete: \(why)")
         var page = page
         if page.writer == nil, !page.isKnown { try await open(&page) }
         do {
-            try await page.writer?.abandon("Sheet \(sheet) was not scanned whole: \(why)")
+            try await page.writer?.abandon("Sheet \(sheet) was not scanned completely: \(why)")
         } catch let error as CallError where ["NoSuchObject", "NoSuchJob"].contains(error.code) {
             record.isCancelled = true
         }
@@ -296,7 +296,7 @@ extension ScanRun {
     /// over, or there is paper left.
     private func lookAtFeeder() async {
         guard var end = record.end, end.reason == .jam, await statusNow()?.feeder == .empty else { return }
-        (end.reason, end.message) = end.pages > 0 ? (.done, "The feeder is through.") : (.empty, "There is no paper in the feeder.")
+        (end.reason, end.message) = end.pages > 0 ? (.done, "The feeder is done.") : (.empty, "There is no paper in the feeder.")
         record.end = end
     }
 }

@@ -12,7 +12,7 @@ import Wire
 actor ScanRun {
     /// How long a scanner that is not ready is asked again.
     static let warmUp = Duration.seconds(180)
-    /// The same where it works for somebody else, or says that a page is not there yet.
+    /// The same where it is working for someone else, or says that a page is not there yet.
     static let shortPatience = Duration.seconds(12)
     /// How long a job waits for whoever asked for it to come back, before the next sheet.
     static let grace = Duration.seconds(30)
@@ -69,7 +69,7 @@ actor ScanRun {
                     return
                 }
             } catch {
-                supervisor.log("warning", "The scan does not go on: \(error)")
+                supervisor.log("warning", "The scan can't continue: \(error)")
                 end(.failed, "The scan failed: \(error)")
             }
         }
@@ -107,13 +107,13 @@ actor ScanRun {
         let sheet = record.place(of: record.page).sheet
         do {
             for left in try await objects.jobs().first(where: { $0.job == token })?.unfinished ?? [] {
-                try await objects.resume(left.id).abandon("The way to the scanner was lost while the page came.")
+                try await objects.resume(left.id).abandon("The connection to the scanner was lost during the page.")
                 record.damage(sheet)
             }
             // A job without a name that is open is ours: nobody else has had the scanner's channels.
             if record.path == nil { record.path = try await scanner.status().jobs.first(where: \.isOpen)?.path }
         } catch {
-            supervisor.log("warning", "Of a scan that was interrupted not everything is known: \(error)")
+            supervisor.log("warning", "Not everything is known about an interrupted scan: \(error)")
         }
         guard record.phase != .closing else {
             record.serial = nil
@@ -124,7 +124,7 @@ actor ScanRun {
             .interrupted, Self.unplugged + what, lost: isOnItsWay ? sheet : nil)
     }
 
-    static let unplugged = "The scanner was unplugged, or the way to it was lost, during the scan."
+    static let unplugged = "The scanner was unplugged, or the connection to it was lost, during the scan."
 
     // MARK: Waiting for others
 
@@ -190,7 +190,7 @@ actor ScanRun {
         let status = await statusNow()
         if 200..<300 ~= answer.status {
             guard let path = status?.jobs.first(where: \.isOpen)?.path else {
-                return end(.failed, "The scanner has begun a job and does not say which.")
+                return end(.failed, "The scanner started a job without saying which.")
             }
             record.path = path
             return begin()
@@ -217,7 +217,7 @@ actor ScanRun {
         do {
             return try await scanner.status()
         } catch {
-            supervisor.log("warning", "The scanner does not say how it is: \(error)")
+            supervisor.log("warning", "The scanner's status can't be read: \(error)")
             return nil
         }
     }
@@ -230,17 +230,17 @@ actor ScanRun {
         let pages = record.whole + record.damaged.count
         switch verdict {
         case .notYet(let why):
-            guard try await pause(within: Self.warmUp, why) else { return end(.failed, "The scanner does not get ready: \(why).") }
+            guard try await pause(within: Self.warmUp, why) else { return end(.failed, "The scanner is not getting ready: \(why).") }
         case .busy:
-            guard try await pause(within: Self.shortPatience, "it works for somebody else") else {
-                return end(.busy, "The scanner is busy: it works on another job.")
+            guard try await pause(within: Self.shortPatience, "it is working for someone else") else {
+                return end(.busy, "The scanner is busy with another job.")
             }
-        case .endOfPaper: end(.done, "The feeder is through.")
+        case .endOfPaper: end(.done, "The feeder is done.")
         case .empty: end(.empty, "There is no paper in the feeder.")
         case .jam: end(.jam, "The paper is jammed\(Self.after(pages)).")
         case .coverOpen: end(.coverOpen, "The feeder's cover is open\(Self.after(pages)).")
         case .cancelled: end(.cancelled, "The scan was cancelled at the scanner\(Self.after(pages)).")
-        case .refused(let why): end(.refused, "The scanner refuses the job: \(why).")
+        case .refused(let why): end(.refused, "The scanner refused the job: \(why).")
         case .failed(let why): end(.failed, "The scanner failed\(Self.after(pages)): \(why).")
         }
     }
@@ -272,7 +272,7 @@ actor ScanRun {
         do {
             try await scanner.endJob(path)
         } catch {
-            supervisor.log("warning", "The scanner could not be told that the scan is cancelled: \(error)")
+            supervisor.log("warning", "The scanner could not be told that the scan was cancelled: \(error)")
         }
     }
 

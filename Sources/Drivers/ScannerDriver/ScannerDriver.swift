@@ -30,7 +30,7 @@ package actor ScannerDriver: Driver {
         do {
             record = try RecoveryRecord.read(context.record)
         } catch {
-            context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
+            context.supervisor.log("warning", "The recovery record can't be read and is ignored: \(error)")
         }
         let keeper = RecordKeeper(record, context.supervisor)
         let channels = try channels(of: context)
@@ -67,7 +67,7 @@ package actor ScannerDriver: Driver {
         guard !all.isEmpty else {
             throw USBError(
                 .notSupported, operation: "reading the descriptors",
-                detail: "no interface of the device speaks IPP over USB on two endpoints"
+                detail: "none of the device's interfaces speaks IPP over USB on two endpoints"
             )
         }
         let isNarrow = ScannerQuirks(context.configuration, models: names(of: context)).contains(.oneChannel)
@@ -97,7 +97,7 @@ package actor ScannerDriver: Driver {
             let identifier = DeviceIdentifier(parsing: try await context.device.control(setup, sending: [], timeout: .seconds(2)))
             if let model = identifier.model { return model }
         } catch {
-            context.supervisor.log("notice", "The device does not say its identifier: \(error)")
+            context.supervisor.log("notice", "The device does not give its identifier: \(error)")
         }
         return information.manufacturer ?? "Scanner"
     }
@@ -117,7 +117,7 @@ package actor ScannerDriver: Driver {
             if let run, run.token == request.job { await run.feed(request.pages) }
             return .object([:])
         case .cancel:
-            guard let token = call.parameters["job"]?.stringValue else { throw CallError("InvalidParameter", "Cancel takes a job.") }
+            guard let token = call.parameters["job"]?.stringValue else { throw CallError("InvalidParameter", "Cancel needs a job.") }
             if let run, run.token == token { await run.cancel() }
             return .object([:])
         case nil: throw CallError("NotSupported", "A scanner does not know the method \(call.method).")
@@ -143,7 +143,7 @@ package actor ScannerDriver: Driver {
                 return try JSONValue(encoding: ScanProgress(.ended, end: past.end))
             }
         }
-        guard let run else { throw CallError("DeviceError", "The scan has ended at once.") }
+        guard let run else { throw CallError("DeviceError", "The scan ended at once.") }
         let progresses = run.news.listen()
         await run.hasChanged()
         for await progress in progresses {
@@ -152,7 +152,7 @@ package actor ScannerDriver: Driver {
             if call.wantsMore { try call.replyMore(reply) }
         }
         try Task.checkCancellation()
-        throw CallError("DeviceError", "The scan has ended, and does not say how.")
+        throw CallError("DeviceError", "The scan ended without saying how.")
     }
 
     private func begin(_ request: ScanRequest) async throws {
@@ -162,12 +162,12 @@ package actor ScannerDriver: Driver {
         isBeginning = true
         defer { isBeginning = false }
         guard let job = try await context.objects.jobs().first(where: { $0.job == request.job }) else {
-            throw CallError("InvalidParameter", "There is no such job: it is begun by io.userdriver.OpenJob.")
+            throw CallError("InvalidParameter", "There is no such job: begin one with io.userdriver.OpenJob.")
         }
         // Of what is neither remembered nor new nothing can be promised. Its pages are there.
         guard job.opened == 0 else {
             let end = ScanEnd(
-                reason: .interrupted, message: "What became of the scan is not known: the driver has lost track of it.", pages: job.opened)
+                reason: .interrupted, message: "The driver has lost track of the scan: what became of it is not known.", pages: job.opened)
             return keeper.change { $0.ended(request.job, end) }
         }
         let wanted = request.settings ?? ScanSettings()
@@ -230,7 +230,7 @@ package actor ScannerDriver: Driver {
         guard await !scanner.pages.isFresh, let sent = await scanner.pages.sent, sent.kind != .endJob, sent.kind != .print,
             !sent.path.isEmpty
         else { return }
-        context.supervisor.log("warning", "A job at the scanner is nobody's any more: it is ended.")
+        context.supervisor.log("warning", "A job at the scanner no longer belongs to anyone: ending it.")
         do {
             try await scanner.endJob(sent.path)
         } catch {

@@ -107,7 +107,7 @@ actor ScannerPort {
                 }
                 body += bytes
             case .end:
-                guard let head else { throw PipeFailure(code: .malformed, description: "The device's answer has no head.") }
+                guard let head else { throw PipeFailure(code: .malformed, description: "The device's answer has no header.") }
                 return (head, body)
             }
         }

@@ -84,6 +84,6 @@ enum CameraCalls {
             return names
         default: break
         }
-        throw CallError("InvalidParameter", "\"names\" is a list of controls' names.")
+        throw CallError("InvalidParameter", "\"names\" must be a list of control names.")
     }
 }

@@ -85,7 +85,7 @@ actor CameraControls {
     private func definitions(_ names: [String]?) throws(CallError) -> [VideoControlDefinition] {
         guard let names else { return controls.announced }
         guard names.count <= VideoControlDefinition.all.count else {
-            throw CallError("InvalidParameter", "\(names.count) names are more than there are controls.")
+            throw CallError("InvalidParameter", "\(names.count) names is more than there are controls.")
         }
         var definitions: [VideoControlDefinition] = []
         for name in names {
@@ -212,7 +212,7 @@ actor CameraControls {
         guard answers else {
             throw VideoControlError(
                 .transferFailed, control: "controls",
-                reason: "the camera answers no request any more; unplug it and plug it in again, or try userdriver restart")
+                reason: "the camera no longer answers requests; unplug it and plug it in again, or try userdriver restart")
         }
         silencesInARow = 0
     }
@@ -244,7 +244,7 @@ actor CameraControls {
             state.holder = try await holder(of: control)
         } catch {
             guard error.code != .transferFailed else { throw error }
-            notice("\(name) was set and can't be read back: \(error.reason)")
+            notice("\(name) was set but can't be read back: \(error.reason)")
         }
         return state
     }

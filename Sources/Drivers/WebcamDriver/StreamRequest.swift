@@ -29,7 +29,7 @@ struct StreamRequest: StreamRequesting {
         do {
             self = try value.decoded(as: StreamRequest.self)
         } catch {
-            throw CallError("InvalidParameter", "A stream is asked for with format, width, height and fps; this can't be read: \(error)")
+            throw CallError("InvalidParameter", "A stream request has format, width, height and fps; this one can't be read: \(error)")
         }
     }
 

@@ -104,7 +104,7 @@ struct VideoSource: StreamSource {
         let narrower = try await agreement.setting.negotiation.narrower(
             than: agreed, meeting: request.wish, refusal: refusal.error,
             carries: { await refusal.carries(Self.shape(of: $0, speed: speed)) })
-        notice("There is no bandwidth for \(agreed.choice): \(narrower) in its place.")
+        notice("There is no bandwidth for \(agreed.choice): using \(narrower) instead.")
         return StreamRequest(narrower)
     }
 

@@ -62,7 +62,7 @@ package actor WebcamDriver: Driver {
         do {
             record = try RecoveryRecord.read(context.record)
         } catch {
-            context.supervisor.log("warning", "The recovery record can't be read and is left aside: \(error)")
+            context.supervisor.log("warning", "The recovery record can't be read and is ignored: \(error)")
         }
         await stream.keep(record.stream ?? StreamRecord()) { [weak self] in await self?.remember($0) }
         try await stream.takeOver()

@@ -153,5 +153,5 @@ public final class ObjectLink: ObjectReceiver, Sendable {
         state.withLock { $0.waiting.removeValue(forKey: request) }?.resume(with: result)
     }
 
-    private static let broken = CallError("ContractBroken", "The supervisor has answered something else than it was asked.")
+    private static let broken = CallError("ContractBroken", "The supervisor answered something other than what it was asked.")
 }

@@ -53,12 +53,12 @@ extension Drought.Report {
         let seconds = duration / 1_000_000_000
         guard damaged > 0 else {
             return hasPixels
-                ? "No frame has come to its end for \(seconds) s, though the device sends."
-                : "No picture has come for \(seconds) s; the device is waited for."
+                ? "No frame has been completed for \(seconds) s, though the device is sending."
+                : "No picture has arrived for \(seconds) s; waiting for the device."
         }
         var what = newest?.flags.reasons ?? []
         if let expected, let newest { what.append("\(newest.length) of \(expected) bytes") }
         return
-            "No whole frame has come for \(seconds) s: \(damaged) came damaged\(what.isEmpty ? "" : " (\(what.joined(separator: ", ")))")."
+            "No whole frame has arrived for \(seconds) s: \(damaged) arrived damaged\(what.isEmpty ? "" : " (\(what.joined(separator: ", ")))")."
     }
 }

@@ -78,7 +78,7 @@ public actor StreamSession<Source: StreamSource> {
         let transfers = try await context.supervisor.openTransfers(name: name, fresh: nil, headerLength: Source.Assembler.headerLength)
         let memory = transfers.resume(layout: Source.Assembler.memoryLayout, as: StreamMemory<Source.Assembler.State>.self)
         guard let memory else {
-            throw CallError("DeviceError", "The stream \"\(name)\" can't be taken over: its transfers' memory makes no sense.")
+            throw CallError("DeviceError", "The stream \"\(name)\" can't be taken over: the memory of its transfers is inconsistent.")
         }
         isWanted = true
         run(agreed, transfers: transfers, writer: try await frameRing(agreed), origin: .takeover(memory, dropping: takeover == .dropping))
@@ -118,7 +118,7 @@ public actor StreamSession<Source: StreamSource> {
 
     private func suits(_ request: Request, current: Request) throws(CallError) {
         guard !request.allows(current) else { return }
-        throw CallError("Busy", "The device is streaming \(current.text) for somebody else; \(request.text) can be had once that ends.")
+        throw CallError("Busy", "The device is streaming \(current.text) for someone else; \(request.text) is available once that ends.")
     }
 
     private func begin(_ request: Request, resumes: GapCause?, counters: StreamCounters) async throws {
@@ -175,7 +175,7 @@ public actor StreamSession<Source: StreamSource> {
     /// See `StreamRefusal`. Whatever else goes wrong shows when such a stream begins.
     private func carries(_ shape: StreamShape, from endpoint: EndpointAddress) async -> Bool {
         do { return Self.areTaken(try await openTransfers(shape, of: endpoint)) } catch {
-            context.supervisor.log("notice", "Whether the bus has room for \(shape.packetLength) bytes can't be tried: \(error)")
+            context.supervisor.log("notice", "Can't try whether the bus has room for \(shape.packetLength) bytes: \(error)")
             return false
         }
     }
@@ -239,7 +239,7 @@ public actor StreamSession<Source: StreamSource> {
             guard case .open(let current, _) = state, current === stream else { return }
             switch error.code {
             case .noDevice, .connection: context.supervisor.fail(error, as: "The device is gone: \(error)")
-            case .timedOut: context.supervisor.failUnresponsive("The device sends nothing and answers nothing: \(error)")
+            case .timedOut: context.supervisor.failUnresponsive("The device sends nothing and does not answer: \(error)")
             default: break
             }
         }
@@ -266,7 +266,7 @@ public actor StreamSession<Source: StreamSource> {
             }
             // Nothing that this process tries again fixes those.
             guard error.code != .noBandwidth, error.code != .memoryLimit else {
-                context.supervisor.fail(error, as: "The stream can't be had: \(error)")
+                context.supervisor.fail(error, as: "The stream can't be started: \(error)")
             }
             reason = "\(error)"
         case .success(.stalled): reason = "the device halted the endpoint"
@@ -280,9 +280,10 @@ public actor StreamSession<Source: StreamSource> {
         if isSilent { await change { $0.patience.tried() } }
         guard attempts <= Self.attemptLimit, record.patience.remedies <= Self.remedyLimit else {
             context.supervisor.fail(
-                CallError("NoFrames", "The stream was started \(attempts) times without a frame; last, \(reason).", layer: "class"))
+                CallError("NoFrames", "The stream was started \(attempts) times without a frame; most recently, \(reason).", layer: "class")
+            )
         }
-        context.supervisor.log("warning", "The stream is started again: \(reason).")
+        context.supervisor.log("warning", "Restarting the stream: \(reason).")
         stream.stop()
         do {
             try await source.stop(agreed)
@@ -294,7 +295,7 @@ public actor StreamSession<Source: StreamSource> {
             try await begin(agreed.request, resumes: .deviceLost, counters: counters)
         } catch {
             if let error = error as? USBError { await giveUpIfUnresponsive(after: error) }
-            context.supervisor.fail(error, as: "The stream could not be started again after \(reason): \(error)")
+            context.supervisor.fail(error, as: "The stream could not be restarted after \(reason): \(error)")
         }
     }
 
@@ -313,7 +314,7 @@ public actor StreamSession<Source: StreamSource> {
             try await source.confirmAnswering(whileStreaming: false)
         } catch {
             guard error.code == .timedOut else { context.supervisor.fail(error, as: "The device is gone: \(error)") }
-            context.supervisor.failUnresponsive("The device answers nothing any more: \(error)")
+            context.supervisor.failUnresponsive("The device no longer answers: \(error)")
         }
     }
 

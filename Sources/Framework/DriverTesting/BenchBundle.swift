@@ -14,7 +14,7 @@ struct BenchBundle {
         var folder = package
         while access(folder + "/driver.yaml", R_OK) != 0 {
             guard let slash = folder.lastIndex(of: "/"), slash > folder.startIndex else {
-                throw DriverBenchFailure("There is no driver.yaml in \(package), nor in a folder that it is in.")
+                throw DriverBenchFailure("There is no driver.yaml in \(package) or in any folder above it.")
             }
             folder = String(folder[..<slash])
         }
@@ -60,7 +60,7 @@ final class BenchFolder: Sendable {
     init() throws {
         var template = Array("/tmp/driver-bench-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else {
-            throw DriverBenchFailure("No folder can be made in /tmp: \(String(cString: strerror(errno))).")
+            throw DriverBenchFailure("No folder can be created in /tmp: \(String(cString: strerror(errno))).")
         }
         path = String(cString: made)
     }

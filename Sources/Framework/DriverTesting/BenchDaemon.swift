@@ -22,7 +22,7 @@ final class BenchDaemon: Sendable {
     }
 
     deinit {
-        do { try child.withLock { $0 }?.kill(SIGKILL) } catch { print("userdriverd stays behind: \(error)") }
+        do { try child.withLock { $0 }?.kill(SIGKILL) } catch { print("userdriverd could not be stopped: \(error)") }
     }
 
     /// Where `userdriverd` is.
@@ -33,7 +33,7 @@ final class BenchDaemon: Sendable {
         if let programs = folder("USERDRIVER_BIN") { folders = [programs] }
         guard let found = folders.map({ $0 + "/userdriverd" }).first(where: { access($0, X_OK) == 0 }) else {
             throw DriverBenchFailure(
-                "userdriverd is not in \(folders.joined(separator: ", ")). Install it, or say in USERDRIVER_BIN which folder it is in.")
+                "userdriverd is not in \(folders.joined(separator: ", ")). Install it, or set USERDRIVER_BIN to the folder that it is in.")
         }
         return found
     }
@@ -68,7 +68,7 @@ final class BenchDaemon: Sendable {
         let end = ContinuousClock.now + patience
         while !isListening {
             if let end = try child.withLock({ $0 })?.collect() { throw DriverBenchFailure("userdriverd has ended: \(end).") }
-            guard ContinuousClock.now < end else { throw DriverBenchFailure("userdriverd does not listen after \(patience).") }
+            guard ContinuousClock.now < end else { throw DriverBenchFailure("userdriverd is not listening after \(patience).") }
             // A socket that appears tells nobody.
             try await Task.sleep(for: .milliseconds(10))
         }
@@ -97,7 +97,7 @@ final class BenchDaemon: Sendable {
                 continuation.finish()
             }
         } catch {
-            print("userdriverd stays behind: \(error)")
+            print("userdriverd could not be stopped: \(error)")
             continuation.finish()
         }
         for await _ in ended {}

@@ -137,7 +137,7 @@ public final class DriverBench: Sendable {
         let status = try await device(until: "the driver runs") { status in
             guard let status else { return false }
             if [.failed, .unsupported].contains(status.state) {
-                throw DriverBenchFailure("The supervisor drives the device no more: \(status.reason ?? status.state.rawValue)")
+                throw DriverBenchFailure("The supervisor no longer drives the device: \(status.reason ?? status.state.rawValue)")
             }
             return status.state == .running && !self.state.withLock { $0.ended.contains(status.pid) }
         }

@@ -41,7 +41,7 @@ final class CallDesk<D: Driver>: Sendable {
         do {
             try call.finish(try await driver.call(call))
         } catch is CancellationError {
-            link.reply(DriverReply(id: id, error: CallError("Cancelled", "The call was given up.")))
+            link.reply(DriverReply(id: id, error: CallError("Cancelled", "The call was abandoned.")))
         } catch {
             link.reply(DriverReply(id: id, error: CallError(describing: error)))
         }

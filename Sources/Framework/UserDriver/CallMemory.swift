@@ -58,7 +58,7 @@ public final class ReplyMemory: Sendable {
     /// valid after `body`.
     public func withBytes<R>(_ body: (UnsafeMutableRawBufferPointer) throws -> R) throws -> R {
         try mapping.withLock { mapping in
-            guard let bytes = mapping.bytes else { throw CallError("InvalidParameter", "This memory has gone out with a reply.") }
+            guard let bytes = mapping.bytes else { throw CallError("InvalidParameter", "This memory has already been sent with a reply.") }
             return try body(bytes)
         }
     }

@@ -83,7 +83,7 @@ public enum DriverProcess {
             try heartbeat.start()
             running.heartbeat.withLock { $0 = heartbeat }
         } catch {
-            link.fail("The system has no thread for this driver's heartbeat: \(error)")
+            link.fail("No thread can be started for this driver's heartbeat: \(error)")
         }
         let desk = CallDesk(driver: driver, link: link)
         Task {
@@ -177,7 +177,7 @@ public enum DriverProcess {
         do {
             return try channel.receive(MessageToDriver.self)
         } catch {
-            complain("The channel to the supervisor brought something unreadable: \(error)")
+            complain("Something unreadable came from the supervisor: \(error)")
             return nil
         }
     }

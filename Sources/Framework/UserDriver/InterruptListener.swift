@@ -61,7 +61,7 @@ public final class InterruptListener: Sendable {
         } catch {
             // A device that is gone is noticed elsewhere.
             guard !isStopping, error.code != .noDevice, error.code != .connection else { return }
-            context.supervisor.log("notice", "Interrupt endpoint \(endpoint) is not read any more: \(error)")
+            context.supervisor.log("notice", "Interrupt endpoint \(endpoint) is no longer read: \(error)")
         }
     }
 

@@ -34,7 +34,7 @@ final class KeptRings: Sendable {
                 device.expect(mapping)
                 rings.withLock { $0[ring.grant.number] = Mapped(file: Self.file(ring.memory), mapping: mapping) }
             } catch {
-                complain("A ring that was left can't be mapped: \(error)")
+                complain("A ring that was left behind can't be mapped: \(error)")
             }
         }
     }

@@ -61,7 +61,7 @@ public struct ServiceCall: Sendable {
     /// `CancellationError` where nobody waits any more.
     public func replyMore(_ parameters: JSONValue) throws {
         try Task.checkCancellation()
-        guard wantsMore else { throw CallError("ExpectedMore", "\(method) is to be called with `more`.") }
+        guard wantsMore else { throw CallError("ExpectedMore", "\(method) must be called with `more`.") }
         try exchange.reply(parameters, continues: true, memory: takeMemory())
     }
 
@@ -99,6 +99,6 @@ private struct LoneExchange: CallExchange {
     let replied: @Sendable (JSONValue) -> Void
     func reply(_ parameters: JSONValue, continues: Bool, memory: [UInt64]) { replied(parameters) }
     func makeMemory(byteCount: Int) async throws -> ReplyMemory {
-        throw CallError("NotSupported", "There is no supervisor that could give memory.")
+        throw CallError("NotSupported", "There is no supervisor to get memory from.")
     }
 }

@@ -37,7 +37,7 @@ extension SupervisorLink {
                 activity?.frameEnded()
             },
             faulted: { [weak self] fault, undecided in
-                self?.log("error", "The conversation \(name) does not go on: \(fault)")
+                self?.log("error", "The conversation \(name) can't continue: \(fault)")
                 self?.event(
                     "conversationFault",
                     ["conversation": .string(name), "fault": .string("\(fault)"), "undecided": .int(Int64(clamping: undecided))])

@@ -52,7 +52,7 @@ public final class SupervisorLink: Sendable {
         } catch {
             if let problem = Self.mistake(error) {
                 // Nothing is wrong with the channel: what was to be said can't be.
-                complain("A message to the supervisor was left out: \(problem)")
+                complain("A message to the supervisor was dropped: \(problem)")
             } else if !survivesSupervisor {
                 _exit(0)
             }
@@ -76,7 +76,7 @@ public final class SupervisorLink: Sendable {
             if let problem = Self.mistake(error) {
                 throw CallError(
                     "DeviceError", "The driver's answer can't be sent: \(problem)",
-                    remedy: "More than a message holds goes in memory (ServiceCall.makeMemory).")
+                    remedy: "Anything larger than a message goes in memory (ServiceCall.makeMemory).")
             }
             if !survivesSupervisor { _exit(0) }
         }
@@ -102,7 +102,7 @@ public final class SupervisorLink: Sendable {
         } catch {
             if let problem = Self.mistake(error) {
                 // The figures can't be told, but it is alive.
-                complain("A heartbeat goes without what the driver shows: \(problem)")
+                complain("A heartbeat is sent without the driver's statistics: \(problem)")
                 send(.heartbeat(DriverStatistics(streams: statistics.shown == nil ? [:] : statistics.streams)))
             } else if !survivesSupervisor {
                 _exit(0)

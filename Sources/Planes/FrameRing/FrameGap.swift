@@ -25,10 +25,10 @@ public enum GapCause: UInt32, Hashable, Sendable, Codable, CaseIterable, CustomS
         case .driverRestarted: "the driver restarted"
         case .deviceAbsent: "the device was absent"
         case .damaged: "damaged on the way"
-        case .deviceLost: "left out by the device"
+        case .deviceLost: "skipped by the device"
         case .overrun: "the driver was too slow"
         case .tooSlow: "the reader was too slow"
-        case .renumbered: "the numbers start anew"
+        case .renumbered: "the numbers start over"
         }
     }
 }
@@ -37,7 +37,7 @@ public enum GapCause: UInt32, Hashable, Sendable, Codable, CaseIterable, CustomS
 public struct FrameGap: Hashable, Sendable {
     /// The first missing number.
     public var first: UInt64
-    /// How many are missing; 0 only where the numbers start anew.
+    /// How many are missing; 0 only where the numbers start over.
     public var count: UInt64
     public var cause: GapCause
     /// CLOCK_MONOTONIC nanoseconds when the gap was noticed; 0 where the reader tells it.

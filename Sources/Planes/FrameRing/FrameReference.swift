@@ -27,7 +27,7 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
     public var reasons: [String] {
         let words: [(FrameFlags, String)] = [
             (.short, "too short"), (.oversize, "too long"), (.lostPackets, "packets were lost on the bus"),
-            (.deviceError, "the camera signalled an error"), (.malformed, "payload headers make no sense"),
+            (.deviceError, "the camera signalled an error"), (.malformed, "payload headers are malformed"),
             (.cutPicture, "the JPEG is cut off"),
         ]
         return words.filter { contains($0.0) }.map(\.1)

@@ -151,8 +151,8 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// - Returns: the frame's number.
     @discardableResult
     public func publish(length: Int, captured: UInt64, deviceTime: UInt64 = 0, flags: FrameFlags = []) -> UInt64 {
-        precondition(isOpen, "publish follows begin")
-        precondition(length >= 0 && length <= mapping.geometry.capacity, "a frame's length is within its slot")
+        precondition(isOpen, "publish must follow begin")
+        precondition(length >= 0 && length <= mapping.geometry.capacity, "a frame must fit in its slot")
         guard !isReplay else {
             isReplay = false
             isOpen = false

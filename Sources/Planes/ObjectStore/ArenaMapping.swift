@@ -15,7 +15,7 @@ public final class ArenaMapping: @unchecked Sendable {
     public init(descriptor: Int32, layout: ArenaLayout) throws(ObjectStoreError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_size == off_t(layout.byteCount) else {
-            throw ObjectStoreError("fstat", "the arena is not of \(layout.byteCount) bytes")
+            throw ObjectStoreError("fstat", "the arena does not have \(layout.byteCount) bytes")
         }
         let mapped = mmap(nil, layout.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
         guard let mapped, mapped != MAP_FAILED else { throw ObjectStoreError("mmap", errno: errno, "the arena can't be mapped") }

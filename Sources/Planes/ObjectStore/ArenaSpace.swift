@@ -44,7 +44,8 @@ public struct ArenaSpace: Hashable, Sendable {
     public mutating func release(_ blocks: Range<Int>) {
         guard !blocks.isEmpty else { return }
         precondition(
-            blocks.lowerBound > 0 && blocks.upperBound <= blockCount && !free.contains { $0.overlaps(blocks) }, "blocks are freed once")
+            blocks.lowerBound > 0 && blocks.upperBound <= blockCount && !free.contains { $0.overlaps(blocks) },
+            "blocks must be freed only once")
         var index = free.firstIndex { $0.lowerBound > blocks.lowerBound } ?? free.count
         free.insert(blocks, at: index)
         if index + 1 < free.count, free[index].upperBound == free[index + 1].lowerBound {

@@ -116,11 +116,11 @@ final class ClientConnection {
                 case .descriptors:
                     refuse(
                         "NotSupported",
-                        "No descriptors can be passed to the supervisor; \(ManagementInterface.name).Memory gives memory for a call.")
+                        "The supervisor takes no descriptors; \(ManagementInterface.name).Memory gives memory for a call.")
                 case .oversize:
                     refuse(
                         "InvalidParameter",
-                        "A call has \(socket.maximumMessage) bytes at most; what is larger goes in memory (\(ManagementInterface.name).Memory)."
+                        "A call has at most \(socket.maximumMessage) bytes; anything larger goes in memory (\(ManagementInterface.name).Memory)."
                     )
                 default: break
                 }

@@ -18,7 +18,7 @@ enum ClientRights: Hashable, Sendable {
     /// Throws `NotPermitted` where a driver's manifest leaves the method to others.
     func check(_ method: String, _ right: MethodPolicy.Right) throws(CallError) {
         guard self != .managing, right == .administrator else { return }
-        throw CallError("NotPermitted", "\(method) is for root and the daemon's own user.")
+        throw CallError("NotPermitted", "\(method) is only for root and the daemon's own user.")
     }
 
     /// Throws `NotPermitted`.
@@ -26,7 +26,8 @@ enum ClientRights: Hashable, Sendable {
         guard self != .managing, call.interfaceName == ManagementInterface.name, Self.managingMethods.contains(call.methodName)
         else { return }
         throw CallError(
-            "NotPermitted", "\(call.methodName) is for root and the daemon's own user; members of its group may watch, control and restart."
+            "NotPermitted",
+            "\(call.methodName) is only for root and the daemon's own user; members of its group may watch, control and restart."
         )
     }
 }

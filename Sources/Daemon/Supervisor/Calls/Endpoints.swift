@@ -20,12 +20,13 @@ struct Endpoints {
     mutating func add(_ endpoint: DeviceStatus.Endpoint, of device: String, call: ObjectIdentifier) throws(CallError) {
         guard (1...Self.longestKind).contains(endpoint.kind.utf8.count),
             endpoint.kind.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 })
-        else { throw CallError("InvalidParameter", "kind is a word of small letters, as in escl.") }
+        else { throw CallError("InvalidParameter", "kind must be a word of lower-case letters, as in escl.") }
         guard endpoint.url.utf8.count <= Self.longestURL, endpoint.url.utf8.allSatisfy({ 0x21...0x7e ~= $0 }),
             Self.places.contains(where: { endpoint.url.utf8.starts(with: $0.utf8) })
         else {
             throw CallError(
-                "InvalidParameter", "url begins with http://127.0.0.1:, ipp://127.0.0.1: or unix:/, of \(Self.longestURL) bytes at most.")
+                "InvalidParameter",
+                "url must begin with http://127.0.0.1:, ipp://127.0.0.1: or unix:/ and have at most \(Self.longestURL) bytes.")
         }
         guard offers.count(where: { $0.device == device }) < Self.mostOfADevice else {
             throw CallError("LimitReached", "The device has \(Self.mostOfADevice) endpoints already.")

@@ -60,6 +60,6 @@ final class EventListener {
         timer.lift()
         let count = omitted
         omitted = 0
-        send(device: "", event: "notice", message: "\(count) events were left out: they were not read in time.")
+        send(device: "", event: "notice", message: "\(count) events were dropped: they were not read in time.")
     }
 }

@@ -14,12 +14,12 @@ final class SharedMemory: Sendable {
     init(byteCount: Int) throws(CallError) {
         let memory = clinux_memfd("call", 0)
         guard memory >= 0 else {
-            throw CallError("LimitReached", "There is no memory to be had: \(String(cString: strerror(-memory))).")
+            throw CallError("LimitReached", "No memory is available: \(String(cString: strerror(-memory))).")
         }
         guard ftruncate(memory, off_t(byteCount)) == 0, clinux_seal_resizing(memory) == 0 else {
             let number = errno
             close(memory)
-            throw CallError("LimitReached", "There is no memory to be had: \(String(cString: strerror(number))).")
+            throw CallError("LimitReached", "No memory is available: \(String(cString: strerror(number))).")
         }
         descriptor = memory
         self.byteCount = byteCount
@@ -42,13 +42,13 @@ final class MemoryShelf {
     /// Throws `InvalidParameter`, `LimitReached`.
     func add(byteCount: Int, limits: SupervisorConfiguration.Limits) throws(CallError) -> SharedMemory {
         guard (1...limits.memoryBytesPerCall).contains(byteCount) else {
-            throw CallError("InvalidParameter", "A call takes 1 to \(limits.memoryBytesPerCall) bytes of memory along.")
+            throw CallError("InvalidParameter", "A call's memory must have 1 to \(limits.memoryBytesPerCall) bytes.")
         }
         guard list.count < MemoryRequest.maximumPerMessage else {
-            throw CallError("LimitReached", "A call takes \(MemoryRequest.maximumPerMessage) memories along at most.")
+            throw CallError("LimitReached", "A call takes at most \(MemoryRequest.maximumPerMessage) pieces of memory.")
         }
         guard list.reduce(byteCount, { $0 + $1.byteCount }) <= limits.memoryBytesPerCall else {
-            throw CallError("LimitReached", "A call takes \(limits.memoryBytesPerCall) bytes of memory along at most.")
+            throw CallError("LimitReached", "A call takes at most \(limits.memoryBytesPerCall) bytes of memory.")
         }
         let memory = try SharedMemory(byteCount: byteCount)
         list.append(memory)
@@ -60,7 +60,7 @@ final class MemoryShelf {
     func take() throws(CallError) -> [SharedMemory] {
         defer { list = [] }
         for memory in list where !memory.seal() {
-            throw CallError("InvalidParameter", "The memory that was to go with the call is still mapped for writing: unmap it first.")
+            throw CallError("InvalidParameter", "The memory for the call is still mapped for writing: unmap it first.")
         }
         return list
     }

@@ -111,7 +111,7 @@ extension Supervisor {
             let crashes = crashes
             Task { @SupervisorActor in
                 guard let file = await crashes.capture(of: Int(number)) else {
-                    return call.fail(CallError("InvalidParameter", "There is no capture of a crash with the number \(number)."))
+                    return call.fail(CallError("InvalidParameter", "There is no capture for crash \(number)."))
                 }
                 call.reply(VarlinkReply(.object([:])), descriptors: [file])
                 close(file)
@@ -148,7 +148,7 @@ extension Supervisor {
     private func setNodes(_ call: ClientCall) throws(CallError) {
         let device = try device(for: call) { $0.bundle != nil }
         guard let count = call.call.parameters["nodes"]?.intValue, NodePolicy.counts.contains(count) else {
-            throw CallError("InvalidParameter", "nodes goes from 0 to \(NodePolicy.counts.upperBound).")
+            throw CallError("InvalidParameter", "nodes must be from 0 to \(NodePolicy.counts.upperBound).")
         }
         let unkept = try nodePolicy.choose(device.id, nodes: count)
         tellListeners(device: device.id, event: "nodes", message: "\(device.name) is to have \(count) /dev/videoN.")
@@ -158,13 +158,13 @@ extension Supervisor {
 
     private func capture(_ device: DriverFunction, for call: ClientCall) throws(CallError) {
         guard let recorder = device.recorder else {
-            throw CallError("DeviceUnavailable", "\(device.name) has not been driven yet: there are no transfers.")
+            throw CallError("DeviceUnavailable", "\(device.name) has not been driven yet, so it has no transfers.")
         }
         let descriptor: Int32
         do throws(USBError) {
             descriptor = try recorder.readOnlyDescriptor()
         } catch {
-            throw CallError("DeviceError", "The flight recorder can't be handed out: \(error)")
+            throw CallError("DeviceError", "The flight recorder can't be passed on: \(error)")
         }
         defer { close(descriptor) }
         call.reply(
@@ -192,7 +192,7 @@ extension Supervisor {
         switch call.call.parameters[name] {
         case nil, .null: return nil
         case .string(let text): return text
-        default: throw CallError("InvalidParameter", "\(name) is a string.")
+        default: throw CallError("InvalidParameter", "\(name) must be a string.")
         }
     }
 

@@ -9,13 +9,13 @@ extension Supervisor {
     /// Answers `SetUp`: what would change, or, once it has changed, what did.
     func setUp(_ call: ClientCall) throws(CallError) {
         guard let choice = SetupChoice(rawValue: try text("take", of: call) ?? "") else {
-            throw CallError("InvalidParameter", "take is all, none or rules.")
+            throw CallError("InvalidParameter", "take must be all, none or rules.")
         }
         let concerned = functions.filter { changesHands($0, under: choice) != nil }
         let changes = concerned.map { SetUpChange(device: $0.id, name: $0.name, taken: $0.state == .kernel) }
         guard call.call.parameters["apply"]?.boolValue == true else { return call.succeed(["changes": try encode(changes)]) }
         guard ClientRights.of(user: call.peer.userID, daemonUser: geteuid()) == .managing else {
-            throw CallError("NotPermitted", "What is taken from the kernel is set up by root.")
+            throw CallError("NotPermitted", "Only root can set up what is taken from the kernel.")
         }
         try policy.checkSetup(is: choice)
         let unkept = policy.forgetChoices()
@@ -25,7 +25,7 @@ extension Supervisor {
         let done: @SupervisorActor () -> Void = { [weak self] in
             left -= 1
             guard left == 0, let self else { return }
-            if let unkept { return call.fail(CallError("DeviceError", "What was chosen for single devices is forgotten. \(unkept)")) }
+            if let unkept { return call.fail(CallError("DeviceError", "Choices for single devices are forgotten. \(unkept)")) }
             do throws(CallError) { call.succeed(["changes": try self.encode(outcome)]) } catch { call.fail(error) }
         }
         for function in functions
@@ -33,7 +33,7 @@ extension Supervisor {
             && !concerned.contains(where: { $0 === function })
         {
             // It may be about to take its device: it begins again, and asks anew.
-            do throws(CallError) { try function.restart() } catch { function.logger.debug("not started anew: \(error.message)") }
+            do throws(CallError) { try function.restart() } catch { function.logger.debug("not restarted: \(error.message)") }
         }
         for (place, function) in concerned.enumerated() {
             guard !changes[place].taken else {

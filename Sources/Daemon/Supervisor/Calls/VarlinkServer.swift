@@ -96,7 +96,7 @@ final class VarlinkServer {
 
     /// Tries again in a while instead of at once and for ever.
     private func rest(because why: String) {
-        if obstacle != why { logger.warning("clients can't be accepted for the moment", metadata: ["error": "\(why)"]) }
+        if obstacle != why { logger.warning("clients can't be accepted at the moment", metadata: ["error": "\(why)"]) }
         obstacle = why
         unlisten()
         pause.set(after: .milliseconds(200)) { [weak self] in self?.listen() }

@@ -24,7 +24,7 @@ struct ShownViewers {
         guard viewers.count <= Self.mostViewers, viewers.allSatisfy({ $0.pid > 0 && $0.program.utf8.count <= Self.longestName }) else {
             throw CallError(
                 "InvalidParameter",
-                "viewers are \(Self.mostViewers) at most, each with its process and a name of \(Self.longestName) bytes at most.")
+                "There can be at most \(Self.mostViewers) viewers, each with its process and a name of at most \(Self.longestName) bytes.")
         }
         let surface = ProcessFacts.name(of: call.peer.processID).printable
         let named = viewers.map { viewer in
@@ -61,7 +61,7 @@ extension Supervisor {
         call.onCancel = { [weak self, weak call] in
             guard let self, let call else { return }
             self.shownViewers.remove(call)
-            self.tellListeners(device: id, event: "viewers", message: "\(name) is shown to others no more.")
+            self.tellListeners(device: id, event: "viewers", message: "\(name) is no longer shown to others.")
         }
         call.reply(VarlinkReply(.object([:]), continues: true))
         tellListeners(device: id, event: "viewers", message: "\(name) is shown to \(viewers.count) programs.")
@@ -71,12 +71,12 @@ extension Supervisor {
     func revoke(_ call: ClientCall) throws(CallError) {
         let device = try device(for: call) { $0.bundle != nil }
         guard let number = call.call.parameters["process"]?.intValue, let process = Int32(exactly: number), process > 0 else {
-            throw CallError("InvalidParameter", "process is the number of a program that watches.")
+            throw CallError("InvalidParameter", "process must be the process ID of a program that is watching.")
         }
         let others = shownViewers.calls(showing: device.id, to: process)
         for other in others { other.reply(VarlinkReply(["revoked": .int(Int64(process))], continues: true)) }
         guard device.revoke(process) || !others.isEmpty else {
-            throw CallError("InvalidParameter", "Process \(process) does not watch \(device.name).")
+            throw CallError("InvalidParameter", "Process \(process) is not watching \(device.name).")
         }
         call.succeed()
     }

@@ -21,7 +21,7 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
         func failure(_ problem: String) -> ParseError {
             ParseError(
                 description:
-                    "\"\(text.prefix(200))\" is not an address of an attached device: \(problem). It is written usbip://HOST[:PORT]/BUSID.")
+                    "\"\(text.prefix(200))\" is not the address of a device: \(problem). The form is usbip://HOST[:PORT]/BUSID.")
         }
         guard text.utf8.count <= 300 else { throw failure("it is longer than 300 bytes") }
         guard text.hasPrefix(Self.scheme) else { throw failure("it does not begin with \(Self.scheme)") }
@@ -33,12 +33,12 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
         if authority.hasPrefix("[") {
             guard let end = authority.firstIndex(of: "]") else { throw failure("the bracket of the IPv6 address is not closed") }
             let after = authority[authority.index(after: end)...]
-            guard after.isEmpty || after.hasPrefix(":") else { throw failure("after the bracket comes a colon and the port") }
+            guard after.isEmpty || after.hasPrefix(":") else { throw failure("the bracket must be followed by a colon and the port") }
             if after.hasPrefix(":") { portText = after.dropFirst() }
             authority = authority[authority.index(after: authority.startIndex)..<end]
             guard authority.contains(":"), authority.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." || $0 == "%" || $0.isLetter })
             else {
-                throw failure("what stands in brackets is not an IPv6 address")
+                throw failure("the part in brackets is not an IPv6 address")
             }
         } else {
             if let colon = authority.firstIndex(of: ":") {
@@ -46,7 +46,7 @@ public struct AttachmentURL: Hashable, Sendable, CustomStringConvertible {
                 authority = authority[..<colon]
             }
             guard authority.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "." || $0 == "-" || $0 == "_") }) else {
-                throw failure("the host has characters that no name has (an IPv6 address stands in brackets)")
+                throw failure("the host has characters that no name has (put an IPv6 address in brackets)")
             }
         }
         guard !authority.isEmpty else { throw failure("the host is missing") }

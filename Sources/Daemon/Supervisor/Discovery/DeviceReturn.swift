@@ -24,7 +24,7 @@ public enum DeviceReturn {
                 try awaitFreedom(of: one)
                 try USBFSSource.connect(one)
             } catch {
-                if case .unavailable = error { problems.append("The kernel's driver does not get \(one.path) back: \(error)") }
+                if case .unavailable = error { problems.append("\(one.path) can't be given back to the kernel's driver: \(error)") }
             }
             if let problem = taken.forget(path: one.path) { problems.append(problem) }
         }

@@ -56,7 +56,7 @@ enum DeviceSelection {
         guard let first = candidates.first else { throw CallError("NoSuchDevice", none()) }
         guard candidates.count == 1 else {
             let list = candidates.prefix(20).map { "\(devices[$0].id) (\(devices[$0].name), \(devices[$0].bus))" }.joined(separator: "; ")
-            throw CallError("AmbiguousDevice", "Several devices could be meant; say which one: \(list).")
+            throw CallError("AmbiguousDevice", "Several devices match; say which one: \(list).")
         }
         return first
     }

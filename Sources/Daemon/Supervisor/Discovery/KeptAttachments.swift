@@ -32,11 +32,11 @@ final class KeptAttachments {
                     let url = try AttachmentURL(text)
                     if !urls.contains(url) { urls.append(url) }
                 } catch {
-                    logger.error("an attachment that was kept is not an address", metadata: ["file": "\(path)", "error": "\(error)"])
+                    logger.error("a saved attachment is not an address", metadata: ["file": "\(path)", "error": "\(error)"])
                 }
             }
         } catch {
-            logger.error("what was attached is not known any more: attach it again", metadata: ["file": "\(path)", "error": "\(error)"])
+            logger.error("the saved attachments are lost: attach the devices again", metadata: ["file": "\(path)", "error": "\(error)"])
         }
     }
 

@@ -26,7 +26,7 @@ final class NodePolicy: Sendable {
                 read = try JSON.decode([String: Int].self, from: try StateFile.read(path, maximumBytes: Self.maximumBytes))
             }
         } catch {
-            logger.warning("how many nodes cameras should have can't be read, and each has one", metadata: ["error": "\(error)"])
+            logger.warning("the number of nodes for each camera can't be read, so each has one", metadata: ["error": "\(error)"])
         }
         let valid = read.filter { Self.counts.contains($0.value) }
         choices = Mutex(valid.count <= Self.maximumChoices ? valid : [:])
@@ -41,7 +41,7 @@ final class NodePolicy: Sendable {
     func choose(_ id: String, nodes: Int) throws(CallError) -> String? {
         let all = try choices.withLock { choices throws(CallError) in
             guard choices[id] != nil || choices.count < Self.maximumChoices else {
-                throw CallError("LimitReached", "\(Self.maximumChoices) devices were chosen already; \(path) has the list.")
+                throw CallError("LimitReached", "\(Self.maximumChoices) devices have been chosen already; \(path) has the list.")
             }
             choices[id] = nodes
             return choices

@@ -40,7 +40,7 @@ struct TakenInterfaces {
             entries = try JSON.decode([Entry].self, from: try StateFile.read(path, maximumBytes: Self.mostBytes))
             return nil
         } catch {
-            return "What an earlier supervisor took from the kernel's drivers can't be read, and is not given back: \(error)"
+            return "The list of what an earlier supervisor took from the kernel's drivers can't be read, so nothing is given back: \(error)"
         }
     }
 
@@ -93,7 +93,7 @@ struct TakenInterfaces {
             return nil
         } catch {
             isShort = Shortage(error) != nil
-            return "What is taken from the kernel's drivers can't be kept: \(error)"
+            return "The list of what is taken from the kernel's drivers can't be saved: \(error)"
         }
     }
 }

@@ -38,7 +38,7 @@ final class TakingPolicy: Sendable {
                 for rule in file.leave { if let id = rule.id { choices[id] = false } }
             }
         } catch {
-            logger.warning("the devices that were chosen can't be read, and none is taken for it", metadata: ["error": "\(error)"])
+            logger.warning("the list of chosen devices can't be read, so no device is taken because of it", metadata: ["error": "\(error)"])
         }
         own = Mutex(choices)
     }
@@ -83,7 +83,7 @@ final class TakingPolicy: Sendable {
             lastSetupProblem.withLock { $0 = "" }
             return choice
         } catch {
-            note(error, in: lastSetupProblem, "what was set up can't be used, and no device is taken for it")
+            note(error, in: lastSetupProblem, "the setup file can't be used, so no device is taken because of it")
             return .none
         }
     }
@@ -91,7 +91,7 @@ final class TakingPolicy: Sendable {
     /// Throws `CallError` where something else was set up than whoever asks believes.
     func checkSetup(is choice: SetupChoice) throws(CallError) {
         guard let administrators else {
-            throw CallError("NotSupported", "This daemon has no administrator's file: it is not the system's. See --policy.")
+            throw CallError("NotSupported", "This daemon has no administrator's file, since it is not the system's. See --policy.")
         }
         let path = SetupFile.path(beside: administrators)
         let found: SetupChoice
@@ -116,7 +116,7 @@ final class TakingPolicy: Sendable {
         }
         let choices = try own.withLock { own throws(CallError) in
             guard own[id] != nil || own.count < Self.maximumChoices else {
-                throw CallError("LimitReached", "\(Self.maximumChoices) devices were chosen already; \(ownPath) has the list.")
+                throw CallError("LimitReached", "\(Self.maximumChoices) devices have been chosen already; \(ownPath) has the list.")
             }
             own[id] = takes
             return own
@@ -144,7 +144,7 @@ final class TakingPolicy: Sendable {
             return ids.isEmpty ? " []\n" : "\n" + ids.map { "  - id: \(quoted($0))\n" }.joined()
         }
         return """
-            # Written by userdriverd: what was chosen with `userdriver take` and `userdriver release`.
+            # Written by userdriverd: the choices made with `userdriver take` and `userdriver release`.
             take:\(list(true))leave:\(list(false))
             """
     }
@@ -161,7 +161,7 @@ final class TakingPolicy: Sendable {
             lastProblem.withLock { $0 = "" }
             return rules ?? PolicyFile()
         } catch {
-            note(error, in: lastProblem, "the policy can't be used, and no device is taken for it")
+            note(error, in: lastProblem, "the policy can't be used, so no device is taken because of it")
             return PolicyFile()
         }
     }

@@ -33,7 +33,7 @@ final class USBFSSource: DeviceSource {
             host = try LibUSBHost()
             events = try host.hotplugEvents()
         } catch {
-            await report(.remark("Devices of this machine are not found: \(error)"))
+            await report(.remark("This machine's devices can't be found: \(error)"))
             return
         }
         await withTaskCancellationHandler {
@@ -59,7 +59,7 @@ final class USBFSSource: DeviceSource {
             do throws(DeviceOpenFailure) {
                 try await blocking("connect") { () throws(DeviceOpenFailure) in try Self.connect(one) }
             } catch {
-                if case .unavailable = error { await report(.remark("The kernel's driver does not get \(one.path) back: \(error)")) }
+                if case .unavailable = error { await report(.remark("\(one.path) can't be given back to the kernel's driver: \(error)")) }
             }
             if let problem = taken.withLock({ $0.forget(path: one.path) }) { await report(.remark(problem)) }
         }
@@ -193,7 +193,7 @@ final class USBFSSource: DeviceSource {
         var bytes = [UInt8](repeating: 0, count: 18)
         let count = pread(opened.descriptor, &bytes, bytes.count, 0)
         guard count == bytes.count, bytes.elementsEqual(device.descriptors.prefix(18)) else {
-            throw .gone("another device is plugged in at \(device.path) by now")
+            throw .gone("another device is plugged in at \(device.path) now")
         }
         return opened
     }

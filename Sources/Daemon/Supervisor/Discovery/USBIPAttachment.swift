@@ -237,7 +237,7 @@ actor USBIPAttachment: DeviceSource {
                 // Once for each reason, not once for each look.
                 if "\(error)" != said {
                     said = "\(error)"
-                    await report(.remark("\(url) is not there yet: \(error). It is looked for until it is detached."))
+                    await report(.remark("\(url) is not there yet: \(error). The daemon keeps looking for it until it is detached."))
                 }
             }
             await pause(delay)
@@ -303,7 +303,7 @@ actor USBIPAttachment: DeviceSource {
             do throws(USBError) {
                 let imported = try await USBIPConnection.importDevice(host: url.host, port: url.port, busID: url.busID)
                 guard imported.record.vendorID == device.vendorID, imported.record.productID == device.productID else {
-                    throw USBError(.noDevice, operation: "import \(url)", detail: "another device is there by now")
+                    throw USBError(.noDevice, operation: "import \(url)", detail: "another device is there now")
                 }
                 return try await configured(imported, device, grant)
             } catch {

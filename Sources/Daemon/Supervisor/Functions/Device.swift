@@ -50,7 +50,7 @@ final class Device {
 
     /// It is plugged in, where it was or somewhere else.
     func arrived(_ information: USBDeviceInformation, from source: any DeviceSource, _ matches: [FunctionMatch]) {
-        precondition(!isPresent, "a device arrives while it is absent")
+        precondition(!isPresent, "a device arrives only while it is absent")
         self.source = source
         self.information = information
         isPresent = true
@@ -125,7 +125,7 @@ final class Device {
         if let standIn { functions = [standIn] }
         for (function, match) in zip(functions, matches) where old.contains(where: { $0 === function }) { adopt(function, match) }
         if let standIn, !isNew { adopt(standIn, nil) }
-        for function in gone { function.remove("No driver is for it any more.") {} }
+        for function in gone { function.remove("There is no driver for it any more.") {} }
         return functions
     }
 
@@ -169,7 +169,7 @@ final class Device {
             var count = others.count
             for other in others {
                 interrupted.append(other)
-                other.makeWay("the device is reset: \(id(of: function)) could not be recovered by less") {
+                other.makeWay("the device is reset: nothing less could recover \(id(of: function))") {
                     count -= 1
                     if count == 0 { continuation.resume() }
                 }

@@ -58,7 +58,7 @@ extension DriverFunction {
         news.reminder.set(after: Self.reminder) { [weak self] in
             guard let self else { return }
             let (events, lines) = (self.news.events.takeOmitted(), self.news.lines.takeOmitted())
-            self.announce("notice", "\(self.name): \(events) events and \(lines) log lines were left out: its driver says too much.")
+            self.announce("notice", "\(self.name): \(events) events and \(lines) log lines were dropped: its driver says too much.")
         }
     }
 }

@@ -84,12 +84,12 @@ extension DriverFunction {
     /// One user who is nobody in particular does not keep the others from calling.
     private func admitCall(of user: UInt32) throws(CallError) {
         guard tickets.count + abandoned.count < limits.callsPerDevice else {
-            throw CallError("LimitReached", "\(name) has too many calls to answer already.")
+            throw CallError("LimitReached", "\(name) has too many unanswered calls already.")
         }
         guard ClientRights.of(user: user, daemonUser: geteuid()) == .using else { return }
         let own = tickets.count { $0.client?.peer.userID == user } + abandoned.count(of: user)
         guard own < limits.callsPerUser else {
-            throw CallError("LimitReached", "\(name) has \(own) calls of this user's to answer already.")
+            throw CallError("LimitReached", "\(name) has \(own) unanswered calls from this user already.")
         }
     }
 
@@ -122,7 +122,7 @@ extension DriverFunction {
         if !incarnation.send(.call(call), descriptors: ticket.memory.map(\.descriptor)) {
             let error = CallError(
                 "InvalidParameter",
-                "The parameters are too large: a call has \(Channel.maximumPacket) bytes at most. What is larger goes in memory "
+                "The parameters are too large: a call has at most \(Channel.maximumPacket) bytes. Anything larger goes in memory "
                     + "(\(ManagementInterface.name).Memory).")
             drop(ticket)
             switch ticket.purpose {
@@ -155,7 +155,7 @@ extension DriverFunction {
         let continues = reply.continues == true && reply.error == nil
         guard !continues || call.call.more else {
             abandon(ticket)
-            return call.fail(CallError("DeviceError", "The driver gives several replies where one was asked for."))
+            return call.fail(CallError("DeviceError", "The driver gave several replies where one was asked for."))
         }
         if !continues { drop(ticket) }
         if let error = reply.error { return call.fail(error) }
@@ -185,14 +185,14 @@ extension DriverFunction {
     func openMemory(_ request: MemoryRequest) {
         func refuse(_ reason: String) { incarnation?.send(.ringRefused(request: request.request, reason: reason)) }
         guard let ticket = tickets.first(where: { $0.number == request.call && $0.client != nil }) else {
-            return refuse("Nobody waits for the answer to that call.")
+            return refuse("Nobody is waiting for the answer to that call.")
         }
         let held = tickets.reduce(0) { $0 + $1.granted.values.reduce(0) { $0 + $1.byteCount } }
         guard (1...limits.memoryBytesPerDevice).contains(request.byteCount), held + request.byteCount <= limits.memoryBytesPerDevice else {
-            return refuse("A driver is given \(limits.memoryBytesPerDevice) bytes of memory for replies at most; it has \(held).")
+            return refuse("A driver gets at most \(limits.memoryBytesPerDevice) bytes of memory for replies; it has \(held).")
         }
         guard ticket.granted.count < MemoryRequest.maximumPerMessage else {
-            return refuse("\(MemoryRequest.maximumPerMessage) memories go with a reply at most.")
+            return refuse("A reply takes at most \(MemoryRequest.maximumPerMessage) pieces of memory.")
         }
         do throws(CallError) {
             let memory = try SharedMemory(byteCount: request.byteCount)
@@ -209,7 +209,7 @@ extension DriverFunction {
         var list: [SharedMemory] = []
         for number in numbers {
             guard let memory = ticket.granted.removeValue(forKey: number) else {
-                throw CallError("DeviceError", "The driver's answer speaks of memory that it was not given.")
+                throw CallError("DeviceError", "The driver's answer refers to memory that it was not given.")
             }
             guard memory.seal() else {
                 throw CallError("DeviceError", "The driver still has the memory of its answer mapped for writing.")
@@ -267,7 +267,8 @@ extension DriverFunction {
                 } else {
                     finish(
                         ticket,
-                        CallError("DriverRestarted", "The driver died while it worked on the call; whether it took effect is not known."))
+                        CallError(
+                            "DriverRestarted", "The driver died while working on the call; whether the call took effect is not known."))
                 }
             case .open(_, let watcher):
                 // Asked again when the next one runs.

@@ -38,11 +38,13 @@ extension DriverFunction {
 
     /// That which the predecessor left, or another.
     private func conversation(_ request: ConversationRequest) throws(CallError) -> KeptConversation {
-        guard 1...64 ~= request.name.utf8.count else { throw CallError("InvalidParameter", "A conversation's name has 1 to 64 bytes.") }
+        guard 1...64 ~= request.name.utf8.count else {
+            throw CallError("InvalidParameter", "A conversation's name must have 1 to 64 bytes.")
+        }
         guard EndpointAddress(rawValue: request.out.endpoint).direction == .out,
             EndpointAddress(rawValue: request.incoming.endpoint).direction == .in, request.out.packetCount == 0,
             request.incoming.packetCount == 0
-        else { throw CallError("InvalidParameter", "A conversation has an OUT and an IN endpoint, of bulk transfers.") }
+        else { throw CallError("InvalidParameter", "A conversation must have a bulk OUT and a bulk IN endpoint.") }
         if var kept = conversations[request.name] {
             guard kept.user != generation else { throw CallError("Busy", "The conversation \(request.name) is open already.") }
             kept.user = generation

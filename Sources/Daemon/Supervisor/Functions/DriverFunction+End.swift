@@ -98,7 +98,7 @@ extension DriverFunction {
             restartTimer.set(after: delay) { [weak self] in self?.startWhenFree() }
         case .giveUp(let deaths):
             let why =
-                "\(cause). The driver died \(deaths) times in a row and got nothing done in between; it is started again on replug or `userdriver restart`."
+                "\(cause). The driver died \(deaths) times in a row without making progress; replug the device or use `userdriver restart` to start it again."
             releaseDevice()
             enter(.failed(why: why))
             announce("failed", "\(name): \(why)")
@@ -124,7 +124,7 @@ extension DriverFunction {
             if let material { write(material, decision: "the device is left to the kernel's driver") }
             leaveToKernel(why)
         case .shortage(let why):
-            if let material { write(material, decision: "restarted once there is enough of what it takes") }
+            if let material { write(material, decision: "restarted once resources are available") }
             incarnation?.stop(patience: .zero)
             waitOut(Shortage(why))
         case .unavailable(let why):

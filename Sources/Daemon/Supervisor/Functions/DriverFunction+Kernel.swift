@@ -4,7 +4,7 @@ import USB
 import Wire
 
 extension DriverFunction {
-    static let leftToKernel = "The device is left to the kernel's own driver; `userdriver take` takes it."
+    static let leftToKernel = "The device is left to the kernel's own driver; take it with `userdriver take`."
 
     /// The policy takes it now: a device that was left to the kernel is opened again.
     func take() {

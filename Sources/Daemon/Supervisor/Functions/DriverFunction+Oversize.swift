@@ -10,12 +10,12 @@ extension DriverFunction {
         step = .openAnew
         if start.record != nil {
             record.drop()
-            incarnation.kill("what the driver before it left is too large to be handed on, and is dropped")
+            incarnation.kill("the previous driver's record is too large to pass on, and is dropped")
         } else if !start.streams.isEmpty {
-            endStreams("What was asked of the device's streams is too large to be handed on to a driver.")
-            incarnation.kill("what its streams were opened with is too large to be handed on; they end")
+            endStreams("The requests for the device's streams are too large to pass on to a driver.")
+            incarnation.kill("the requests for its streams are too large to pass on, so they end")
         } else {
-            failForGood("Its description and its driver's settings are too large for a driver to be started with.")
+            failForGood("Its description and its driver's settings are too large to start a driver with.")
         }
     }
 

@@ -50,8 +50,8 @@ extension DriverFunction {
         interruption = .driverRestarted
         step = .openAnew
         enter(.starting(FunctionPhase.Start(cause: .afterReset)))
-        announce("notice", "\(name) starts anew: \(why).")
-        tellViewers(.notice("The driver starts anew: \(why)."))
+        announce("notice", "\(name) starts over: \(why).")
+        tellViewers(.notice("The driver starts over: \(why)."))
         onEnd.append(then)
         if let incarnation { incarnation.kill(why) } else { releaseDevice() }
         noteEnd()
@@ -75,7 +75,7 @@ extension DriverFunction {
             restartTimer.lift()
             let why = dependencies.absence(subject)
             enter(.unsupported(why: why))
-            announce("unsupported", "\(name) has no driver any more. \(why)")
+            announce("unsupported", "\(name) no longer has a driver. \(why)")
             endAll(why)
             // A driver that still runs tells the device to stop.
             if let incarnation { incarnation.stop() } else { releaseDevice() }

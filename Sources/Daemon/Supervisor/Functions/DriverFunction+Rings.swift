@@ -20,7 +20,7 @@ extension DriverFunction {
         if incarnation?.movesRings == true { return changeRing(of: stream) }
         // An older driver's ring stays as it is. What it shows is kept from other users at least.
         guard stream.users.isSubset(of: [watcher.call.peer.userID]) else {
-            let why = "The stream is another user's, and its driver is too old to have it shared by users."
+            let why = "The stream is another user's, and its driver is too old to share it between users."
             return refuse(stream, watcher, CallError("Busy", why))
         }
         open(stream, watcher, with: newest)
@@ -107,7 +107,7 @@ extension DriverFunction {
             guard stream.upcoming != nil else { return }
             // The last heartbeat may tell of frames from before it was asked.
             if stream.statistics.frames > frames.addingSaturated(8) {
-                self.incarnation?.kill("it did not go on in another ring within \(limit.text)")
+                self.incarnation?.kill("it did not continue in another ring within \(limit.text)")
             } else {
                 self.expectMove(of: stream, frames: frames)
             }
@@ -183,7 +183,7 @@ extension DriverFunction {
         do throws(CallError) {
             try checkDescription(description)
         } catch {
-            return logger.warning("what the driver says of its frames is not passed on", metadata: ["reason": "\(error)"])
+            return logger.warning("the driver's description of its frames is not passed on", metadata: ["reason": "\(error)"])
         }
         settle(stream)
         stream.description = description
@@ -193,7 +193,7 @@ extension DriverFunction {
     /// It is handed to clients and kept for a successor.
     private func checkDescription(_ description: JSONValue) throws(CallError) {
         guard description.encodedByteCount <= limits.descriptionBytes else {
-            throw CallError("InvalidParameter", "A stream's description has \(limits.descriptionBytes) bytes at most.")
+            throw CallError("InvalidParameter", "A stream's description has at most \(limits.descriptionBytes) bytes.")
         }
     }
 
@@ -217,7 +217,7 @@ extension DriverFunction {
     func afford(_ bytes: Int) throws(CallError) {
         guard bytes <= limits.ringBytesPerDevice - ringBytes else {
             let limit = limits.ringBytesPerDevice >> 20
-            throw CallError("LimitReached", "A device's rings have \(limit) MiB at most, of which it holds \(ringBytes >> 20).")
+            throw CallError("LimitReached", "A device's rings have at most \(limit) MiB; this one has \(ringBytes >> 20) already.")
         }
     }
 

@@ -23,11 +23,11 @@ extension DriverFunction {
         let isNews = want?.shortage != shortage
         enter(
             .backoff(
-                why: "The system is short of something: \(shortage.text). It is tried again in \(delay.text).",
+                why: "The system is short of resources: \(shortage.text). Trying again in \(delay.text).",
                 want: Want(shortage: shortage, delay: delay)))
         if isNews {
-            announce("backoff", "\(name): the system is short of something: \(shortage.text). It is tried again until there is enough.")
-            tellViewers(.notice("The system is short of something (\(shortage.text)); the driver is started once there is enough."))
+            announce("backoff", "\(name): the system is short of resources: \(shortage.text). Trying again until there is enough.")
+            tellViewers(.notice("The system is short of resources (\(shortage.text)); the driver starts once there is enough."))
         }
         restartTimer.set(after: delay) { [weak self] in self?.startWhenFree() }
     }

@@ -139,7 +139,7 @@ extension DriverFunction {
         (generation, restarts, record) = (stored.generation, stored.restarts, RecoveryRecord(stored.record))
         (isHeld, isHoldDriven) = (true, true)
         (step, interruption) = (.takeOver, .driverRestarted)
-        announce("attached", "\(name): its streams go on under this supervisor.")
+        announce("attached", "\(name): its streams continue under this supervisor.")
         startWhenFree()
         succession.watchersTimer.set(after: timing.watchersReturn) { [weak self] in
             guard let self else { return }
@@ -165,7 +165,7 @@ extension DriverFunction {
         if incarnation?.leave() == true {
             abandonIncarnation()
         } else {
-            incarnation?.kill("the next supervisor goes on with its streams")
+            incarnation?.kill("the next supervisor continues its streams")
         }
         noteEnd()
     }

@@ -46,7 +46,7 @@ extension DriverFunction {
     /// where nobody knows that.
     func defaultStream() throws(CallError) -> String {
         if let first = knownStreams.first ?? bundle?.manifest.streams.first { return first }
-        throw CallError("InvalidParameter", "\(name) has no stream that is meant where none is named: say which.")
+        throw CallError("InvalidParameter", "\(name) has no default stream: say which one.")
     }
 
     /// Somebody wants to watch. The answer comes when the stream is open, which may take a driver's start.
@@ -59,7 +59,7 @@ extension DriverFunction {
         case .absent, .starting, .running, .backoff: break
         }
         try checkNotRevoked(call.peer.processID)
-        guard !name.isEmpty, name.utf8.count <= 64 else { throw CallError("InvalidParameter", "A stream's name has 1 to 64 bytes.") }
+        guard !name.isEmpty, name.utf8.count <= 64 else { throw CallError("InvalidParameter", "A stream's name must have 1 to 64 bytes.") }
         let requestBytes = try affordRequest(request, of: name)
         let stream: ManagedStream
         if let known = streams[name] {
@@ -95,11 +95,11 @@ extension DriverFunction {
     private func affordRequest(_ request: JSONValue, of name: String) throws(CallError) -> Int {
         let bytes = request.encodedByteCount
         guard bytes <= limits.requestBytes else {
-            throw CallError("InvalidParameter", "What is asked of a stream has \(limits.requestBytes) bytes at most; this has \(bytes).")
+            throw CallError("InvalidParameter", "A request for a stream has at most \(limits.requestBytes) bytes; this one has \(bytes).")
         }
         let others = streams.values.reduce(0) { $0 + ($1.name == name ? 0 : $1.requestBudget) }
         guard others + max(bytes, streams[name]?.requestBudget ?? 0) <= limits.requestBytesPerDevice else {
-            throw CallError("LimitReached", "What is asked of the device's streams together is too much.")
+            throw CallError("LimitReached", "The requests for the device's streams are too large together.")
         }
         return bytes
     }
@@ -166,12 +166,12 @@ extension DriverFunction {
             if let watcher {
                 if !watcher.call.isFinished { refuse(stream, watcher, error) }
             } else {
-                end(stream, "The driver can't take the stream up again: \(error.message)")
+                end(stream, "The driver can't resume the stream: \(error.message)")
             }
             return
         }
         guard stream.ring != nil, stream.writer == generation else {
-            let error = CallError("DeviceError", "The driver has opened the stream without a ring for its frames.")
+            let error = CallError("DeviceError", "The driver opened the stream without a ring for its frames.")
             if let watcher { refuse(stream, watcher, error) } else { end(stream, error.message) }
             return
         }
@@ -287,7 +287,7 @@ extension DriverFunction {
             do {
                 descriptors.append(try ring.memory.readOnlyDescriptor())
             } catch {
-                watcher.call.fail(CallError("DeviceError", "The frame ring can't be handed out: \(error)."))
+                watcher.call.fail(CallError("DeviceError", "The frame ring can't be passed on: \(error)."))
                 leave(stream, watcher)
                 return
             }

@@ -83,7 +83,7 @@ extension DriverFunction {
         }
         try afford(geometry.byteCount + others.reduce(0) { $0 + $1.memory.byteCount })
         let wake = clinux_eventfd()
-        guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor for a transfer ring.") }
+        guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor left for a transfer ring.") }
         let grant = TransferGrant(
             request: 0, name: name, number: number, transferCount: geometry.transferCount, packetCount: geometry.packetCount,
             packetLength: geometry.packetLength, endpoint: fresh.endpoint, logLength: fresh.logLength)

@@ -63,10 +63,10 @@ struct Watchdog: Sendable {
         var description: String {
             switch self {
             case .noTurn(let limit): "no progress for \(limit.text) while streaming"
-            case .noFrame(let limit): "the device delivered for \(limit.text) and no frame came of it"
+            case .noFrame(let limit): "the device delivered data for \(limit.text) without completing a frame"
             case .noUnit(let limit): "no progress for \(limit.text)"
             case .longWait(let limit): "a declared wait did not end within \(limit.text)"
-            case .manyWaits(let limit): "declared waits took longer than \(limit.text) together"
+            case .manyWaits(let limit): "declared waits took longer than \(limit.text) in total"
             case .noHeartbeat(let limit): "no heartbeat for \(limit.text)"
             case .notReady(let limit): "not ready within \(limit.text)"
             }

@@ -34,11 +34,11 @@ final class ObjectIdentifiers {
     private func reserve() throws(CallError) {
         var first = max(next, known + 1)
         if next == 0 { first = max(first, kept()) }
-        guard first < Self.end - Self.block else { throw CallError("LimitReached", "There are no numbers for objects left.") }
+        guard first < Self.end - Self.block else { throw CallError("LimitReached", "There are no object numbers left.") }
         do {
             try StateFile.write(try JSON.encode(File(next: first + Self.block)), to: path)
         } catch {
-            throw CallError("DeviceError", "A number for an object can't be set aside: \(error)")
+            throw CallError("DeviceError", "An object number can't be reserved: \(error)")
         }
         (next, limit) = (first, first + Self.block)
     }

@@ -18,7 +18,7 @@ extension ObjectKeeper {
     /// Begins a job, or finds the one of that token that its user began before.
     func openJob(_ token: String, device: String, user: UInt32) throws(CallError) -> KeptJob {
         guard StoredJob.isToken(token) else {
-            throw CallError("InvalidParameter", "A job is 16 to 64 letters, digits, \"-\", \"_\" and \".\", which nobody else has.")
+            throw CallError("InvalidParameter", "A job's name must be 16 to 64 letters, digits, \"-\", \"_\" and \".\", and unique.")
         }
         if let known = jobs[token] {
             guard known.owner == ObjectOwner(device: device, user: user) else {
@@ -27,7 +27,7 @@ extension ObjectKeeper {
             return known
         }
         if jobs.values.count(where: { $0.owner.user == user }) >= limits.jobsPerUser, !forgetIdleJob(of: user) {
-            throw CallError("LimitReached", "A user has \(limits.jobsPerUser) jobs at most; discard one first.")
+            throw CallError("LimitReached", "A user can have at most \(limits.jobsPerUser) jobs; discard one first.")
         }
         guard jobs.count < limits.jobs else { throw CallError("LimitReached", "The daemon has \(limits.jobs) jobs already.") }
         try makeRecords()
@@ -98,8 +98,8 @@ extension ObjectKeeper {
     ) {
         guard let object = objects[id], viewer.sees(object.job) else { throw CallError("NoSuchObject", "There is no object \(id).") }
         switch object.stored.state {
-        case .open: throw CallError("Busy", "Object \(id) is not whole yet.")
-        case .abandoned: throw CallError("DeviceError", "Object \(id) never became whole: \(object.stored.reason ?? "")")
+        case .open: throw CallError("Busy", "Object \(id) is not complete yet.")
+        case .abandoned: throw CallError("DeviceError", "Object \(id) was never completed: \(object.stored.reason ?? "")")
         case .committed: break
         }
         var numbers: [UInt64] = []
@@ -121,9 +121,9 @@ extension ObjectKeeper {
     func acknowledge(_ id: UInt64, job token: String, user: UInt32) throws(CallError) {
         let job = try job(token, of: Viewer(user: user, seesAll: false))
         guard let object = objects[id], object.job === job else {
-            throw CallError("NoSuchObject", "The job has no object \(id), or it is acknowledged already.")
+            throw CallError("NoSuchObject", "The job has no object \(id), or it has been acknowledged already.")
         }
-        guard !object.isOpen else { throw CallError("Busy", "Object \(id) is not whole yet.") }
+        guard !object.isOpen else { throw CallError("Busy", "Object \(id) is not complete yet.") }
         remove(object)
         pump(job.owner.device)
     }

@@ -44,7 +44,7 @@ extension ObjectKeeper {
         account.resumeTimer.set(after: limits.resumePatience) { [weak self] in
             guard let self else { return }
             for object in self.openObjects(of: device) where object.writer == nil {
-                self.abandonQuietly(object, "The driver that wrote it died, and the next one did not go on with it.")
+                self.abandonQuietly(object, "The driver that wrote it died, and the next one did not continue it.")
             }
         }
     }
@@ -103,7 +103,7 @@ extension ObjectKeeper {
         }
         guard object.isOpen, object.writer === desk else { throw CallError("NotPermitted", "This process is not writing object \(id).") }
         let isWaiting = desk.waiting.contains { if case .extend(_, let other, _) = $0 { other === object } else { false } }
-        guard !isWaiting else { throw CallError("Busy", "Space was asked for object \(id), and the answer is to be waited for.") }
+        guard !isWaiting else { throw CallError("Busy", "Space was already requested for object \(id): wait for the answer.") }
         return object
     }
 
@@ -114,21 +114,21 @@ extension ObjectKeeper {
             throw CallError("NoSuchJob", "Nobody has asked this device for objects by that name.")
         }
         guard case .object = opening.metadata, opening.metadata.encodedByteCount <= limits.metadataBytes else {
-            throw CallError("InvalidParameter", "An object's metadata are a JSON object of at most \(limits.metadataBytes) bytes.")
+            throw CallError("InvalidParameter", "An object's metadata must be a JSON object of at most \(limits.metadataBytes) bytes.")
         }
-        guard opening.space >= 0 else { throw CallError("InvalidParameter", "\(opening.space) bytes are no space.") }
+        guard opening.space >= 0 else { throw CallError("InvalidParameter", "\(opening.space) bytes is not a valid amount of space.") }
         try wait(.open(opening, job), desk)
     }
 
     private func extend(_ request: UInt64, _ object: KeptObject, _ space: Int, _ desk: ObjectDesk) throws(CallError) {
-        guard space > 0 else { throw CallError("InvalidParameter", "\(space) bytes are no space.") }
+        guard space > 0 else { throw CallError("InvalidParameter", "\(space) bytes is not a valid amount of space.") }
         try wait(.extend(request: request, object, space: space), desk)
     }
 
     /// Answers a request now, or when there is room. Who asks later is not answered first.
     private func wait(_ waiting: ObjectDesk.Waiting, _ desk: ObjectDesk) throws(CallError) {
         guard desk.waiting.count < limits.waitingPerDevice else {
-            throw CallError("LimitReached", "\(limits.waitingPerDevice) requests for space wait already.")
+            throw CallError("LimitReached", "\(limits.waitingPerDevice) requests for space are waiting already.")
         }
         desk.waiting.append(waiting)
         pump(desk.device)
@@ -153,7 +153,7 @@ extension ObjectKeeper {
                     continue
                 }
                 guard !isHopeless(waiting, desk) else {
-                    throw CallError("LimitReached", "There is no room for it, and nothing that could be acknowledged to make some.")
+                    throw CallError("LimitReached", "There is no room for it, and nothing to acknowledge that would make some.")
                 }
                 full.insert(user)
                 index += 1
@@ -275,7 +275,7 @@ extension ObjectKeeper {
             throw CallError("InvalidParameter", "Object \(commit.id) has space for \(object.space) bytes, not for \(commit.length).")
         }
         guard ObjectDigest.isDigest(commit.sha256) else {
-            throw CallError("InvalidParameter", "A digest is the 64 hexadecimal digits of SHA-256, in lower case.")
+            throw CallError("InvalidParameter", "A digest must be the 64 hexadecimal digits of a SHA-256, in lower case.")
         }
         let (extents, unused) = trimmed(object.stored.extents, to: commit.length)
         var stored = object.stored

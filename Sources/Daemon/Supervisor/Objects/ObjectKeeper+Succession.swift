@@ -32,13 +32,13 @@ extension ObjectKeeper {
         var found: [RecordMemory.Found] = []
         if let descriptor = known.removeValue(forKey: Self.recordsName) {
             records = RecordMemory(adopting: descriptor, slotCount: limits.slotCount, found: &found)
-            if records == nil { logger.warning("what was left of objects can't be used") }
+            if records == nil { logger.warning("the objects that were left behind can't be used") }
         }
         if records != nil { adopt(latest(found), &known) }
         for descriptor in known.values { SuccessionStore.discard(descriptor) }
         let used = Set(arenas.values.map(\.name) + (records == nil ? [] : [Self.recordsName]))
         for name in all.subtracting(used).sorted() { successionStore?.removeObjects(name) }
-        if !jobs.isEmpty { logger.info("objects go on", metadata: ["jobs": "\(jobs.count)", "objects": "\(objects.count)"]) }
+        if !jobs.isEmpty { logger.info("objects continue", metadata: ["jobs": "\(jobs.count)", "objects": "\(objects.count)"]) }
     }
 
     /// Of each thing the record that was written last. The others are a death's leftovers.

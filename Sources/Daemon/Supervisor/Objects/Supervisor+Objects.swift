@@ -64,7 +64,7 @@ extension Supervisor {
             do throws(ObjectStoreError) {
                 descriptors.append(try arena.readOnlyDescriptor())
             } catch {
-                throw CallError("DeviceError", "Object \(id) can't be handed out: \(error)")
+                throw CallError("DeviceError", "Object \(id) can't be passed on: \(error)")
             }
         }
         let places = extents.map { place, extent -> JSONValue in
@@ -89,7 +89,7 @@ extension Supervisor {
         switch call.call.parameters[name] {
         case nil, .null: return nil
         case .int(let value) where value >= 0: return UInt64(value)
-        default: throw CallError("InvalidParameter", "\(name) is a whole number.")
+        default: throw CallError("InvalidParameter", "\(name) must be a whole number.")
         }
     }
 }

@@ -324,14 +324,14 @@ final class DriverIncarnation {
             patience.lift()
             report(.hello)
         case (.awaitingHello, _), (_, .hello):
-            kill("it broke the channel's contract: it says hello first, and once")
+            kill("it broke the channel's contract: it must say hello first, and once")
         case (.starting, .started):
             phase = .running
             expectHeartbeat()
             report(.message(message))
         case (_, .started):
             if case .stopping = phase { return }
-            kill("it broke the channel's contract: it has started what it was not given")
+            kill("it broke the channel's contract: it started something it was not given")
         case (_, .log(let level, let text)):
             tail.append(line: "\(level.prefix(10)): \(text)")
             report(.message(message))
@@ -380,7 +380,7 @@ final class DriverIncarnation {
         switch phase {
         case .awaitingHello, .starting:
             // What it waits for may not have reached it.
-            if channel.isShort { suffer("its messages can't be sent: the system is short of something") } else { hang(.notReady(limit)) }
+            if channel.isShort { suffer("its messages can't be sent: the system is short of resources") } else { hang(.notReady(limit)) }
         case .ready, .running, .stopping, .killed: break
         }
     }

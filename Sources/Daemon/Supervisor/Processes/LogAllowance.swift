@@ -21,6 +21,6 @@ struct LogAllowance {
         }
         left -= 1
         defer { omitted = 0 }
-        return omitted == 0 ? text : "\(text) (\(omitted) lines before it were left out)"
+        return omitted == 0 ? text : "\(text) (\(omitted) lines before it were dropped)"
     }
 }

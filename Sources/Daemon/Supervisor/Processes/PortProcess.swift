@@ -83,7 +83,7 @@ final class PortProcess {
                 child.forbiddenCalls?.refuse(call)
                 return
             }
-            logger.error("usbip-proxy made a forbidden call and is ended", metadata: ["call": "\(call)"])
+            logger.error("usbip-proxy made a forbidden call and is being ended", metadata: ["call": "\(call)"])
             end()
         }
         forgetCalls()
@@ -185,7 +185,7 @@ final class PortProcess {
                 logger.error("\(line)", metadata: ["ring": "\(number)", "reason": "\(reason.prefix(500))"])
             }
             guard refusals > carried, isAlive else { return }
-            logger.error("usbip-proxy broke the channel's contract: it refuses what it was not asked for")
+            logger.error("usbip-proxy broke the channel's contract: it refused something it was not asked for")
             closeChannel()
             end()
         }
@@ -210,7 +210,7 @@ final class PortProcess {
         }
         printed += total
         if printed > Self.mostOutput, isAlive {
-            logger.error("usbip-proxy prints without end, and is ended")
+            logger.error("usbip-proxy prints without end and is being ended")
             end()
         }
     }
@@ -238,7 +238,7 @@ final class PortProcess {
         do throws(SpawnError) {
             guard try child.collect() != nil else { return }
         } catch {
-            logger.debug("usbip-proxy was collected by somebody else", metadata: ["error": "\(error)"])
+            logger.debug("usbip-proxy was reaped by another process", metadata: ["error": "\(error)"])
         }
         isAlive = false
         receive()
@@ -267,7 +267,7 @@ final class PortProgram: Sendable {
             _ = try executable()
             return nil
         } catch {
-            return "usbip-proxy can't be started: \(error). It belongs beside userdriverd, or in /usr/lib/userdriver."
+            return "usbip-proxy can't be started: \(error). It must be beside userdriverd, or in /usr/lib/userdriver."
         }
     }
 

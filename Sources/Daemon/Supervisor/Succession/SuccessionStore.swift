@@ -91,7 +91,7 @@ final class SuccessionStore {
             } else {
                 Self.discard(one.descriptor)
             }
-            logger.warning("a descriptor in the store is none of ours", metadata: ["name": "\(one.name.prefix(100))"])
+            logger.warning("a descriptor in the store is not one of ours", metadata: ["name": "\(one.name.prefix(100))"])
             _ = store.remove(one.name)
         }
     }
@@ -117,7 +117,7 @@ final class SuccessionStore {
                 // What its state does not speak of was left by a supervisor that died in between.
                 for name in known.keys { remove(name) }
             } else {
-                logger.warning("what was left of a device's streams can't be used", metadata: ["slot": "\(slot)"])
+                logger.warning("the streams that a device left behind can't be used", metadata: ["slot": "\(slot)"])
                 release(slot)
             }
             for descriptor in known.values { Self.discard(descriptor) }
@@ -336,7 +336,7 @@ final class SuccessionStore {
     func removeObjects(_ name: String) { if !isFrozen { tell(store.remove(name)) } }
 
     private func tell(_ problem: String?) {
-        if let problem { logger.warning("the descriptor store does not let go", metadata: ["error": "\(problem)"]) }
+        if let problem { logger.warning("the descriptor store does not release a descriptor", metadata: ["error": "\(problem)"]) }
     }
 
     // MARK: Names
