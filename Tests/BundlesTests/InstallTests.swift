@@ -83,7 +83,7 @@ import Trust
         _ = try installer.install(from: second.path, trust: both)
         var onlyOther = DriverTrust(other)
         onlyOther.store.revocations = [try RevocationList(parsing: Array(key.publicKey.line.utf8))]
-        #expect { try installer.rollback("camera", trust: onlyOther) } throws: { "\($0)".contains("the version before may not run") }
+        #expect { try installer.rollback("camera", trust: onlyOther) } throws: { "\($0)".contains("the previous version may not run") }
         #expect(DriverCatalog(folders: [installer.folder], trust: onlyOther).bundles.map(\.manifest.version) == ["2"])
     }
 

@@ -82,7 +82,7 @@ import Wire
         ("[{interface: a.b, methods: {M: {deadline: 5}}}]", "500ms, 5s, 2m"), ("[{interface: a.b, methods: {M: {deadline: 2h}}}]", "60m"),
         ("[{interface: a.b, methods: {M: {deadline: 61m}}}]", "60m"),
         ("[{interface: a.b, methods: {M: {deadline: 9999999999999999999s}}}]", "60m"),
-        ("[{interface: a.b, methods: {M: {resumes: true}}}]", "has to be idempotent"),
+        ("[{interface: a.b, methods: {M: {resumes: true}}}]", "must be idempotent"),
         ("[{interface: a.b, methods: {M: {right: me}}}]", "anyone or administrator"), ("[{interface: a.b, file: /etc/x}]", "not known"),
         ("[{interface: ../a.b}]", "like org.example"), ("[{interface: a.b, sha256: 00}]", "64 hexadecimal"),
     ])

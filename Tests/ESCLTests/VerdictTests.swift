@@ -46,7 +46,7 @@ import Testing
             Issue.record("503 ends the job")
             return
         }
-        #expect(why == "it warms up")
+        #expect(why == "it is warming up")
     }
 
     @Test func paperThatIsStuckIsSaid() throws {

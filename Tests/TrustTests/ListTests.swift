@@ -34,7 +34,7 @@ import Testing
         ("a verify-required KEY", "not known"), ("a valid-after=\"2020\" KEY", "not a date"),
         ("a valid-after=\"20200230\" KEY", "calendar"),
         ("a valid-before=\"20200101Z\",valid-after=\"20210101Z\" KEY", "not after"), ("a ssh-ed25519 AAAA", "malformed"),
-        ("a ssh-rsa \u{1}", "no text"), ("a namespaces=\"a\",namespaces=\"b\" KEY", "two namespaces"),
+        ("a ssh-rsa \u{1}", "not text"), ("a namespaces=\"a\",namespaces=\"b\" KEY", "two namespaces"),
     ])
     func aLineThatIsNotUnderstoodTrustsNobody(line: String, problem: String) throws {
         let list = try parse("good KEY\n\(line)\n")

@@ -52,7 +52,7 @@ import USB
         let (configuration, anomalies) = Self.parse(
             Self.configuration(total: 18, [9, 0x04, 0, 0, 1, 0xff, 0, 0, 0] + Self.endpoint))
         #expect(configuration?.interfaces.first?.endpoints.count == 1)
-        #expect(anomalies.map(\.message) == ["Configuration 1 announces 18 bytes (wTotalLength) and has 25."])
+        #expect(anomalies.map(\.message) == ["Configuration 1 announces 18 bytes (wTotalLength) but has 25."])
     }
 
     @Test func countsThatLieAreSaid() {
@@ -60,7 +60,7 @@ import USB
         #expect(configuration?.interfaces.first?.endpoints.count == 1)
         #expect(
             anomalies.map(\.message) == [
-                "Configuration 1 announces 3 interfaces and has 1.", "Interface 0 announces 0 endpoints and has 1.",
+                "Configuration 1 announces 3 interfaces but has 1.", "Interface 0 announces 0 endpoints but has 1.",
             ])
     }
 
@@ -95,7 +95,7 @@ import USB
         let set = DescriptorSet(parsing: SampleDevice.device + [1, 2, 3])
         #expect(set.device != nil)
         #expect(set.anomalies.map(\.kind) == [.unknown, .count])
-        #expect(set.anomalies.first?.message == "3 bytes follow that are no configuration.")
+        #expect(set.anomalies.first?.message == "3 bytes follow that are not a configuration.")
     }
 
     @Test func complaintsAreBounded() {

@@ -28,7 +28,7 @@ struct DescriptorC270Tests {
         #expect(
             function.statusEndpoint
                 == StatusEndpoint(address: EndpointAddress(rawValue: 0x87), maxPacketSize: 16, interval: 8, maxTransferSize: 16))
-        #expect(function.anomalies.map(\.message) == ["Streaming interface 1 announces 3 formats (bNumFormats) and has 2."])
+        #expect(function.anomalies.map(\.message) == ["Streaming interface 1 announces 3 formats (bNumFormats) but has 2."])
     }
 
     @Test func theEntitiesAreRead() throws {

@@ -95,7 +95,7 @@ struct DescriptorFilesTests {
             ("bNumFormats ", "(bNumFormats)"), ("header wTotalLength", "(wTotalLength)"), ("config wTotalLength", "(wTotalLength)"),
             ("-> MISMATCH", "(wTotalLength)"), ("unknown VS subtype 0xe", "subtype 0x0e"), ("unknown VS subtype 0xf", "subtype 0x0f"),
             ("dwMaxVideoFrameBufferSize", "dwMaxVideoFrameBufferSize"), ("dwClockFrequency 0", "clock frequency is 0"),
-            ("dwDefaultFrameInterval", "which is its default"), ("duplicate frame indexes", "has two frames"),
+            ("dwDefaultFrameInterval", "does not have its default interval"), ("duplicate frame indexes", "has two frames"),
             ("isochronous endpoint in alt 0", "isochronous endpoint in alternate setting 0"), ("bInterfaceProtocol", "bcdUVC 0x0150"),
             ("descriptor type 0xff", "type 0xff"),
         ]

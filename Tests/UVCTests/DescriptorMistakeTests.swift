@@ -30,8 +30,8 @@ import UVC
         #expect(function.streamingInterfaces.first?.formats.count == 2)
         #expect(
             Self.messages(function) == [
-                "Streaming interface 1 announces 5 formats (bNumFormats) and has 2.",
-                "Streaming interface 1 announces 99 bytes (wTotalLength) and has 150.",
+                "Streaming interface 1 announces 5 formats (bNumFormats) but has 2.",
+                "Streaming interface 1 announces 99 bytes (wTotalLength) but has 150.",
             ])
     }
 
@@ -84,7 +84,7 @@ import UVC
         #expect(
             try #require(function.streamingInterfaces.first?.formats.first?.frames.first).intervals
                 == .discrete([333_333, 666_666, 2_000_000]))
-        #expect(Self.messages(function) == ["Frame 1 of format 1 announces 200 intervals (bFrameIntervalType) and has 3."])
+        #expect(Self.messages(function) == ["Frame 1 of format 1 announces 200 intervals (bFrameIntervalType) but has 3."])
     }
 
     @Test func aDefaultFrameThatDoesNotExistGivesWayToTheFirst() throws {

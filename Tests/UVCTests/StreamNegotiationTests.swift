@@ -406,7 +406,7 @@ import UVC
         } throws: { error in
             let text = "\(error)"
             return (error as? USBError)?.code == .noBandwidth && text.hasPrefix("yuy2 640×480 at 30 fps: ")
-                && text.contains("3072 bytes of each microframe, and 1024 can be had") && text.contains("mjpeg 640×480 at 30 fps")
+                && text.contains("3072 bytes of each microframe, and 1024 are available") && text.contains("mjpeg 640×480 at 30 fps")
                 && !text.contains("USBDEVFS")
         }
     }
@@ -426,7 +426,7 @@ import UVC
                 #expect(device.alternateSettings.last == setting.number, "it is tried while it is selected")
                 return setting.bytesPerInterval <= 1024
             }
-        } throws: { "\($0)".contains("3072 bytes of each microframe, and 1024 can be had; these fit: ") }
+        } throws: { "\($0)".contains("3072 bytes of each microframe, and 1024 are available; these fit: ") }
         #expect(tried.withLock { $0 } == [2048, 1024] && device.alternateSettings.last == 0)
     }
 

@@ -118,7 +118,7 @@ import UVC
             await #expect {
                 try await controls.set(brightness, to: value)
             } throws: {
-                ($0 as? VideoControlError)?.code == .outOfRange && "\($0)".contains("it goes from -64 to 64 in steps of 2")
+                ($0 as? VideoControlError)?.code == .outOfRange && "\($0)".contains("it ranges from -64 to 64 in steps of 2")
             }
         }
         #expect(device.sent(0x02).count == 1)
@@ -220,7 +220,7 @@ import UVC
         let controls = VideoControls(device: device([0x0202: table]), function: function(processing: [0]))
         let control = try await controls.control("brightness") { odd.append($0) }
         #expect(control.minimum == -64 && control.maximum == 64 && control.defaultValue == 4)
-        #expect(odd == ["brightness has its minimum, 64, above its maximum, -64; they are exchanged."])
+        #expect(odd == ["brightness has a minimum, 64, above its maximum, -64; they are swapped."])
     }
 
     /// GET_LEN is asked where the standard's length does not do: a device of one byte, and one of four.

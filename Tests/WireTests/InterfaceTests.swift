@@ -38,12 +38,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", 1, 1, "a word belongs here"), ("interfac a.b", 1, 1, "begins with"), ("interface a", 1, 11, "like org.example"),
+        ("", 1, 1, "a word belongs here"), ("interfac a.b", 1, 1, "begin with"), ("interface a", 1, 11, "like org.example"),
         ("interface a.b\nmethod read() -> ()", 2, 8, "capital"), ("interface a.b\nmethod Read()", 2, 14, "->"),
         ("interface a.b\nmethod Read(x) -> ()", 2, 12, "have types"), ("interface a.b\n\nmethod A(x: Y) -> ()", 3, 13, "no type Y"),
         ("interface a.b\ntype T (a: int)\ntype T (b: int)", 3, 6, "twice"), ("interface a.b\ntype T (a: int, a: int)", 2, 17, "twice"),
         ("interface a.b\ntype T (a: int, b)", 2, 18, "\":\""), ("interface a.b\ntype T (a: integer)", 2, 12, "a type"),
-        ("interface a.b\ntype T (a: ??int)", 2, 13, "optional once"), ("interface a.b\ntype T (a: [int]int)", 2, 12, "[string]"),
+        ("interface a.b\ntype T (a: ??int)", 2, 13, "optional only once"), ("interface a.b\ntype T (a: [int]int)", 2, 12, "[string]"),
         ("interface a.b\ntype T (a: int", 2, 15, "\",\" or \")\""), ("interface a.b\nmethods", 2, 1, "belongs here"),
         ("interface a.b\ntype T int", 2, 8, "parentheses"), ("interface a.b\nerror E", 2, 8, "parentheses"),
         ("interface a.b\ntype T (_a: int)", 2, 9, "member"), ("interface -a.b", 1, 11, "like org"), ("interface a..b", 1, 11, "like org"),
@@ -67,9 +67,9 @@ import Testing
         let interface = try VarlinkInterface(parsing: Self.text.utf8)
         let input = try #require(interface.method("Read")).input
         #expect(interface.mismatch(of: ["options": ["quick": true, "raw": [:]], "more": 1], with: input) == nil)
-        #expect(interface.mismatch(of: ["options": ["quick": 1, "raw": [:]]], with: input) == "options.quick is to be of the type bool")
+        #expect(interface.mismatch(of: ["options": ["quick": 1, "raw": [:]]], with: input) == "options.quick must be of the type bool")
         #expect(interface.mismatch(of: [:], with: input) == "options is missing")
-        #expect(interface.mismatch(of: ["count": "x", "options": .null], with: input) == "count is to be of the type int")
+        #expect(interface.mismatch(of: ["count": "x", "options": .null], with: input) == "count must be of the type int")
         let output = try #require(interface.method("Read")).output
         let reading: JSONValue = ["degrees": 1, "unit": "kelvin", "history": [], "named": [:]]
         #expect(interface.mismatch(of: ["reading": reading], with: output) == "reading.unit is one of celsius, fahrenheit")

@@ -154,7 +154,7 @@ public enum ESCLFailure: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .document(let name, let expected): "The scanner answers with a document \(name.prefix(60)) where \(expected) was asked for."
+        case .document(let name, let expected): "The scanner answered with the document \(name.prefix(60)) when asked for \(expected)."
         case .noSource: "The scanner names neither a flatbed nor a feeder."
         }
     }

@@ -27,10 +27,10 @@ public enum ESCLVerdict: Hashable, Sendable {
                 self = .notYet(Self.reason(status))
             }
         case 409:
-            self = Self.paper(status, fromFeeder: fromFeeder) ?? .refused("it does not take these settings")
-        case 400, 415, 422: self = .refused("it does not take these settings")
+            self = Self.paper(status, fromFeeder: fromFeeder) ?? .refused("it does not accept these settings")
+        case 400, 415, 422: self = .refused("it does not accept these settings")
         case 401, 403: self = .refused("it wants a password, or is locked")
-        case 404: self = .failed("it does not know the way to scan jobs")
+        case 404: self = .failed("it does not know the path for scan jobs")
         default: self = Self.paper(status, fromFeeder: fromFeeder) ?? .failed("it answers with HTTP status \(http)")
         }
     }
@@ -89,8 +89,8 @@ public enum ESCLVerdict: Hashable, Sendable {
 
     private static func reason(_ status: ESCLStatus?) -> String {
         switch status?.state {
-        case .testing: "it warms up"
-        case .processing: "it is at work"
+        case .testing: "it is warming up"
+        case .processing: "it is busy"
         case .stopped: "it has stopped"
         case .down: "it is out of order"
         case .idle, .unknown, nil: "it is not ready"

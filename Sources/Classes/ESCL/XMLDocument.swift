@@ -70,7 +70,7 @@ extension XMLElement {
         if let reason = builder.failure { throw XMLFailure(reason: reason, line: line) }
         // What follows the root's end harms nobody: some devices send a zero byte.
         if status != XML_STATUS_OK, !builder.isWhole {
-            let reason = XML_ErrorString(XML_GetErrorCode(parser)).map { String(cString: $0) } ?? "it is no XML"
+            let reason = XML_ErrorString(XML_GetErrorCode(parser)).map { String(cString: $0) } ?? "it is not XML"
             throw XMLFailure(reason: reason, line: line)
         }
         guard let root = builder.root else { throw XMLFailure(reason: "there is no element", line: line) }

@@ -70,12 +70,12 @@ public enum HTTPSyntaxError: Error, Hashable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
-        case .noResponse: "What the device sends is no HTTP response."
-        case .headTooLarge: "The device's HTTP response has a head of more than \(HTTPResponseParser.longestHead) bytes."
-        case .header: "The device's HTTP response has a header that is none."
-        case .contentLength: "The device's HTTP response has a Content-Length that is no length."
-        case .chunk: "The device's HTTP response is chunked wrongly."
-        case .checkpoint: "The state of reading an HTTP response that was kept is not sound."
+        case .noResponse: "The device's answer is not an HTTP response."
+        case .headTooLarge: "The device's HTTP response has a header of more than \(HTTPResponseParser.longestHead) bytes."
+        case .header: "The device's HTTP response has a malformed header line."
+        case .contentLength: "The device's HTTP response has a Content-Length that is not a length."
+        case .chunk: "The device's HTTP response has malformed chunks."
+        case .checkpoint: "The saved state of an HTTP response is not sound."
         }
     }
 }

@@ -39,7 +39,7 @@ public struct HTTPRequest: Hashable, Sendable {
     /// Host is `localhost`: devices want one, and look no further. No `Connection`, which some of
     /// them stumble over (ipp-usb's quirk `http-connection=""`, for all).
     public var bytes: [UInt8] {
-        precondition(Self.isPath(path), "a path has no spaces")
+        precondition(Self.isPath(path), "a path must have no spaces")
         var text = "\(method.rawValue) \(path) HTTP/1.1\r\nHost: localhost\r\nUser-Agent: userdriver\r\nAccept-Encoding: identity\r\n"
         for (name, value) in headers { text += "\(name): \(value)\r\n" }
         if isChunked {

@@ -82,12 +82,12 @@ public enum IPPSyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .tooLarge: "The printer's IPP response has more than \(IPPResponse.longest) bytes."
-        case .version(let version): "The printer's IPP response has version \(version >> 8).\(version & 0xff), which is none of IPP's."
+        case .version(let version): "The printer's IPP response has version \(version >> 8).\(version & 0xff), which is not an IPP version."
         case .truncated: "The printer's IPP response ends in the middle."
         case .tag(let tag): "The printer's IPP response has the tag \(tag) where it can't be."
         case .length(let tag): "The printer's IPP response has a value (tag \(tag)) of a wrong length."
-        case .stray: "The printer's IPP response has a value that belongs to no attribute."
-        case .collection: "The printer's IPP response has a collection that is none."
+        case .stray: "The printer's IPP response has a value without an attribute."
+        case .collection: "The printer's IPP response has a malformed collection."
         case .tooMany: "The printer's IPP response has too many attributes or values."
         case .tooDeep: "The printer's IPP response has collections more than \(IPPResponse.deepest) deep."
         }

@@ -42,7 +42,7 @@ struct ControlInquiry {
         let minimum = hasRange ? try await number(.getMin) : nil
         let maximum = hasRange ? try await number(.getMax) : nil
         guard current != nil || (minimum != nil && maximum != nil) else {
-            throw VideoControlError(.refused, control: definition.name, reason: "the camera announces it and refuses every request")
+            throw VideoControlError(.refused, control: definition.name, reason: "the camera announces it but refuses every request")
         }
         let resolution = definition.kind == .boolean ? nil : try await number(.getRes)
         let standard = try await number(.getDef)
@@ -66,7 +66,7 @@ struct ControlInquiry {
             (control.minimum, control.maximum) = (first, last)
         }
         setDefault(&control, standard: standard, current: current.flatMap(definition.decode))
-        if silences > 0 { anomalies.append("\(definition.name) leaves questions about its range unanswered.") }
+        if silences > 0 { anomalies.append("\(definition.name) does not answer all questions about its range.") }
         return control
     }
 
@@ -83,7 +83,7 @@ struct ControlInquiry {
         if let minimum, let maximum {
             (control.minimum, control.maximum) = (min(minimum, maximum), max(minimum, maximum))
             if minimum > maximum {
-                anomalies.append("\(definition.name) has its minimum, \(minimum), above its maximum, \(maximum); they are exchanged.")
+                anomalies.append("\(definition.name) has a minimum, \(minimum), above its maximum, \(maximum); they are swapped.")
             }
         } else {
             (control.minimum, control.maximum) = (minimum ?? field.lowerBound, maximum ?? field.upperBound)

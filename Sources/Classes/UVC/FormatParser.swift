@@ -101,12 +101,12 @@ struct FormatParser {
         if frameCount != Int(declaredFrameCount) {
             anomalies.add(
                 .wrong, .count, at: offset + 4,
-                "\(name) announces \(declaredFrameCount) frames (bNumFrameDescriptors) and has \(frameCount).")
+                "\(name) announces \(declaredFrameCount) frames (bNumFrameDescriptors) but has \(frameCount).")
         }
         if let first = format.frames.first, !indices.contains(format.defaultFrameIndex) {
             anomalies.add(
                 .wrong, .missing, at: offset,
-                "The default frame \(format.defaultFrameIndex) of format \(format.index) does not exist; \(first.index) is taken.")
+                "The default frame \(format.defaultFrameIndex) of format \(format.index) does not exist; \(first.index) is used.")
             format.defaultFrameIndex = first.index
         } else if format.frames.isEmpty {
             format.defaultFrameIndex = 0
@@ -114,7 +114,7 @@ struct FormatParser {
         if wrongBuffers > 0 {
             anomalies.add(
                 .note, .value, at: offset,
-                "\(name) has \(wrongBuffers) frames whose dwMaxVideoFrameBufferSize is not what their size makes."
+                "\(name) has \(wrongBuffers) frames whose dwMaxVideoFrameBufferSize does not match their size."
             )
         }
         checkBits(name: name, anomalies: &anomalies)
@@ -132,7 +132,7 @@ struct FormatParser {
                         : "\(name) announces \(bits) bits a pixel (bBitsPerPixel) instead of \(known.bitsPerPixel).")
             }
         } else {
-            anomalies.add(.note, .unknown, at: offset + 5, "The GUID of format \(format.index), \(format.title), is of no format we know.")
+            anomalies.add(.note, .unknown, at: offset + 5, "The GUID of format \(format.index), \(format.title), is not a format we know.")
         }
     }
 }

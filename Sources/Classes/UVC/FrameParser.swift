@@ -53,7 +53,7 @@ enum FrameParser {
         if listed.count < expected {
             anomalies.add(
                 .wrong, .length, at: descriptor.offset + layout.intervalType,
-                "\(name) announces \(expected) intervals (bFrameIntervalType) and has \(listed.count).")
+                "\(name) announces \(expected) intervals (bFrameIntervalType) but has \(listed.count).")
         }
         let intervals: FrameIntervals
         if type == 0, listed.count == 3 {
@@ -69,7 +69,7 @@ enum FrameParser {
         if usable != defaultInterval {
             anomalies.add(
                 .wrong, .value, at: descriptor.offset + layout.defaultInterval,
-                "\(name) has no interval \(defaultInterval), which is its default; \(usable) is taken."
+                "\(name) does not have its default interval, \(defaultInterval); \(usable) is used."
             )
         }
         return VideoFrame(

@@ -40,7 +40,7 @@ extension StreamNegotiation {
         let fits = fitting.isEmpty ? "nothing that it offers fits" : "these fit: " + fitting.map(\.description).joined(separator: ", ")
         throw USBError(
             .noBandwidth, operation: stream.choice.description,
-            detail: "it takes \(refused.bytesPerInterval) bytes of each \(slot), and \(limit) can be had; \(fits)")
+            detail: "it takes \(refused.bytesPerInterval) bytes of each \(slot), and \(limit) are available; \(fits)")
     }
 
     /// Bytes of the largest alternate setting below, that can be had now. `nil` for none.

@@ -304,7 +304,7 @@ public struct StreamNegotiation: Sendable {
         var capacity = Int(answer.maxVideoFrameSize)
         if let exact = choice.format.frameBytes(width: choice.frame.width, height: choice.frame.height) {
             if capacity != exact {
-                anomalies.append("The device answered \(capacity) bytes for a frame, which has \(exact).")
+                anomalies.append("The device answered \(capacity) bytes for a frame, but it has \(exact).")
                 parameters.maxVideoFrameSize = UInt32(clamping: exact)
             }
             capacity = exact
@@ -328,7 +328,7 @@ public struct StreamNegotiation: Sendable {
         if interface.isBulk {
             // It gets its own answer back.
             if !NegotiatedStream.payloadLengths.contains(Int(answered)) {
-                anomalies.append("The device answered payloads of \(answered) bytes; they are taken to end with a short packet.")
+                anomalies.append("The device answered payloads of \(answered) bytes; they are assumed to end with a short packet.")
             }
         } else {
             // Sixteen bits, sign-extended (Chicony's 04f2:b50b).

@@ -47,7 +47,7 @@ public struct VideoControl: Hashable, Sendable {
     public var rangeText: String {
         if definition.kind == .boolean { return "it is on or off" }
         if !items.isEmpty { return "it is one of " + items.map { "\($0.value) (\($0.text))" }.joined(separator: ", ") }
-        return "it goes from \(minimum) to \(maximum)" + (step > 1 ? " in steps of \(step)" : "")
+        return "it ranges from \(minimum) to \(maximum)" + (step > 1 ? " in steps of \(step)" : "")
     }
 
     /// The value that will be set for a wanted one: rounded to the step, never outside the range.

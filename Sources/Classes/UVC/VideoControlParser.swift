@@ -54,7 +54,7 @@ struct VideoControlParser {
         if present < count {
             anomalies.add(
                 .wrong, .count, at: header.offset + 11,
-                "The control interface announces \(count) streaming interfaces (bInCollection) and lists \(present).")
+                "The control interface announces \(count) streaming interfaces (bInCollection) but lists \(present).")
         }
         for number in header.bytes(at: 12, count: present) ?? [] where !streamingNumbers.contains(number) {
             streamingNumbers.append(number)
@@ -63,7 +63,7 @@ struct VideoControlParser {
         let standard = interface.classDescriptors.filter { $0.type == DescriptorType.classInterface }.reduce(0) { $0 + $1.count }
         if Int(total) != actual, Int(total) != standard {
             anomalies.add(
-                .note, .length, at: header.offset + 5, "The control interface announces \(total) bytes (wTotalLength) and has \(actual).")
+                .note, .length, at: header.offset + 5, "The control interface announces \(total) bytes (wTotalLength) but has \(actual).")
         }
         if function.clockFrequency == 0 {
             anomalies.add(.note, .value, at: header.offset + 7, "The clock frequency is 0, so time stamps have no unit.")
@@ -71,7 +71,7 @@ struct VideoControlParser {
         if (version >= 0x0150) != (interface.interfaceProtocol == 1) {
             anomalies.add(
                 .note, .value, at: header.offset + 3,
-                "bcdUVC 0x\(hexadecimal(version, digits: 4)) does not go with the interface protocol \(interface.interfaceProtocol)."
+                "bcdUVC 0x\(hexadecimal(version, digits: 4)) does not match the interface protocol \(interface.interfaceProtocol)."
             )
         }
     }
@@ -152,7 +152,7 @@ struct VideoControlParser {
         let present = min(Int(count), max(0, descriptor.count - index))
         if present < Int(count) {
             anomalies.add(
-                .wrong, .length, at: descriptor.offset, "Unit \(descriptor.bytes[3]) announces \(count) inputs and lists \(present).")
+                .wrong, .length, at: descriptor.offset, "Unit \(descriptor.bytes[3]) announces \(count) inputs but lists \(present).")
         }
         return descriptor.bytes(at: index, count: present) ?? []
     }
@@ -164,7 +164,7 @@ struct VideoControlParser {
         if present < size {
             anomalies.add(
                 .wrong, .length, at: descriptor.offset + index,
-                "Entity \(descriptor.bytes[3]) announces \(size) bytes of controls (bControlSize) and has \(present).")
+                "Entity \(descriptor.bytes[3]) announces \(size) bytes of controls (bControlSize) but has \(present).")
         }
         return ControlBits(bytes: descriptor.bytes(at: index + 1, count: present) ?? [])
     }
@@ -201,7 +201,7 @@ struct VideoControlParser {
             for source in entity.sources where !entityIDs.contains(source) {
                 anomalies.add(
                     .wrong, .missing, at: interface.offset,
-                    "Entity \(entity.id) takes its picture from entity \(source), which is not there.")
+                    "Entity \(entity.id) takes its picture from entity \(source), which does not exist.")
             }
         }
     }

@@ -198,7 +198,7 @@ public struct ControlHolder: Hashable, Sendable {
 
     /// `"focus_auto is on: set focus_auto=off first"`
     public var remedy: String {
-        guard let name, let release else { return "the camera adjusts it by itself now" }
+        guard let name, let release else { return "the camera now adjusts it by itself" }
         return "\(name) \(setting.map { "is \($0)" } ?? "seems to be on"): set \(release) first"
     }
 }

@@ -65,7 +65,7 @@ public enum RequestErrorCode {
         case 4: "out of range"
         case 5: "no such unit"
         case 6: "no such control"
-        case 7: "the control does not know the request"
+        case 7: "the control does not support the request"
         case 8: "invalid value within the range"
         default: "error code \(code)"
         }

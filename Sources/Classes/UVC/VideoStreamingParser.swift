@@ -94,7 +94,7 @@ struct VideoStreamingParser {
         guard let address = descriptor.byte(at: 3), let count = descriptor.byte(at: 4) else { return tooShort(descriptor, "still image") }
         let present = min(Int(count), max(0, descriptor.count - 5) / 4)
         if present < Int(count) {
-            anomalies.add(.wrong, .length, at: descriptor.offset, "A still image descriptor announces \(count) sizes and lists \(present).")
+            anomalies.add(.wrong, .length, at: descriptor.offset, "A still image descriptor announces \(count) sizes but lists \(present).")
         }
         let sizes = (0..<present).map {
             StillImageFrame.Size(width: Int(descriptor.word(at: 5 + 4 * $0) ?? 0), height: Int(descriptor.word(at: 7 + 4 * $0) ?? 0))
@@ -147,7 +147,7 @@ struct VideoStreamingParser {
             if let headerEndpoint, !streaming.isEmpty {
                 anomalies.add(
                     .wrong, .missing, at: place,
-                    "Streaming interface \(number) names \(headerEndpoint), which it does not have; \(stream.endpoint) is taken.")
+                    "Streaming interface \(number) names \(headerEndpoint), which it does not have; \(stream.endpoint) is used.")
             }
         }
         var seen: Set<UInt8> = []
@@ -176,14 +176,14 @@ struct VideoStreamingParser {
             if Int(declared) != stream.formats.count {
                 anomalies.add(
                     .wrong, .count, at: header.offset + 3,
-                    "Streaming interface \(number) announces \(declared) formats (bNumFormats) and has \(stream.formats.count).")
+                    "Streaming interface \(number) announces \(declared) formats (bNumFormats) but has \(stream.formats.count).")
             }
             let total = header.word(at: 4) ?? 0
             let actual = descriptors.filter { $0.type == DescriptorType.classInterface }.reduce(0) { $0 + $1.count }
             if Int(total) != actual {
                 anomalies.add(
                     .wrong, .length, at: header.offset + 4,
-                    "Streaming interface \(number) announces \(total) bytes (wTotalLength) and has \(actual).")
+                    "Streaming interface \(number) announces \(total) bytes (wTotalLength) but has \(actual).")
             }
         } else {
             anomalies.add(.lost, .missing, at: place, "Streaming interface \(number) has no header.")

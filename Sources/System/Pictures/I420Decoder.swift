@@ -34,17 +34,17 @@ public final class I420Decoder {
     ) throws(PictureError) {
         precondition(Self.takes(width: width, height: height) && target.count >= Self.byteCount(width: width, height: height))
         guard bytes.count >= 4, bytes[0] == 0xff, bytes[1] == 0xd8 else {
-            throw PictureError(.malformed, "The bytes are no JPEG: it begins with FF D8.")
+            throw PictureError(.malformed, "The bytes are not a JPEG, which begins with FF D8.")
         }
         var (jpegWidth, jpegHeight, subsampling, colourSpace): (Int32, Int32, Int32, Int32) = (0, 0, 0, 0)
         guard
             tjDecompressHeader3(handle, bytes.baseAddress, UInt(bytes.count), &jpegWidth, &jpegHeight, &subsampling, &colourSpace) == 0
         else { throw failure() }
         guard Int(jpegWidth) == width, Int(jpegHeight) == height else {
-            throw PictureError(.malformed, "The JPEG is of \(jpegWidth)x\(jpegHeight), not of \(width)x\(height).")
+            throw PictureError(.malformed, "The JPEG is \(jpegWidth)x\(jpegHeight), not \(width)x\(height).")
         }
         guard let shape = ChromaShape(subsampling) else {
-            throw PictureError(.malformed, "The JPEG's chroma is subsampled in a way that is not known here.")
+            throw PictureError(.malformed, "The JPEG's chroma is subsampled in a way that is not supported.")
         }
         let luma = target.baseAddress!.assumingMemoryBound(to: UInt8.self)
         let (halfWidth, halfHeight) = (width / 2, height / 2)

@@ -34,7 +34,7 @@ public struct JPEGDecoder: ~Copyable {
 
     private func readHeader(_ bytes: UnsafeBufferPointer<UInt8>) throws(PictureError) -> (width: Int, height: Int) {
         guard bytes.count >= 4, bytes[0] == 0xff, bytes[1] == 0xd8 else {
-            throw PictureError(.malformed, "The bytes are no JPEG: it begins with FF D8.")
+            throw PictureError(.malformed, "The bytes are not a JPEG, which begins with FF D8.")
         }
         var (width, height, subsampling, colourSpace): (Int32, Int32, Int32, Int32) = (0, 0, 0, 0)
         guard

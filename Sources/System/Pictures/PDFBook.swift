@@ -43,7 +43,7 @@ public struct PDFBook: Sendable {
 
     /// A page's part of the document, with its picture. Throws for what is no JPEG.
     public mutating func page(jpeg: [UInt8], resolution: Int) throws(PictureError) -> [UInt8] {
-        guard let frame = JPEGFrame(jpeg) else { throw PictureError(.malformed, "A page is no JPEG that can be put into a PDF.") }
+        guard let frame = JPEGFrame(jpeg) else { throw PictureError(.malformed, "A page is not a JPEG that can be put into a PDF.") }
         let (before, behind) = page(frame, length: jpeg.count, resolution: resolution)
         return before + jpeg + behind
     }

@@ -4,7 +4,7 @@ extension Picture {
     /// Decodes a binary PPM (P6) or PGM (P5) with up to 255 levels.
     public init(ppm bytes: [UInt8]) throws(PictureError) {
         guard bytes.count > 2, bytes[0] == 0x50, bytes[1] == 0x36 || bytes[1] == 0x35 else {
-            throw PictureError(.malformed, "The bytes are no binary PPM: it begins with P6 (or P5).")
+            throw PictureError(.malformed, "The bytes are not a binary PPM, which begins with P6 (or P5).")
         }
         let channels = bytes[1] == 0x36 ? 3 : 1
         var position = 2

@@ -60,7 +60,7 @@ public struct Picture: Hashable, Sendable {
         guard width <= maximumSide, height <= maximumSide, width * height * 3 <= maximumByteCount else {
             throw PictureError(
                 .tooLarge,
-                "A picture of \(width)x\(height) is larger than what is accepted: \(maximumSide) pixels a side, \(maximumByteCount >> 20) MiB in all."
+                "A picture of \(width)x\(height) is too large: at most \(maximumSide) pixels a side and \(maximumByteCount >> 20) MiB in all."
             )
         }
         return width * height * 3

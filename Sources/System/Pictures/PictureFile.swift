@@ -32,7 +32,7 @@ extension Picture {
         } else if bytes.starts(with: [0x50]), bytes.count > 2, bytes[1] == 0x36 || bytes[1] == 0x35 {
             self = try Picture(ppm: bytes)
         } else {
-            throw PictureError(.unsupported, "The bytes are no JPEG, PNG or binary PPM picture.")
+            throw PictureError(.unsupported, "The bytes are not a JPEG, PNG or binary PPM picture.")
         }
     }
 

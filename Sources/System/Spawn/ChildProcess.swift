@@ -101,8 +101,8 @@ public final class ChildProcess: Sendable {
         case CLINUX_SPAWN_LIMITS: "its sandbox: setrlimit"
         case CLINUX_SPAWN_PRIVILEGES: "its sandbox: prctl(PR_SET_NO_NEW_PRIVS)"
         case CLINUX_SPAWN_LANDLOCK:
-            "its sandbox: landlock_restrict_self" + (isForbidden ? "; a service's SystemCallFilter= has to name the landlock calls" : "")
-        case CLINUX_SPAWN_SECCOMP: "its sandbox: seccomp" + (isForbidden ? "; a service's SystemCallFilter= has to name it" : "")
+            "its sandbox: landlock_restrict_self" + (isForbidden ? "; a service's SystemCallFilter= must allow the landlock calls" : "")
+        case CLINUX_SPAWN_SECCOMP: "its sandbox: seccomp" + (isForbidden ? "; a service's SystemCallFilter= must allow it" : "")
         default: nil
         }
     }

@@ -40,7 +40,7 @@ struct JSONParser {
         var parser = JSONParser(bytes: bytes, limits: limits)
         let value = try parser.value()
         parser.skipSpace()
-        guard parser.next == nil else { throw parser.failure("there is more after the value") }
+        guard parser.next == nil else { throw parser.failure("something follows the value") }
         return value
     }
 
@@ -67,7 +67,7 @@ struct JSONParser {
 
     private mutating func expect(_ word: StaticString) throws(JSONSyntaxError) {
         for offset in 0..<word.utf8CodeUnitCount {
-            guard next == word.utf8Start[offset] else { throw failure("no value begins so") }
+            guard next == word.utf8Start[offset] else { throw failure("no value begins like this") }
             position += 1
         }
     }
@@ -93,7 +93,7 @@ struct JSONParser {
         case UInt8(ascii: "n"):
             try expect("null")
             return .null
-        default: throw failure("no value begins so")
+        default: throw failure("no value begins like this")
         }
     }
 
@@ -116,7 +116,7 @@ struct JSONParser {
             position += 1
             depthLeft += 1
             return false
-        default: throw failure("neither a comma nor the end follows")
+        default: throw failure("a comma or the end is expected")
         }
     }
 
@@ -207,12 +207,12 @@ struct JSONParser {
         let first = try hexadecimal()
         if let scalar = Unicode.Scalar(first) { return scalar }
         guard first < 0xDC00, next == UInt8(ascii: "\\"), position + 1 < bytes.count, bytes[position + 1] == UInt8(ascii: "u") else {
-            throw failure("a surrogate stands alone")
+            throw failure("a surrogate is unpaired")
         }
         position += 2
         let second = try hexadecimal()
         guard 0xDC00...0xDFFF ~= second, let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00)) else {
-            throw failure("a surrogate stands alone")
+            throw failure("a surrogate is unpaired")
         }
         return scalar
     }
@@ -225,7 +225,7 @@ struct JSONParser {
             case let byte? where UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte: digit = byte - UInt8(ascii: "0")
             case let byte? where UInt8(ascii: "a")...UInt8(ascii: "f") ~= byte: digit = byte - UInt8(ascii: "a") + 10
             case let byte? where UInt8(ascii: "A")...UInt8(ascii: "F") ~= byte: digit = byte - UInt8(ascii: "A") + 10
-            default: throw failure("an escape has no four digits")
+            default: throw failure("an escape does not have four digits")
             }
             position += 1
             value = value << 4 | UInt32(digit)

@@ -32,7 +32,8 @@ final class JSONTreeDecoder: Decoder {
 
     private func mismatch(_ wanted: String) -> DecodingError {
         .typeMismatch(
-            JSONValue.self, DecodingError.Context(codingPath: codingPath, debugDescription: "\(value.kind) stands where \(wanted) belongs"))
+            JSONValue.self,
+            DecodingError.Context(codingPath: codingPath, debugDescription: "\(value.kind) is found where \(wanted) is expected"))
     }
 
     fileprivate func bool() throws -> Bool {

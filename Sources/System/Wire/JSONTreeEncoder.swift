@@ -89,7 +89,7 @@ final class JSONTreeEncoder: Encoder {
     private static func number(_ value: Double, _ codingPath: [any CodingKey]) throws -> JSONValue {
         guard value.isFinite else {
             throw EncodingError.invalidValue(
-                value, EncodingError.Context(codingPath: codingPath, debugDescription: "JSON has no form for \(value)"))
+                value, EncodingError.Context(codingPath: codingPath, debugDescription: "JSON can't represent \(value)"))
         }
         return .double(value)
     }

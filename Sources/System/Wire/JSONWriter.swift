@@ -6,7 +6,7 @@ struct JSONWriter {
     /// JSON has no form for infinity and what is not a number.
     struct NoNumber: Error, CustomStringConvertible {
         var value: Double
-        var description: String { "JSON has no form for \(value)" }
+        var description: String { "JSON can't represent \(value)" }
     }
 
     private static let hexadecimal = Array("0123456789abcdef".utf8)

@@ -46,7 +46,7 @@ struct OutgoingQueue: ~Copyable {
         }
         guard queuedBytes + bytes.count - sent <= bounds.bytes, entries.count - first < bounds.messages else {
             throw WireError(
-                .backlog, operation: "sendmsg", detail: "\(entries.count - first) messages of \(queuedBytes) bytes wait already")
+                .backlog, operation: "sendmsg", detail: "\(entries.count - first) messages of \(queuedBytes) bytes are waiting already")
         }
         var entry = Entry(bytes: bytes, sent: sent, descriptors: [])
         if sent == 0 {
@@ -111,7 +111,8 @@ struct OutgoingQueue: ~Copyable {
         guard count > 0, queuedDescriptors + sentDescriptors + count > bounds.descriptors else { return }
         if clinux_unread(socket) == 0 { sentDescriptors = 0 }
         guard queuedDescriptors + sentDescriptors + count <= bounds.descriptors else {
-            throw WireError(.backlog, operation: "sendmsg", detail: "\(queuedDescriptors + sentDescriptors) descriptors wait already")
+            throw WireError(
+                .backlog, operation: "sendmsg", detail: "\(queuedDescriptors + sentDescriptors) descriptors are waiting already")
         }
     }
 

@@ -21,7 +21,7 @@ extension VarlinkInterface {
         case (.int, let value?) where value.intValue != nil: return nil
         case (.float, let value?) where value.doubleValue != nil: return nil
         case (.enumeration(let cases), .string(let text)):
-            return cases.contains(text) ? nil : "\(place) is one of \(cases.joined(separator: ", "))"
+            return cases.contains(text) ? nil : "\(place) must be one of \(cases.joined(separator: ", "))"
         case (.structure(let fields), let value?): return mismatch(of: value, with: fields, at: place)
         case (.named(let name), let value?):
             // Recursive types end with the value.
@@ -36,7 +36,7 @@ extension VarlinkInterface {
                 if let mismatch = mismatch(of: value, with: type, at: "\(place).\(key)") { return mismatch }
             }
             return nil
-        default: return "\(place) is to be of the type \(type)"
+        default: return "\(place) must be of the type \(type)"
         }
     }
 }

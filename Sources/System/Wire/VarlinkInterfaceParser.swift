@@ -31,7 +31,7 @@ struct VarlinkInterfaceParser {
         guard let text = String(validating: bytes, as: UTF8.self) else { throw failure("the definition is not UTF-8") }
         try skip()
         let start = position
-        guard try word() == "interface" else { throw failure("a definition begins with \"interface NAME\"", at: start) }
+        guard try word() == "interface" else { throw failure("a definition must begin with \"interface NAME\"", at: start) }
         try skip()
         let name = try interfaceName()
         var types: [VarlinkInterface.TypeDefinition] = []
@@ -51,11 +51,11 @@ struct VarlinkInterfaceParser {
             try skip()
             start = position
             let member = try memberName()
-            guard names.insert(member).inserted else { throw failure("\(member) is there twice", at: start) }
+            guard names.insert(member).inserted else { throw failure("\(member) occurs twice", at: start) }
             try skip()
             switch keyword {
             case "type":
-                guard peek == UInt8(ascii: "(") else { throw failure("a type is a list in parentheses") }
+                guard peek == UInt8(ascii: "(") else { throw failure("a type must be a list in parentheses") }
                 types.append(.init(name: member, type: try type(depth: 0)))
             case "method":
                 let input = try fields("a method's parameters")
@@ -77,10 +77,10 @@ struct VarlinkInterfaceParser {
     // MARK: Types
 
     private mutating func fields(_ what: String) throws(VarlinkSyntaxError) -> [VarlinkInterface.Field] {
-        guard peek == UInt8(ascii: "(") else { throw failure("\(what) are a list in parentheses") }
+        guard peek == UInt8(ascii: "(") else { throw failure("\(what) must be a list in parentheses") }
         let (line, column) = (line, position - lineStart + 1)
         guard case .structure(let fields) = try list(depth: 0) else {
-            throw VarlinkSyntaxError(line: line, column: column, problem: "\(what) have types, as in (name: string)")
+            throw VarlinkSyntaxError(line: line, column: column, problem: "\(what) must have types, as in (name: string)")
         }
         return fields
     }
@@ -92,7 +92,7 @@ struct VarlinkInterfaceParser {
             position += 1
             let start = position
             let type = try type(depth: depth + 1)
-            if case .optional = type { throw failure("a type is optional once", at: start) }
+            if case .optional = type { throw failure("a type can be optional only once", at: start) }
             return .optional(type)
         case UInt8(ascii: "["):
             if take("[]") { return .array(try type(depth: depth + 1)) }
@@ -129,7 +129,7 @@ struct VarlinkInterfaceParser {
             try skip()
             let start = position
             let name = try fieldName()
-            guard names.insert(name).inserted else { throw failure("\(name) is there twice", at: start) }
+            guard names.insert(name).inserted else { throw failure("\(name) occurs twice", at: start) }
             try skip()
             if cases.isEmpty, take(":") {
                 try skip()
@@ -152,7 +152,7 @@ struct VarlinkInterfaceParser {
         let start = position
         let name = run { Self.isLetter($0) || Self.isDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") }
         guard VarlinkInterface.isName(name) else {
-            throw failure("an interface's name is like org.example.thermometer", at: start)
+            throw failure("an interface's name must be like org.example.thermometer", at: start)
         }
         return name
     }
@@ -162,7 +162,7 @@ struct VarlinkInterfaceParser {
         let start = position
         let name = run { Self.isLetter($0) || Self.isDigit($0) }
         guard let first = name.utf8.first, Self.isUpper(first), name.utf8.count <= Self.maximumName else {
-            throw failure("the name of a type, method or error begins with a capital letter", at: start)
+            throw failure("the name of a type, method or error must begin with a capital letter", at: start)
         }
         return name
     }

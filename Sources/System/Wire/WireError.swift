@@ -10,9 +10,9 @@ public struct WireError: Error, Hashable, Sendable, CustomStringConvertible {
             case disconnected = "the other end is gone"
             case oversize = "a message is larger than the limit"
             case truncated = "a message or its descriptors were cut off"
-            case malformed = "a message is not the JSON that belongs here"
-            case descriptors = "descriptors came, which nobody asked for"
-            case shortage = "the system is short of something"
+            case malformed = "a message is not the JSON that is expected here"
+            case descriptors = "descriptors arrived that nobody asked for"
+            case shortage = "the system is short of resources"
             case backlog = "the other end does not read what it is sent"
             case system = "the system call failed"
         }

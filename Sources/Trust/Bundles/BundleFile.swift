@@ -22,7 +22,7 @@ enum BundleFile {
             throw BundleError(path: path, problem: "it is not a regular file")
         }
         if isOwned, (status.st_uid != 0 && status.st_uid != geteuid()) || status.st_mode & (S_IWGRP | S_IWOTH) != 0 {
-            throw BundleError(path: path, problem: "somebody else could have written it: it has to be root's or yours, and chmod go-w")
+            throw BundleError(path: path, problem: "someone else could have written it: it must belong to root or to you, with chmod go-w")
         }
         var bytes = [UInt8](repeating: 0, count: maximum + 1)
         var count = 0

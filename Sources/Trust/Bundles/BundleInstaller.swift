@@ -48,7 +48,7 @@ package struct BundleInstaller: Sendable {
         return try locked { () throws(BundleError) in
             let (target, previous) = (path(name), hidden(name))
             guard BundleFile.exists(previous) else {
-                throw BundleError(path: target, problem: "no version before this one is kept")
+                throw BundleError(path: target, problem: "no previous version is kept")
             }
             let version = version(target)
             let result = BundleFile.exists(target) ? clinux_exchange(target, previous) : rename(previous, target) == 0 ? 0 : -errno
@@ -60,7 +60,7 @@ package struct BundleInstaller: Sendable {
                 // A version that may not run any more is not brought back.
                 let undone = clinux_exchange(target, previous)
                 guard undone == 0 else { throw BundleError(path: target, errno: -undone) }
-                throw BundleError(path: error.path, problem: "the version before may not run: \(error.problem)", manifest: error.manifest)
+                throw BundleError(path: error.path, problem: "the previous version may not run: \(error.problem)", manifest: error.manifest)
             }
         }
     }
@@ -84,7 +84,7 @@ package struct BundleInstaller: Sendable {
 
     private func checkName(_ name: String) throws(BundleError) {
         guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
-            throw BundleError(path: name, problem: "a driver's name is that of its folder, without \(DriverBundle.suffix)")
+            throw BundleError(path: name, problem: "a driver's name must be that of its folder, without \(DriverBundle.suffix)")
         }
     }
 

@@ -35,7 +35,7 @@ package enum BundleSigner {
         if changed == bytes { return bytes }
         guard try ManifestParser.parse(changed, path: file) == wanted else {
             throw BundleError(
-                path: file, problem: "sha256 can't be written: executable, and interface in provides, have to stand on lines of their own")
+                path: file, problem: "sha256 can't be written: executable, and interface in provides, must be on lines of their own")
         }
         // What could not be installed is not signed either.
         _ = try InterfaceFile.read(in: path, wanted, isSigned: true)

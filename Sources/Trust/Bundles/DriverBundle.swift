@@ -76,7 +76,8 @@ package final class DriverBundle: Sendable {
             }
             if case .signed = verdict, manifest.executableDigest == nil {
                 throw BundleError(
-                    path: path, problem: "its manifest does not say the executable's sha256, so its signature vouches for no executable")
+                    path: path,
+                    problem: "its manifest does not give the executable's sha256, so its signature does not cover the executable")
             }
             let definitions = try InterfaceFile.read(in: path, manifest, isSigned: verdict != .unsigned)
             interfaces = definitions.map(\.interface)
@@ -130,11 +131,11 @@ package final class DriverBundle: Sendable {
     /// `NAME.driver` holds the driver `NAME`, or `….NAME`: what a person reads in a listing is what it is.
     private static func checkName(_ path: String, _ manifest: DriverManifest) throws(BundleError) {
         let folder = BundleFile.name(path)
-        guard folder.hasSuffix(suffix) else { throw BundleError(path: path, problem: "a driver's folder is called NAME\(suffix)") }
+        guard folder.hasSuffix(suffix) else { throw BundleError(path: path, problem: "a driver's folder must be called NAME\(suffix)") }
         let name = folder.dropLast(suffix.count)
         guard !name.isEmpty, manifest.id == name || manifest.id.hasSuffix("." + name) else {
             throw BundleError(
-                path: path, problem: "it is wrongly named: \(manifest.id) belongs into \(manifest.name)\(suffix), not into \(folder)")
+                path: path, problem: "it has the wrong name: \(manifest.id) belongs in \(manifest.name)\(suffix), not in \(folder)")
         }
     }
 

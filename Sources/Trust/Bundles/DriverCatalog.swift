@@ -48,7 +48,8 @@ package struct DriverCatalog: Sendable {
         for interface in bundle.interfaces {
             for other in bundles {
                 guard let known = other.interface(interface.name), !known.text.utf8.elementsEqual(interface.text.utf8) else { continue }
-                return "its interface \(interface.name) is not that of \(other.path): drivers that answer one interface have the same "
+                return
+                    "its interface \(interface.name) is not that of \(other.path): drivers that answer the same interface must have the same "
                     + "definition, to the letter"
             }
         }

@@ -21,7 +21,7 @@ enum InterfaceFile {
             let file = folder + "/" + provided.file
             if isSigned, provided.digest == nil {
                 throw BundleError(
-                    path: folder, problem: "its manifest does not say the sha256 of \(provided.file), so its signature does not cover it")
+                    path: folder, problem: "its manifest does not give the sha256 of \(provided.file), so its signature does not cover it")
             }
             let bytes = try bytes(file)
             let digest = Digest.sha256(bytes)
@@ -41,7 +41,7 @@ enum InterfaceFile {
                 throw BundleError(path: file, problem: "it defines \(interface.name), not \(provided.interface)")
             }
             for method in provided.methods.keys.sorted() where interface.method(method) == nil {
-                throw BundleError(path: file, problem: "it has no method \(method.prefix(40)), which the manifest speaks of")
+                throw BundleError(path: file, problem: "it has no method \(method.prefix(40)), which the manifest mentions")
             }
             result.append(Definition(interface: interface, digest: digest))
         }

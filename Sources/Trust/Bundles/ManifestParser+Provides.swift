@@ -14,15 +14,15 @@ extension ManifestParser {
         var result: [DriverManifest.Provided] = []
         for entry in try list(node, "provides") {
             guard case .mapping = entry.content else {
-                throw failure("an entry of provides has the members interface, sha256 and methods, not just a name", entry)
+                throw failure("an entry of provides must have the members interface, sha256 and methods, not just a name", entry)
             }
             let members = try mapping(entry, "an entry of provides", allowed: ["interface", "sha256", "methods"])
             let interface = try line(members["interface"], "interface", maximum: 80)
             guard VarlinkInterface.isName(interface) else {
-                throw failure("interface is a Varlink interface's name, like org.example.thermometer", members["interface"])
+                throw failure("interface must be a Varlink interface's name, like org.example.thermometer", members["interface"])
             }
             guard !Self.reserved.contains(interface) else {
-                throw failure("\(interface) is the daemon's own interface: no driver answers it", members["interface"])
+                throw failure("\(interface) is the daemon's own interface: a driver can't answer it", members["interface"])
             }
             guard !result.contains(where: { $0.interface == interface }) else {
                 throw failure("\(interface) is provided twice", members["interface"])
@@ -40,7 +40,7 @@ extension ManifestParser {
     private func methods(_ node: YAMLNode?, of interface: String) throws(BundleError) -> [String: MethodPolicy] {
         guard let node else { return [:] }
         guard case .mapping(let entries) = node.content, entries.count <= Self.maximumMethods else {
-            throw failure("methods of \(interface) is a mapping with up to \(Self.maximumMethods) members", node)
+            throw failure("methods of \(interface) must be a mapping with up to \(Self.maximumMethods) members", node)
         }
         var result: [String: MethodPolicy] = [:]
         for (name, node) in entries {
@@ -50,12 +50,12 @@ extension ManifestParser {
             policy.isIdempotent = try flag(members["idempotent"], "idempotent") ?? false
             policy.resumes = try flag(members["resumes"], "resumes") ?? false
             guard policy.isIdempotent || !policy.resumes else {
-                throw failure("\(place) resumes, so it has to be idempotent", members["resumes"])
+                throw failure("\(place) resumes, so it must be idempotent", members["resumes"])
             }
             policy.deadline = try deadline(members["deadline"], place) ?? policy.deadline
             if let right = members["right"] {
                 guard let value = right.text.flatMap(MethodPolicy.Right.init) else {
-                    throw failure("right is anyone or administrator", right)
+                    throw failure("right must be anyone or administrator", right)
                 }
                 policy.right = value
             }
@@ -77,7 +77,7 @@ extension ManifestParser {
             guard deadline <= MethodPolicy.longestDeadline else { break }
             return deadline
         }
-        throw failure("the deadline of \(place) is a time from 1ms to 60m: 500ms, 5s, 2m", node)
+        throw failure("the deadline of \(place) must be a time from 1ms to 60m: 500ms, 5s, 2m", node)
     }
 
     func streams(_ node: YAMLNode?) throws(BundleError) -> [String] {
@@ -85,7 +85,7 @@ extension ManifestParser {
         var result: [String] = []
         for entry in try list(node, "streams") {
             let name = try name(entry, "streams")
-            guard !result.contains(name) else { throw failure("the stream \(name) is there twice", entry) }
+            guard !result.contains(name) else { throw failure("the stream \(name) is listed twice", entry) }
             result.append(name)
         }
         guard result.count <= Self.maximumStreams else { throw failure("streams has more than \(Self.maximumStreams) names", node) }

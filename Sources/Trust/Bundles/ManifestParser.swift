@@ -26,7 +26,7 @@ package struct ManifestParser {
         do throws(YAMLError) {
             return try YAMLReader.read(bytes)
         } catch {
-            throw failure("the file is not YAML that can be taken: \(error)")
+            throw failure("the file is not valid YAML here: \(error)")
         }
     }
 
@@ -50,7 +50,7 @@ package struct ManifestParser {
             throw failure("a rule of match is empty: it would take every device")
         }
         guard (manifest.interfaces + manifest.streaming).allSatisfy({ $0.vendor == nil && $0.specificity > 0 }) else {
-            throw failure("interfaces and streaming are told by class, subclass and protocol")
+            throw failure("interfaces and streaming are matched by class, subclass and protocol")
         }
         return manifest
     }
@@ -72,7 +72,7 @@ package struct ManifestParser {
             let members = try mapping(entry, "a rule of \(place)", allowed: Self.ruleMembers.union(["id"]))
             let id = try members["id"].map { node throws(BundleError) in try line(node, "id", maximum: 400) }
             let rule = PolicyFile.Rule(id: id, match: try rule(members, place))
-            guard rule.specificity > 0 else { throw failure("a rule of \(place) is empty: it would be about every device") }
+            guard rule.specificity > 0 else { throw failure("a rule of \(place) is empty: it would match every device") }
             result.append(rule)
         }
         return result
@@ -93,11 +93,11 @@ package struct ManifestParser {
             // `046d` or `046d:0825`, in quotes or not.
             let parts = try line(device, "device", maximum: 9).split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count <= 2, let vendor = Self.hex(parts[0]) else {
-                throw failure("device is vendor or vendor:product, four hexadecimal digits each")
+                throw failure("device must be vendor or vendor:product, four hexadecimal digits each")
             }
             rule.vendor = vendor
             if parts.count == 2 {
-                guard let product = Self.hex(parts[1]) else { throw failure("device's product is four hexadecimal digits") }
+                guard let product = Self.hex(parts[1]) else { throw failure("device's product must be four hexadecimal digits") }
                 rule.product = product
             }
         }
@@ -107,7 +107,8 @@ package struct ManifestParser {
                 low <= high
             else {
                 throw failure(
-                    "bcdDevice is four hexadecimal digits, or two of them with a dash, and needs a device with vendor and product")
+                    "bcdDevice must be four hexadecimal digits, or two such numbers with a dash between them, and needs a device with vendor and product"
+                )
             }
             rule.release = low...high
         }
@@ -141,7 +142,7 @@ package struct ManifestParser {
 
     private func settings(_ node: YAMLNode?, _ place: String) throws(BundleError) -> [String: JSONValue] {
         guard let node else { return [:] }
-        guard case .object(let members) = json(node) else { throw failure("\(place) is no mapping") }
+        guard case .object(let members) = json(node) else { throw failure("\(place) is not a mapping") }
         return members
     }
 
@@ -149,7 +150,7 @@ package struct ManifestParser {
     private func executable(_ node: YAMLNode?) throws(BundleError) -> String {
         let name = try line(node, "executable", maximum: 100)
         guard !name.contains("/"), name != ".", name != "..", !name.hasPrefix("."), name.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else {
-            throw failure("executable is the plain name of a file in the bundle")
+            throw failure("executable must be the plain name of a file in the bundle")
         }
         return name
     }
@@ -158,7 +159,7 @@ package struct ManifestParser {
         guard let node else { return nil }
         let text = try line(node, "sha256", maximum: 64)
         guard let digest = Hexadecimal.bytes(text), digest.count == 32 else {
-            throw failure("sha256 is a file's SHA-256, 64 hexadecimal digits", node)
+            throw failure("sha256 must be a file's SHA-256, 64 hexadecimal digits", node)
         }
         return digest
     }
@@ -177,7 +178,7 @@ package struct ManifestParser {
     }
 
     func mapping(_ node: YAMLNode, _ place: String, allowed: Set<String>) throws(BundleError) -> [String: YAMLNode] {
-        guard case .mapping(let members) = node.content else { throw failure("\(place) is no mapping", node) }
+        guard case .mapping(let members) = node.content else { throw failure("\(place) is not a mapping", node) }
         var result: [String: YAMLNode] = [:]
         for (key, value) in members {
             guard allowed.contains(key) else { throw failure("\(place) has a member \"\(key.prefix(40))\" that is not known", value) }
@@ -202,14 +203,14 @@ package struct ManifestParser {
             text.utf8.allSatisfy({
                 (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d || $0 == 0x2e
             })
-        else { throw failure("\(place) has other characters than letters, digits, points and dashes", node) }
+        else { throw failure("\(place) may only have letters, digits, dots and dashes", node) }
         return text
     }
 
     /// YAML's words for it: on and off, yes and no, true and false.
     func flag(_ node: YAMLNode?, _ place: String) throws(BundleError) -> Bool? {
         guard let node else { return nil }
-        guard let value = node.bool else { throw failure("\(place) is on or off", node) }
+        guard let value = node.bool else { throw failure("\(place) must be on or off", node) }
         return value
     }
 

@@ -52,7 +52,7 @@ extension ManifestParser {
         guard let root = try parser.root(bytes), !root.isNull else { return .rules }
         let take = try parser.mapping(root, "the file", allowed: ["take"])["take"]
         guard let word = take?.text, let choice = SetupChoice(rawValue: word) else {
-            throw BundleError(path: path, problem: "take is all, none or rules")
+            throw BundleError(path: path, problem: "take must be all, none or rules")
         }
         return choice
     }

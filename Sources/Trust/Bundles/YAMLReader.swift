@@ -105,7 +105,7 @@ struct YAMLReader: ~Copyable {
                     throw YAMLError(problem: "a name is not plain text", line: next.line)
                 }
                 guard keys.insert(key).inserted else {
-                    throw YAMLError(problem: "a name stands there for the second time", line: next.line)
+                    throw YAMLError(problem: "a name occurs a second time", line: next.line)
                 }
                 members.append((key, try node(try self.next(), depth: depth + 1)))
             }

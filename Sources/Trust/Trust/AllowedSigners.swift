@@ -67,13 +67,13 @@ public struct AllowedSigners: Hashable, Sendable {
     private static func entry(_ bytes: ArraySlice<UInt8>) throws(TrustError) -> AllowedSigner? {
         guard bytes.count <= maximumLineBytes, let line = String(validating: bytes, as: UTF8.self),
             !line.unicodeScalars.contains(where: { $0.value < 32 && $0 != "\t" && $0 != "\r" })
-        else { throw TrustError(.malformed, "It is too long, or no text.") }
+        else { throw TrustError(.malformed, "It is too long, or not text.") }
         var words = LineWords(line)
         guard !words.isEmpty, !words.isComment else { return nil }
         let names = try words.principals().split(separator: ",").map(String.init)
         guard !names.isEmpty else { throw TrustError(.malformed, "It names no principal.") }
         guard Pattern.admitsAnybody(names) else {
-            throw TrustError(.malformed, "Its patterns admit nobody: what stands behind a ! is never meant, whatever else stands there.")
+            throw TrustError(.malformed, "Its patterns match nobody: a name after ! is excluded, whatever else is there.")
         }
         guard var word = try words.next() else { throw TrustError(.malformed, "It has no key.") }
         var options: String?

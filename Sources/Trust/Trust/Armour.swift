@@ -15,9 +15,9 @@ enum Armour {
         while let last = lines.last, last.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { lines.removeLast() }
         guard lines.count >= 2, lines[0].elementsEqual("-----BEGIN \(name)-----".utf8),
             lines[lines.count - 1].elementsEqual("-----END \(name)-----".utf8)
-        else { throw TrustError(.malformed, "\(subject) does not stand between the lines BEGIN \(name) and END \(name).") }
+        else { throw TrustError(.malformed, "\(subject) is not between the lines BEGIN \(name) and END \(name).") }
         guard let bytes = base64(lines[1..<(lines.count - 1)].joined()) else {
-            throw TrustError(.malformed, "\(subject) has characters between BEGIN and END that are no base64.")
+            throw TrustError(.malformed, "\(subject) has characters between BEGIN and END that are not base64.")
         }
         return bytes
     }

@@ -36,7 +36,8 @@ public struct PrivateKey: Sendable {
         _ = try reader.string()
         guard cipher == "none", derivation == "none" else {
             throw TrustError(
-                .unsupported, "The private key is protected by a passphrase, which is not asked for here: let ssh-keygen sign (-Y sign).")
+                .unsupported,
+                "The private key is protected by a passphrase, which this program does not ask for: sign with ssh-keygen (-Y sign).")
         }
         guard try reader.uint32() == 1 else { throw reader.malformed("it holds several keys") }
         let publicKey = try PublicKey(blob: try reader.string())

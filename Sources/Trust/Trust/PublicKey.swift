@@ -43,7 +43,7 @@ public struct PublicKey: Hashable, Sendable {
                 .malformed, "\"\(line.prefix(40))\" is not a public key: a type and its base64 are expected, as in a .pub file.")
         }
         try self.init(blob: blob)
-        guard type == words[0] else { throw TrustError(.malformed, "The public key says it is \(words[0]) and is \(type).") }
+        guard type == words[0] else { throw TrustError(.malformed, "The public key says it is \(words[0]), but it is \(type).") }
     }
 
     init(ed25519 key: [UInt8]) {
@@ -76,12 +76,12 @@ public struct PublicKey: Hashable, Sendable {
         try checkSupported()
         var reader = SSHReader(signature, of: "The signature")
         let algorithm = try reader.text()
-        guard algorithm == type else { throw reader.malformed("it was made by \(algorithm), and the key is \(type)") }
+        guard algorithm == type else { throw reader.malformed("it was made with \(algorithm), but the key is \(type)") }
         let body = try reader.string()
         try reader.end()
         let (key, numbers) = try type == Self.ed25519 ? (ed25519Key(), body) : (ecdsaKey(), Self.numbers(body))
         guard key.isValid(numbers, of: message) else {
-            throw TrustError(.wrongSignature, "The signature does not fit: what was signed has been altered, or the signature has.")
+            throw TrustError(.wrongSignature, "The signature does not match: what was signed has been altered, or the signature has.")
         }
     }
 

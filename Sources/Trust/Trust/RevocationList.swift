@@ -60,7 +60,7 @@ public struct RevocationList: Hashable, Sendable {
         _ = try reader.bytes(Self.magic.count)
         let version = try reader.uint32()
         guard version == 1 else {
-            throw TrustError(.unsupported, "The revocation list is of version \(version) of its format; 1 is known.")
+            throw TrustError(.unsupported, "The revocation list has version \(version) of its format; only 1 is supported.")
         }
         // Its own number, its date, flags.
         for _ in 0..<3 { _ = try reader.uint64() }

@@ -31,14 +31,16 @@ public struct Signature: Hashable, Sendable {
         var reader = SSHReader(try Armour.decode(text, name: Self.armourName, subject: subject), of: subject)
         guard Array(try reader.bytes(Self.magic.count)) == Self.magic else { throw reader.malformed("it does not begin with SSHSIG") }
         let version = try reader.uint32()
-        guard version == 1 else { throw TrustError(.unsupported, "The signature is of version \(version) of its format; 1 is known.") }
+        guard version == 1 else {
+            throw TrustError(.unsupported, "The signature has version \(version) of its format; only 1 is supported.")
+        }
         key = try PublicKey(blob: try reader.string())
         namespace = try reader.text()
         guard !namespace.isEmpty else { throw reader.malformed("it has no namespace") }
         reserved = try reader.string()
         let hash = try reader.text()
         guard let algorithm = HashAlgorithm(rawValue: hash) else {
-            throw TrustError(.unsupported, "The signature is over a hash named \"\(hash.prefix(40))\"; sha256 and sha512 are known.")
+            throw TrustError(.unsupported, "The signature uses a hash named \"\(hash.prefix(40))\"; only sha256 and sha512 are supported.")
         }
         hashAlgorithm = algorithm
         body = try reader.string()

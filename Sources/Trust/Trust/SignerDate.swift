@@ -16,7 +16,7 @@ public enum SignerDate {
         let (year, month, day) = (number(0..<4), number(4..<6), number(6..<8))
         let (hour, minute, second) = (number(8..<10), number(10..<12), number(12..<14))
         guard year >= 1970, (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 60 else {
-            throw TrustError(.malformed, "\"\(text.prefix(40))\" is not a date of the calendar.")
+            throw TrustError(.malformed, "\"\(text.prefix(40))\" is not a date in the calendar.")
         }
         var parts = tm()
         (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, month - 1, day)
@@ -24,7 +24,7 @@ public enum SignerDate {
         let seconds = isUTC ? timegm(&parts) : mktime(&parts)
         // 30 February has become a day of March.
         guard parts.tm_mday == day, parts.tm_mon == month - 1 else {
-            throw TrustError(.malformed, "\"\(text.prefix(40))\" is not a date of the calendar.")
+            throw TrustError(.malformed, "\"\(text.prefix(40))\" is not a date in the calendar.")
         }
         return Int64(seconds)
     }

@@ -37,7 +37,7 @@ public struct TrustStore: Sendable {
         guard !entries.isEmpty else {
             throw TrustError(
                 .unknownSigner,
-                "It is signed by a key that nobody trusts here, \(signature.key.fingerprint) (`userdriver driver trust` adds one).")
+                "It is signed by a key that is not trusted here, \(signature.key.fingerprint) (`userdriver driver trust` adds one).")
         }
         try signature.check(message)
         // Of several lines for one key any may allow it; if none does, the first says why.
@@ -50,6 +50,6 @@ public struct TrustStore: Sendable {
                 refusal = refusal ?? error
             }
         }
-        throw refusal ?? TrustError(.unknownSigner, "Nobody here trusts the key that signed it.")
+        throw refusal ?? TrustError(.unknownSigner, "The key that signed it is not trusted here.")
     }
 }

@@ -42,7 +42,7 @@ final class LibUSBContext: @unchecked Sendable {
             guard !shared.discoveryIsOff else {
                 throw USBError(
                     .notSupported, operation: "libusb_init",
-                    detail: "this process wrapped a descriptor before it looked for devices, and libusb then finds none")
+                    detail: "this process wrapped a descriptor before it looked for devices, and then libusb finds none")
             }
             let context = try LibUSBContext(discovering: true)
             shared.discovering = context

@@ -70,11 +70,11 @@ public enum ConversationFault: Error, Hashable, Sendable, CustomStringConvertibl
     public var description: String {
         switch self {
         case .undecided(let offset, let length):
-            "A driver died while it submitted \(length) bytes at \(offset), and whether the device has them can't be told; they are not sent again."
+            "A driver died while it submitted \(length) bytes at \(offset). Whether the device has them can't be known, so they are not sent again."
         case .stalled(let direction): "The \(direction == .in ? "IN" : "OUT") endpoint is halted."
         case .failed(let direction, let status): "A transfer \(direction == .in ? "from" : "to") the device failed: \(status)."
         case .answerTooLarge: "The answer is larger than its memory: discard what was read."
-        case .unsound: "The memory that the process before left is not sound."
+        case .unsound: "The memory that the previous process left is not sound."
         case .closed: "The conversation was closed."
         }
     }

@@ -27,12 +27,12 @@ public struct BinaryObjectStore: Hashable, Sendable {
         defer { anomalies = found.list }
         anomalies = []
         guard bytes.count >= 5, bytes[0] >= 5, bytes[1] == DescriptorType.binaryObjectStore else {
-            found.add(.lost, .missing, at: 0, "The bytes are no binary device object store.")
+            found.add(.lost, .missing, at: 0, "The bytes are not a binary device object store.")
             return
         }
         let declared = Int(bytes[2]) | Int(bytes[3]) << 8
         if declared != bytes.count {
-            found.add(.wrong, .length, at: 2, "The store announces \(declared) bytes (wTotalLength), and \(bytes.count) are there.")
+            found.add(.wrong, .length, at: 2, "The store announces \(declared) bytes (wTotalLength) but has \(bytes.count).")
         }
         var reader = DescriptorReader(Array(bytes.prefix(max(5, declared))), at: Int(bytes[0]))
         while reader.position < reader.bytes.count {
@@ -48,7 +48,7 @@ public struct BinaryObjectStore: Hashable, Sendable {
             capabilities.append(Self.capability(descriptor))
         }
         if capabilities.count != Int(bytes[4]) {
-            found.add(.wrong, .count, at: 4, "The store announces \(bytes[4]) capabilities and has \(capabilities.count).")
+            found.add(.wrong, .count, at: 4, "The store announces \(bytes[4]) capabilities but has \(capabilities.count).")
         }
     }
 

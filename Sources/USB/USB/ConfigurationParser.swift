@@ -65,7 +65,7 @@ struct ConfigurationParser {
                 .lost, .length, at: position,
                 "A descriptor of \(length == 0 ? "no" : "one") byte makes the rest of the configuration unreadable.")
         } else {
-            anomalies.add(.lost, .truncated, at: position, "The last descriptor needs \(length) bytes, and \(left) are left.")
+            anomalies.add(.lost, .truncated, at: position, "The last descriptor needs \(length) bytes, but only \(left) are left.")
         }
         let next = declaredEnd > position && declaredEnd < reader.bytes.count ? declaredEnd : reader.bytes.count
         reader.position = next
@@ -76,19 +76,19 @@ struct ConfigurationParser {
         if length != Int(configuration.declaredTotalLength) {
             anomalies.add(
                 .wrong, .length, at: start + 2,
-                "Configuration \(configuration.value) announces \(configuration.declaredTotalLength) bytes (wTotalLength) and has \(length)."
+                "Configuration \(configuration.value) announces \(configuration.declaredTotalLength) bytes (wTotalLength) but has \(length)."
             )
         }
         let count = configuration.interfaceNumbers.count
         if count != Int(configuration.declaredInterfaceCount) {
             anomalies.add(
                 .wrong, .count, at: start + 4,
-                "Configuration \(configuration.value) announces \(configuration.declaredInterfaceCount) interfaces and has \(count).")
+                "Configuration \(configuration.value) announces \(configuration.declaredInterfaceCount) interfaces but has \(count).")
         }
         for interface in configuration.interfaces where interface.endpoints.count != Int(interface.declaredEndpointCount) {
             anomalies.add(
                 .wrong, .count, at: interface.offset + 4,
-                "\(interface.place) announces \(interface.declaredEndpointCount) endpoints and has \(interface.endpoints.count).")
+                "\(interface.place) announces \(interface.declaredEndpointCount) endpoints but has \(interface.endpoints.count).")
         }
     }
 
@@ -97,7 +97,7 @@ struct ConfigurationParser {
         case DescriptorType.interface:
             guard let interface = InterfaceDescriptor(descriptor) else { return keepShort(descriptor, "an interface") }
             if !seen.insert(UInt16(interface.number) << 8 | UInt16(interface.alternateSetting)).inserted {
-                anomalies.add(.wrong, .duplicate, at: descriptor.offset, "\(interface.place) is there twice.")
+                anomalies.add(.wrong, .duplicate, at: descriptor.offset, "\(interface.place) occurs twice.")
             }
             configuration.interfaces.append(interface)
         case DescriptorType.interfaceAssociation:
@@ -111,7 +111,7 @@ struct ConfigurationParser {
             guard let bytes = descriptor.doubleWord(at: 4) else { return keepShort(descriptor, "a SuperSpeedPlus companion") }
             if !changeLastEndpoint({ $0.superSpeedPlusBytesPerInterval = bytes }) { keep(descriptor) }
         case DescriptorType.device, DescriptorType.configuration:
-            anomalies.add(.lost, .misplaced, at: descriptor.offset, "A descriptor of type \(descriptor.type) stands in a configuration.")
+            anomalies.add(.lost, .misplaced, at: descriptor.offset, "A descriptor of type \(descriptor.type) is inside a configuration.")
         default:
             keep(descriptor)
         }
@@ -120,7 +120,7 @@ struct ConfigurationParser {
     private mutating func takeEndpoint(_ descriptor: RawDescriptor) {
         guard let endpoint = EndpointDescriptor(descriptor) else { return keepShort(descriptor, "an endpoint") }
         guard let last = configuration.interfaces.indices.last else {
-            anomalies.add(.lost, .misplaced, at: descriptor.offset, "\(endpoint.address) stands before the first interface.")
+            anomalies.add(.lost, .misplaced, at: descriptor.offset, "\(endpoint.address) comes before the first interface.")
             return keep(descriptor)
         }
         let place = configuration.interfaces[last].place
@@ -160,7 +160,7 @@ struct ConfigurationParser {
             if descriptor.type > DescriptorType.deviceCapability {
                 anomalies.add(
                     .note, .unknown, at: descriptor.offset,
-                    "A descriptor of the unknown type 0x\(hexadecimal(descriptor.type, digits: 2)) stands before the interfaces.")
+                    "A descriptor of the unknown type 0x\(hexadecimal(descriptor.type, digits: 2)) comes before the interfaces.")
             }
             configuration.extra.append(descriptor)
         }

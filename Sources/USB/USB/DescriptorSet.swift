@@ -31,7 +31,7 @@ public struct DescriptorSet: Sendable {
         while reader.position < bytes.count {
             guard ConfigurationParser.looksLikeConfiguration(bytes, at: reader.position) else {
                 let left = bytes.count - reader.position
-                found.add(.lost, .unknown, at: reader.position, "\(left) bytes follow that are no configuration.")
+                found.add(.lost, .unknown, at: reader.position, "\(left) bytes follow that are not a configuration.")
                 break
             }
             var parser = ConfigurationParser(bytes, at: reader.position, anomalies: found)
@@ -42,7 +42,7 @@ public struct DescriptorSet: Sendable {
         if let device, Int(device.configurationCount) != configurations.count {
             found.add(
                 .wrong, .count, at: 17,
-                "The device announces \(device.configurationCount) configurations, and \(configurations.count) are there.")
+                "The device announces \(device.configurationCount) configurations but has \(configurations.count).")
         }
     }
 

@@ -68,7 +68,7 @@ final class BusEngine: StandardRequests {
             if !output.isBlocked { try parse() }
             if !output.isBlocked { try serve() }
             if port.signal.isEnding { return port.signal.isOffered ? "the server ends the connection." : "the device was unplugged." }
-            if let failure = output.failure { return "the client does not take the reply, \(String(cString: strerror(failure)))." }
+            if let failure = output.failure { return "the client does not accept the reply, \(String(cString: strerror(failure)))." }
 
             let blocked = output.isBlocked
             var wait: Int64 = -1
@@ -86,7 +86,7 @@ final class BusEngine: StandardRequests {
             }
             switch input.receive(from: socket) {
             case .some, .nothing: break
-            case .end(0): return "the client has gone."
+            case .end(0): return "the client is gone."
             case .end(let number): return "the connection broke, \(String(cString: strerror(number)))."
             }
         }
@@ -126,7 +126,7 @@ final class BusEngine: StandardRequests {
                 }
                 input.collect(transfer)
             case .unlink(let command): unlink(command)
-            case .submitReply, .unlinkReply: throw USBIPError(.command, "a reply in place of a command")
+            case .submitReply, .unlinkReply: throw USBIPError(.command, "a reply instead of a command")
             }
         }
     }

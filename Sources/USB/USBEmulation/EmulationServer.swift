@@ -41,8 +41,8 @@ public final class EmulationServer: Sendable {
         devices: [(busID: String, device: any EmulatedDevice)], address: String = "127.0.0.1", port: UInt16 = 3240,
         lateness: Lateness = .drop, log: (@Sendable (String) -> Void)? = nil
     ) {
-        precondition(Set(devices.map(\.busID)).count == devices.count, "bus ids are unique")
-        precondition(devices.allSatisfy { (1...31).contains($0.busID.utf8.count) }, "a bus id has 1 to 31 bytes")
+        precondition(Set(devices.map(\.busID)).count == devices.count, "bus ids must be unique")
+        precondition(devices.allSatisfy { (1...31).contains($0.busID.utf8.count) }, "a bus id must have 1 to 31 bytes")
         ports = devices.enumerated().map { EmulatedPort(busID: $1.busID, number: $0 + 2, device: $1.device) }
         self.address = address
         self.port = port
@@ -68,7 +68,7 @@ public final class EmulationServer: Sendable {
         }
         let listener = Listener(socket: socket, ports: ports, lateness: lateness, log: log)
         let result = running.withLock { state -> Int32? in
-            precondition(state == nil, "the server runs already")
+            precondition(state == nil, "the server is running already")
             do throws(WorkerThread.StartFailure) {
                 state = Running(listener: listener, thread: try WorkerThread(name: "usbip listen") { listener.run() })
                 return nil

@@ -54,7 +54,7 @@ final class Handshake {
         case .requestImport:
             needed = ImportRequest.byteCount
             return input.count == needed ? .importDevice(busID: try ImportRequest(decoding: input).busID) : nil
-        case .replyDeviceList, .replyImport: throw USBIPError(.code, "a reply in place of a request")
+        case .replyDeviceList, .replyImport: throw USBIPError(.code, "a reply instead of a request")
         }
     }
 

@@ -60,7 +60,7 @@ final class Listener: Sendable {
                 if accepted >= 0 {
                     connections.append(Handshake(socket: accepted, deadline: clinux_monotonic_ns() + Self.patience))
                 } else if accepted != -EAGAIN, accepted != -ECONNABORTED, accepted != -EINTR {
-                    log?("No connection can be accepted: \(String(cString: strerror(-accepted))).")
+                    log?("Connections can't be accepted: \(String(cString: strerror(-accepted))).")
                     acceptAfter = clinux_monotonic_ns() + 100_000_000
                 }
             }
@@ -88,14 +88,14 @@ final class Listener: Sendable {
 
     private func importDevice(_ busID: String, _ connection: Handshake) {
         guard let port = ports.first(where: { $0.busID == busID }) else {
-            log?("A client asked for \(busID), which is not here.")
+            log?("A client asked for \(busID), which does not exist here.")
             return connection.answer(OperationHeader(.replyImport, status: .noDevice).bytes)
         }
         switch port.signal.claim() {
         case .hidden:
             connection.answer(OperationHeader(.replyImport, status: .noDevice).bytes)
         case .busy:
-            log?("\(busID) is in use, and was asked for again.")
+            log?("\(busID) was asked for again while it is in use.")
             connection.answer(OperationHeader(.replyImport, status: .busy).bytes)
         case .granted:
             let lateness = lateness

@@ -20,7 +20,7 @@ extension ImportRequest {
     public init(decoding bytes: [UInt8]) throws(USBIPError) {
         self = try bytes.decode { (raw) throws(USBIPError) in
             let header = try OperationHeader(decoding: raw)
-            guard header.code == .requestImport else { throw USBIPError(.code, "\(header.code) in place of an import request") }
+            guard header.code == .requestImport else { throw USBIPError(.code, "\(header.code) instead of an import request") }
             return try Self(decodingBody: UnsafeRawBufferPointer(rebasing: raw[OperationHeader.byteCount...]))
         }
     }

@@ -42,7 +42,7 @@ public struct DeviceList: Hashable, Sendable {
     public static func decode(_ bytes: UnsafeRawBufferPointer) throws(USBIPError) -> Progress {
         guard bytes.count >= OperationHeader.byteCount else { return .needs(12) }
         let header = try OperationHeader(decoding: bytes)
-        guard header.code == .replyDeviceList else { throw USBIPError(.code, "\(header.code) in place of a device list") }
+        guard header.code == .replyDeviceList else { throw USBIPError(.code, "\(header.code) instead of a device list") }
         guard header.status == .ok else { throw USBIPError(.range, "the server says: \(header.status)") }
         guard bytes.count >= 12 else { return .needs(12) }
         let count = bytes.word32(8)

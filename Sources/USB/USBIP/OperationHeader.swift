@@ -29,7 +29,7 @@ public struct OperationStatus: RawRepresentable, Hashable, Sendable, CustomStrin
         case .ok: "done"
         case .failed: "not possible"
         case .busy: "the device is in use"
-        case .deviceError: "the device is in a state of error"
+        case .deviceError: "the device is in an error state"
         case .noDevice: "there is no such device"
         case .error: "the request was not understood"
         default: "status \(rawValue)"

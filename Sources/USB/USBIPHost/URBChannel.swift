@@ -235,7 +235,7 @@ final class URBChannel: @unchecked Sendable {
         case .stalled:
             fail(
                 USBError(
-                    .noDevice, operation: "send to the USB/IP server", detail: "it takes nothing any more"),
+                    .noDevice, operation: "send to the USB/IP server", detail: "it no longer accepts data"),
                 isHostile: true)
         }
         return agenda

@@ -77,7 +77,7 @@ final class URBReader: @unchecked Sendable {
             guard channel.unlinked(reply.sequence) else {
                 throw malformed("unlink \(reply.sequence) was never asked for")
             }
-        case .submit, .unlink: throw malformed("a command in place of a reply")
+        case .submit, .unlink: throw malformed("a command instead of a reply")
         }
     }
 

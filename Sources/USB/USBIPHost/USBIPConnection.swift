@@ -63,7 +63,7 @@ public enum USBIPConnection {
     ) async throws(USBError) -> USBIPImport {
         let address = USBIPAddress(host: host, port: port, busID: busID)
         guard (1...31).contains(busID.utf8.count) else {
-            throw USBError(.invalidArgument, operation: "import \(address)", detail: "a bus id has 1 to 31 bytes")
+            throw USBError(.invalidArgument, operation: "import \(address)", detail: "a bus id must have 1 to 31 bytes")
         }
         return try await onThread("usbip import") { () throws(USBError) in
             var connection = try ServerConnection(host: host, port: port, timeout: timeout)
@@ -93,7 +93,7 @@ extension OperationStatus {
     /// Linux's server says `failed` for a device that is not exported, whatever the reason.
     fileprivate func error(_ operation: String) -> USBError {
         switch self {
-        case .busy: USBError(.busy, operation: operation, detail: "somebody else has imported it")
+        case .busy: USBError(.busy, operation: operation, detail: "someone else has imported it")
         case .noDevice, .failed: USBError(.notFound, operation: operation, detail: description)
         default: USBError(.connection, operation: operation, detail: description)
         }

@@ -7,7 +7,7 @@ extension USBIPDevice {
     /// Reads who the device is, and gives it its first configuration when it has none. Takes the import's socket, also when it throws.
     public static func open(_ imported: USBIPImport) async throws(USBError) -> USBIPDevice {
         guard let descriptor = imported.takeDescriptor() else {
-            throw USBError(.invalidArgument, operation: "open \(imported.address)", detail: "its socket was taken already")
+            throw USBError(.invalidArgument, operation: "open \(imported.address)", detail: "its socket has been taken already")
         }
         let channel = try URBChannel(socket: descriptor, deviceID: imported.deviceID)
         do throws(USBError) {

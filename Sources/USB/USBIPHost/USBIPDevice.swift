@@ -97,7 +97,7 @@ public final class USBIPDevice: USBDeviceHandle {
                 timeout: Self.standardTimeout)
         } catch {
             guard error.code == .stall else { throw error }
-            throw USBError(.notSupported, operation: "SET_FEATURE(PORT_RESET)", detail: "the server does not reset devices")
+            throw USBError(.notSupported, operation: "SET_FEATURE(PORT_RESET)", detail: "the server can't reset devices")
         }
         state.withLock { $0.alternates = [:] }
     }

@@ -118,7 +118,7 @@ public final class USBIPProxy: Sendable {
         guard functions.withLock({ $0[function]?.rights.allows(endpoint: endpoint) }) == true else {
             throw USBError(
                 .accessDenied, operation: "ring of \(endpoint)",
-                detail: "the endpoint is not the function's")
+                detail: "the endpoint does not belong to the function")
         }
         end(ring: number, function: function)
         let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: nil)

@@ -74,7 +74,7 @@ public enum USBIPProxyProcess {
         do {
             return try channel.receive(MessageToPort.self)
         } catch {
-            complain("The channel to the supervisor brought something unreadable: \(error)")
+            complain("Something unreadable came from the supervisor: \(error)")
             return nil
         }
     }

@@ -15,10 +15,10 @@ struct GadgetDescriptors {
     /// Throws `notSupported` for a device that GadgetFS can't carry.
     init(_ descriptors: EmulatedDescriptors) throws(USBError) {
         guard descriptors.speed == .high || descriptors.speed == .full else {
-            throw Self.refusal("GadgetFS serves full-speed and high-speed devices, and this is one of \(descriptors.speed)")
+            throw Self.refusal("GadgetFS serves only full-speed and high-speed devices, and this one is \(descriptors.speed)")
         }
         guard descriptors.configurations.count == 1, let configuration = descriptors.configurations.first else {
-            throw Self.refusal("GadgetFS serves devices of one configuration, and this one has \(descriptors.configurations.count)")
+            throw Self.refusal("GadgetFS serves only devices with one configuration, and this one has \(descriptors.configurations.count)")
         }
         let parsed = DescriptorSet(parsing: descriptors.device + configuration)
         for endpoint in parsed.configurations.flatMap(\.interfaces).flatMap(\.endpoints) {
@@ -33,7 +33,8 @@ struct GadgetDescriptors {
         let full = descriptors.speed == .full ? high : Self.fullSpeed(high)
         bytes = Self.tag + full + (descriptors.speed == .full ? [] : high) + descriptors.device
         guard high.count <= Self.mostConfigurationBytes else {
-            throw Self.refusal("GadgetFS sends \(Self.mostConfigurationBytes) bytes of a configuration, and this one has \(high.count)")
+            throw Self.refusal(
+                "GadgetFS sends at most \(Self.mostConfigurationBytes) bytes of a configuration, and this one has \(high.count)")
         }
     }
 

@@ -52,7 +52,7 @@ final class GadgetEngine: StandardRequests {
         guard write(control, block, block.count) == block.count else {
             let number = errno
             close(control)
-            throw USBError(errno: number, operation: "write(\(files.controller))", detail: "the kernel does not take the descriptors")
+            throw USBError(errno: number, operation: "write(\(files.controller))", detail: "the kernel does not accept the descriptors")
         }
         do throws(USBError) {
             let names = try files.names
@@ -78,7 +78,7 @@ final class GadgetEngine: StandardRequests {
     func run() {
         // It plays hardware: data that is not collected before the host goes on is lost. Without the right to it, as good as it goes.
         _ = clinux_take_priority()
-        do throws(USBError) { try loop() } catch { log?("The gadget ends: \(error)") }
+        do throws(USBError) { try loop() } catch { log?("The gadget stopped: \(error)") }
         disconnected()
         close(control)
     }
@@ -140,7 +140,7 @@ final class GadgetEngine: StandardRequests {
             disconnected()
             self.speed = speed
             isAttached = true
-            log?("A host has the device, at \(speed).")
+            log?("A host is using the device, at \(speed).")
             device.attached(now: clinux_monotonic_ns(), signal: signal)
         case .disconnected: disconnected()
         case .setup(let setup):
@@ -216,7 +216,7 @@ final class GadgetEngine: StandardRequests {
         } else if setup.length == 0 {
             _ = write(control, &none, 0)
         } else {
-            log?("\(setup) would be refused, which GadgetFS can't: the host takes it for accepted.")
+            log?("\(setup) should be refused, but GadgetFS can't: the host believes that it was accepted.")
         }
     }
 

@@ -21,7 +21,7 @@ public enum GadgetEvent: Hashable, Sendable {
     public static func decode(_ bytes: some Collection<UInt8>) throws(USBError) -> [GadgetEvent] {
         let bytes = Array(bytes)
         guard bytes.count % byteCount == 0 else {
-            throw USBError(.malformedAnswer, operation: "read(GadgetFS)", detail: "\(bytes.count) bytes are no whole number of events")
+            throw USBError(.malformedAnswer, operation: "read(GadgetFS)", detail: "\(bytes.count) bytes is not a whole number of events")
         }
         var events: [GadgetEvent] = []
         for start in stride(from: 0, to: bytes.count, by: byteCount) { events.append(try event(bytes[start..<start + byteCount])) }

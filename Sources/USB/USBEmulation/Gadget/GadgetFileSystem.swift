@@ -33,7 +33,7 @@ final class GadgetFileSystem {
         // The deinitialiser closes the mount.
         throw USBError(
             .notSupported, operation: "GadgetFS",
-            detail: "the kernel offers the controller \(controller), the first that is free, and not \(wanted)")
+            detail: "the kernel offers the controller \(controller), the first that is free, not \(wanted)")
     }
 
     deinit { close(root) }

@@ -51,7 +51,7 @@ public final class USBGadget: Sendable {
         do throws(WorkerThread.StartFailure) {
             let thread = try WorkerThread(name: "usb \(name)") { run.run() }
             running.withLock {
-                precondition($0 == nil, "the gadget runs already")
+                precondition($0 == nil, "the gadget is running already")
                 $0 = Running(signal: signal, thread: thread, markStopping: { stopping.change { $0 = true } })
             }
         } catch {
