@@ -8,11 +8,11 @@ struct Benchmarks {
                benchmarks frame --list
                benchmarks frame CASE --once driver|floor|kernel --turns N
 
-        frame      what a frame costs on its whole way through the driver's process, beside a minimal assembler in C and memcpy
-        paced      cameras at their own pace: what a frame costs then, when a program has it, and what comes too late
+        frame      what a frame costs all the way through the driver's process, compared with a minimal assembler in C and memcpy
+        paced      cameras at their own pace: what a frame costs then, when a program gets it, and how much comes too late
         sandbox    what the sandbox adds to the start of a process
 
-        --in-turn  frame: somebody watches who does not report, so that frames take all slots of the ring in turn
+        --in-turn  frame: a watcher that does not report, so that frames take all slots of the ring in turn
         --seconds  paced: how long each case runs (5)
         --list     prints the cases, and how many frames one turn through the transfers of each has
         --once     runs one part of a case N times through its transfers and prints nothing: for Scripts/frame-instructions

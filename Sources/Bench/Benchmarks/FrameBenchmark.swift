@@ -156,7 +156,7 @@ enum FrameBenchmark {
                 let expected = played.frames[seen % played.frames.count]
                 var isEqual = false
                 _ = frame.withBytes { isEqual = $0.elementsEqual(expected) }
-                if !isEqual, wrong == nil { wrong = "frame \(frame.sequence) has other bytes than were sent" }
+                if !isEqual, wrong == nil { wrong = "frame \(frame.sequence) has different bytes from those sent" }
                 seen += 1
             }
         }

@@ -118,7 +118,7 @@ enum PacedBenchmark {
         do throws(WorkerThread.StartFailure) {
             thread = try WorkerThread(name: "watcher") { watcher.run() }
         } catch {
-            throw FrameBenchmark.Failure(description: "there is no thread for whoever watches: \(error)")
+            throw FrameBenchmark.Failure(description: "no thread can be started for the watcher: \(error)")
         }
         let writer = try FrameRingWriter(descriptor: memory.descriptor, geometry: geometry, generation: 1, reports: [report.descriptor])
         let run = try FrameBenchmark.play(stream, carrier: carrier, writer: writer)

@@ -7,7 +7,7 @@ import Glibc
 @main
 struct CampaignCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "campaign", abstract: "Faults by the thousand, and many cameras for a long time.",
+        commandName: "campaign", abstract: "Inject thousands of faults, or run many cameras for a long time.",
         subcommands: [
             FaultsCommand.self, ObjectsCommand.self, ScannerCommand.self, SoakCommand.self, ScaleCommand.self, PlotCommand.self,
             ObjectClientCommand.self, ESCLClientCommand.self,
@@ -19,32 +19,33 @@ struct FaultsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "faults",
         abstract: "Injects faults into the drivers of emulated cameras while clients watch, and reports what each fault cost.",
-        discussion: "Everything is started anew in a folder of its own, and ended afterwards. The same seed chooses the same faults.")
+        discussion: "Everything is started in a folder of its own, and stopped afterwards. The same seed chooses the same faults.")
 
     @Option(help: "How many faults.") var faults = 300
-    @Option(help: "Where the random numbers begin.") var seed: UInt64 = 1
-    @Option(help: "Emulated cameras; faults are shared out over them, and done to all side by side.") var cameras = 8
-    @Option(help: "Clients that watch each camera.") var clients = 2
-    @Option(help: "Kinds of faults, separated by commas; all of them where none is named: \(FaultKind.names).") var kinds: String?
-    @Flag(help: "Somebody sets controls of each camera all along, twice a second.") var controls = false
+    @Option(help: "The seed of the random numbers.") var seed: UInt64 = 1
+    @Option(help: "Emulated cameras; faults are spread over them and injected in parallel.") var cameras = 8
+    @Option(help: "Clients watching each camera.") var clients = 2
+    @Option(help: "Kinds of faults, separated by commas; if left out, all: \(FaultKind.names).") var kinds: String?
+    @Flag(help: "Set controls of each camera all the while, twice a second.") var controls = false
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
     @Flag(help: "Cameras are plugged into this machine's kernel with vhci_hcd and reached over usbfs; as root.") var usbfs = false
     @Flag(
         help:
-            "Cameras wait for a transfer where none is queued in time, instead of dropping what they have: all that is lost is the driver's doing."
+            "Cameras wait for a transfer if none is queued in time, instead of dropping data: whatever is lost is the driver's doing."
     ) var hold = false
     @Option(help: "Size of the streams.") var size = "160x120"
     @Option(help: "Format of the streams.") var format = "yuy2"
-    @Option(help: "The longest pause before a fault, in milliseconds; chance decides how long each is.") var pause = 40
-    @Option(help: "Faults between two looks at the supervisor's memory; a fiftieth of all unless given.") var sample: Int?
-    @Option(help: "Where the summary goes, as JSON; nowhere unless given.") var report: String?
-    @Option(help: "Where a line of JSON for each fault goes; nowhere unless given.") var log: String?
+    @Option(help: "The longest pause before a fault, in milliseconds; each pause is random.") var pause = 40
+    @Option(help: "Faults between two checks of the supervisor's memory; a fiftieth of all if left out.") var sample: Int?
+    @Option(help: "A file for the summary, as JSON. Left out: none.") var report: String?
+    @Option(help: "A file for a line of JSON for each fault. Left out: none.") var log: String?
     @Option(help: "The folder of userdriver, userdriverd and webcam.driver.") var bin =
         FileManager.default.currentDirectoryPath + "/.build/release"
 
     func validate() throws {
         guard faults > 0, 1...64 ~= cameras, 1...16 ~= clients, 0...60_000 ~= pause, sample ?? 1 > 0 else {
-            throw ValidationError("A campaign has at least one fault, 1 to 64 cameras, 1 to 16 clients each, and pauses of up to a minute.")
+            throw ValidationError(
+                "A campaign needs at least one fault, 1 to 64 cameras, 1 to 16 clients each, and pauses of up to a minute.")
         }
         // It serves 256: those who watch, and for each camera one who asks for its driver and one who sets controls.
         guard cameras * (clients + (controls ? 2 : 1)) <= 250 else {
@@ -66,7 +67,7 @@ struct FaultsCommand: AsyncParsableCommand {
 
     private func dimensions() throws -> (Int, Int) {
         let parts = size.split(separator: "x").compactMap { Int($0) }
-        guard parts.count == 2 else { throw ValidationError("A size is WIDTHxHEIGHT.") }
+        guard parts.count == 2 else { throw ValidationError("A size must be WIDTHxHEIGHT.") }
         return (parts[0], parts[1])
     }
 

@@ -12,21 +12,21 @@ import Wire
 struct ObjectsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "objects",
-        abstract: "Has a driver deliver objects while driver, client and daemon are killed, and counts what was lost, doubled or altered.",
-        discussion: "Kills come as objects do: the same number of objects between two of them, and a moment that chance decides.")
+        abstract: "Let a driver deliver objects while driver, client and daemon are killed, and count what was lost, doubled or altered.",
+        discussion: "Kills follow the objects: the same number of objects between two kills, and a random moment.")
 
     @Option(help: "How many objects.") var objects = 10_000
     @Option(help: "How many kills.") var kills = 2000
     @Option(help: "Objects of a job.") var job = 100
     @Option(help: "Bytes of the largest object.") var largest = 4 << 20
-    @Option(help: "Where the random numbers begin.") var seed: UInt64 = 1
-    @Option(help: "Seconds without a new object after which it is given up.") var patience = 60
+    @Option(help: "The seed of the random numbers.") var seed: UInt64 = 1
+    @Option(help: "Seconds without a new object after which to give up.") var patience = 60
     @Option(help: "The folder of userdriverd, usbip-proxy and test-driver.") var bin =
         FileManager.default.currentDirectoryPath + "/.build/release"
 
     func validate() throws {
         guard objects > 0, kills >= 0, 1...500 ~= job, 1...(256 << 20) ~= largest, patience > 0 else {
-            throw ValidationError("A campaign has at least one object of up to 256 MiB, and jobs of 1 to 500.")
+            throw ValidationError("A campaign needs at least one object of up to 256 MiB, and jobs of 1 to 500.")
         }
     }
 
@@ -56,14 +56,14 @@ struct ObjectsCommand: AsyncParsableCommand {
             left = try await stage.client.objects().count
         } catch {
             complain("\(error)")
-            complain("What was there stays in \(stage.folder).")
+            complain("The files are kept in \(stage.folder).")
             try await stage.end(keepsFolder: true)
             throw ExitCode(1)
         }
         if isatty(2) == 1 { complain("") }
         try await stage.end(keepsFolder: tally.hasFailed)
         print(tally.text(seconds: began.duration(to: .now), left: left))
-        if tally.hasFailed { complain("What was there stays in \(stage.folder).") }
+        if tally.hasFailed { complain("The files are kept in \(stage.folder).") }
         throw ExitCode(tally.hasFailed || left != 0 ? 1 : 0)
     }
 

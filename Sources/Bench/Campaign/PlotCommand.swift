@@ -7,12 +7,12 @@ import Wire
 /// `campaign plot`
 struct PlotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plot", abstract: "Draws what campaigns have written down, as SVG.",
-        discussion: "Of a log: frames-missed.svg and recovery.svg. Of a scale's report: scale-cpu.svg and scale-memory.svg.")
+        commandName: "plot", abstract: "Draw the logs of campaigns as SVG.",
+        discussion: "From a log: frames-missed.svg and recovery.svg. From a report of campaign scale: scale-cpu.svg and scale-memory.svg.")
 
     @Option(help: "The log of a campaign of faults.") var log: String?
     @Option(help: "The report of campaign scale.") var scale: String?
-    @Option(help: "The folder of the pictures.") var folder = "."
+    @Option(help: "The folder for the pictures.") var folder = "."
 
     func validate() throws {
         guard log != nil || scale != nil else { throw ValidationError("There is nothing to draw without --log or --scale.") }
@@ -51,7 +51,7 @@ struct PlotCommand: ParsableCommand {
             return (kind.rawValue, counts)
         }
         return ShareChart(
-            title: "Frames missed by those who watch, of \(faults.count) faults", pieces: ["none", "1", "2 to 5", "6 to 20", "more"],
+            title: "Frames missed by watchers, of \(faults.count) faults", pieces: ["none", "1", "2 to 5", "6 to 20", "more"],
             rows: rows)
     }
 

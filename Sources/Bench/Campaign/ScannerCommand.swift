@@ -10,28 +10,30 @@ import Wire
 struct ScannerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "scanner",
-        abstract: "Scans while driver, client and endpoint are killed, and counts pages that were lost, doubled or mixed.",
+        abstract: "Scan while driver, client and endpoint are killed, and count pages that were lost, doubled or mixed.",
         discussion: """
-            Each lane has an emulated scanner, a daemon and an endpoint of its own. Jobs go by chance through `userdriver scan` or through the \
-            endpoint, from feeder, both sides, or flatbed, as JPEG, PNG or PDF; the even lanes' scanners say how long a page is, the others \
-            send chunks. Kills come at what the scanner says of a job: the request for it, a page that begins, comes, or is read, an answer, \
-            the end; and a moment later, which chance decides. The same seed chooses the same jobs and kills.
+            Each lane has an emulated scanner, a daemon and an endpoint of its own. Jobs go at random through `userdriver scan` or \
+            the endpoint, from feeder, both sides, or flatbed, as JPEG, PNG or PDF; the even lanes' scanners announce how long a \
+            page is, the others send chunks. Kills follow the scanner's events: a job's request, a page that begins, arrives, or \
+            has been read, an answer, the end; each after a random delay. The same seed chooses the same jobs and kills.
             """)
 
     @Option(help: "How many kills.") var kills = 300
-    @Option(help: "Where the random numbers begin.") var seed: UInt64 = 1
+    @Option(help: "The seed of the random numbers.") var seed: UInt64 = 1
     @Option(help: "Scanners side by side.") var lanes = 2
-    @Option(help: "Who is killed, separated by commas; all of them where none is named: \(ScannerVictim.names).") var victims: String?
+    @Option(help: "What to kill, separated by commas; if left out, all: \(ScannerVictim.names).") var victims: String?
     @Flag(help: "The scanner is plugged into this machine's kernel with vhci_hcd and reached over usbfs; as root, with one lane.")
     var usbfs = false
-    @Option(help: "Seconds without anything happening after which a job is given up.") var patience = 60
-    @Option(help: "Where the summary goes, as JSON; nowhere unless given.") var report: String?
+    @Option(help: "Seconds of silence after which to give up a job.") var patience = 60
+    @Option(help: "A file for the summary, as JSON. Left out: none.") var report: String?
     @Option(help: "The folder of userdriver, userdriverd, userdriver-escl and scanner.driver.") var bin =
         FileManager.default.currentDirectoryPath + "/.build/release"
 
     func validate() throws {
-        guard kills >= 0, 1...16 ~= lanes, patience > 0 else { throw ValidationError("A campaign has 1 to 16 lanes, and some patience.") }
-        guard !usbfs || lanes == 1 else { throw ValidationError("Over usbfs a daemon sees every scanner: --usbfs goes with --lanes 1.") }
+        guard kills >= 0, 1...16 ~= lanes, patience > 0 else {
+            throw ValidationError("A campaign needs 1 to 16 lanes, and a patience above 0.")
+        }
+        guard !usbfs || lanes == 1 else { throw ValidationError("Over usbfs a daemon sees every scanner: --usbfs needs --lanes 1.") }
         _ = try chosen()
     }
 
@@ -39,7 +41,7 @@ struct ScannerCommand: AsyncParsableCommand {
         guard let victims else { return ScannerVictim.allCases }
         return try victims.split(separator: ",").map { name in
             guard let victim = ScannerVictim(rawValue: String(name)) else {
-                throw ValidationError("Nobody is named \(name); there are \(ScannerVictim.names).")
+                throw ValidationError("There is no victim named \(name); there are \(ScannerVictim.names).")
             }
             return victim
         }

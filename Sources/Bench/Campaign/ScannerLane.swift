@@ -66,7 +66,7 @@ struct ScannerLane {
                 let stage = try await ScannerStage(bin: plan.bin, lane: plan.lane, usbfs: plan.usbfs, basePort: base)
                 let isWell = await work(on: stage)
                 try await stage.end(keepsFolder: !isWell)
-                if !isWell { tally.problems.append("What was there stays in \(stage.folder).") }
+                if !isWell { tally.problems.append("The files are kept in \(stage.folder).") }
             } catch {
                 tally.problems.append("Lane \(plan.lane): \(error)")
                 return tally
@@ -179,7 +179,7 @@ struct ScannerLane {
         var problems: [String] = []
         if stage.device.openJobs > 0 {
             tally.leftOpen += 1
-            problems.append("the scanner's job is open still")
+            problems.append("the scanner's job is still open")
         }
         if objects > 0 {
             tally.leftBehind += objects
@@ -223,7 +223,7 @@ struct ScannerLane {
         let tooMany = Set(found.filter { $0.isComplete && $0.number > sent.count }.map(\.number))
         if !tooMany.isEmpty {
             tally.doubled += tooMany.count
-            problems.append("pages \(tooMany.sorted()) are of no sheet")
+            problems.append("pages \(tooMany.sorted()) belong to no sheet")
         }
         tally.pages += right
         if end.status != .exited(status: 0) {

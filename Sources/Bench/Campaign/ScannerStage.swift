@@ -30,7 +30,7 @@ enum ScannerMoment: String, CaseIterable, Sendable {
             self = .opened
         } else if note.hasPrefix("Sheet "), note.hasSuffix(" bytes.") {
             self = .begun
-        } else if note.hasSuffix("is read to its end.") {
+        } else if note.hasSuffix("was read to the end.") {
             self = .read
         } else if note.contains(" has ended") {
             self = .over
@@ -122,7 +122,7 @@ actor ScannerStage {
         while ContinuousClock.now < deadline {
             if let device = try await client.devices().first(where: { $0.kind == "scanner" }) {
                 if device.state == .running, device.pid > 1, device.pid != last { return device.pid }
-                if device.state == .failed { throw StageError(description: "The driver was given up: \(device.reason ?? "")") }
+                if device.state == .failed { throw StageError(description: "The daemon gave up on the driver: \(device.reason ?? "")") }
             }
             // A kill may be before the daemon's next event; what it says now is what counts.
             try await Task.sleep(for: .milliseconds(2))
@@ -148,7 +148,7 @@ actor ScannerStage {
             // Its words go to a file, which is kept where something goes wrong.
             try await Task.sleep(for: .milliseconds(5))
         }
-        throw StageError(description: "The endpoint does not come up.")
+        throw StageError(description: "The endpoint does not start.")
     }
 
     /// Kills the endpoint and starts the next one, which is at the same port.

@@ -9,7 +9,7 @@ import Wire
 
 /// What a soak streams.
 struct SoakOptions: ParsableArguments {
-    @Option(help: "Clients that watch each camera.") var clients = 2
+    @Option(help: "Clients watching each camera.") var clients = 2
     @Flag(help: "Bulk cameras instead of isochronous ones.") var bulk = false
     @Option(help: "Size of the streams.") var size = "640x480"
     @Option(help: "Format of the streams.") var format = "mjpeg"
@@ -17,8 +17,8 @@ struct SoakOptions: ParsableArguments {
         FileManager.default.currentDirectoryPath + "/.build/release"
 
     func validate() throws {
-        guard 1...16 ~= clients else { throw ValidationError("A camera has 1 to 16 clients.") }
-        guard size.split(separator: "x").compactMap({ Int($0) }).count == 2 else { throw ValidationError("A size is WIDTHxHEIGHT.") }
+        guard 1...16 ~= clients else { throw ValidationError("A camera can have 1 to 16 clients.") }
+        guard size.split(separator: "x").compactMap({ Int($0) }).count == 2 else { throw ValidationError("A size must be WIDTHxHEIGHT.") }
     }
 
     /// The cameras' bus waits for a machine that is late: then the rate falls, and what is missing was lost by us.
@@ -36,12 +36,12 @@ struct SoakCommand: AsyncParsableCommand {
         commandName: "soak", abstract: "Streams from many cameras for a long time: what is lost, and what it costs each process.")
 
     @Option(help: "Emulated cameras.") var cameras = 16
-    @Option(help: "For how long.") var seconds = 1800
+    @Option(help: "How long to run.") var seconds = 1800
     @OptionGroup var options: SoakOptions
-    @Option(help: "Where the figures go, as JSON; nowhere unless given.") var report: String?
+    @Option(help: "A file for the figures, as JSON. Left out: none.") var report: String?
 
     func validate() throws {
-        guard 1...64 ~= cameras, seconds > 0 else { throw ValidationError("A soak has 1 to 64 cameras and some time.") }
+        guard 1...64 ~= cameras, seconds > 0 else { throw ValidationError("A soak needs 1 to 64 cameras and a time above 0.") }
     }
 
     func run() async throws {
@@ -61,15 +61,15 @@ struct ScaleCommand: AsyncParsableCommand {
         commandName: "scale", abstract: "Streams from growing numbers of cameras: how processor time and memory grow.")
 
     @Option(help: "Numbers of cameras, separated by commas.") var cameras = "1,2,4,8,16,32,64"
-    @Option(help: "For how long each.") var seconds = 20
+    @Option(help: "How long to run each.") var seconds = 20
     @OptionGroup var options: SoakOptions
-    @Option(help: "Where the figures go, as JSON; nowhere unless given.") var report: String?
+    @Option(help: "A file for the figures, as JSON. Left out: none.") var report: String?
 
     private var numbers: [Int] { cameras.split(separator: ",").compactMap { Int($0) } }
 
     func validate() throws {
         guard !numbers.isEmpty, numbers.allSatisfy({ 1...64 ~= $0 }), seconds > 0 else {
-            throw ValidationError("The numbers of cameras are from 1 to 64.")
+            throw ValidationError("The numbers of cameras must be from 1 to 64.")
         }
     }
 

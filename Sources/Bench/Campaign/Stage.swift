@@ -36,8 +36,8 @@ struct CameraTally: Codable, Sendable {
 
     var text: String {
         isMissing
-            ? "The cameras did not say what became of their frames."
-            : "The cameras sent \(sent) frames; \(undrawn) they had not drawn in time, \(unfetched) nobody fetched in time."
+            ? "The cameras did not report what became of their frames."
+            : "The cameras sent \(sent) frames; \(undrawn) were not drawn in time, \(unfetched) were not fetched in time."
     }
 }
 
@@ -211,7 +211,7 @@ final class Stage: Sendable {
             if text.contains("\n"), let line = text.split(separator: "\n").first, line.hasPrefix("usbip://") { return String(line) }
             try await Task.sleep(for: .milliseconds(20))
         }
-        throw StageError(description: "An emulated camera does not come up.")
+        throw StageError(description: "An emulated camera does not start.")
     }
 
     private static func untilRuns(_ id: String, _ client: UserDriverClient) async throws {

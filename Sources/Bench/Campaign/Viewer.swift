@@ -89,7 +89,7 @@ final class Viewer: Sendable {
             let answer: Bool? = state.withLock { state in
                 if condition(state.tally) { return true }
                 if state.tally.ended != nil { return false }
-                precondition(state.waiter == nil, "one task at a time waits for a viewer")
+                precondition(state.waiter == nil, "only one task at a time may wait for a viewer")
                 state.waiter = Waiter(deadline: deadline, condition: condition, continuation: continuation)
                 return nil
             }

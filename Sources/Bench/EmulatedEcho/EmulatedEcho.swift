@@ -135,7 +135,7 @@ public final class EmulatedEcho: EmulatedDevice {
             let offset = pair.figures.bytesTaken
             pair.figures.wrongAt = offset
             log?(
-                "pair \(endpoint.number), question \(pair.figures.questions): a byte that should not have come, in the transfer at \(offset)"
+                "pair \(endpoint.number), question \(pair.figures.questions): an unexpected byte in the transfer at \(offset)"
             )
             return
         }

@@ -125,7 +125,7 @@ public final class EmulatedScanner: EmulatedDevice {
                 state.pipes[index] = ScannerPipe(index, options)
                 state.signal?.flush(endpoint: ScannerInterface.in(index))
                 if let lost { state.machine.lost(lost) }
-                return (.accepted, ["Pair \(index + 1) is reset by SOFT_RESET."])
+                return (.accepted, ["Pair \(index + 1) was reset by SOFT_RESET."])
             default: return (.stall, [])
             }
         }

@@ -56,17 +56,17 @@ public struct ScannerFaults: Hashable, Sendable, CustomStringConvertible {
             switch self {
             case .jam: "sheet K gets stuck; it is back on the stack when the job has ended"
             case .coverOpen: "the cover is open: always, or from sheet K to the job's end"
-            case .cut: "half of sheet K's picture, in answers that end as they should"
+            case .cut: "half of sheet K's picture, in answers that end properly"
             case .stall: "at byte N of a page the endpoint halts, until it is cleared"
-            case .silence: "at byte N of a page the scanner answers nothing any more, until a reset"
+            case .silence: "at byte N of a page the scanner stops answering, until a reset"
             case .unplug: "at byte N of a page the cable is pulled"
             case .replug: "the same, and it is plugged in again a second later"
-            case .stale: "each pipe begins with N bytes of an old answer"
+            case .stale: "each pipe starts with N bytes of an old answer"
             case .busy: "ScanJobs is answered with 503, N times or always"
             case .notReady: "NextDocument is answered with 503, N times a job"
             case .gone: "NextDocument is answered with 410 before a page is ready, N times a job"
             case .earlyNotFound: "NextDocument is answered with 404 before a page is ready, N times a job"
-            case .emptyAsJam: "the feeder's end is told as a jam"
+            case .emptyAsJam: "the feeder's end is reported as a jam"
             case .otherHost: "Location names a host that nobody knows"
             case .secureLocation: "Location says https"
             case .relativeLocation: "Location is relative to /eSCL"
@@ -77,8 +77,8 @@ public struct ScannerFaults: Hashable, Sendable, CustomStringConvertible {
             case .continueFirst: "100 Continue before 201, which nobody asked for"
             case .createdWithoutLength: "201 does not say how long its body is"
             case .noLastLine: "chunked bodies end without the last empty line"
-            case .documentType: "a DOCTYPE stands in each XML text"
-            case .jpegForPNG: "PNG is announced and JPEG sent"
+            case .documentType: "each XML text has a DOCTYPE"
+            case .jpegForPNG: "PNG is announced but JPEG sent"
             }
         }
     }
@@ -116,7 +116,7 @@ public struct ScannerFaults: Hashable, Sendable, CustomStringConvertible {
                 faults.append(Fault(kind))
                 continue
             }
-            guard kind.number != .none else { throw Self.refusal("\"\(name)\" is always so: it has no number.") }
+            guard kind.number != .none else { throw Self.refusal("\"\(name)\" is permanent: it takes no number.") }
             guard let number = Int(halves[1]), (kind.number == .byte ? 0 : 1)...(1 << 30) ~= number else {
                 throw Self.refusal("\"\(word)\" needs a number from 1 up, as in \(name)@2.")
             }

@@ -250,7 +250,7 @@ struct ScanMachine: Sendable {
         if let index = pages.lastIndex(where: { $0.job == page.job && $0.sheet == page.sheet && $0.side == page.side }) {
             pages[index].isWhole = true
         }
-        notes.append("Sheet \(page.sheet), \(page.side == .front ? "front" : "back"), is read to its end.")
+        notes.append("Sheet \(page.sheet), \(page.side == .front ? "front" : "back"), was read to the end.")
         guard let index = jobs.firstIndex(where: { $0.serial == page.job }), jobs[index].state == .processing else { return }
         jobs[index].isPageMoving = false
         jobs[index].imagesCompleted += 1

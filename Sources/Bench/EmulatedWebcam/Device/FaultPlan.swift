@@ -46,8 +46,8 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         var explanation: String {
             switch self {
             case .stall:
-                "the request is refused; at a frame: the endpoint halts (isochronous: falls silent) until it is cleared (set up anew)"
-            case .silence: "no endpoint answers any more, until a reset or the next connection"
+                "the request is refused; at a frame: the endpoint halts (isochronous: falls silent) until it is cleared (set up again)"
+            case .silence: "all endpoints stop answering, until a reset or the next connection"
             case .disconnect: "the cable is pulled"
             case .replug: "the cable is pulled, and plugged in again a second later"
             case .garbage: "the answer is noise"
@@ -60,18 +60,18 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
             case .strayFrameID: "the frame identifier toggles with each payload"
             case .noEnd: "no frame's end is marked"
             case .strayEnd: "each payload is marked as a frame's end"
-            case .noEndOfImage: "JPEGs go without their last marker"
-            case .junkTail: "600 bytes that mean nothing follow each JPEG"
+            case .noEndOfImage: "JPEGs lack their last marker"
+            case .junkTail: "600 meaningless bytes follow each JPEG"
             case .zeroTail: "4096 zeros follow each JPEG"
             case .shortFrame: "uncompressed frames come two bytes short"
             case .longFrame: "uncompressed frames come sixteen bytes too long"
             case .boundlessPayload: "bulk: the largest payload is said to have 4294967295 bytes"
             case .silentControl: "the control answers no request"
             case .swappedRange: "the control's minimum is above its maximum"
-            case .probe26: "probe and commit blocks of 26 bytes only are taken"
-            case .probe34: "the descriptors say UVC 1.0, and blocks of 34 bytes only are taken"
+            case .probe26: "only probe and commit blocks of 26 bytes are accepted"
+            case .probe34: "the descriptors say UVC 1.0, but only blocks of 34 bytes are accepted"
             case .narrowBus: "alternate settings of more than 1024 bytes are refused"
-            case .fullBus: "alternate settings of more than 1024 bytes are taken, and their transfers refused, as by Linux's EHCI driver"
+            case .fullBus: "alternate settings of more than 1024 bytes are accepted, but their transfers refused, as by Linux's EHCI driver"
             }
         }
     }
@@ -138,7 +138,7 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
         var repetition = Repeat.once
         if parts.count > 1 {
             guard parts.count == 2, let known = Repeat(rawValue: String(parts[1])), known != .once else {
-                throw refusal("\"\(word)\" repeats in no known way: it is :every or :again.")
+                throw refusal("\"\(word)\" has an unknown repetition: it must be :every or :again.")
             }
             repetition = known
         }
@@ -153,14 +153,14 @@ public struct FaultPlan: Hashable, Sendable, CustomStringConvertible {
                     "\"\(word)\" needs a \(kind.hasFrame ? "frame number, as in \(kind.rawValue)@100" : "phase, as in \(kind.rawValue)@probe")."
                 )
             }
-            guard repetition == .once else { throw refusal("\"\(kind.rawValue)\" is always so: it does not repeat.") }
+            guard repetition == .once else { throw refusal("\"\(kind.rawValue)\" is permanent: it does not repeat.") }
             return Fault(kind: kind, frame: nil, repetition: .once)
         }
         if kind.hasControl {
             guard let control = WebcamControl.allCases.first(where: { $0.name == halves[1] }) else {
                 throw refusal("The camera has no control \"\(halves[1])\".")
             }
-            guard repetition == .once else { throw refusal("\"\(parts[0])\" is always so: it does not repeat.") }
+            guard repetition == .once else { throw refusal("\"\(parts[0])\" is permanent: it does not repeat.") }
             return Fault(kind: kind, control: control)
         }
         if let phase = Phase(rawValue: String(halves[1])) {
