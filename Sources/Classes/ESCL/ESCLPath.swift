@@ -1,7 +1,7 @@
 // Paths of eSCL's resources, and of jobs as devices name them.
 
 public enum ESCLPath {
-    /// Over USB there is no announcement that could name another one.
+    /// Over USB nothing announces another one.
     public static let root = "/eSCL"
     public static func capabilities(_ root: String = root) -> String { root + "/ScannerCapabilities" }
     public static func status(_ root: String = root) -> String { root + "/ScannerStatus" }

@@ -16,8 +16,8 @@ public struct ESCLSettings: Codable, Hashable, Sendable {
     public var width: Int
     public var height: Int
 
-    /// What comes nearest to what is wanted. `nil` where there is no such source; a mode or format
-    /// that it does not have gives way to one that it has.
+    /// The settings nearest to what is wanted. `nil` if there is no such source; a mode or format
+    /// that it does not have is replaced by one that it has.
     public init?(
         _ capabilities: ESCLCapabilities, source: ESCLSource, colorMode: ESCLColorMode = .color, resolution: Int = 300,
         format: String = "image/jpeg", x: Int = 0, y: Int = 0, width: Int? = nil, height: Int? = nil

@@ -1,7 +1,7 @@
 // What a refusal means: the HTTP status together with what ScannerStatus says (as sane-airscan
 // decides, and what firmware gets wrong besides). Pure.
 
-/// What is to be done when a request of a job was not met.
+/// What to do when a job's request was not met.
 public enum ESCLVerdict: Hashable, Sendable {
     /// The same may be asked again after a pause: the scanner has said that it did nothing.
     case notYet(String)

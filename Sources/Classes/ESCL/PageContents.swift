@@ -9,7 +9,7 @@ public enum PageFormat: UInt8, Hashable, Sendable, CaseIterable {
     case tiff
     case other = 0
 
-    /// Bytes that have to be there for it to be told.
+    /// Bytes that are needed to tell it.
     public static let opening = 8
 
     public init(opening bytes: some Sequence<UInt8>) {
@@ -49,8 +49,8 @@ public enum PageFormat: UInt8, Hashable, Sendable, CaseIterable {
     }
 }
 
-/// Looks at a page's bytes as they go by. Its state is small, so that a process that follows goes
-/// on with it.
+/// Looks at a page's bytes as they go by. Its state is small, so that a successor process can
+/// continue it.
 public struct PageContents: Hashable, Sendable {
     /// So many bytes may follow what ends a page: padding.
     private static let mostPadding: UInt64 = 1024
@@ -103,7 +103,7 @@ public struct PageContents: Hashable, Sendable {
             + [UInt8](repeating: 0, count: PageFormat.opening - tail.count)
     }
 
-    /// `nil` for bytes that are no such state.
+    /// `nil` for bytes that are not such a state.
     public init?(checkpoint: [UInt8]) {
         guard checkpoint.count == Self.checkpointLength, checkpoint[2] <= UInt8(PageFormat.opening) else { return nil }
         func number(_ start: Int) -> UInt64 { checkpoint[start..<(start + 8)].reversed().reduce(0) { $0 << 8 | UInt64($1) } }

@@ -33,7 +33,7 @@ public struct XMLElement: Hashable, Sendable {
     }
 }
 
-/// Why a text is no document.
+/// Why a text is not a document.
 public struct XMLFailure: Error, Hashable, Sendable, CustomStringConvertible {
     public var reason: String
     public var line: Int

@@ -57,7 +57,7 @@ public struct HTTPHead: Hashable, Sendable {
     }
 }
 
-/// Why bytes are no HTTP response.
+/// Why bytes are not an HTTP response.
 public enum HTTPSyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
     /// So many bytes came that are no beginning of a response.
     case noResponse

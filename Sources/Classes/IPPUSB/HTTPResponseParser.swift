@@ -239,8 +239,8 @@ public struct HTTPResponseParser: Hashable, Sendable {
 
     public static let checkpointLength = 48
 
-    /// All that it has to remember between two pieces, where it is in a body; `nil` in a head,
-    /// whose bytes are few enough to be kept and parsed again.
+    /// Everything it must remember between two pieces while in a body; `nil` in a header, whose
+    /// bytes are few enough to be kept and parsed again.
     public var checkpoint: [UInt8]? {
         switch phase {
         case .start, .head: return nil

@@ -1,6 +1,6 @@
 // What IPP's messages are made of: groups of attributes with values (RFC 8010 §3.1, RFC 8011 §5.1).
 
-/// A value of an attribute's. Texts are UTF-8; what is none is replaced, as `String` does.
+/// A value of an attribute. Texts are UTF-8; invalid bytes are replaced, as `String` does.
 public indirect enum IPPValue: Hashable, Sendable {
     /// There is no value, for a reason: 0x10 unsupported, 0x12 unknown, 0x13 no-value (RFC 8010
     /// §3.5.2).

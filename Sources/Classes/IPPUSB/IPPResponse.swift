@@ -41,8 +41,8 @@ public struct IPPResponse: Hashable, Sendable {
     /// 0x0000…0x00ff, some of which mean that attributes were ignored.
     public var isSuccessful: Bool { status < 0x0100 }
 
-    /// Of the first attribute of this name, in any group but that of what was not understood. None
-    /// where there is no such attribute.
+    /// The values of the first attribute of this name, in any group except the unsupported ones.
+    /// Empty if there is no such attribute.
     public func values(_ name: String) -> [IPPValue] {
         for group in groups where group.tag != .unsupported {
             if let attribute = group.attributes.first(where: { $0.name == name }) { return attribute.values }
@@ -62,7 +62,7 @@ public struct IPPResponse: Hashable, Sendable {
     public func boolean(_ name: String) -> Bool? { values(name).first?.boolean }
 }
 
-/// Why bytes are no IPP response.
+/// Why bytes are not an IPP response.
 public enum IPPSyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
     case tooLarge
     case version(UInt16)

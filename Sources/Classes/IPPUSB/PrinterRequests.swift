@@ -18,7 +18,7 @@ public enum PrinterRequests {
 
 /// An IEEE 1284 identifier: `MFG:HP;MDL:LaserJet;…`.
 public struct DeviceIdentifier: Hashable, Sendable {
-    /// Keys in capitals, in their order; of a key that is there twice the first counts.
+    /// Keys in capitals, in their order; of a duplicate key the first counts.
     public var fields: [(key: String, value: String)]
 
     public static func == (a: DeviceIdentifier, b: DeviceIdentifier) -> Bool { a.fields.elementsEqual(b.fields) { $0 == $1 } }
@@ -58,7 +58,7 @@ public struct DeviceIdentifier: Hashable, Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The value of the first of these keys that is there.
+    /// The value of the first of these keys that exists.
     public subscript(_ keys: String...) -> String? {
         keys.lazy.compactMap { key in fields.first { $0.key == key && !$0.value.isEmpty }?.value }.first
     }

@@ -27,7 +27,8 @@ public struct PayloadAssembler: Sendable {
         public var maxPayloadSize: Int
         /// Nanoseconds from one isochronous packet to the next, 0 if unknown: tells when a frame's first packet came.
         public var packetInterval: UInt64
-        /// FID never toggles: only EOF ends a frame (uvcvideo's quirk 0x10). Noticed by itself, where the frames are no JPEGs after two lost ones.
+        /// FID never toggles: only EOF ends a frame (uvcvideo's quirk 0x10). Detected automatically; if the frames are not JPEGs, after two
+        /// lost ones.
         public var ignoresFrameID: Bool
         /// EOF may get lost without FID toggling: a payload that begins a JPEG ends the frame before (uvcvideo's quirk 0x20000).
         public var endsAtJPEGStart: Bool

@@ -67,7 +67,7 @@ public struct PayloadHeader: Hashable, Sendable {
         }
     }
 
-    /// On the wire: 2, 6, 8 or 12 bytes, with the bits for PTS and SCR as the fields are there.
+    /// On the wire: 2, 6, 8 or 12 bytes, with the bits for PTS and SCR set if those fields exist.
     public var bytes: [UInt8] {
         var flags = flags & ~(Flag.presentationTime | Flag.sourceClock)
         var fields: [UInt8] = []

@@ -23,7 +23,7 @@ public struct PixelFormat: Hashable, Sendable {
         self = format
     }
 
-    /// The four characters that a GUID begins with (the unused ones are spaces at the end); `nil` where they are none.
+    /// The four characters that a GUID begins with (the unused ones are spaces at the end); `nil` if they are not characters.
     public static func letters(of guid: GUID) -> String? {
         let characters = guid.bytes.prefix(4).reversed().drop { $0 == 0x20 }.reversed()
         let allowed = characters.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) }

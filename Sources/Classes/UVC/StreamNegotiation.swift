@@ -157,7 +157,7 @@ public struct StreamNegotiation: Sendable {
         }
     }
 
-    /// A stream that the device has committed itself to before and goes on with: nothing is asked of it.
+    /// A stream that the device has committed to earlier and continues: nothing is asked of it.
     /// - Parameter block: the parameters as committed, in any of their lengths. `nil` where they name nothing that the device has.
     public func committed(_ block: [UInt8]) -> NegotiatedStream? {
         guard let parameters = StreamingParameters(bytes: block), let format = interface.format(index: parameters.formatIndex),

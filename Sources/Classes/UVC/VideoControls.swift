@@ -1,8 +1,8 @@
 // A camera's controls, asked and set through its control interface, each by itself.
 public import USB
 
-/// The controls of one video function. Nothing is asked of the camera before somebody wants to know it, and then of that control alone: one
-/// that hangs spoils no other. Nothing is remembered here. What the camera answers is believed as far as it makes sense.
+/// The controls of one video function. The camera is asked only when somebody wants to know, and only about that control: one that hangs
+/// affects no other. Nothing is remembered here. What the camera answers is believed as far as it makes sense.
 public struct VideoControls: Sendable {
     private let device: any USBDeviceHandle
     private let interface: UInt8
@@ -51,11 +51,11 @@ public struct VideoControls: Sendable {
 
     // MARK: Asking
 
-    /// What the camera says of a control: its range, its default, whether it can be read and set.
+    /// What the camera says about a control: its range, its default, whether it can be read and set.
     ///
     /// - Parameters:
     ///   - limit: how long the first question (GET_CUR) may take. Throws `silent` when it is not answered in that time.
-    ///   - odd: is told what makes no sense, in sentences.
+    ///   - odd: receives what makes no sense, in sentences.
     public func control(
         _ name: String, limit: Duration = .seconds(5), odd: (String) -> Void = { _ in }
     ) async throws(VideoControlError) -> VideoControl {

@@ -24,7 +24,7 @@ public struct VideoFormat: Hashable, Sendable {
     /// `bDefaultFrameIndex`; names one of `frames`, or is 0 where there are none.
     public var defaultFrameIndex: UInt8
     public var frames: [VideoFrame]
-    /// The colour matching descriptor, `nil` where there is none (then sRGB's are meant: UVC 1.5 §3.9.2.6).
+    /// The colour matching descriptor, `nil` if there is none (then it is sRGB: UVC 1.5 §3.9.2.6).
     public var colorMatching: ColorMatching?
     /// `bmInterlaceFlags`: bit 0 interlaced.
     public var interlaceFlags: UInt8
@@ -75,7 +75,8 @@ public struct VideoFormat: Hashable, Sendable {
         }
     }
 
-    /// The name for people: beside the letters of a GUID that is not in our table the GUID, `"INRI {49524e49-0000-0010-8000-00aa00389b71}"`.
+    /// The name for people; if the GUID is not in our table, its letters and the GUID itself, `"INRI
+    /// {49524e49-0000-0010-8000-00aa00389b71}"`.
     public var title: String {
         guard let guid = unknownGUID else { return name }
         return PixelFormat.letters(of: guid).map { "\($0) {\(guid)}" } ?? guid.description

@@ -1,7 +1,7 @@
 // What some cameras get wrong, by the names and numbers of the kernel's uvcvideo driver.
 
-/// Deviations that this module works around when it is told of them. Raw values are uvcvideo's (`quirks=` of its module), so that a quirk
-/// known there can be carried over.
+/// Deviations that this module works around when told to. Raw values are uvcvideo's (`quirks=` of its module), so that a quirk known there
+/// can be carried over.
 public struct VideoQuirks: OptionSet, Hashable, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }

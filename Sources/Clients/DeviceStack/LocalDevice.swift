@@ -42,7 +42,7 @@ public struct LocalDevice: Hashable, Sendable {
     public var nodeMode: UInt32?
     public var nodeUser: UInt32?
     public var nodeGroup: UInt32?
-    /// Why whoever asks can't open it.
+    /// Why this user can't open it.
     public var accessProblem: String?
     public var descriptors: [UInt8]
 

@@ -47,7 +47,7 @@ public struct MachineFacts: Hashable, Sendable {
     public var video: Video?
     /// Of ports with nothing connected.
     public var overCurrent: [OverCurrent] = []
-    /// Effective user and groups of whoever asks.
+    /// Effective user and groups of this process.
     public var user: UInt32 = 0
     public var groups: [UInt32] = []
 

@@ -26,7 +26,7 @@ public struct RemoteServer: Hashable, Sendable {
         self.reach = reach
     }
 
-    /// Asks the server, unless the device is driven over it. `nil` for what is no `usbip://` address.
+    /// Asks the server, unless the device is driven over it. `nil` if it is not a `usbip://` address.
     public static func look(at url: String, isDriven: Bool, timeout: Duration = .seconds(3)) async -> RemoteServer? {
         guard let address = USBIPAddress(url) else { return nil }
         let authority = address.host.contains(":") ? "[\(address.host)]:\(address.port)" : "\(address.host):\(address.port)"

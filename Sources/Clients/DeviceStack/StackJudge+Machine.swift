@@ -2,7 +2,7 @@
 
 public import Wire
 
-/// The daemon's socket as whoever asks sees it.
+/// The daemon's socket as this user sees it.
 public struct SocketFacts: Hashable, Sendable {
     public var path: String
     public var mode: UInt32?

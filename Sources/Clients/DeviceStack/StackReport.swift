@@ -22,7 +22,7 @@ public struct StackLayer: Codable, Hashable, Sendable {
     }
     public var layer: Name
     public var health: Health
-    /// What is there, in a line; empty where that can't be told.
+    /// What is there, in a line; empty if that is not known.
     public var summary: String
     /// The same for scripts, as the layer has it.
     public var facts: [String: JSONValue]
@@ -45,7 +45,7 @@ public struct StackLayer: Codable, Hashable, Sendable {
 }
 
 extension Sequence<StackLayer> {
-    /// The foundation that has to be fixed first: what stands on it may be well once it is.
+    /// The lowest broken layer, to be fixed first: the layers above it may then be fine.
     public var lowestBroken: StackLayer? { first { $0.health == .broken } }
 
     /// `broken` or `warning` when a layer is, else `ok`: a layer that can't be told does not speak against the others.

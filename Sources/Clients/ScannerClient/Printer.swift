@@ -26,7 +26,7 @@ public struct Printer: Sendable {
         self.deviceID = deviceID
     }
 
-    /// Asks with a body that is there as a whole, of `PrinterInterface.largestPiece` bytes at most.
+    /// Sends a request whose whole body is at hand, at most `PrinterInterface.largestPiece` bytes.
     public func ask(_ body: [UInt8], path: String = "/ipp/print", within limit: Duration) async throws(ClientError) -> Answer {
         let name = DeviceJob.newToken()
         let answer: Answer

@@ -42,9 +42,9 @@ public struct ScannedPage: Sendable {
     public var isWhole: Bool { object.state == .committed }
 }
 
-/// The events of a scan; the last one is `ended`. Iterating begins it, and throws `ClientError`.
-/// Who stops iterating leaves the scan alone: it waits half a minute for somebody to come back,
-/// and ends before the next sheet.
+/// The events of a scan; the last one is `ended`. Iterating begins it, and throws `ClientError`. To
+/// stop iterating leaves the scan running: it waits half a minute for somebody to come back, and
+/// ends before the next sheet.
 public struct ScanEvents: AsyncSequence, Sendable {
     public typealias Element = ScanEvent
     let scanner: Scanner

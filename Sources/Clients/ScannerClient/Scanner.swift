@@ -24,8 +24,8 @@ public struct Scanner: Sendable {
     }
 
     /// Scans. The pages are objects of the job, kept until they are acknowledged
-    /// (`DeviceJob.acknowledge`), whatever dies meanwhile. A job that goes on is joined, and one
-    /// that has ended is told of again, with the pages that nobody has acknowledged.
+    /// (`DeviceJob.acknowledge`), whatever dies in the meantime. A running job is joined; one that
+    /// has ended is reported again, with the pages that nobody has acknowledged.
     public func scan(_ settings: ScanSettings = ScanSettings(), job: DeviceJob) -> ScanEvents {
         ScanEvents(scanner: self, settings: settings, job: job)
     }

@@ -68,7 +68,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
 
     public var description: String { message }
 
-    /// Whether the same may work later without anybody doing anything differently: the daemon or the device is on its way.
+    /// Whether the same call may work later by itself: the daemon or the device is on its way.
     public var isTransient: Bool {
         [.daemonNotRunning, .connectionLost, .deviceUnavailable, .driverRestarted, .noSuchDevice].contains(code)
     }

@@ -5,12 +5,12 @@ import CLinux
 import Glibc
 public import Wire
 
-/// A job: a name by which a program asks a device for objects, and by which it, or the program that
-/// follows it, gets and acknowledges them.
+/// A job: a name by which a program asks a device for objects, and by which it, or a later program,
+/// gets and acknowledges them.
 ///
-/// An object stays until it is acknowledged, whatever dies meanwhile. So: do with it what is to be
-/// done, under its id, then acknowledge it. A program that died in between finds it again, with the
-/// same id.
+/// An object stays until it is acknowledged, whatever dies in the meantime. So process it first,
+/// under its id, then acknowledge it. A program that died in between finds it again, with the same
+/// id.
 public struct DeviceJob: Sendable {
     /// Keep it somewhere to go on with the job after a restart.
     public let token: String

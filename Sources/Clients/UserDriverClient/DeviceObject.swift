@@ -76,9 +76,9 @@ public final class DeviceObject: Sendable {
             .altered, "Object \(status.id) is not what its driver committed: its SHA-256 differs. Don't use it.")
     }
 
-    /// Reads it from its beginning to its end, by up to 1 MiB at a time. Nothing that `take` was
-    /// lent is to be believed before this has returned: it throws `altered` where the bytes are not
-    /// those that were committed.
+    /// Reads it from its beginning to its end, by up to 1 MiB at a time. Don't trust what `take`
+    /// was lent before this has returned: it throws `altered` if the bytes are not those that were
+    /// committed.
     public func read(_ take: (UnsafeRawBufferPointer) throws(ClientError) -> Void) throws(ClientError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(Self.chunk, max(status.length, 1)), alignment: 16)
         defer { buffer.deallocate() }
@@ -109,7 +109,7 @@ public final class DeviceObject: Sendable {
         return result
     }
 
-    /// Writes it to a file, which is there whole or not at all.
+    /// Writes it to a file, which appears whole or not at all.
     public func save(to path: String) throws(ClientError) {
         let partial = path + ".part-\(status.id)"
         let file = Glibc.open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)

@@ -3,13 +3,13 @@
 public import FrameRing
 
 /// One frame. Its bytes lie in memory that the driver writes: they stay until the ring comes round
-/// to their slot again, which it does not do early while a copy of this value is there, and every
-/// way to them says whether they were whole.
+/// to their slot again, which it does not do early while a copy of this value exists, and every
+/// access to them says whether they were whole.
 public struct Frame: Sendable {
     let reference: FrameReference
     /// What the frame is; `nil` where the driver did not say it in words that this client knows.
     public let stream: StreamDescription?
-    /// Grows when the frames' numbers start anew: another ring has taken this one's place.
+    /// Grows when the frames' numbers start over: another ring has taken this one's place.
     public let epoch: Int
 
     /// The number that the ring gave it, from 1. Missing numbers are told as gaps.
@@ -27,8 +27,8 @@ public struct Frame: Sendable {
     public var isDamaged: Bool { reference.flags.contains(.damaged) }
     /// Why it is damaged, in words; empty where nobody knows.
     public var damage: [String] { isDamaged ? reference.flags.reasons : [] }
-    /// All that the camera sent is there, and its end was put right: a JPEG got the last marker that the camera leaves out, or what stood behind
-    /// the last pixel was cut off.
+    /// Everything that the camera sent is there, and its end was repaired: a JPEG got the last marker that the camera leaves out, or bytes
+    /// after the last pixel were cut off.
     public var isRepaired: Bool { reference.flags.contains(.repaired) }
 
     /// Whether the bytes are still there, unchanged.
@@ -40,7 +40,7 @@ public struct Frame: Sendable {
         try reference.withBytes(body)
     }
 
-    /// The bytes, `nil` if they were overwritten meanwhile.
+    /// The bytes, `nil` if they have been overwritten.
     public func copy() -> [UInt8]? { reference.copy() }
 }
 

@@ -6,7 +6,7 @@ import Synchronization
 /// The frames of a camera and what happens to them. Iterating opens the stream and throws `ClientError`; it ends when the stream does, when its
 /// task is cancelled, or when the iterator goes.
 ///
-/// Frames are fetched one by one as they are asked for: who is slow is told of the gap, and nothing piles up.
+/// Frames are fetched one by one as they are asked for: a slow reader is told of the gap, and nothing piles up.
 public struct FrameEvents: AsyncSequence, Sendable {
     public typealias Element = FrameEvent
     let client: UserDriverClient

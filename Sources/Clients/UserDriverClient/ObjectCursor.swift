@@ -3,9 +3,9 @@
 import ObjectStore
 import Wire
 
-/// Reads an object from its beginning to its end, by pieces. The last piece is given only when all
-/// together are what was committed: so whoever is sent the pieces as they come has a whole object,
-/// or one that visibly lacks its end.
+/// Reads an object from beginning to end, piece by piece. The last piece is given only if all
+/// pieces together are what was committed: a receiver of the pieces has either the whole object or
+/// one that visibly lacks its end.
 public struct ObjectCursor: ~Copyable, Sendable {
     private let object: DeviceObject
     private var digest = ObjectDigest()

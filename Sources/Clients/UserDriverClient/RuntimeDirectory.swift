@@ -90,8 +90,8 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
         return lstat(socketPath, &socket) == 0 && socket.st_mode & S_IFMT == S_IFSOCK
     }
 
-    /// Makes the folder, for its owner only, or checks that the one that is there belongs to this user and that nobody else may write to it.
-    /// A folder that is there is never changed: it may be anything.
+    /// Creates the folder, for its owner only, or checks that the existing one belongs to this user and that nobody else may write to it.
+    /// An existing folder is never changed: it may be anything.
     public func create() throws(ClientError) {
         guard socketPath.utf8.count < 108 else {
             throw ClientError(

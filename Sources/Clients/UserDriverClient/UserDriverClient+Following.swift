@@ -3,9 +3,8 @@
 import Wire
 
 extension UserDriverClient {
-    /// Calls `look` as soon as there is a daemon, and then each time that something has happened to a
-    /// device. A daemon that goes is waited for; `log` is told once that it is missing, and once that it
-    /// is back. Returns when the task is cancelled.
+    /// Calls `look` as soon as there is a daemon, and then each time that something has happened to a device. If the daemon goes away, it
+    /// waits for it; `log` is told once that it is missing, and once that it is back. Returns when the task is cancelled.
     /// - Parameter ignored: events that change nothing for the caller. What drivers say is never passed
     ///   on.
     public func follow(

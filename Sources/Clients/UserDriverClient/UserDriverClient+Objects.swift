@@ -4,8 +4,8 @@ import CLinux
 public import Wire
 
 extension UserDriverClient {
-    /// Begins a job with a device, or goes on with the one of that token. It asks the device for
-    /// nothing: that is a call of its driver's, which is told the token.
+    /// Begins a job with a device, or continues the one with that token. It asks the device for
+    /// nothing: that takes a call to its driver, which is told the token.
     public func openJob(_ selector: String? = nil, token: String = DeviceJob.newToken()) async throws(ClientError) -> DeviceJob {
         let reply = try await request("OpenJob", ["device": selector, "job": token])
         guard let job = reply["job"]?.stringValue, let device = reply["device"]?.stringValue else { throw Self.malformed("OpenJob") }

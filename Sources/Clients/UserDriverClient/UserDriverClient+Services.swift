@@ -10,7 +10,7 @@ public struct ServiceReply: Sendable {
     /// What came with it, at most four.
     public var memory: [ReceivedMemory]
 
-    /// The parameters as a type. Throws `malformedReply` where they are no such thing.
+    /// The parameters as a type. Throws `malformedReply` if they don't match it.
     public func decode<T: Decodable>(_ type: T.Type = T.self) throws(ClientError) -> T {
         try UserDriverClient.decode(type, parameters, of: "\(type)")
     }
@@ -57,7 +57,7 @@ extension UserDriverClient {
         }
     }
 
-    /// The same for a method that gives several replies. Who stops iterating cancels the call. Each
+    /// The same for a method that gives several replies. To stop iterating cancels the call. Each
     /// reply has the method's deadline.
     public func replies(
         to method: String, device: String? = nil, _ parameters: JSONValue = .object([:]), memory: [[UInt8]] = []
@@ -100,8 +100,8 @@ public struct ServiceReplies: AsyncSequence, Sendable {
 
         deinit { connection?.stop() }
 
-        /// Waits on a thread of its own; who does not ask reads nothing, and the daemon cuts off
-        /// whoever leaves too much unread.
+        /// Waits on a thread of its own. Nothing is read unless asked for, and the daemon cuts off
+        /// a client that leaves too much unread.
         public func next() async throws -> ServiceReply? {
             guard !isOver else { return nil }
             let (sequence, known) = (sequence, connection)

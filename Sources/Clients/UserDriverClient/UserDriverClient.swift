@@ -26,7 +26,7 @@ public struct UserDriverClient: Sendable {
         try Self.decode([DeviceStatus].self, try await request("Status", ["device": selector])["devices"], of: "Status")
     }
 
-    /// Addresses that are looked for, with the device that is there or why there is none.
+    /// Addresses that the daemon looks for, with the device that is there or why there is none.
     public func attachments() async throws(ClientError) -> [Diagnosis.Attachment] {
         // A daemon of an earlier version says nothing of them.
         guard let attachments = try await request("Status")["attachments"] else { return [] }
@@ -63,8 +63,8 @@ public struct UserDriverClient: Sendable {
         _ = try await request("Restart", ["device": selector])
     }
 
-    /// Cuts a process off from the device: it sees no frame after the one in the making, and gets no more for as long as it runs. Throws
-    /// `invalidParameter` where it does not watch.
+    /// Cuts a process off from the device: it sees no frame after the current one, and gets no more for as long as it runs. Throws
+    /// `invalidParameter` if it is not watching.
     public func revoke(_ process: Int32, device selector: String? = nil) async throws(ClientError) {
         _ = try await request("Revoke", ["device": selector], ["process": .int(Int64(process))])
     }
@@ -100,8 +100,8 @@ public struct UserDriverClient: Sendable {
         try Self.decode([CrashReport].self, try await request("Crashes", ["device": selector])["crashes"], of: "Crashes")
     }
 
-    /// A device on another machine: `usbip://HOST[:PORT]/BUSID`. It is looked for until it is detached, by later daemons too; or, where it is
-    /// `transient`, until this one ends. Throws `invalidParameter` where there is no such host.
+    /// A device on another machine: `usbip://HOST[:PORT]/BUSID`. The daemon, and later daemons, look for it until it is detached; if
+    /// `transient`, only until this one ends. Throws `invalidParameter` if there is no such host.
     public func attach(_ url: String, transient: Bool = false) async throws(ClientError) {
         _ = try await request("Attach", ["url": url], transient ? ["transient": .bool(true)] : [:])
     }

@@ -5,7 +5,7 @@ import Glibc
 import Synchronization
 import Threads
 
-/// Everything that the supervisor does runs on the reactor's thread, and nothing there ever waits for anybody.
+/// Everything that the supervisor does runs on the reactor's thread, and nothing there ever blocks.
 @globalActor
 public actor SupervisorActor {
     public static let shared = SupervisorActor()

@@ -9,7 +9,7 @@ public struct SupervisorConfiguration: Sendable {
     /// Bounds on what clients and devices can make it hold.
     public struct Limits: Sendable {
         public var clients = 256
-        /// Of these, how many one user may be who is neither root nor the daemon's.
+        /// How many of these may belong to one user other than root and the daemon's.
         public var clientsPerUser = 64
         /// Bytes of a client's message.
         public var messageBytes = 48 << 10
@@ -26,7 +26,7 @@ public struct SupervisorConfiguration: Sendable {
         /// Bytes that may wait for a client that doesn't read, before it is cut off.
         public var backlogBytes = 1 << 20
         public var callsPerDevice = 64
-        /// Of these, how many may be of one user who is neither root nor the daemon's.
+        /// How many of these may belong to one user other than root and the daemon's.
         public var callsPerUser = 32
         /// Bytes of memory that a call takes along, and that a driver has been given for replies it
         /// has not sent.
@@ -66,17 +66,17 @@ public struct SupervisorConfiguration: Sendable {
         public var startLimit = Duration.seconds(10)
         /// How long it may take to take over a device that streams.
         public var takeoverLimit = Duration.seconds(2)
-        /// How long a client waits for an answer, whatever happens to the driver meanwhile, where
-        /// the manifest says nothing else of the method.
+        /// How long a client waits for an answer, whatever happens to the driver in the meantime,
+        /// unless the manifest says otherwise for the method.
         public var callLimit = Duration.seconds(12)
         /// How long a client may hold a connection and have nothing answered on it.
         public var idleLimit = Duration.seconds(300)
         public var heartbeatLimit = Duration.seconds(3)
         public var streamTurnLimit = Duration.milliseconds(500)
         public var frameLimit = Duration.seconds(1)
-        /// How often a stream's ring changes at most, because somebody comes or leaves; what happens in between is seen to at once.
+        /// How often at most a stream's ring changes because somebody comes or leaves.
         public var ringInterval = Duration.milliseconds(250)
-        /// How long those who stay may take to read a ring to its end that the stream has left: longer than it has frames for.
+        /// How long remaining readers may take to finish a ring that the stream has left: longer than it has frames for.
         public var ringPatience = Duration.seconds(2)
         /// How long a driver may take to go on in another ring while it has frames.
         public var ringLimit = Duration.seconds(2)
@@ -98,11 +98,11 @@ public struct SupervisorConfiguration: Sendable {
         public var longestLook = Duration.seconds(2)
         /// How long a driver that streams goes on without a supervisor, where what it streams is in the descriptor store. Whole seconds.
         public var afterlife = Duration.seconds(30)
-        /// How long a stream that survived a supervisor waits for those who watched it.
+        /// How long a stream that survived a supervisor waits for its watchers to return.
         public var watchersReturn = Duration.seconds(10)
         /// How long looking up a backtrace's names may take.
         public var namesLimit = Duration.seconds(5)
-        /// How long a device may be held by somebody else (by the connection of a driver that has just died, mostly).
+        /// How long a device may be held by someone else (usually the connection of a driver that has just died).
         public var busyPatience = Duration.seconds(5)
         public init() {}
     }
@@ -123,15 +123,15 @@ public struct SupervisorConfiguration: Sendable {
     public var attachments: [AttachmentURL]
     /// Whether the devices of this machine are driven.
     public var usesUSB = true
-    /// Whether the kernel's own driver is taken off every device that nothing else is said of.
+    /// Whether every device is taken from the kernel's own driver unless something else is specified for it.
     public var detachesKernelDrivers = false
     /// The administrator's file that says which devices are taken from the kernel's drivers. It need not exist.
     public var policyPath: String?
-    /// A socket that listens already, which the supervisor serves instead of making one: who made it keeps it when the supervisor ends.
+    /// A listening socket that the supervisor serves instead of creating one: its creator keeps it when the supervisor ends.
     public var listener: Int32?
-    /// Where streams are kept that survive the supervisor. With it nothing is given back to the
-    /// kernel's drivers when the supervisor ends: the next one goes on, or `DeviceReturn` gives
-    /// back.
+    /// Where streams that survive the supervisor are kept. With it nothing is given back to the
+    /// kernel's drivers when the supervisor ends: the next one continues, or `DeviceReturn` gives
+    /// devices back.
     public var store: (any DescriptorStore)?
     /// What an earlier supervisor left there. The supervisor owns the descriptors.
     public var inherited: [StoredDescriptor] = []

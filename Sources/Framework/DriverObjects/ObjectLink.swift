@@ -8,8 +8,8 @@ public import UserDriver
 public import Wire
 
 extension DriverContext {
-    /// Objects of this device: pages, photos, files, which reach whoever asked for them whole and
-    /// once, whatever dies in between.
+    /// Objects of this device: pages, photos, files, which reach the program that asked for them
+    /// whole and exactly once, whatever dies in between.
     public var objects: ObjectLink { supervisor.objects }
 }
 
@@ -55,8 +55,8 @@ public final class ObjectLink: ObjectReceiver, Sendable {
     // MARK: What a driver does
 
     /// The jobs that clients have with this device, how many objects each had so far, and which of
-    /// those are unfinished. What is neither unfinished nor to come has been delivered: nothing of
-    /// it is to be done again.
+    /// those are unfinished. Everything that is neither unfinished nor still to come has been
+    /// delivered: don't do it again.
     public func jobs() async throws -> [ObjectJob] {
         guard case .jobs(let jobs) = try await ask({ .jobs(request: $0) }) else { throw Self.broken }
         return jobs

@@ -9,8 +9,8 @@ public import Wire
 
 /// An object that this process is writing. One task at a time appends to it.
 ///
-/// What is appended is there when `append` returns: a process that dies leaves it, and its
-/// successor goes on at `length`.
+/// Appended bytes are safe when `append` returns: if the process dies they remain, and its
+/// successor continues at `length`.
 public final class ObjectWriter: Sendable {
     /// Space that is asked for at a time where the driver does not say how much there will be.
     private static let chunk = 1 << 20
@@ -101,7 +101,7 @@ public final class ObjectWriter: Sendable {
         end(CallError("NotPermitted", "The object is committed."))
     }
 
-    /// It will not become whole, and why. Whoever asked for it is told.
+    /// The object will not be completed; the reason is passed on to the program that asked for it.
     public func abandon(_ reason: String) async throws {
         end(CallError("NotPermitted", "The object is abandoned."))
         try await link.abandon(id, reason)

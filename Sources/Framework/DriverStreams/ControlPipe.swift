@@ -4,9 +4,9 @@
 public import USB
 public import UserDriver
 
-/// Two ways to one device. A request that the device lets hang holds up every request behind it
-/// (USB 2.0 §5.5), and their time-outs run meanwhile. So controls' requests take turns, each with
-/// its own time from when the pipe is free; and a stream's request does not wait for them long.
+/// Two ways to one device. A request that the device leaves hanging holds up every request behind
+/// it (USB 2.0 §5.5) while their time-outs run. So requests for controls take turns, each timed
+/// from when the pipe is free; and a stream's request does not wait long for them.
 public final class ControlPipe: Sendable {
     /// How long a stream waits for a control's request, which is cancelled then and made again
     /// afterwards.

@@ -7,7 +7,7 @@ public import USB
 
 /// Assembles frames in place in a ring's slot. A step is a pure function of `state`, the transfer
 /// and the slot: no clock, no memory of its own. A process that dies within a transfer leaves the
-/// state from before it; its successor does the transfer again, with the same bytes into the same
+/// state from before it; its successor repeats the transfer, with the same bytes into the same
 /// slot.
 public protocol FrameAssembler: Sendable {
     /// Plain numbers of a fixed size, 512 bytes at most. They lie in memory that survives the

@@ -1,6 +1,6 @@
 // What the next incarnation needs to go on with a stream: part of the driver's recovery record.
 
-/// Of the device it holds no more than what that agreed to and how long it takes.
+/// About the device it holds only what the device agreed to and how long it takes.
 public struct StreamRecord<Request: StreamRequesting>: Codable, Hashable, Sendable {
     /// What the stream was agreed to be; `nil` while nothing is on.
     public private(set) var request: Request?

@@ -9,9 +9,9 @@ import USB
 public import UserDriver
 public import Wire
 
-/// One stream of a device's. It is open while somebody watches, whatever the device does meanwhile.
-/// A driver passes `openStream`, `closeStream` and `statistics` on to it, calls `takeOver` before
-/// it claims anything and `resume` afterwards.
+/// One stream of a device. It is open while somebody watches, whatever the device does. A driver
+/// passes `openStream`, `closeStream` and `statistics` on to it, calls `takeOver` before it claims
+/// anything and `resume` afterwards.
 public actor StreamSession<Source: StreamSource> {
     public typealias Request = Source.Request
     private typealias Agreement = StreamAgreement<Source>
@@ -54,7 +54,7 @@ public actor StreamSession<Source: StreamSource> {
         progress = context.progress.activity(name, unit: "frames")
     }
 
-    /// What a predecessor has left, and who keeps it for a successor from now on.
+    /// Sets what a predecessor left, and what keeps it for a successor from now on.
     public func keep(_ record: StreamRecord<Request>, changed: @escaping @Sendable (StreamRecord<Request>) async -> Void) {
         self.record = record
         recordChanged = changed
@@ -68,8 +68,8 @@ public actor StreamSession<Source: StreamSource> {
 
     // MARK: A predecessor's stream
 
-    /// Goes on with the stream that the predecessor had on, without a word to the device. Call it
-    /// first of all: nobody has the stream meanwhile, or the predecessor has the interfaces still.
+    /// Continues the stream that the predecessor had running, without a request to the device. Call
+    /// it first of all.
     public func takeOver() async throws {
         guard let takeover = context.takeover, context.streams[name] != nil, let known = record.agreementBytes else { return }
         guard let agreed = source.agreement(from: known) else {
@@ -84,8 +84,8 @@ public actor StreamSession<Source: StreamSource> {
         run(agreed, transfers: transfers, writer: try await frameRing(agreed), origin: .takeover(memory, dropping: takeover == .dropping))
     }
 
-    /// Starts the stream anew where somebody watches it and it was not taken over. The interfaces
-    /// are claimed.
+    /// Restarts the stream if somebody watches it and it was not taken over. The interfaces must be
+    /// claimed.
     public func resume() async throws {
         guard let request = context.streams[name], case .closed = state else { return }
         // What was agreed on decides before what was asked: whoever watches gets the same pictures

@@ -54,8 +54,8 @@ public struct StreamRefusal: Sendable {
     }
 }
 
-/// What somebody may ask of a stream, and what a stream turned out to be: the same type, with less
-/// or more of it filled in.
+/// What a client may ask of a stream, and what the stream turned out to be: the same type, with
+/// less or more of it filled in.
 public protocol StreamRequesting: Codable, Hashable, Sendable {
     /// Throws `CallError("InvalidParameter")` for what can't be read.
     init(_ value: JSONValue) throws(CallError)

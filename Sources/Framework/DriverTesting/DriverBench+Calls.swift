@@ -13,12 +13,12 @@ extension DriverBench {
         }
     }
 
-    /// Calls a method that gives several replies. Whoever stops iterating cancels the call.
+    /// Calls a method that gives several replies. To stop iterating cancels the call.
     public func replies(to method: String, _ parameters: JSONValue = .object([:])) -> AsyncThrowingStream<JSONValue, any Error> {
         daemon.exchange(method, parameters, more: true)
     }
 
-    /// What `userdriver status` shows of the device; `nil` where there is none.
+    /// What `userdriver status` shows of the device; `nil` if there is none.
     public func status() async throws -> DeviceStatus? {
         try await call("io.userdriver.Status")["devices"]?.decoded(as: [DeviceStatus].self).first
     }

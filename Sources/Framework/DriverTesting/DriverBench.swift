@@ -40,7 +40,7 @@ public final class DriverBench: Sendable {
     /// - Parameters:
     ///   - package: a folder with `driver.yaml` and `interfaces`, or any path in it: `#filePath`. The executable is looked for
     ///     there, and beside that of the test.
-    ///   - device: what the driver is to drive. Its `attached` is called each time the driver is given the device anew.
+    ///   - device: what the driver is to drive. Its `attached` is called each time the driver is given the device again.
     ///   - settings: further arguments of `userdriverd`.
     public init(
         package: String, device: any EmulatedDevice, patience: Duration = .seconds(30), settings: [String] = []

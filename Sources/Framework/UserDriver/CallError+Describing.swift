@@ -4,9 +4,9 @@ import USB
 public import Wire
 
 extension CallError {
-    /// Any error as a client is told of it. A `USBError` becomes a `DeviceError` that names the layer
-    /// at fault; a `CallError` stays what it is.
-    /// - Parameter message: what is said instead of the error's own words.
+    /// Any error, in the form in which a client receives it. A `USBError` becomes a `DeviceError`
+    /// that names the layer at fault; a `CallError` stays as it is.
+    /// - Parameter message: replaces the error's own words.
     public init(describing error: any Error, as message: String? = nil) {
         switch error {
         case let error as CallError:

@@ -24,7 +24,7 @@ public final class CallMemory: @unchecked Sendable {
     /// How many bytes the caller sent.
     public var byteCount: Int { mapping.count }
 
-    /// The bytes are somebody else's: nothing in them is to be trusted. They are not valid after
+    /// The bytes belong to another process: don't trust anything in them. They are not valid after
     /// `body`.
     public func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R { try body(mapping) }
 }

@@ -19,10 +19,9 @@ public struct DriverContext: Sendable {
     public let streams: [String: JSONValue]
     /// What interrupted those streams, `nil` at a first start.
     public let interruption: DriverStart.Interruption?
-    /// The device was never let go: streams are taken over with `SupervisorLink.openTransfers(name:fresh: nil)` and not started anew.
+    /// The device was never released: streams are taken over with `SupervisorLink.openTransfers(name:fresh: nil)` and not restarted.
     public let takeover: DriverStart.Takeover?
-    /// What is said to the supervisor goes this way: the record, log lines, events, requests for
-    /// rings.
+    /// The way to the supervisor: the record, log lines, events, requests for rings.
     public let supervisor: SupervisorLink
     /// By which the supervisor sees that this process gets on.
     public let progress: Progress

@@ -5,13 +5,13 @@ import Threads
 public import USB
 
 extension DriverContext {
-    /// What an IN endpoint of a claimed interface sends: a transfer each, in order, from now on.
-    /// For reports of sensors and buttons; video and other endpoints whose transfers are to survive
-    /// this process go through `SupervisorLink.openTransfers`.
+    /// What an IN endpoint of a claimed interface sends: one element for each transfer, in order,
+    /// from now on. For reports of sensors and buttons; video and other endpoints whose transfers
+    /// are to survive this process go through `SupervisorLink.openTransfers`.
     ///
-    /// Each one that comes counts as progress of the driver's. Who is too slow loses the oldest of
-    /// 256 that wait. The sequence throws `USBError` when the endpoint stalls, fails ten times in a
-    /// row or the device is gone, and stops asking when it is let go of.
+    /// Each report counts as progress of the driver. A reader that is too slow loses the oldest of
+    /// 256 waiting reports. The sequence throws `USBError` when the endpoint stalls, fails ten
+    /// times in a row or the device is gone, and stops asking when it is released.
     /// - Parameters:
     ///   - type: `.interrupt` or `.bulk`.
     ///   - length: bytes of the largest transfer: `wMaxPacketSize` or a multiple of it.

@@ -45,12 +45,11 @@ public final class Progress: @unchecked Sendable {
     /// From now on a fatal signal leaves its backtrace in the page.
     func installCrashHandler() { clinux_install_crash_handler(page + ProgressPage.crashPageOffset) }
 
-    /// Something that gets on by itself: a stream, a page, a download. Each has counters of its own,
-    /// so that one that hangs is seen beside others that do not. `userdriver status` shows it from
-    /// its first sign of life until it ends or is let go of.
+    /// Something that makes progress by itself: a stream, a page, a download. Each has its own
+    /// counters, so that one that hangs is noticed beside others that do not. `userdriver status`
+    /// shows it from its first sign of life until it ends or is released.
     ///
-    /// There may be `ProgressPage.slotCount` at once; whoever comes after those is neither watched
-    /// nor shown.
+    /// There may be `ProgressPage.slotCount` at once; any more are neither watched nor shown.
     /// - Parameters:
     ///   - name: what a person calls it, of at most 40 bytes: `"page 3"`.
     ///   - unit: what is counted, in the plural, of at most 16 bytes: `"lines"`.
@@ -115,7 +114,7 @@ public final class Progress: @unchecked Sendable {
         /// Nothing is expected any more, until it is asked for again.
         public func rest() { clinux_store_u64(counters + ProgressPage.watch, ProgressPage.Watch.nothing.rawValue) }
 
-        /// It is over: it is neither watched nor shown. Using it again begins it anew.
+        /// Ends it: it is no longer watched or shown. Using it again starts it over.
         public func end() {
             rest()
             endWait()
@@ -131,12 +130,12 @@ public final class Progress: @unchecked Sendable {
 
         // MARK: Quiet waits
 
-        /// From now on nothing comes, and that is no hang: the device warms up, or is busy.
+        /// From now on nothing comes, and that is not a hang: the device is warming up, or busy.
         /// `userdriver status` shows the reason. The wait is over with `endWait`; one that lasts
         /// longer than its limit is a hang.
         ///
-        /// The supervisor grants two minutes a wait, and ten minutes in all to an activity; one that
-        /// begins anew without a unit done in between has what the one before left.
+        /// The supervisor grants two minutes for each wait, and ten minutes in all for an activity;
+        /// one that starts over without a unit done in between gets only what is left.
         /// - Parameters:
         ///   - reason: a clause of at most 120 bytes: `"the lamp warms up"`.
         ///   - limit: when to give up.

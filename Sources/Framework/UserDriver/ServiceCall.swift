@@ -33,8 +33,8 @@ public struct ServiceCall: Sendable {
         pending = PendingMemory()
     }
 
-    /// A call without a supervisor, for a driver's own tests. `replied` is told each reply that is
-    /// not the last.
+    /// A call without a supervisor, for a driver's own tests. `replied` receives each reply except
+    /// the last.
     public init(
         _ method: String, of interface: String, _ parameters: JSONValue = .object([:]), wantsMore: Bool = false,
         replied: @escaping @Sendable (JSONValue) -> Void = { _ in }
@@ -48,7 +48,7 @@ public struct ServiceCall: Sendable {
         pending = PendingMemory()
     }
 
-    /// The parameters as a type. Throws `InvalidParameter` where they are no such thing.
+    /// The parameters as a type. Throws `InvalidParameter` if they don't match it.
     public func decode<T: Decodable>(_ type: T.Type = T.self) throws(CallError) -> T {
         do {
             return try parameters.decoded(as: type)

@@ -8,11 +8,11 @@ import Wire
 
 extension SupervisorLink {
     /// Opens the conversation of this name on a pair of bulk endpoints, whose interface belongs to
-    /// the manifest's `streaming` ones and is claimed. Where the predecessor left it, it goes on:
-    /// ask `Conversation.resume` what there is.
+    /// the manifest's `streaming` ones and is claimed. If a predecessor left one, it continues: ask
+    /// `Conversation.resume` what there is.
     ///
-    /// Whatever the device takes or sends counts as progress of this driver. A fault that it can't
-    /// go on from is logged, and told as the event `"conversationFault"`.
+    /// Whatever the device takes or sends counts as progress of this driver. A fault that stops it
+    /// is logged, and reported as the event `"conversationFault"`.
     public func openConversation(
         name: String, out: EndpointAddress, in incoming: EndpointAddress, shape: ConversationShape = ConversationShape()
     ) async throws -> Conversation {

@@ -136,7 +136,7 @@ public final class SupervisorLink: Sendable {
     /// A line for the log; the last ones are part of a crash report. Levels are swift-log's: `"info"`, `"warning"`, `"error"`.
     public func log(_ level: String, _ message: String) { send(.log(level: level, message: String(message.prefix(2000)))) }
 
-    /// Something the device said by itself, for whoever watches.
+    /// Something the device reported by itself, for clients that watch.
     public func event(_ name: String, _ parameters: JSONValue = .object([:])) { send(.event(name: name, parameters: parameters)) }
 
     /// The stream has ended for good.
@@ -145,8 +145,8 @@ public final class SupervisorLink: Sendable {
     /// Ends this process, which can't go on, with the reason said.
     public func fail(_ reason: String) -> Never { fail(CallError("DriverFailed", reason)) }
 
-    /// Ends this process, which can't go on because of that error. Its layer, where it names one, is what `userdriver stack` blames.
-    /// - Parameter message: what is said instead of the error's own words.
+    /// Ends this process because of an error that it can't recover from. If the error names a layer, `userdriver stack` blames that layer.
+    /// - Parameter message: replaces the error's own words.
     public func fail(_ error: any Error, as message: String? = nil) -> Never {
         send(.failed(CallError(describing: error, as: message).bounded))
         _exit(1)
@@ -158,9 +158,9 @@ public final class SupervisorLink: Sendable {
         _exit(1)
     }
 
-    /// A frame ring of this name, for frames of up to `capacity` bytes: the one that is there already if it is large enough (whoever watches
-    /// does not notice), else a new one. `description` is what clients are told of the frames. While it streams the supervisor may have it go on in another
-    /// ring, when somebody comes or leaves: see `FrameRingWriter.movesAtFrames`.
+    /// A frame ring of this name, for frames of up to `capacity` bytes: the existing one if it is large enough (clients do not notice),
+    /// else a new one. `description` tells clients about the frames. While it streams, the supervisor may move it to another ring when
+    /// somebody comes or leaves: see `FrameRingWriter.movesAtFrames`.
     public func openRing(name: String, capacity: Int, slotCount: Int, description: JSONValue) async throws -> FrameRingWriter {
         let answer = try await ask { request in
             .openRing(RingRequest(request: request, name: name, capacity: capacity, slotCount: slotCount, description: description))

@@ -1,7 +1,7 @@
 // A frame in a ring: its facts, and its bytes for as long as nobody has overwritten them.
 import CLinux
 
-/// What is to be known of a frame besides its bytes.
+/// What there is to know about a frame besides its bytes.
 public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -10,8 +10,8 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
     public static let damaged = FrameFlags(rawValue: 1 << 0)
     /// A still image that was taken while video ran.
     public static let stillImage = FrameFlags(rawValue: 1 << 1)
-    /// Everything that the device sent is there, and its end was put right: a JPEG got the last marker that the device leaves out, or what stood
-    /// behind the last pixel was cut off.
+    /// Everything that the device sent is there, and its end was repaired: a JPEG got the last marker that the device leaves out, or bytes
+    /// after the last pixel were cut off.
     public static let repaired = FrameFlags(rawValue: 1 << 2)
 
     /// What is wrong with a damaged frame, as far as it is known.
@@ -35,8 +35,8 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
 }
 
 /// One frame of a ring. It stays readable until the writer comes round to its slot again, which it
-/// does not do early while this value or a copy of it is there; every way to the bytes says whether
-/// they were whole.
+/// does not do early while this value or a copy of it exists; every access to the bytes says
+/// whether they were whole.
 public struct FrameReference: Sendable {
     let reader: FrameRingReader
     let slot: Int
@@ -69,7 +69,7 @@ public struct FrameReference: Sendable {
         return isWhole
     }
 
-    /// The frame's bytes, `nil` if they were overwritten meanwhile.
+    /// The frame's bytes, `nil` if they have been overwritten.
     public func copy() -> [UInt8]? {
         var bytes: [UInt8] = []
         let whole = withBytes { bytes = [UInt8]($0) }

@@ -52,8 +52,8 @@ public final class FrameRingMemory: Sendable {
             && next == published &+ 1
     }
 
-    /// Takes every frame away from whoever has the ring mapped still, as if all slots had been overwritten, gives the memory back, and sees to it that
-    /// nobody fills it again. Blocks for milliseconds: not for a thread that others wait for.
+    /// Takes every frame away from those that still have the ring mapped, as if all slots had been overwritten, gives the memory back, and
+    /// makes sure that nobody fills it again. Blocks for milliseconds: not for a thread that others wait for.
     /// - Returns: false while somebody has it mapped for writing.
     public func retire() -> Bool {
         let unwritten = [UInt8](repeating: 0, count: FrameRingGeometry.slotHeaderSize * geometry.slotCount)

@@ -28,23 +28,24 @@ public final class FrameRingReader: Sendable {
 
     public var geometry: FrameRingGeometry { mapping.geometry }
 
-    /// The newest number that was given, to a frame or to one that never came. 0 before the first. Whoever wants what comes from now on
-    /// reads after it.
+    /// The newest number that was assigned, to a frame or to one that never arrived. 0 before the first. To get only frames from now on,
+    /// read after it.
     public var newestSequence: UInt64 { mapping.published }
 
-    /// The last number of this ring, once the stream goes on in another one; what comes after it is there. `nil` while it goes on here.
+    /// The last number of this ring, once the stream has moved to another one, which has what follows. `nil` while it stays here.
     public var end: UInt64? { mapping.end }
 
-    /// The number that reading begins after: in a ring that goes on from another one the last number of that, once the stream is here; 0 in any other.
+    /// The number after which reading begins: in a ring that continues another one, the last number of that one, once the stream is here;
+    /// otherwise 0.
     public var origin: UInt64 { mapping.origin }
 
-    /// Whether this ring goes on where `other` ends.
+    /// Whether this ring continues where `other` ends.
     public func follows(_ other: FrameRingReader) -> Bool {
         guard let end = other.mapping.end else { return false }
         return mapping.word64(RingField.first) == end + 1
     }
 
-    /// The newest frame that is there.
+    /// The newest frame in the ring.
     public var latest: FrameReference? {
         let newest = mapping.published
         var best: (slot: Int, sequence: UInt64)?

@@ -9,7 +9,7 @@ public struct FrameSlot {
     public let bytes: UnsafeMutableRawBufferPointer
 }
 
-/// Writes frames into a ring. One at a time exists for a ring; each incarnation of a driver makes a new one, which goes on with the numbers.
+/// Writes frames into a ring. A ring has one writer at a time; each incarnation of a driver makes a new one, which continues the numbers.
 ///
 /// Nothing read back from the memory is trusted: a predecessor may have died in the middle of a store, or after scribbling over it.
 public final class FrameRingWriter: @unchecked Sendable {
@@ -37,10 +37,10 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// `move` itself, whenever what it has remembered agrees with the ring.
     @exclusivity(unchecked) public var movesAtFrames = true
 
-    /// Maps the ring and takes over. The descriptors stay the caller's and may be closed afterwards.
+    /// Maps the ring and takes over. The descriptors remain the caller's and may be closed afterwards.
     /// - Parameters:
     ///   - generation: which incarnation of the driver this is.
-    ///   - reports: the pages of all who read this ring (see `ReportMemory`); empty where some do not report.
+    ///   - reports: the pages of all readers of this ring (see `ReportMemory`); empty if some do not report.
     public init(
         descriptor: Int32, geometry: FrameRingGeometry, generation: UInt32, reports: [Int32] = []
     ) throws(FrameRingError) {
@@ -231,11 +231,11 @@ public final class FrameRingWriter: @unchecked Sendable {
 
     // MARK: Another ring
 
-    /// Another ring of the same geometry to go on in, which `move` takes. A second offer replaces one that was not taken. From any thread. The
-    /// descriptors stay the caller's and may be closed afterwards.
+    /// Another ring of the same geometry to continue in, which `move` takes. A second offer replaces one that was not taken. From any
+    /// thread. The descriptors remain the caller's and may be closed afterwards.
     /// - Parameters:
-    ///   - reports: the pages of all who will read that ring; empty where some do not report.
-    ///   - moved: called on the writer's thread once everything that comes lies there.
+    ///   - reports: the pages of all readers of that ring; empty if some do not report.
+    ///   - moved: called on the writer's thread once everything that follows is written there.
     public func offer(
         descriptor: Int32, geometry: FrameRingGeometry, reports: [Int32] = [], moved: @escaping @Sendable () -> Void
     ) throws(FrameRingError) {

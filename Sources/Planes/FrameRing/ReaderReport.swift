@@ -12,8 +12,8 @@ enum ReportPage {
     static let everything = UInt64.max
 }
 
-/// A reader's page, owned by whoever owns the ring. One for each: whoever could write another's
-/// would make it lose frames.
+/// A reader's page, owned by the ring's owner. Each reader has its own: one that could write
+/// another's would make it lose frames.
 public final class ReportMemory: Sendable {
     /// How many readers a ring has at most that report: one descriptor each goes with a grant.
     public static let maximumCount = 16
@@ -34,7 +34,7 @@ public final class ReportMemory: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Says in the reader's place that it is no more.
+    /// Records, in the reader's place, that it has left.
     public func readerHasLeft() {
         var word = ReportPage.everything
         _ = pwrite(descriptor, &word, MemoryLayout.size(ofValue: word), 0)

@@ -14,8 +14,8 @@ public struct ArenaLayout: Hashable, Sendable {
     /// Of the whole arena.
     public let byteCount: Int
 
-    /// `nil` for a size that is no whole number of blocks, or has no room for objects, or more than
-    /// an arena may have.
+    /// `nil` for a size that is not a whole number of blocks, has no room for objects, or is more
+    /// than an arena may have.
     public init?(byteCount: Int) {
         guard byteCount % Self.blockSize == 0, 2 * Self.blockSize...1 << 30 ~= byteCount else { return nil }
         self.byteCount = byteCount

@@ -38,7 +38,7 @@ public final class ArenaMapping: @unchecked Sendable {
         return work(UnsafeRawBufferPointer(start: memory + offset, count: count))
     }
 
-    /// So many bytes of the object are written, for good: whoever sees this word sees them.
+    /// This many bytes of the object are written for good: a reader that sees this word sees them too.
     public func setWritten(_ count: UInt64, cursor: Int) {
         guard cursor % 8 == 0, 0..<ArenaLayout.blockSize - 7 ~= cursor else { return }
         clinux_store_u64(memory + cursor, count)

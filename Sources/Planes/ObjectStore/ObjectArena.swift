@@ -8,7 +8,7 @@ import Glibc
 /// readers get `readOnlyDescriptor()`.
 ///
 /// A driver can write wherever it likes in an arena that it has. So an arena holds objects of one
-/// device and one user, and whoever reads an object checks its digest, which lies elsewhere.
+/// device and one user, and readers check an object's digest, which is kept elsewhere.
 public final class ObjectArena: Sendable {
     public let layout: ArenaLayout
     /// Readable and writable; closed when this object goes.
@@ -35,8 +35,8 @@ public final class ObjectArena: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Takes over memory that an earlier owner made, and the descriptor in any case. `nil` where
-    /// that is no memfd of the layout's size, sealed.
+    /// Takes over memory that an earlier owner made, and the descriptor in any case. `nil` if it is
+    /// not a sealed memfd of the layout's size.
     public init?(adopting descriptor: Int32, layout: ArenaLayout) {
         self.layout = layout
         self.descriptor = descriptor
@@ -49,7 +49,7 @@ public final class ObjectArena: Sendable {
 
     deinit { close(descriptor) }
 
-    /// What a writer says of its object. Whoever asks bounds it by what was granted.
+    /// What the writer says about its object. The caller must bound it by what was granted.
     public func written(cursor: Int) -> UInt64 {
         var word: UInt64 = 0
         return pread(descriptor, &word, 8, off_t(cursor)) == 8 ? word : 0
@@ -68,7 +68,7 @@ public final class ObjectArena: Sendable {
             descriptor, Int64(blocks.lowerBound * ArenaLayout.blockSize), Int64(blocks.count * ArenaLayout.blockSize))
     }
 
-    /// Gives all memory back, and sees to it that nobody fills it again. False while somebody has
+    /// Gives all memory back, and makes sure that nobody fills it again. False while somebody has
     /// it mapped for writing.
     public func retire() -> Bool {
         clinux_punch_hole(descriptor, 0, Int64(layout.byteCount)) == 0 && clinux_seal_writing(descriptor) == 0

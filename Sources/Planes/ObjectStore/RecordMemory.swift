@@ -4,10 +4,9 @@
 import CLinux
 import Glibc
 
-/// A sealed-size memfd of slots, one record each. A record is changed by writing it anew into a
-/// free slot and then clearing the slot before: of two with the same key the one with the higher
-/// number counts. A slot holds something from the moment on that its first word is not 0, and that
-/// is written last.
+/// A sealed-size memfd of slots, one record each. A record is changed by writing it into a free
+/// slot and then clearing the old slot: of two with the same key the one with the higher number
+/// counts. A slot is in use once its first word is not 0, and that word is written last.
 ///
 /// The pages of slots that were never used take no memory. Nothing is mapped: a system without
 /// memory makes a write fail, and nothing else.
@@ -51,7 +50,7 @@ public final class RecordMemory {
         isUsed[0] = true
     }
 
-    /// Takes over what another process wrote, and the descriptor in any case. `nil` where it is no
+    /// Takes over what another process wrote, and the descriptor in any case. `nil` if it is not
     /// such memory.
     public init?(adopting descriptor: Int32, slotCount: Int, found: inout [Found]) {
         self.descriptor = descriptor
@@ -83,7 +82,7 @@ public final class RecordMemory {
 
     deinit { close(descriptor) }
 
-    /// Writes a record, in the place of the one in `old`. Its slot, or `nil` where there is no room
+    /// Writes a record in place of the one in `old`. Returns its slot, or `nil` if there is no room
     /// or no memory: then the old one stays.
     public func put(_ bytes: [UInt8], replacing old: Int? = nil) -> Int? {
         guard bytes.count <= Self.capacity, let slot = freeSlot() else { return nil }
@@ -99,7 +98,7 @@ public final class RecordMemory {
         return slot
     }
 
-    /// There is no record any more.
+    /// Removes the record.
     public func clear(_ slot: Int) {
         guard 1..<slotCount ~= slot else { return }
         var zero: UInt64 = 0

@@ -26,8 +26,8 @@ public struct HTTPAnswer: Sendable {
     }
 }
 
-/// A body that comes bit by bit. Read by the server's thread, which never waits: where there is
-/// nothing to send yet, it is told when there is.
+/// A body that arrives bit by bit. Read by the server's thread, which never waits: if there is
+/// nothing to send yet, it is notified when there is.
 public protocol HTTPStream: Sendable {
     /// Fills the buffer with what comes next. `prepare` is called before a `later`, and `wake`, once,
     /// after it.
@@ -86,7 +86,7 @@ public enum HTTPPiece: Sendable {
     case failed
 }
 
-/// Who answers.
+/// Answers requests.
 public protocol HTTPSite: Sendable {
     var interests: HTTPInterests { get }
     /// On every answer.
@@ -101,7 +101,7 @@ extension HTTPSite {
     public func upload(_ request: HTTPRequest) -> (any HTTPUpload)? { nil }
 }
 
-/// Takes a body as it comes, of any length.
+/// Takes a request's body as it arrives, of any length.
 public protocol HTTPUpload: Sendable {
     /// The next bytes. Nothing more is read from the client until it returns.
     func take(_ bytes: [UInt8]) async

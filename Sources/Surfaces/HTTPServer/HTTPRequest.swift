@@ -1,7 +1,7 @@
 // A request as a site sees it.
 
 public struct HTTPRequest: Sendable {
-    /// HEAD is told as GET: the library leaves the answer's body out.
+    /// HEAD is reported as GET: the library leaves the answer's body out.
     public var method: String
     public var isHead = false
     /// Decoded.

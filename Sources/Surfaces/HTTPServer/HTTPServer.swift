@@ -5,7 +5,7 @@ import CMicroHTTPD
 import Glibc
 import Synchronization
 
-/// One thread of the library's serves all sockets; whatever may take time is done elsewhere, with the connection set aside meanwhile.
+/// One thread of the library serves all sockets; anything that may take time is done elsewhere, with the connection suspended meanwhile.
 public final class HTTPServer: Sendable {
     /// What clients may take together.
     public struct Limits: Sendable {
@@ -41,8 +41,8 @@ public final class HTTPServer: Sendable {
         return cmicrohttpd_port(daemon)
     }
 
-    /// Listens at a file's path, too, for as long as the process lives: everybody may connect, the site decides
-    /// who is answered. A socket that lies there, of an earlier process, goes. Throws `HTTPError`.
+    /// Also listens at a file's path, for as long as the process lives: everybody may connect, and the site decides who is answered. A
+    /// socket left there by an earlier process is removed. Throws `HTTPError`.
     public func listen(path: String) throws {
         unlink(path)
         let listener = clinux_unix_stream(path, 1)

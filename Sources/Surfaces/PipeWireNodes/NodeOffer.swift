@@ -53,7 +53,7 @@ public struct NodeOffer: Hashable, Sendable {
     /// Of two formats in one size the first goes before: what takes least in programs.
     static let order = ["mjpeg", "nv12", "i420", "yv12", "nv21", "yuy2", "uyvy", "grey", "y16"]
 
-    /// At most. A JPEG of more than two bytes for a pixel is none that a camera makes.
+    /// At most. No camera makes a JPEG of more than two bytes a pixel.
     public var byteCount: Int {
         switch format {
         case "mjpeg": max(128 << 10, width * height * 2)
@@ -109,7 +109,7 @@ public struct NodePlan: Hashable, Sendable {
     private static let mostRates = 32
     private static let mostBytes = 64 << 20
 
-    /// What the camera says is looked at as something that anybody could have said.
+    /// What the camera says is not trusted.
     public init(_ formats: [CameraFormat]) {
         for format in NodeOffer.order {
             var offers: [NodeOffer] = []

@@ -11,7 +11,7 @@ public struct Attacher {
     public struct Options {
         /// What the server is told.
         public var environment: [String: String]
-        /// Who the server runs as.
+        /// The account that the server runs as.
         public var account: Account
         public var program: String
 

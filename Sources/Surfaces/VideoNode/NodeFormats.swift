@@ -27,7 +27,7 @@ public struct NodeFormats: Hashable, Sendable {
 
         public var isCompressed: Bool { bitsPerPixel == 0 }
 
-        /// `dwMaxVideoFrameSize` in bytes. A JPEG of more than two bytes for a pixel is none that a camera makes.
+        /// `dwMaxVideoFrameSize` in bytes. No camera makes a JPEG of more than two bytes a pixel.
         public func byteCount(_ frame: Frame) -> Int {
             isCompressed ? max(128 << 10, frame.width * frame.height * 2) : frame.width * frame.height * bitsPerPixel / 8
         }
@@ -54,7 +54,7 @@ public struct NodeFormats: Hashable, Sendable {
     private static let mostFrames = 64
     private static let mostBytes = 64 << 20
 
-    /// What the camera says is looked at as something that anybody could have said.
+    /// What the camera says is not trusted.
     public init(_ offered: [CameraFormat]) {
         var formats: [Format] = []
         for name in Self.vouchedFor {

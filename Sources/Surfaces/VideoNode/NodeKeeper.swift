@@ -7,7 +7,7 @@ import USBEmulation
 public import UserDriverClient
 import Wire
 
-/// Keeps a node for each camera that is to have one, for as long as the camera is there, and a while longer.
+/// Keeps a node for each camera that should have one, for as long as the camera is there, and a while longer.
 public actor NodeKeeper {
     /// One camera's nodes.
     private struct Kept {

@@ -15,7 +15,7 @@ public struct FrameStamp: Hashable, Sendable {
     /// CLOCK_MONOTONIC in nanoseconds: when the frame's exposure began. Monotonic, because latencies and gaps are computed from it, on
     /// the same machine, and must not jump when somebody sets the clock.
     public var captureTime: UInt64
-    /// Nanoseconds from one frame to the next. With `captureTime` it tells how many frames are missing where `number` starts anew.
+    /// Nanoseconds from one frame to the next. With `captureTime` it tells how many frames are missing when `number` starts over.
     public var intervalNanoseconds: UInt32
     /// How often the device was told to stream, this time included.
     public var stream: UInt32
@@ -37,7 +37,8 @@ public struct FrameStamp: Hashable, Sendable {
         case torn(FrameStamp?)
     }
 
-    /// Frames that the camera made between two whole ones and that did not arrive, across restarts of the stream too. 0 where `next` is no later frame.
+    /// Frames that the camera made between two whole ones and that did not arrive, across restarts of the stream too. 0 if `next` is not a
+    /// later frame.
     public func framesMissing(before next: FrameStamp) -> UInt64 {
         if next.stream == stream { return next.number > number ? next.number - number - 1 : 0 }
         guard next.captureTime > captureTime, intervalNanoseconds > 0 else { return 0 }

@@ -27,8 +27,9 @@ public final class I420Decoder {
         width > 0 && height > 0 && width % 8 == 0 && height % 2 == 0 && width <= Picture.maximumSide && height <= Picture.maximumSide
     }
 
-    /// Decodes a JPEG of exactly this size. What libjpeg-turbo only warns of (missing ends, stray bytes between segments, as cameras send them) is
-    /// no error. The bytes may not change meanwhile: what they say is read more than once. Throws `malformed`, also where it is of another size.
+    /// Decodes a JPEG of exactly this size. What libjpeg-turbo only warns of (missing ends, stray bytes between segments, as cameras send
+    /// them) is not an error. The bytes must not change meanwhile: they are read more than once. Throws `malformed`, also if the size
+    /// differs.
     public func decode(
         _ bytes: UnsafeBufferPointer<UInt8>, width: Int, height: Int, into target: UnsafeMutableRawBufferPointer
     ) throws(PictureError) {

@@ -20,8 +20,8 @@ public struct JPEGDecoder: ~Copyable {
         return (header.width, header.height)
     }
 
-    /// Decodes to RGB. `acceptingDamage`: what libjpeg-turbo only warns of (missing ends, stray bytes between segments, as cameras
-    /// send them) is no error; what is missing is grey then.
+    /// Decodes to RGB. `acceptingDamage`: what libjpeg-turbo only warns of (missing ends, stray bytes between segments, as cameras send
+    /// them) is not an error; missing parts are then grey.
     public func decode(_ bytes: UnsafeBufferPointer<UInt8>, acceptingDamage: Bool = false) throws(PictureError) -> Picture {
         let header = try readHeader(bytes)
         return try Picture(width: header.width, height: header.height) { target throws(PictureError) in

@@ -7,7 +7,7 @@ public struct JPEGFrame: Hashable, Sendable {
     /// 1, 3 or 4.
     public var components: Int
 
-    /// `nil` where there is none in these bytes, which may be a JPEG's beginning only.
+    /// `nil` if there is none in these bytes, which may be only the beginning of a JPEG.
     public init?(_ bytes: [UInt8]) {
         guard bytes.starts(with: [0xff, 0xd8]) else { return nil }
         var place = 2

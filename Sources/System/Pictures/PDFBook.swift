@@ -1,7 +1,7 @@
 // A PDF whose pages are JPEG pictures, as they are (ISO 32000-1 §7.4.8: DCTDecode).
 
-/// Pages go in one after the other. What comes out is the text around the pictures: whoever writes
-/// the document writes each picture between, and need not hold them all.
+/// Pages go in one after the other. What comes out is the text around the pictures: the caller
+/// writes each picture in between, and need not hold them all.
 public struct PDFBook: Sendable {
     /// How long the document is, up to `text`.
     private var length = 0
@@ -41,7 +41,7 @@ public struct PDFBook: Sendable {
         return (before, take())
     }
 
-    /// A page's part of the document, with its picture. Throws for what is no JPEG.
+    /// A page's part of the document, with its picture. Throws if it is not a JPEG.
     public mutating func page(jpeg: [UInt8], resolution: Int) throws(PictureError) -> [UInt8] {
         guard let frame = JPEGFrame(jpeg) else { throw PictureError(.malformed, "A page is not a JPEG that can be put into a PDF.") }
         let (before, behind) = page(frame, length: jpeg.count, resolution: resolution)

@@ -30,11 +30,11 @@ public final class CallListener: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Lets the thread go on, as if the kernel did not know the call (ENOSYS). For a process that is still loading: a library of a newer release
-    /// than the policies were made on asks something at its start, which it can do without on older kernels. Nothing is given by it.
+    /// Lets the thread go on, as if the kernel did not know the call (ENOSYS). For a process that is still loading: a library of a newer
+    /// release than the policies were made on makes a call at its start that it can do without on older kernels. This grants nothing.
     public func refuse(_ call: ForbiddenCall) { _ = clinux_refuse_stopped_call(descriptor, call.id, ENOSYS) }
 
-    /// The call that was stopped; `nil` where the thread has ended meanwhile. To be asked for when the descriptor is readable.
+    /// The call that was stopped; `nil` if the thread has ended in the meantime. Call it when the descriptor is readable.
     public func next() -> ForbiddenCall? {
         var call = clinux_stopped_call()
         guard clinux_take_stopped_call(descriptor, &call) == 0 else { return nil }

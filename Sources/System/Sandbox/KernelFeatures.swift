@@ -8,7 +8,7 @@ public struct KernelFeatures: Hashable, Sendable {
     public var landlock: Int
     /// seccomp's programs.
     public var filters: Bool
-    /// A stopped call is told to another process instead of ending this one without a word (Linux 5.0).
+    /// A stopped call is reported to another process instead of silently ending this one (Linux 5.0).
     public var stops: Bool
 
     public init(landlock: Int, filters: Bool, stops: Bool) {

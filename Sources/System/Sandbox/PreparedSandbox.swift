@@ -3,7 +3,7 @@
 package import CLinux
 import Glibc
 
-/// A sandbox as this kernel can make it. What it can't is named, and left to whoever shows a status.
+/// A sandbox as this kernel can make it. What it can't do is named, for the status.
 public final class PreparedSandbox: Sendable {
     public let policy: SandboxPolicy
     public let protections: Protections

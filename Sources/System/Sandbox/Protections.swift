@@ -1,6 +1,6 @@
 // What a sandbox protects with on some kernel, and what that kernel lacks, in words.
 
-/// What protects a process, each in a few words. Whoever shows a status shows both lists: nothing is silently weaker.
+/// What protects a process, each in a few words. Every status shows both lists: nothing is silently weaker.
 public struct Protections: Hashable, Sendable {
     public var applied: [String]
     /// What the kernel lacks, with the version that has it.

@@ -5,7 +5,7 @@ import Glibc
 public import Sandbox
 import Synchronization
 
-/// A child of this process. Whoever holds it must see to its end: letting it go neither ends nor collects the child.
+/// A child of this process. Its owner must end and collect it: releasing this object does neither.
 public final class ChildProcess: Sendable {
     /// How a process ended.
     public enum End: Hashable, Sendable, CustomStringConvertible {

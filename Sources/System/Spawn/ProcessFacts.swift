@@ -3,8 +3,8 @@
 import Glibc
 
 public enum ProcessFacts {
-    /// What a process calls itself (`/proc/PID/comm`): at most 15 bytes of its own choosing, control
-    /// characters included. Empty where it has ended, or is not to be seen.
+    /// What a process calls itself (`/proc/PID/comm`): at most 15 bytes of its own choosing,
+    /// control characters included. Empty if it has ended or is not visible.
     public static func name(of process: Int32) -> String {
         let bytes = contents(of: "comm", of: process, atMost: 64) ?? []
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)

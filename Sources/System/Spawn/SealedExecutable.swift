@@ -15,7 +15,7 @@ public final class SealedExecutable: Sendable {
     public static let maximumByteCount = 512 << 20
 
     /// Reads the file at `path`, which must be a regular file and no symbolic link. Blocks while it reads.
-    /// - Parameter isExecutableByAll: also by a child that belongs to somebody else.
+    /// - Parameter isExecutableByAll: also by a child that runs as another user.
     public init(path: String, isExecutableByAll: Bool = false) throws(SpawnError) {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else {

@@ -1,7 +1,7 @@
 // What blocks in the kernel, kept off Swift's cooperative pool.
 
-/// Runs `work`, which may block for seconds, on a thread of its own: the pool has no more threads than there are processors, and who blocks one
-/// keeps everybody waiting. Where the system has no thread to give, it runs on the caller's.
+/// Runs `work`, which may block for seconds, on a thread of its own: the pool has no more threads than there are processors, and blocking
+/// one keeps everything waiting. If the system has no thread to give, it runs on the caller's.
 public func blocking<Value: Sendable, Failure: Error>(
     _ name: String, _ work: @escaping @Sendable () throws(Failure) -> Value
 ) async throws(Failure) -> Value {

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// A mutex at a fixed address, and whoever waits for a condition under it. Not recursive.
+/// A mutex at a fixed address, with a condition to wait for under it. Not recursive.
 public final class Monitor: @unchecked Sendable {
     // Sendable: a pthread mutex is made to be used from any thread.
     fileprivate let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -46,8 +46,8 @@ public final class MonitorCondition: @unchecked Sendable {
         condition.deallocate()
     }
 
-    /// Waits, with the monitor locked, until somebody calls `broadcast` or CLOCK_MONOTONIC reaches `deadline` (ns). It may also return for no
-    /// reason: look at what was waited for again.
+    /// Waits, with the monitor locked, until somebody calls `broadcast` or CLOCK_MONOTONIC reaches `deadline` (ns). It may also return for
+    /// no reason: check the condition again.
     public func wait(_ monitor: Monitor, until deadline: UInt64? = nil) {
         guard let deadline else {
             pthread_cond_wait(condition, monitor.mutex)
@@ -57,6 +57,6 @@ public final class MonitorCondition: @unchecked Sendable {
         pthread_cond_timedwait(condition, monitor.mutex, &time)
     }
 
-    /// Wakes everybody who waits. To be called with the monitor locked, or after a change that was made under it.
+    /// Wakes everybody who waits. Call it with the monitor locked, or after a change that was made under it.
     public func broadcast() { pthread_cond_broadcast(condition) }
 }

@@ -4,12 +4,12 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// A thread that runs one closure. It has a signal stack of its own, so that its stack overflow is told like any other crash.
+/// A thread that runs one closure. It has a signal stack of its own, so that a stack overflow is reported like any other crash.
 ///
-/// Whoever wants to know its end keeps it and calls `join()`. A thread whose owner lets go of it runs on by itself.
+/// To wait for its end, keep it and call `join()`. A thread whose owner releases it runs on by itself.
 public final class WorkerThread: Sendable {
-    /// The system has no thread to give. It throws and does not trap, because limits are the world's fault: who can do without the thread does, and
-    /// who can't says so in its own error.
+    /// The system has no thread to give. It throws and does not trap, because limits are the world's fault: a caller that can do without
+    /// the thread does, and one that can't says so in its own error.
     public struct StartFailure: Error, Hashable, CustomStringConvertible {
         /// What `pthread_create` returned: an errno.
         public let number: Int32

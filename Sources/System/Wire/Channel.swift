@@ -55,8 +55,8 @@ public final class Channel: Sendable {
         }
     }
 
-    /// Waits for a message. `nil` when the other end has closed. A message that is refused (`malformed`, `truncated`) is thrown for once;
-    /// the channel goes on with the next.
+    /// Waits for a message. `nil` when the other end has closed. A refused message (`malformed`, `truncated`) throws once; the channel
+    /// continues with the next.
     public func receive<Message: Decodable & Sendable>(
         _ type: Message.Type = Message.self
     ) throws(WireError) -> (message: Message, descriptors: [Int32])? {
@@ -78,7 +78,8 @@ public final class Channel: Sendable {
     /// Whether `enqueue` kept something: `flush` should be called when the socket is writable.
     public var hasBacklog: Bool { outgoing.withLock { !$0.queue.isEmpty } }
 
-    /// `enqueue` kept something because the system is short of something: the socket is writable all the same, so `flush` is to be called after a while.
+    /// `enqueue` kept something because the system is short of resources: the socket is writable all the same, so call `flush` after a
+    /// while.
     public var isShort: Bool { outgoing.withLock { $0.queue.isShort && !$0.queue.isEmpty } }
 
     /// Sends what `enqueue` kept and there is room for. True when nothing is left.
@@ -87,7 +88,7 @@ public final class Channel: Sendable {
         try outgoing.withLock { outgoing throws(WireError) in try outgoing.queue.flush(on: descriptor) }
     }
 
-    /// Takes a message that is there. Refused messages are thrown as by `receive`.
+    /// Takes a message that has arrived. Refused messages throw as in `receive`.
     public func receiveNow<Message: Decodable & Sendable>(_ type: Message.Type = Message.self) throws(WireError) -> Arrival<Message> {
         var budget = TurnBudget()
         return try receiveNow(type, &budget)
@@ -100,7 +101,7 @@ public final class Channel: Sendable {
         try arrival(type, waiting: false, &budget)
     }
 
-    /// Ends the connection for both ends; whoever waits in `receive` returns. The descriptor is closed when the channel is let go.
+    /// Ends the connection for both ends; a waiting `receive` returns. The descriptor is closed when the channel is released.
     public func shutdown() { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     deinit { otherEnd.close(descriptor) }

@@ -109,7 +109,7 @@ public struct DriverStart: Codable, Hashable, Sendable {
     public var streams: [String: JSONValue]
     /// Why frames of those streams are missing now, for the gap that the driver records.
     public var interruption: Interruption?
-    /// The device was never let go since the predecessor died: its settings are as they were and its streams' transfers still in flight.
+    /// The device was never released since the predecessor died: its settings are as they were and its streams' transfers still in flight.
     public var takeover: Takeover?
     /// The last descriptor is the memory of a flight recorder.
     public var hasRecorder: Bool
@@ -188,7 +188,7 @@ public struct DriverFacts: Codable, Hashable, Sendable {
     public var name: String
     /// Those of the manifest's interfaces that this device has: `["io.userdriver.camera"]`.
     public var interfaces: [String]
-    /// The streams it has; the first is meant where somebody names none.
+    /// The streams it has; the first is the default.
     public var streams: [String]
 
     public init(kind: String, name: String, interfaces: [String], streams: [String] = []) {
@@ -252,7 +252,7 @@ public struct RingGrant: Codable, Hashable, Sendable {
     public var name: String
     public var capacity: Int
     public var slotCount: Int
-    /// How many descriptors follow the ring's own: the page of each who reads it. `nil`: some do not
+    /// How many descriptors follow the ring's own: the page of each reader. `nil`: some do not
     /// report, or nobody knows.
     public var reports: Int?
     public init(request: UInt64, name: String, capacity: Int, slotCount: Int, reports: Int? = nil) {
@@ -273,7 +273,7 @@ public struct TransferRequest: Codable, Hashable, Sendable {
     /// `nil` asks for the ring that the predecessor left.
     public var fresh: Fresh?
 
-    /// A ring that is to be made.
+    /// A ring to create.
     public struct Fresh: Codable, Hashable, Sendable {
         public var transferCount: Int
         /// 0 for bulk.
@@ -396,7 +396,7 @@ public struct DriverReply: Codable, Hashable, Sendable {
     public var error: CallError?
     /// More replies follow; only to a call that wants `more`.
     public var continues: Bool?
-    /// Memory that goes with it, by number; the driver has it mapped for writing no more.
+    /// Memory that goes with it, by number; the driver must no longer have it mapped for writing.
     public var memory: [UInt64]?
     public init(id: UInt64, result: JSONValue, continues: Bool? = nil, memory: [UInt64]? = nil) {
         self.id = id

@@ -1,6 +1,6 @@
 // What a driver asks of memory for a conversation, and what it is given.
 
-/// The two rings of a conversation, as they are to be where there is none of that name yet.
+/// The two rings of a conversation, as they should be if there is none of that name yet.
 public struct ConversationRequest: Codable, Hashable, Sendable {
     /// The driver's number for this request, which the answer repeats.
     public var request: UInt64

@@ -49,7 +49,7 @@ public final class DescriptorCloser: Sendable {
 
     public func close(_ descriptor: Int32) { close([descriptor]) }
 
-    /// Closing does not keep up: nothing more should be taken in that has to be closed.
+    /// Closing does not keep up: accept nothing more that has to be closed.
     public var isBehind: Bool { state.withLock { $0.waiting.count > Self.tolerableBacklog } }
 
     private func startThread() {

@@ -48,7 +48,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     }
     /// Something that the driver is at: a stream, a page, a download.
     public struct Activity: Codable, Hashable, Sendable {
-        /// A wait that the driver has declared, in which silence is no hang.
+        /// A wait that the driver has declared, in which silence is not a hang.
         public struct Wait: Codable, Hashable, Sendable {
             /// A clause: `"the lamp warms up"`.
             public var reason: String
@@ -79,7 +79,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
             self.waiting = waiting
         }
     }
-    /// Where other programs reach the device in a language of theirs.
+    /// Where other programs reach the device over their own protocol.
     public struct Endpoint: Codable, Hashable, Sendable {
         /// `"escl"`, `"ipp"`
         public var kind: String

@@ -44,8 +44,8 @@ public enum ProgressPage {
     /// Nanoseconds. Watched by turns: what the device may take for one unit by its own word, 0 where
     /// it gave none. Watched by units: how long one may take.
     public static let unitTime = 40
-    /// Which activity has the slot: another number for each; 0 for none, or one that is to be shown
-    /// to nobody.
+    /// Which activity has the slot: another number for each; 0 for none, or for one that is not
+    /// shown.
     public static let number = 48
     /// `units` as of the activity's begin.
     public static let unitsBefore = 56

@@ -1,6 +1,6 @@
 // JSON text into a tree, in one pass: RFC 8259 to the letter, bounded in depth and in the number of values.
 
-/// What a text may cost beside its bytes, whose number is the caller's to bound.
+/// What a text may cost besides its bytes, whose number the caller bounds.
 public struct JSONLimits: Hashable, Sendable {
     /// Levels of arrays and objects. Ours have fewer than ten.
     public var depth: Int

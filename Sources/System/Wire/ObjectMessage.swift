@@ -76,8 +76,7 @@ public struct ObjectCommit: Codable, Hashable, Sendable {
     public var id: UInt64
     /// Bytes; no more than were granted.
     public var length: Int
-    /// SHA-256 of these bytes: 64 hexadecimal digits in lower case. Whoever reads the object checks
-    /// it.
+    /// SHA-256 of these bytes: 64 hexadecimal digits in lower case. Readers check it.
     public var sha256: String
 
     public init(request: UInt64, id: UInt64, length: Int, sha256: String) {

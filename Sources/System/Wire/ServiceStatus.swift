@@ -1,7 +1,7 @@
 // What `io.userdriver` says of a service: the JSON of `Services`, and what a manifest says of a
 // method.
 
-/// What the supervisor has to know of a method, beside its definition.
+/// What the supervisor must know about a method, besides its definition.
 public struct MethodPolicy: Hashable, Sendable {
     public enum Right: String, Codable, Sendable {
         /// Whoever may talk to the daemon.
@@ -14,8 +14,8 @@ public struct MethodPolicy: Hashable, Sendable {
     public var isIdempotent: Bool
     /// The same for a call that has given replies already: the next one stands by itself.
     public var resumes: Bool
-    /// How long the answer may take, and with `more` each reply; whatever happens to the driver
-    /// meanwhile. `nil`: the daemon's default.
+    /// How long the answer may take, and with `more` each reply, whatever happens to the driver in
+    /// the meantime. `nil`: the daemon's default.
     public var deadline: Duration?
     public var right: Right
 

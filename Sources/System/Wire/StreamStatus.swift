@@ -5,8 +5,8 @@ extension DeviceStatus {
     /// A stream that the driver has open or is opening, whether or not somebody watches it just
     /// now.
     ///
-    /// As JSON one flat object: what the driver shows stands beside the supervisor's own members,
-    /// which it can't replace.
+    /// As JSON one flat object: what the driver shows is beside the supervisor's own members, which
+    /// it can't replace.
     public struct Stream: Codable, Hashable, Sendable {
         /// `"video"`
         public var name: String

@@ -20,6 +20,6 @@ public struct TurnBudget {
         spent += count
     }
 
-    /// The rest is for a later turn. A budget that nothing was spent of is never spent: whoever comes late gets one message at least.
+    /// The rest is for a later turn. An untouched budget is never spent: a latecomer gets at least one message.
     public var isSpent: Bool { spent > 0 && (bytes <= 0 || clinux_monotonic_ns() >= deadline) }
 }

@@ -1,6 +1,6 @@
 // Cuts a stream of bytes into Varlink messages, and finds out which message the descriptors that came with the bytes belong to.
 
-/// An incremental decoder with bounds. After an error the stream has lost its meaning and is to be closed.
+/// An incremental decoder with bounds. After an error the stream has lost its meaning: close it.
 ///
 /// Descriptors are sent together with the first byte of the message they belong to, in a system call that sends nothing of another message.
 /// The kernel ends a `recvmsg` after the bytes that descriptors came with, so that they belong to the last message begun in what was received.

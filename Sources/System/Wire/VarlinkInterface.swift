@@ -45,7 +45,7 @@ public struct VarlinkInterface: Hashable, Sendable {
     /// Bytes of a definition.
     public static let maximumBytes = 64 << 10
 
-    /// Reads a definition. It may be anybody's: bounded in size and depth, read in one pass.
+    /// Reads a definition, which is not trusted: bounded in size and depth, read in one pass.
     public init(parsing text: some Sequence<UInt8>) throws(VarlinkSyntaxError) {
         var parser = try VarlinkInterfaceParser(text)
         self = try parser.parse()

@@ -88,7 +88,7 @@ public final class VarlinkSocket: Sendable {
         }
     }
 
-    /// Waits for a message. `nil` when the other end has closed. After any error the connection is of no more use.
+    /// Waits for a message. `nil` when the other end has closed. After any error the connection is unusable.
     public func receive<Message: Decodable & Sendable>(
         _ type: Message.Type = Message.self
     ) throws(WireError) -> (message: Message, descriptors: [Int32])? {
@@ -110,7 +110,8 @@ public final class VarlinkSocket: Sendable {
     /// Whether `enqueue` kept something: `flush` should be called when the socket is writable.
     public var hasBacklog: Bool { outgoing.withLock { !$0.queue.isEmpty } }
 
-    /// `enqueue` kept something because the system is short of something: the socket is writable all the same, so `flush` is to be called after a while.
+    /// `enqueue` kept something because the system is short of resources: the socket is writable all the same, so call `flush` after a
+    /// while.
     public var isShort: Bool { outgoing.withLock { $0.queue.isShort && !$0.queue.isEmpty } }
 
     /// Bytes that `enqueue` kept.
@@ -122,7 +123,7 @@ public final class VarlinkSocket: Sendable {
         try outgoing.withLock { outgoing throws(WireError) in try outgoing.queue.flush(on: descriptor) }
     }
 
-    /// Takes a message that is there. After any error the connection is of no more use.
+    /// Takes a message that has arrived. After any error the connection is unusable.
     public func receiveNow<Message: Decodable & Sendable>(_ type: Message.Type = Message.self) throws(WireError) -> Channel.Arrival<Message>
     {
         var budget = TurnBudget()
@@ -136,7 +137,7 @@ public final class VarlinkSocket: Sendable {
         try arrival(type, waiting: false, &budget)
     }
 
-    /// Ends the connection for both ends; whoever waits in `receive` returns. The descriptor is closed when the socket is let go.
+    /// Ends the connection for both ends; a waiting `receive` returns. The descriptor is closed when the socket is released.
     public func shutdown() { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     deinit { otherEnd.close(descriptor) }

@@ -12,7 +12,7 @@ public struct VideoNodeRecord: Hashable, Sendable {
 
     public init(paths: [String]) { self.paths = paths }
 
-    /// A line each. What is no bus path of a root hub's port counts for nothing.
+    /// One per line. Lines that are not the bus path of a root hub's port are ignored.
     public init(parsing text: String) {
         paths = text.utf8.split(separator: UInt8(ascii: "\n")).compactMap { line in
             let parts = line.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)

@@ -19,10 +19,10 @@ public struct AllowedSigner: Hashable, Sendable {
         self.validBefore = validBefore
     }
 
-    /// What is shown of who signed.
+    /// The signer's name as it is shown.
     public var name: String { principals.joined(separator: ",") }
 
-    /// Whether the line is about somebody of that name.
+    /// Whether the line is for that name.
     public func isNamed(_ identity: String) -> Bool { Pattern.list(principals, admits: identity) }
 
     /// Refuses a use that the line does not allow at the time `now`.

@@ -1,6 +1,6 @@
 // A detached signature in OpenSSH's format (PROTOCOL.sshsig): what `ssh-keygen -Y sign` writes into FILE.sig.
 
-/// A signature of some bytes, and the key that is said to have made it.
+/// A signature of some bytes, and the key that claims to have made it.
 public struct Signature: Hashable, Sendable {
     public enum HashAlgorithm: String, Hashable, Sendable {
         case sha256, sha512
@@ -14,7 +14,7 @@ public struct Signature: Hashable, Sendable {
     }
 
     public let key: PublicKey
-    /// What it was made for, so that a signature for one purpose is none for another.
+    /// What it was made for, so that a signature for one purpose is not valid for another.
     public let namespace: String
     public let hashAlgorithm: HashAlgorithm
     /// The algorithm's name and what it made.

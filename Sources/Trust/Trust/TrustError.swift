@@ -5,7 +5,7 @@ public struct TrustError: Error, Hashable, Sendable, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
         private enum Kind { case malformed, unsupported, namespace, unknownSigner, revoked, expired, notYetValid, wrongSignature }
         private var kind: Kind
-        /// The bytes are no key, signature or list of the format.
+        /// The bytes are not a key, signature or list of the format.
         public static let malformed = Code(kind: .malformed)
         /// Well-formed, and of a kind that is not checked here: RSA, certificates, security keys, passphrases.
         public static let unsupported = Code(kind: .unsupported)

@@ -65,7 +65,7 @@ public final class FlightRecorder: Sendable {
         return Token(number: number)
     }
 
-    /// It has ended. Where its entry was needed for others meanwhile, nothing is noted.
+    /// It has ended. If its entry has been reused in the meantime, nothing is noted.
     /// - Parameters:
     ///   - data: what came; its first 64 bytes are kept. `nil` leaves what was sent.
     ///   - packets: an isochronous transfer's; the first 64 are kept.

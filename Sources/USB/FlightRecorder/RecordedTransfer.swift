@@ -24,7 +24,7 @@ public struct RecordedTransfer: Hashable, Sendable {
     public var actual: Int
     /// See `CompletedTransfer.startFrame`.
     public var startFrame: UInt32
-    /// The first bytes that were sent or came: of pictures no more than their payload header.
+    /// The first bytes that were sent or received: for pictures only their payload header.
     public var data: [UInt8]
     /// Of an isochronous transfer the lengths of its first packets, `nil` for one that failed.
     public var packets: [Int?]
@@ -54,7 +54,7 @@ public struct RecordedTransfer: Hashable, Sendable {
         self.failedPackets = failedPackets
     }
 
-    /// In a line, for people. `moment` (CLOCK_MONOTONIC nanoseconds) is what its time is told from.
+    /// In a line, for people. Its time is given relative to `moment` (CLOCK_MONOTONIC nanoseconds).
     public func line(before moment: UInt64) -> String {
         let tenths = (Int64(bitPattern: moment &- time) / 100_000).magnitude
         var words = "\(tenths / 10).\(tenths % 10) ms before: \(type) "

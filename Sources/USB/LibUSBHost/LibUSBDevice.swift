@@ -15,9 +15,9 @@ public final class LibUSBDevice: USBDeviceHandle {
 
     /// Drives a device through a usbfs node that somebody else opened, without opening any file.
     ///
-    /// On success the descriptor belongs to this object, which closes it last; on failure it stays the caller's.
-    /// Where `information.descriptors` is empty, they are read from the descriptor. Makes one control transfer (GET_CONFIGURATION).
-    /// With libusb before 1.0.27 a process that wraps a descriptor before it has made a `LibUSBHost` can't make one later (`notSupported`).
+    /// On success the descriptor belongs to this object, which closes it last; on failure it remains the caller's. If
+    /// `information.descriptors` is empty, they are read from the descriptor. Makes one control transfer (GET_CONFIGURATION). With libusb
+    /// before 1.0.27 a process that wraps a descriptor before it has made a `LibUSBHost` can't make one later (`notSupported`).
     public init(wrapping descriptor: Int32, information: USBDeviceInformation) throws(USBError) {
         connection = try DeviceConnection(wrapping: descriptor, context: try LibUSBContext.wrapping())
         var information = information
@@ -113,7 +113,7 @@ public final class LibUSBDevice: USBDeviceHandle {
 
     // MARK: The kernel's drivers
 
-    /// The name of the kernel's driver that an interface is bound to (`"usbfs"` where somebody claimed it), `nil` for none.
+    /// The name of the kernel's driver that an interface is bound to (`"usbfs"` if a program has claimed it), `nil` for none.
     public func kernelDriver(interface: UInt8) async throws(USBError) -> String? {
         try await block { (connection) throws(USBError) in
             var name = [CChar](repeating: 0, count: 256)

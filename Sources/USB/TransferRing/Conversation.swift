@@ -8,12 +8,12 @@ import USB
 
 /// Bytes to a device and bytes from it, in memory that survives this process. Used from any task.
 ///
-/// What `send` has taken is sent once, whoever dies, and what came is there until it is discarded.
-/// A successor opens the conversation of the same name, asks `resume` what there is, and parses the
-/// answer again from where it was discarded last: nothing else of a parser need survive.
+/// What `send` has taken is sent once, whatever dies, and what was received stays until it is
+/// discarded. A successor opens the conversation of the same name, asks `resume` what there is, and
+/// parses the answer again from where it was discarded last: nothing else of a parser need survive.
 ///
-/// A message is what a device ends with a short packet. Classes whose messages tell their own
-/// length (HTTP) look at the bytes and not at that.
+/// A message ends with a short packet. Classes whose messages give their own length (HTTP) look at
+/// the bytes instead.
 public final class Conversation: Sendable {
     /// What the process before left.
     public struct Resumption: Hashable, Sendable {
@@ -107,11 +107,11 @@ public final class Conversation: Sendable {
 
     // MARK: Receiving
 
-    /// The next bytes of the answer, as soon as there are some, or a message has ended.
-    /// Throws `ConversationFault` after the last bytes that came, where no more come by themselves.
+    /// The next bytes of the answer, as soon as there are some, or a message has ended. Throws
+    /// `ConversationFault` after the last bytes, if no more come by themselves.
     public func receive() async throws -> Chunk { try await receiver.receive() }
 
-    /// The chunks up to the end of a message. Whoever knows better where an answer ends stops
+    /// The chunks up to the end of a message. A caller that knows better where an answer ends stops
     /// asking.
     public func answer() -> Answer { Answer(conversation: self) }
 
@@ -134,16 +134,16 @@ public final class Conversation: Sendable {
         public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(conversation: conversation) }
     }
 
-    /// The class is done with the answer's bytes up to there, for good: a successor begins behind
-    /// them, with the note, of at most 256 bytes, that says what it has to know of them. The room
-    /// they took is free. What was not received yet can't be discarded.
+    /// The class is done with the answer's bytes up to there, for good: a successor begins after
+    /// them, with the note, of at most 256 bytes, that says what it must know about them. Their
+    /// room becomes free. Bytes that have not been received can't be discarded.
     /// - Parameter end: as chunks tell it; `nil` for all that was received.
     public func discard(upTo end: UInt64? = nil, note: ConversationNote = []) { receiver.discard(upTo: end, note: note) }
 
     // MARK: Faults and ends
 
-    /// The fault was dealt with (a halt cleared): it goes on where it stopped. Bytes that are
-    /// undecided have to be abandoned.
+    /// The fault has been dealt with (a halt cleared): it continues where it stopped. Undecided
+    /// bytes must be abandoned.
     public func goOn() async throws {
         try await sender.goOn()
         receiver.goOn()
@@ -152,7 +152,7 @@ public final class Conversation: Sendable {
     /// Gives up what was handed over and the device has not taken, and with it a fault of sending.
     public func abandon() async throws { try await sender.abandon() }
 
-    /// Ends what is in flight and lets go of the memory. Nothing works after it.
+    /// Ends what is in flight and releases the memory. Nothing works after that.
     public func close() async {
         sender.end()
         receiver.end()

@@ -51,7 +51,7 @@ public enum RecordFate: Hashable, Sendable {
     case withdrawn
 }
 
-/// Who sees a ring's transfers go and come back: a flight recorder. Called on the ring's thread.
+/// Sees a ring's transfers go out and come back: a flight recorder. Called on the ring's thread.
 public protocol TransferWitness: AnyObject, Sendable {
     /// - Parameter time: CLOCK_MONOTONIC nanoseconds where somebody has just looked, `nil` for now.
     func submitted(_ number: UInt64, length: Int, at time: UInt64?)

@@ -15,7 +15,7 @@ extension RingRecord {
         mapping.store32(offset + RecordWord.place, place)
     }
 
-    /// Wants the bytes of a transfer that has completed from the keeper of whoever mapped that memory, a predecessor: see `fetch`.
+    /// Asks the keeper of the predecessor that mapped this memory for the bytes of a completed transfer: see `fetch`.
     public func want() {
         mapping.exchange32(offset + RecordWord.fetch, from: CLINUX_FETCH_NONE.rawValue, to: CLINUX_FETCH_WANTED.rawValue)
     }

@@ -4,8 +4,8 @@ import CLinux
 import Glibc
 import USB
 
-/// A view of a record. Who may write to it is told by its phase: the driver while it is idle or has completed, whoever carries the transfers
-/// (the kernel, a port) while it is in flight. What it says is not trusted.
+/// A view of a record. Its phase decides who may write to it: the driver while it is idle or has completed, the carrier of the transfers
+/// (the kernel, a port) while it is in flight. Its contents are not trusted.
 public struct RingRecord {
     public let mapping: TransferRingMapping
     public let index: Int

@@ -68,7 +68,7 @@ public final class TransferRing: @unchecked Sendable {
     /// one before. Where the controller can't gather, a transfer's memory is in one piece, which may be scarce though much is free. None,
     /// unless set before the ring begins.
     @exclusivity(unchecked) public var shorterLengths: [Int] = []
-    /// IN: no more than so many are put in flight, from the next that is on.
+    /// IN: how many are put in flight at most, from the next one on.
     @exclusivity(unchecked) public var window = Int.max
     /// Transfers that were submitted and not committed yet.
     public var outstanding: Int { Int(submitted - next) }

@@ -11,12 +11,11 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
     public var packetCount: Int
     /// Isochronous: bytes of a packet. Bulk: bytes of a transfer.
     public var packetLength: Int
-    /// Bytes behind the transfers' buffers, for whoever hands over and takes: a conversation's. 0
-    /// for streams.
+    /// Bytes after the transfers' buffers, for a conversation's log. 0 for streams.
     public var logLength = 0
 
     public static let maximumTransferCount = 256
-    /// usbfs takes no more in one transfer.
+    /// usbfs accepts no more in one transfer.
     public static let maximumPacketCount = 128
     public static let maximumByteCount = 256 << 20
     static let pageSize = 4096

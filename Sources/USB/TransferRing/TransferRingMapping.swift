@@ -31,7 +31,8 @@ public final class TransferRingMapping: @unchecked Sendable {
     public static func address(ofRing number: Int) -> UInt { 0x40_0000_0000 + UInt(number) << 30 }
     public static let maximumRings = 16
 
-    /// Maps the memory at the address of ring `number`; `nil` takes any address, for whoever has nothing to reap. The descriptor stays the caller's.
+    /// Maps the memory at the address of ring `number`; `nil` takes any address, for a caller that has nothing to reap. The descriptor
+    /// remains the caller's.
     public init(descriptor: Int32, geometry: TransferRingGeometry, number: Int?) throws(USBError) {
         let operation = "mmap(transfer-ring)"
         var status = stat()

@@ -4,7 +4,7 @@ import CLinux
 import Glibc
 public import USB
 
-/// A transfer ring's memory, owned by the supervisor, who never looks into it.
+/// A transfer ring's memory, owned by the supervisor, which never looks into it.
 public final class TransferRingMemory: Sendable {
     public let geometry: TransferRingGeometry
     /// Readable and writable; closed when this object goes.
@@ -36,8 +36,8 @@ public final class TransferRingMemory: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Gives the memory back of a ring that nobody uses any more, and sees to it that nobody fills it again. Blocks for milliseconds: not for a thread
-    /// that others wait for.
+    /// Gives back the memory of a ring that nobody uses any more, and makes sure that nobody fills it again. Blocks for milliseconds: not
+    /// for a thread that others wait for.
     /// - Returns: false while somebody has it mapped for writing.
     public func retire() -> Bool {
         clinux_punch_hole(descriptor, 0, Int64(geometry.byteCount)) == 0 && clinux_seal_writing(descriptor) == 0

@@ -17,7 +17,7 @@ public struct ConfigurationDescriptor: Hashable, Sendable {
     /// Each alternate setting of each interface, in the order of the bytes.
     public var interfaces: [InterfaceDescriptor]
     public var associations: [InterfaceAssociation]
-    /// What stands before the first interface and is none of the above (an OTG descriptor, a vendor's).
+    /// What comes before the first interface and is none of the above (an OTG descriptor, a vendor's).
     public var extra: [RawDescriptor]
     /// Where it starts in what was parsed.
     public var offset: Int
@@ -109,7 +109,7 @@ public struct InterfaceDescriptor: Hashable, Sendable {
     public var interfaceProtocol: UInt8
     /// `iInterface`: a string's index, 0 for none.
     public var nameIndex: UInt8
-    /// `bNumEndpoints` as the device says it; `endpoints` are those that are there.
+    /// `bNumEndpoints` as the device states it; `endpoints` are those that exist.
     public var declaredEndpointCount: UInt8
     public var endpoints: [EndpointDescriptor]
     /// The class-specific and unknown descriptors between the interface and its first endpoint, kept whole.

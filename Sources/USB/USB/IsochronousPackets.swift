@@ -85,8 +85,8 @@ public struct IsochronousPackets: RandomAccessCollection {
 }
 
 extension IsochronousPackets {
-    /// Describes packets in memory of its own and lends them: for tests, and for who has no kernel.
-    /// - Parameter outcomes: bytes that came, and 0 or a negated errno.
+    /// Describes packets in memory of its own and lends them: for tests, and for carriers without a kernel.
+    /// - Parameter outcomes: bytes received, and 0 or a negated errno.
     public static func with<Result>(
         _ outcomes: [(actualLength: Int, status: Int32)], packetLength: Int, _ body: (IsochronousPackets) -> Result
     ) -> Result {

@@ -19,7 +19,7 @@ public struct IsochronousPacket: Hashable, Sendable {
     }
 }
 
-/// Memory for a transfer. It owns its bytes unless it was made over memory that somebody else keeps (a ring, device memory).
+/// Memory for a transfer. It owns its bytes unless it was made over memory that something else keeps (a ring, device memory).
 public final class TransferBuffer: @unchecked Sendable {
     // Sendable: the bytes are touched by whoever holds the transfer that owns this buffer, and a transfer has one holder at a time.
     public let bytes: UnsafeMutableRawBufferPointer
@@ -97,8 +97,8 @@ public struct CompletedTransfer: ~Copyable, Sendable {
 
 /// An endpoint's transfers: any number in flight, completed in the order of submission. Used from one thread, but for `cancelAll`.
 ///
-/// The interface is synchronous on purpose: whoever moves 250 transfers a second has a thread of its own, and what a later incarnation
-/// of a driver takes over (transfer records in shared memory) is reaped by a blocking call too.
+/// The interface is synchronous on purpose: code that moves 250 transfers a second has a thread of its own, and what a later incarnation of
+/// a driver takes over (transfer records in shared memory) is reaped by a blocking call too.
 public protocol TransferQueue: AnyObject, Sendable {
     var endpoint: EndpointAddress { get }
     /// Transfers submitted and not yet taken by `next`.

@@ -5,7 +5,7 @@ extension USBDeviceInformation: Codable {
         case path, speed, descriptors, manufacturer, product, serialNumber, busNumber, deviceNumber
     }
 
-    /// Throws `DecodingError`, also for descriptors that are no hexadecimal text.
+    /// Throws `DecodingError`, also for descriptors that are not hexadecimal text.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         let text = try container.decode(String.self, forKey: .descriptors)

@@ -38,12 +38,11 @@ public struct USBFunction: Hashable, Sendable {
 extension ConfigurationDescriptor {
     /// Every interface in exactly one function, in the order of the functions' first interfaces.
     ///
-    /// Interfaces belong together that an association lists (USB 3.2 §9.6.4); of two associations
-    /// that list one, the first has it. What no association lists is sorted by class: where the
-    /// class has control interfaces (audio, video, communication), one of these and the interfaces
-    /// of the class behind it; else interfaces of one class in a row; a human interface device
-    /// (HID) always alone. A second control interface begins a function of its own also where an
-    /// association lists both.
+    /// Interfaces that an association lists belong together (USB 3.2 §9.6.4); of two associations
+    /// that list one, the first has it. The rest is sorted by class: if the class has control
+    /// interfaces (audio, video, communication), one of these and the interfaces of the class after
+    /// it; else interfaces of one class in a row; a human interface device (HID) always alone. A
+    /// second control interface begins a function of its own even if an association lists both.
     public var functions: [USBFunction] {
         var sorting = FunctionSorting(self)
         return sorting.functions()

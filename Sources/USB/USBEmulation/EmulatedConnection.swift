@@ -6,7 +6,7 @@ import Threads
 public import USB
 
 /// Serves one device on one connected stream socket, on a thread of its own, until the host goes or the connection is ended. There is no
-/// listening and no import: the host knows what is coming.
+/// listening and no import: the host knows which device this is.
 public final class EmulatedConnection: Sendable {
     private let port: EmulatedPort
     private let isOver = Atomic<Bool>(false)
@@ -14,7 +14,7 @@ public final class EmulatedConnection: Sendable {
     /// Owns the socket, also when it throws.
     /// - Parameters:
     ///   - name: the device's, in `log` and for the thread.
-    ///   - ended: called on the connection's thread once it is over, whoever ended it.
+    ///   - ended: called on the connection's thread once it is over, no matter which side ended it.
     public init(
         device: any EmulatedDevice, socket: Int32, name: String, log: (@Sendable (String) -> Void)? = nil,
         ended: (@Sendable () -> Void)? = nil

@@ -41,7 +41,7 @@ public enum ControlAnswer: Sendable {
 
 /// What an IN endpoint has to send.
 ///
-/// What is lent is read on the engine's thread alone, before the device is called again: so it may be handed over.
+/// Lent memory is read only on the engine's thread, before the device is called again, so it may be handed over.
 public enum InAnswer: @unchecked Sendable {
     /// `count` bytes were written. `ends`: a short packet (or the end of what there is to say) ends the transfer here.
     case data(count: Int, ends: Bool)

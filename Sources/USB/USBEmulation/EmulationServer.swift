@@ -8,8 +8,8 @@ public import USB
 
 /// Offers emulated devices over USB/IP 1.1.1 (TCP): Linux's `usbip attach` and `USBIPHost` import them.
 ///
-/// A listening thread answers lists and imports; each imported device runs on a thread of its own. Everything that is plugged in is
-/// listed, also what is in use, whose import is refused as busy.
+/// A listening thread answers lists and imports; each imported device runs on a thread of its own. Every plugged-in device is listed, even
+/// if it is in use; then its import is refused as busy.
 public final class EmulationServer: Sendable {
     /// What becomes of isochronous slots that no host had asked for in time.
     public enum Lateness: Sendable {

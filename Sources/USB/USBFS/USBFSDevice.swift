@@ -4,8 +4,8 @@
 public import TransferRing
 public import USB
 
-/// What a driver has of a device of this machine. It opens no file and needs no library: who opened the node decided what can be done with it.
-/// Routes each request to the file that its interface belongs to.
+/// What a driver has of a device of this machine. It opens no file and needs no library: what can be done was decided when the node was
+/// opened. Routes each request to the file that its interface belongs to.
 public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
     public let information: USBDeviceInformation
     private let control: ControlFile

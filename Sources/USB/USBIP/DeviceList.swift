@@ -31,7 +31,7 @@ public struct DeviceList: Hashable, Sendable {
         return result
     }
 
-    /// How much of a list that arrives piece by piece is there.
+    /// How much of a list that arrives piece by piece has arrived.
     public enum Progress: Hashable, Sendable {
         case complete(DeviceList)
         /// At least so many bytes are needed in all.

@@ -15,7 +15,7 @@ public struct OperationStatus: RawRepresentable, Hashable, Sendable, CustomStrin
 
     public static let ok = OperationStatus(rawValue: 0)
     public static let failed = OperationStatus(rawValue: 1)
-    /// Imported by somebody else.
+    /// Imported by someone else.
     public static let busy = OperationStatus(rawValue: 2)
     /// The device is in a state of error.
     public static let deviceError = OperationStatus(rawValue: 3)

@@ -36,7 +36,7 @@ public final class USBIPImport: Sendable {
 
 /// How a USB/IP server is asked.
 public enum USBIPConnection {
-    /// What the server offers. Takes a connection of its own.
+    /// What the server offers. Uses a connection of its own.
     public static func deviceList(
         host: String, port: UInt16 = USBIPAddress.standardPort, timeout: Duration = .seconds(5)
     ) async throws(USBError) -> [DeviceListEntry] {
@@ -55,9 +55,9 @@ public enum USBIPConnection {
         }
     }
 
-    /// Takes the device for this process: the server gives it to nobody else until the socket is closed.
+    /// Imports the device for this process: the server gives it to nobody else until the socket is closed.
     ///
-    /// Throws `busy` when somebody else has it, `notFound` when the server has none of that bus id (or does not say why it refuses).
+    /// Throws `busy` if someone else has it, `notFound` if the server has no device with that bus id (or does not say why it refuses).
     public static func importDevice(
         host: String, port: UInt16 = USBIPAddress.standardPort, busID: String, timeout: Duration = .seconds(5)
     ) async throws(USBError) -> USBIPImport {

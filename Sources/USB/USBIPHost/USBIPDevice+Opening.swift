@@ -4,7 +4,7 @@ public import USB
 import USBIP
 
 extension USBIPDevice {
-    /// Reads who the device is, and gives it its first configuration when it has none. Takes the import's socket, also when it throws.
+    /// Reads the device's identity, and sets its first configuration if it has none. Takes the import's socket, also when it throws.
     public static func open(_ imported: USBIPImport) async throws(USBError) -> USBIPDevice {
         guard let descriptor = imported.takeDescriptor() else {
             throw USBError(.invalidArgument, operation: "open \(imported.address)", detail: "its socket has been taken already")

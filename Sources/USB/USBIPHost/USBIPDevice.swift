@@ -8,8 +8,8 @@ import USBIP
 
 /// A device that was imported from a USB/IP server, driven over its socket.
 ///
-/// Interfaces, alternate settings, halts and the reset are control requests, as Linux's `vhci_hcd` forwards them; claims are kept here only,
-/// since the whole device belongs to whoever imported it.
+/// Interfaces, alternate settings, halts and the reset are control requests, as Linux's `vhci_hcd` forwards them; claims are kept here
+/// only, since the whole device belongs to its importer.
 public final class USBIPDevice: USBDeviceHandle {
     private struct State {
         var claimed: Set<UInt8> = []
@@ -132,7 +132,7 @@ public final class USBIPDevice: USBDeviceHandle {
 
     // MARK: Ends
 
-    /// Ends what is in flight (for up to a second), then lets go of the socket. A duplicate of it in another process stays usable.
+    /// Ends what is in flight (for up to a second), then releases the socket. A duplicate of it in another process stays usable.
     public func close() { channel.close() }
 
     /// What another process needs to go on with the device.
@@ -143,9 +143,9 @@ public final class USBIPDevice: USBDeviceHandle {
         public var information: USBDeviceInformation
     }
 
-    /// Gives the socket away, between two messages, for `USBIPDevice(adopting:information:deviceID:)`. This handle is closed by it.
+    /// Gives the socket away, between two messages, for `USBIPDevice(adopting:information:deviceID:)`. This closes this handle.
     ///
-    /// Throws `busy`, and goes on, while transfers are in flight.
+    /// Throws `busy`, and changes nothing, while transfers are in flight.
     public func handOver() throws(USBError) -> Handover {
         Handover(descriptor: try channel.handOver(), deviceID: deviceID, information: information)
     }

@@ -6,8 +6,8 @@ public import USBIP
 
 /// The devices that one server offers.
 ///
-/// A server's list tells vendor, product and classes, no more: `descriptors` of what `devices` returns hold only the device descriptor
-/// that follows from them. Everything is known once a device is open.
+/// A server's list gives only vendor, product and classes: `descriptors` of what `devices` returns hold only the device descriptor that
+/// follows from them. Everything is known once a device is open.
 public final class USBIPHost: USBHost {
     public let host: String
     public let port: UInt16
@@ -38,8 +38,8 @@ public final class USBIPHost: USBHost {
             try await USBIPConnection.importDevice(host: address.host, port: address.port, busID: address.busID))
     }
 
-    /// Arrivals and departures in the server's list, asked for every `pollInterval`. A server that can't be reached has no devices.
-    /// Linux's server leaves out what is imported: such a device is told to have left. Ends when the stream is dropped.
+    /// Arrivals and departures in the server's list, asked for every `pollInterval`. A server that can't be reached has no devices. Linux's
+    /// server leaves out imported devices: they are reported as having left. Ends when the stream is dropped.
     public func hotplugEvents() throws(USBError) -> AsyncStream<USBHotplugEvent> {
         AsyncStream { continuation in
             let task = Task {

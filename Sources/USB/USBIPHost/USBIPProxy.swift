@@ -11,7 +11,7 @@ import USBIP
 
 /// Owns the socket of an imported device. Each function of the device has its drivers, which come
 /// and go: each gets a connection of its own for control and interrupt transfers, may speak to its
-/// function only, and the rings of its streams go on whoever reads them.
+/// function only, and the rings of its streams continue no matter who reads them.
 public final class USBIPProxy: Sendable {
     private struct Function {
         var driver: URBProxy?
@@ -36,8 +36,8 @@ public final class USBIPProxy: Sendable {
         channel.onFailure(gone)
     }
 
-    /// A new driver of that function has the other end of `socket`, which this owns; what the one
-    /// before left in flight is ended.
+    /// A new driver of that function has the other end of `socket`, which this owns; what the
+    /// previous one left in flight is ended.
     public func connect(driver socket: Int32, function: Int = 0, rights: FunctionRights)
         throws(USBError)
     {

@@ -9,8 +9,8 @@ public enum DeviceReturn {
     /// How long a file that somebody else still has open may keep an interface.
     private static let patience = Duration.seconds(5)
 
-    /// Gives back everything that the list in the state folder names. The runtime folder's lock is held meanwhile: where a supervisor has it,
-    /// nothing is done, as the devices are its own. Blocks.
+    /// Gives back everything that the list in the state folder names. Holds the runtime folder's lock meanwhile: if a supervisor has it,
+    /// nothing is done, because the devices belong to it. Blocks.
     /// - Returns: what went wrong, for a person.
     public static func run(runtimeDirectory: String, stateDirectory: String) -> [String] {
         let lock = open(runtimeDirectory + "/" + SupervisorConfiguration.lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)

@@ -4,12 +4,12 @@ import ObjectStore
 
 /// Bounds on objects: what one driver, one client or one user can make the supervisor hold.
 public struct ObjectLimits: Sendable {
-    /// Bytes of an arena. All are of one size, which a supervisor that follows has to share.
+    /// Bytes of an arena. All have the same size, and the next supervisor must use the same one.
     public var arenaBytes = 64 << 20
     /// A driver can fill every byte of an arena that it has, so quotas count whole arenas: 512 MiB
     /// a device.
     public var arenasPerDevice = 8
-    /// Of a device's arenas, how many one user's objects may take: whoever does not acknowledge
+    /// How many of a device's arenas one user's objects may take: a user who does not acknowledge
     /// keeps nobody else out.
     public var arenasPerUser = 6
     /// Of all devices: each takes a descriptor in the service manager's store.
