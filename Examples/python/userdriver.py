@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Speaks to userdriverd with Python's standard library alone: Docs/Drivers.md (services), Docs/Rings.md, Docs/Objects.md.
+"""Talks to userdriverd with nothing but Python's standard library: Docs/Drivers.md (services), Docs/Rings.md, Docs/Objects.md.
 
     userdriver.py list
     userdriver.py call DEVICE INTERFACE.METHOD [JSON]
@@ -10,7 +10,7 @@ import hashlib, json, mmap, os, socket, struct, sys, time
 
 
 def messages(method, parameters, more=False):
-    """Replies with their descriptors. JSON goes both ways, each message followed by a zero byte."""
+    """Yields replies with their descriptors. JSON goes both ways, each message followed by a zero byte."""
     folders = [os.environ.get("USERDRIVER_RUNTIME_DIR"), os.environ.get("XDG_RUNTIME_DIR", "/nowhere") + "/userdriver", "/run/userdriver"]
     path = next((f + "/io.userdriver" for f in folders if f and os.path.exists(f + "/io.userdriver")), None)
     if not path:
@@ -36,8 +36,8 @@ def messages(method, parameters, more=False):
 
 
 def frame(device):
-    """Whoever watches has the stream's ring: memory that the driver writes frames into, and that is only to be read here."""
-    watch = messages("io.userdriver.Watch", {"device": device}, more=True)  # let go of, the stream ends
+    """A watcher maps the stream's ring: memory that the driver writes frames into, read-only here."""
+    watch = messages("io.userdriver.Watch", {"device": device}, more=True)  # the stream ends when this is released
     opened, descriptors = next(watch)
     capacity, slots = opened["ring"]["capacity"], opened["ring"]["slotCount"]
     ring = mmap.mmap(descriptors[0], 0, prot=mmap.PROT_READ)
@@ -50,13 +50,13 @@ def frame(device):
             length = min(struct.unpack_from("=Q", ring, 4096 + newest * 128 + 8)[0], capacity)
             start = pages(4096 + slots * 128) + newest * pages(capacity)
             data = ring[start:start + length]
-            if state(newest) == before:  # the driver has not come round to this slot meanwhile: the frame is whole
+            if state(newest) == before:  # the driver has not reused this slot in the meantime: the frame is whole
                 return data
         time.sleep(0.005)
 
 
 def stored(number):
-    """An object lies in pieces in a few memories, and its SHA-256 says whether it is what the driver committed."""
+    """An object is stored in pieces in a few memfds; its SHA-256 shows whether it is what the driver committed."""
     reply, descriptors = next(messages("io.userdriver.OpenObject", {"id": number}))
     arenas = [mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) for descriptor in descriptors]
     data = b"".join(arenas[e["descriptor"]][e["offset"]:e["offset"] + e["length"]] for e in reply["extents"])

@@ -223,7 +223,7 @@ struct ProcessTests {
         #expect(program.status == 1)
         #expect(figures["frames"] == 0 && figures["torn"] == 0 && (figures["lost"]?.intValue ?? 0) > 0)
         #expect(program.errors.contains("no whole frame arrived within 500 ms: all"), "\(program.errors)")
-        #expect(program.errors.contains("frames that came are damaged (too short)"), "\(program.errors)")
+        #expect(program.errors.contains("frames that arrived are damaged (too short)"), "\(program.errors)")
         let snap = try Program.run(["snap", "-o", "/dev/null", "--type", "jpg", "--timeout", "0.5"], in: daemon.directory)
         #expect(snap.status == 1 && snap.errors.contains("No picture within 500 ms: all"), "\(snap.errors)")
     }
@@ -250,7 +250,7 @@ struct ProcessTests {
         let program = try Program.run(
             ["snap", "-o", "/dev/null", "--type", "jpg", "--skip", "500", "--timeout", "1"], in: daemon.directory)
         #expect(program.status == 1)
-        #expect(program.errors.contains("of the 500 frames to skip came"), "\(program.errors)")
+        #expect(program.errors.contains("of the 500 frames to skip arrived"), "\(program.errors)")
     }
 
     @Test(arguments: ["jpg", "png", "ppm"]) func aPictureIsTakenInEveryKind(_ kind: String) throws {

@@ -16,7 +16,7 @@ extension StackJudge {
                 .port, .broken, path, facts: ["path": .string(path), "overCurrentCount": .int(Int64(count))],
                 why:
                     "The hub switched this port off because it drew too much current (\(count) times), and nothing is connected there now.",
-                remedy: "plug the device into a hub with a power supply of its own")
+                remedy: "plug the device into a hub with its own power supply")
         }
         return StackLayer(
             .port, .broken, path, facts: ["path": .string(path)], why: "Nothing is plugged in there now.", remedy: "plug the device in"
@@ -58,7 +58,7 @@ extension StackJudge {
             let works = facts.diagnosis?.status.state == .running && facts.fault == nil
             layer.health = works ? .warning : .broken
             layer.why = "The hub switched this port off because it drew too much current (\(count) times)."
-            layer.remedy = "plug the device into a hub with a power supply of its own"
+            layer.remedy = "plug the device into a hub with its own power supply"
         }
         return layer
     }
@@ -78,7 +78,7 @@ extension StackJudge {
             layer.health = .broken
             layer.why =
                 "The kernel has not chosen a configuration for the device: usually its hub can't supply the current that it asks for."
-            layer.remedy = "plug the device into a hub with a power supply of its own"
+            layer.remedy = "plug the device into a hub with its own power supply"
         } else if device.runtimeStatus == "error" {
             layer.health = .broken
             layer.why = "The device could not be suspended or resumed."

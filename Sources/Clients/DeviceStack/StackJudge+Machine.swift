@@ -80,7 +80,7 @@ extension StackJudge {
                 .usb, .warning, buses, facts: facts,
                 why:
                     "Port \(port.port) was switched off because it drew too much current (\(port.count) times), and nothing is connected there.",
-                remedy: "plug the device into a hub with a power supply of its own")
+                remedy: "plug the device into a hub with its own power supply")
         }
         return StackLayer(.usb, .ok, buses, facts: facts)
     }

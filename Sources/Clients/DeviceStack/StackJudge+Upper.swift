@@ -64,7 +64,7 @@ extension StackJudge {
             layer.health = .warning
             let crash = facts.lastCrash.map { " The last one ended with \($0.cause)." } ?? ""
             layer.why = "Its driver had to be replaced.\(crash)"
-            layer.remedy = facts.lastCrash.map { "userdriver crashes show \($0.number)   (tells more)" }
+            layer.remedy = facts.lastCrash.map { "userdriver crashes show \($0.number)   (for details)" }
         case .starting:
             layer.health = .unknown
             layer.why = "It is starting."

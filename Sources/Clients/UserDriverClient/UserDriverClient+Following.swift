@@ -15,7 +15,7 @@ extension UserDriverClient {
         while !Task.isCancelled {
             do {
                 let events = try await events()
-                if isMissing { log("The daemon is there.") }
+                if isMissing { log("The daemon is running.") }
                 isMissing = false
                 await look()
                 for try await event in events where !ignored.contains(event.event) { await look() }

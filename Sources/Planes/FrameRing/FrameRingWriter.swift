@@ -239,7 +239,7 @@ public final class FrameRingWriter: @unchecked Sendable {
     public func offer(
         descriptor: Int32, geometry: FrameRingGeometry, reports: [Int32] = [], moved: @escaping @Sendable () -> Void
     ) throws(FrameRingError) {
-        guard geometry == self.geometry else { throw FrameRingError("offer", "another ring to go on in has the same geometry") }
+        guard geometry == self.geometry else { throw FrameRingError("offer", "another ring to continue in must have the same geometry") }
         let pages = reports.isEmpty ? nil : try ReaderReports(descriptors: reports)
         let mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
         offer.replace(OfferedRing(mapping: mapping, reports: pages, moved: moved))

@@ -143,7 +143,7 @@ struct PictureSeries {
         // A driver's word: not later than now.
         let reached = min(max(captured, due), max(due, clinux_monotonic_ns()))
         let passed = (reached - due) / interval
-        if passed > 0 { Terminal.note("\(Figure.count(passed, "picture")) left out: no frame came in time") }
+        if passed > 0 { Terminal.note("\(Figure.count(passed, "picture")) left out: no frame arrived in time") }
         due = due &+ interval &* (passed &+ 1)
     }
 

@@ -136,7 +136,7 @@ struct SnapCommand: ParsableCommand {
             if let spoiled {
                 reason = "the last frame was not a picture (\(spoiled.description))"
             } else if toSkip < skip {
-                let came = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip came"
+                let came = "only \(skip - toSkip) of the \(Figure.count(skip, "frame")) to skip arrived"
                 reason = came + "; skip fewer, or wait longer with --timeout"
             }
         }

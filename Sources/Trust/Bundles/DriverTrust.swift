@@ -83,7 +83,7 @@ package struct DriverTrust: Sendable {
             } catch {
                 let problem = error is BundleError ? "\(error)" : "\(path): \(error)"
                 problems.append(problem)
-                blindness = "Which keys are revoked is not known (\(problem)), so no signature counts."
+                blindness = "It is not known which keys are revoked (\(problem)), so no signature counts."
             }
         }
     }

@@ -119,7 +119,7 @@ final class URBReader: @unchecked Sendable {
             total += actual
         }
         guard total == reply.actualLength || !transfer.isIn else {
-            throw malformed("packets of \(total) bytes for \(reply.actualLength) that came")
+            throw malformed("packets of \(total) bytes for \(reply.actualLength) that arrived")
         }
         if transfer.isIn, total < offset {
             spread(records, transfer.packetLengths, offset, total, transfer.buffer.bytes)

@@ -10,8 +10,8 @@ enum Entry {
     static func main() { DriverProcess.run(LoggerDriver.self) }
 }
 
-/// It may die at any line. What it had appended to an object is there still, and the next process
-/// goes on behind it.
+/// It may die at any line. What it has appended to an object is still there, and the next process
+/// continues after it.
 actor LoggerDriver: Driver {
     static let name = "logger-driver"
     nonisolated let facts = DriverFacts(kind: "logger", name: "Data logger", interfaces: ["org.example.logger"])
@@ -35,7 +35,7 @@ actor LoggerDriver: Driver {
         try await context.device.claim(interface: 0)
         let count = try await ask(context, Request.count, length: 1)
         let driver = LoggerDriver(context, files: Int(count[0]))
-        // Jobs that a process before this one had not finished.
+        // Jobs that a previous process did not finish.
         for job in try context.record?["jobs"]?.decoded(as: [String].self) ?? [] { await driver.begin(job) }
         return driver
     }
@@ -72,7 +72,7 @@ actor LoggerDriver: Driver {
         }
     }
 
-    /// From where it ends to the end of its file.
+    /// Appends the rest of the file, from where the object ends.
     private func fill(_ object: ObjectWriter) async throws {
         let file = UInt16(clamping: object.index)
         let bytes = try await Self.ask(context, Request.length, value: file, length: 4)
@@ -87,7 +87,7 @@ actor LoggerDriver: Driver {
         try await object.commit()
     }
 
-    /// A vendor request whose answer has just that many bytes: whatever else comes is a fault.
+    /// A vendor request whose answer has exactly that many bytes: anything else is a fault.
     private static func ask(
         _ context: DriverContext, _ request: UInt8, value: UInt16 = 0, index: UInt16 = 0, length: Int
     ) async throws -> [UInt8] {

@@ -10,8 +10,8 @@ enum Entry {
     static func main() { DriverProcess.run(ThermometerDriver.self) }
 }
 
-/// It may die at any line, and the next process takes its place: what that one needs to know goes
-/// into the record.
+/// It may die at any line, and the next process takes its place: whatever that one needs to know
+/// goes into the record.
 actor ThermometerDriver: Driver {
     static let name = "thermometer-driver"
     nonisolated let facts = DriverFacts(kind: "thermometer", name: "Thermometer", interfaces: ["org.example.thermometer"])
@@ -34,13 +34,11 @@ actor ThermometerDriver: Driver {
 
     private init(_ context: DriverContext) { self.context = context }
 
-    /// Returns when the driver can answer. What it throws is the reason that `userdriver status`
-    /// gives.
+    /// Returns when the driver can answer. `userdriver status` shows what it throws as the reason.
     static func start(_ context: DriverContext) async throws -> ThermometerDriver {
         try await context.device.claim(interface: 0)
         let driver = ThermometerDriver(context)
-        // A device that was plugged in anew has forgotten what somebody wanted of it; the record
-        // has not.
+        // A device that was plugged in again has forgotten its interval; the record has not.
         if let interval = context.record?["interval"]?.intValue { try await driver.setInterval(interval) }
         let reports = context.reports(from: readings, length: 4)
         for try await report in reports where driver.take(report) { break }
@@ -90,8 +88,7 @@ actor ThermometerDriver: Driver {
         }
     }
 
-    /// The device's bytes are somebody else's: nothing in them is to be trusted, not even how many
-    /// they are.
+    /// The device's bytes are not trusted, not even their number.
     @discardableResult
     private nonisolated func take(_ report: [UInt8]) -> Bool {
         guard report.count == 4 else { return false }
