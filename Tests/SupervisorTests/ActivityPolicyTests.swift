@@ -107,7 +107,7 @@ import Wire
             }
         }
         let found = try #require(end)
-        #expect(found.hasSuffix("declared waits took longer than 600 s together"))
+        #expect(found.hasSuffix("declared waits took longer than 600 s in total"))
         let when = try #require(found.split(separator: ":").first.flatMap { Int($0) })
         #expect(6000...6200 ~= when)
     }

@@ -258,7 +258,7 @@ func wait(_ what: String, until condition: () async throws -> Bool) async throws
         let pad: JSONValue = ["pad": .array([JSONValue](repeating: .int(1_000_000_000_000_000_000), count: 400))]
         #expect(try JSON.encode(pad).count > 4096)
         let error = try await #require(throws: CallError.self) { try await HeldRing(bench, pad) }
-        #expect(error.code == "io.userdriver.InvalidParameter" && error.message.contains("4096 bytes at most"), "\(error)")
+        #expect(error.code == "io.userdriver.InvalidParameter" && error.message.contains("at most 4096 bytes"), "\(error)")
         await bench.stop()
     }
 

@@ -92,7 +92,7 @@ import UVC
         format[6] = 77
         let function = DescriptorBytes.function(streaming: Self.streaming(format, DescriptorBytes.mjpegFrame))
         #expect(try #require(function.streamingInterfaces.first?.formats.first).defaultFrameIndex == 1)
-        #expect(Self.messages(function) == ["The default frame 77 of format 1 does not exist; 1 is taken."])
+        #expect(Self.messages(function) == ["The default frame 77 of format 1 does not exist; 1 is used."])
     }
 
     @Test func aFormatWeDoNotKnowIsKept() throws {
@@ -129,7 +129,7 @@ import UVC
         control[control.count - 2] = 9  // the output terminal's source
         #expect(
             Self.messages(DescriptorBytes.function(control: control)) == [
-                "Entity 4 takes its picture from entity 9, which is not there."
+                "Entity 4 takes its picture from entity 9, which does not exist."
             ])
     }
 

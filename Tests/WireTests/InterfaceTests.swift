@@ -72,7 +72,7 @@ import Testing
         #expect(interface.mismatch(of: ["count": "x", "options": .null], with: input) == "count must be of the type int")
         let output = try #require(interface.method("Read")).output
         let reading: JSONValue = ["degrees": 1, "unit": "kelvin", "history": [], "named": [:]]
-        #expect(interface.mismatch(of: ["reading": reading], with: output) == "reading.unit is one of celsius, fahrenheit")
+        #expect(interface.mismatch(of: ["reading": reading], with: output) == "reading.unit must be one of celsius, fahrenheit")
     }
 
     @Test func ourOwnDefinitionsCanBeRead() throws {
