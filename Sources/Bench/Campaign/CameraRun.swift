@@ -11,15 +11,15 @@ struct FaultOutcome: Sendable {
     var camera: Int
     /// Nanoseconds of CLOCK_MONOTONIC.
     var time: UInt64
-    /// Incarnations that came after it until frames came again; 0 where the driver lived on.
+    /// Incarnations that came after it until frames came again; 0 if the driver lived on.
     var restarts: UInt32
     /// Of the clients of that camera, the one that missed most.
     var missing: UInt64
     /// Frames whose bytes the fault itself altered: the stamps caught them.
     var altered: UInt64
-    /// From the fault to the first frame of another incarnation, in the hands of the last client. `nil` where the driver lived on.
+    /// From the fault to the first frame of another incarnation, in the hands of the last client. `nil` if the driver lived on.
     var recoveryMicroseconds: UInt64?
-    /// From the fault until the next process was given the device, streams and transfers: the supervisor's share. `nil` where there was more than one death.
+    /// From the fault until the next process was given the device, streams and transfers: the supervisor's share. `nil` if there was more than one death.
     var handoverMicroseconds: UInt64?
     /// What an earlier fault did after its own end, before this one.
     var late: LateDeath?

@@ -87,7 +87,7 @@ struct ESCLClientCommand: ParsableCommand {
 
     // MARK: HTTP
 
-    /// One request, and its answer; into a file, as it comes, where that is named. `nil` where the
+    /// One request, and its answer; into a file, as it comes, where that is named. `nil` if the
     /// connection broke.
     private func ask(_ line: String, _ body: String = "", keeping path: String?, retries: Bool = true) throws -> RawAnswer? {
         let deadline = ContinuousClock.now + .seconds(patience)

@@ -4,7 +4,7 @@ import CLinux
 import Glibc
 
 extension FaultKind {
-    /// False where the process, or the thread, is gone already. `inUse`: processes that drive devices.
+    /// False if the process, or the thread, is gone already. `inUse`: processes that drive devices.
     func inject(into process: Int32, inUse: Set<Int32>, random: inout SplitMix) -> Bool {
         switch self {
         case .kill: return Glibc.kill(process, SIGKILL) == 0
@@ -27,7 +27,7 @@ extension FaultKind {
 
 /// What is done to a driver's threads.
 enum Tracing {
-    /// Why this process can't trace the driver; `nil` where it can.
+    /// Why this process can't trace the driver; `nil` if it can.
     static func obstacle(_ process: Int32) -> String? {
         var address: UInt64 = 0
         let result = clinux_instruction_pointer(process, &address)

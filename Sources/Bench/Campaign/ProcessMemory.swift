@@ -41,7 +41,7 @@ struct ProcessMemory {
         }
     }
 
-    /// Why the process's memory can't be written to; `nil` where it can.
+    /// Why the process's memory can't be written to; `nil` if it can.
     static func obstacle(_ process: Int32) -> String? {
         let file = open("/proc/\(process)/mem", O_RDWR | O_CLOEXEC)
         guard file >= 0 else { return String(cString: strerror(errno)) }
@@ -67,7 +67,7 @@ struct ProcessMemory {
         return false
     }
 
-    /// Reads bytes, has them changed and writes them back: also into code, of which the process gets a copy of its own. False where nothing is.
+    /// Reads bytes, has them changed and writes them back: also into code, of which the process gets a copy of its own. False if nothing is.
     static func change(_ process: Int32, at address: UInt64, count: Int, _ change: (inout [UInt8]) -> Void) -> Bool {
         let file = open("/proc/\(process)/mem", O_RDWR | O_CLOEXEC)
         guard file >= 0 else { return false }

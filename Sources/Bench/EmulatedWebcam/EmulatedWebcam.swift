@@ -236,7 +236,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         }
     }
 
-    /// What is answered in place of a request's answer; `nil` where nothing goes wrong.
+    /// What is answered in place of a request's answer; `nil` if nothing goes wrong.
     private func fault(at phase: FaultPlan.Phase, _ setup: ControlSetup) -> ControlAnswer? {
         guard let kind = faultRun.strikes(phase, isRead: setup.requestType & 0x80 != 0) else { return nil }
         log?("Fault: \(kind.rawValue) at \(phase.rawValue).")

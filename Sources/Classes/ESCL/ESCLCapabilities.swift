@@ -74,7 +74,7 @@ public struct ESCLInputCapabilities: Hashable, Sendable {
 public struct ESCLCapabilities: Hashable, Sendable {
     /// `"2.63"`
     public var version: String
-    /// `nil` where it says nothing, or nothing sensible.
+    /// `nil` if it says nothing, or nothing sensible.
     public var model: String?
     public var serialNumber: String?
     public var sources: [ESCLSource: ESCLInputCapabilities]

@@ -24,7 +24,7 @@ public struct ESCLStatus: Hashable, Sendable {
     }
 
     public struct Job: Hashable, Sendable {
-        /// Its path, whatever host the device names; `nil` where it has none.
+        /// Its path, whatever host the device names; `nil` if it has none.
         public var path: String?
         /// `pwg:JobState`: `"Processing"`, `"Completed"`, `"Canceled"`, `"Aborted"`, `"Pending"`.
         public var state: String
@@ -36,7 +36,7 @@ public struct ESCLStatus: Hashable, Sendable {
     }
 
     public var state: State
-    /// `nil` where it has no feeder, or says nothing of it.
+    /// `nil` if it has no feeder, or says nothing of it.
     public var feeder: Feeder?
     public var jobs: [Job]
 

@@ -38,7 +38,7 @@ public enum PageFormat: UInt8, Hashable, Sendable, CaseIterable {
         }
     }
 
-    /// What its last bytes are; `nil` where nothing tells its end.
+    /// What its last bytes are; `nil` if nothing tells its end.
     fileprivate var ending: [UInt8]? {
         switch self {
         case .jpeg: [0xff, 0xd9]  // EOI
@@ -84,7 +84,7 @@ public struct PageContents: Hashable, Sendable {
         tail = Array(seen.suffix(PageFormat.opening))
     }
 
-    /// Why it is not whole, in a phrase; `nil` where it is, or where nothing tells.
+    /// Why it is not whole, in a phrase; `nil` if it is, or where nothing tells.
     public var defect: String? {
         if length == 0 { return "it is empty" }
         guard let format else { return "it has \(length) bytes" }

@@ -121,7 +121,7 @@ struct ControlInquiry {
         try await ask(request).flatMap { definition.decode($0) }
     }
 
-    /// `nil` where the device does not answer, or has let too many questions time out.
+    /// `nil` if the device does not answer, or has let too many questions time out.
     private mutating func ask(
         _ request: VideoRequest, length wanted: Int? = nil, limit: Duration = Self.optionalLimit
     ) async throws(VideoControlError) -> [UInt8]? {

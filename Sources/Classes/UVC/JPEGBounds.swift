@@ -23,7 +23,7 @@ enum JPEGBounds {
         offset >= 0 && bytes.count - offset >= 3 && bytes[offset] == 0xff && bytes[offset + 1] == 0xd8 && bytes[offset + 2] == 0xff
     }
 
-    /// The index behind EOI, whatever follows it; `nil` where there is none.
+    /// The index behind EOI, whatever follows it; `nil` if there is none.
     static func end(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
         var end = bytes.count
         let lowest = max(start + 2, bytes.count - maximumPadding)

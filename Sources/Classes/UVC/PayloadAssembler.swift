@@ -17,7 +17,7 @@ public struct PayloadAssembler: Sendable {
         public enum Content: Hashable, Sendable {
             /// By its first and last marker.
             case mjpeg
-            /// By its length in bytes; 0 where that is unknown.
+            /// By its length in bytes; 0 if that is unknown.
             case uncompressed(length: Int)
             /// Not at all.
             case other
@@ -384,7 +384,7 @@ public struct PayloadAssembler: Sendable {
         return Int(state.length) + Int(state.droppedBytes) >= expected ? .content : nil
     }
 
-    /// Ends the frame. `nil` where there is none to show: no bytes came, or the stream was joined in its middle.
+    /// Ends the frame. `nil` if there is none to show: no bytes came, or the stream was joined in its middle.
     private mutating func finish(_ slot: UnsafeMutableRawBufferPointer, _ end: FrameEnd) -> AssembledFrame? {
         var length = min(Int(state.length), slot.count)
         let dropped = Int(state.droppedBytes)

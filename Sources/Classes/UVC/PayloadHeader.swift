@@ -48,7 +48,7 @@ public struct PayloadHeader: Hashable, Sendable {
         self.sourceClock = sourceClock
     }
 
-    /// Reads the header at the start of a payload. `nil` where its length is below 2 or beyond the payload. A field that the header has no
+    /// Reads the header at the start of a payload. `nil` if its length is below 2 or beyond the payload. A field that the header has no
     /// room for is left out, whatever the bits say.
     public init?(payload: UnsafeRawBufferPointer) {
         guard payload.count >= 2 else { return nil }

@@ -57,7 +57,7 @@ extension StreamNegotiation {
         return nil
     }
 
-    /// False where it is refused.
+    /// False if it is refused.
     private func select(_ setting: StreamingAlternateSetting) async throws(USBError) -> Bool {
         do throws(USBError) {
             try await device.setAlternateSetting(interface: interface.number, to: setting.number)
@@ -105,7 +105,7 @@ extension StreamNegotiation {
         return candidates.sorted { order($0) < order($1) }.map { ($0.choice, $0.substitute) }
     }
 
-    /// Bytes of each service interval that a stream can't do without; 0 where they are a matter of compression.
+    /// Bytes of each service interval that a stream can't do without; 0 if they are a matter of compression.
     private func leastPayload(_ choice: StreamChoice) -> Int {
         guard let bytes = choice.format.frameBytes(width: choice.frame.width, height: choice.frame.height) else { return 0 }
         let slots = UInt64(max(choice.interval, 1)) * 100 / max(device.information.speed.slotNanoseconds, 1)

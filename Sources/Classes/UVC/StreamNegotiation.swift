@@ -72,7 +72,7 @@ public struct StreamNegotiation: Sendable {
     /// How often a negotiation is begun with a device that refuses: some stumble over a request once, and take it the next time.
     private static let attemptLimit = 3
 
-    /// Probes and commits. Throws `malformedAnswer` where the device's answers leave nothing to go by, and what the transfers throw.
+    /// Probes and commits. Throws `malformedAnswer` if the device's answers leave nothing to go by, and what the transfers throw.
     public func negotiate(_ choice: StreamChoice) async throws(USBError) -> NegotiatedStream {
         var refusals = 0
         while true {
@@ -143,7 +143,7 @@ public struct StreamNegotiation: Sendable {
         return wanted
     }
 
-    /// What the device would send for a choice, without committing it. `nil` where it does not offer exactly that.
+    /// What the device would send for a choice, without committing it. `nil` if it does not offer exactly that.
     func offered(_ choice: StreamChoice) async throws(USBError) -> NegotiatedStream? {
         var length = blockLength.bytes.withLock { $0 }
         var anomalies: [String] = []
@@ -158,7 +158,7 @@ public struct StreamNegotiation: Sendable {
     }
 
     /// A stream that the device has committed to earlier and continues: nothing is asked of it.
-    /// - Parameter block: the parameters as committed, in any of their lengths. `nil` where they name nothing that the device has.
+    /// - Parameter block: the parameters as committed, in any of their lengths. `nil` if they name nothing that the device has.
     public func committed(_ block: [UInt8]) -> NegotiatedStream? {
         guard let parameters = StreamingParameters(bytes: block), let format = interface.format(index: parameters.formatIndex),
             let frame = format.frame(index: parameters.frameIndex)
@@ -220,7 +220,7 @@ public struct StreamNegotiation: Sendable {
         return parameters
     }
 
-    /// SET_CUR. False where the device refuses.
+    /// SET_CUR. False if the device refuses.
     private func takes(_ parameters: StreamingParameters, length: Int) async throws(USBError) -> Bool {
         do throws(USBError) {
             try await device.videoSet(
@@ -232,7 +232,7 @@ public struct StreamNegotiation: Sendable {
         }
     }
 
-    /// An optional question: `nil` where the device does not answer it.
+    /// An optional question: `nil` if the device does not answer it.
     private func ask(_ request: VideoRequest, length: Int) async throws(USBError) -> [UInt8]? {
         do throws(USBError) {
             return try await device.videoGet(request, selector: VideoSelector.probe, interface: interface.number, length: length)

@@ -39,7 +39,7 @@ public struct VideoControlDefinition: Hashable, Sendable {
     public var isSigned: Bool
     public var kind: Kind
     public var items: [Item]
-    /// What the numbers count: `"100 µs"`, `"K"`; empty where they count nothing.
+    /// What the numbers count: `"100 µs"`, `"K"`; empty if they count nothing.
     public var measure: String
     /// The automatic control that takes this one over while it is on, and its values for manual operation, the plainest first.
     public var automatic: Automatic?
@@ -158,7 +158,7 @@ public struct VideoControlDefinition: Hashable, Sendable {
         isSigned ? -(1 << (8 * size - 1))...(1 << (8 * size - 1)) - 1 : 0...(1 << (8 * size)) - 1
     }
 
-    /// The field's value in the control's bytes. Bytes that a short answer lacks count as 0; `nil` where not one of the field's came.
+    /// The field's value in the control's bytes. Bytes that a short answer lacks count as 0; `nil` if not one of the field's came.
     public func decode(_ bytes: [UInt8]) -> Int? {
         guard bytes.count > offset else { return nil }
         let raw = Int(bytes.littleEndian(at: offset, as: UInt32.self) & UInt32(truncatingIfNeeded: (1 << (8 * size)) - 1))

@@ -78,7 +78,7 @@ public struct VideoControls: Sendable {
         return value
     }
 
-    /// The automatic control that has this one in its hands now, `nil` where none has. Its value decides; where it can't be read, GET_INFO's
+    /// The automatic control that has this one in its hands now, `nil` if none has. Its value decides; where it can't be read, GET_INFO's
     /// D2 does, which many cameras never set and some always. A camera that does not answer counts as no.
     /// - Parameter unknown: the automatic control is known not to answer, and is not asked.
     public func holder(
@@ -96,7 +96,7 @@ public struct VideoControls: Sendable {
         return ControlHolder(announced.first { $0.name == automatic.name }, value: nil, manual: automatic.manual)
     }
 
-    /// `nil` where the device does not answer. Throws only what ends everything.
+    /// `nil` if the device does not answer. Throws only what ends everything.
     private func answer(
         _ request: VideoRequest, _ definition: VideoControlDefinition, entity: UInt8, length: Int, limit: Duration, of control: VideoControl
     ) async throws(VideoControlError) -> [UInt8]? {
@@ -183,9 +183,9 @@ public struct VideoControls: Sendable {
 
 /// An automatic control that has another one in its hands.
 public struct ControlHolder: Hashable, Sendable {
-    /// `nil` where the camera has no such control and yet says that it adjusts by itself.
+    /// `nil` if the camera has no such control and yet says that it adjusts by itself.
     public var name: String?
-    /// What it is set to: `"on"`, `"aperture priority"`. `nil` where it can't be read.
+    /// What it is set to: `"on"`, `"aperture priority"`. `nil` if it can't be read.
     public var setting: String?
     /// What sets it so that the other one is free: `"focus_auto=off"`.
     public var release: String?

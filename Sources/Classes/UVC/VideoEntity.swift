@@ -44,7 +44,7 @@ public struct VideoEntity: Hashable, Sendable {
     }
 }
 
-/// UVC 1.5 §3.7.2.3. Focal lengths have no unit: they make a ratio. 0 where the lens has no optical zoom.
+/// UVC 1.5 §3.7.2.3. Focal lengths have no unit: they make a ratio. 0 if the lens has no optical zoom.
 public struct CameraTerminal: Hashable, Sendable {
     /// `wObjectiveFocalLengthMin`
     public var objectiveFocalLengthMinimum: UInt16

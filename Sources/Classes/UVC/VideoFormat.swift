@@ -21,7 +21,7 @@ public struct VideoFormat: Hashable, Sendable {
     /// `bFormatIndex`
     public var index: UInt8
     public var kind: Kind
-    /// `bDefaultFrameIndex`; names one of `frames`, or is 0 where there are none.
+    /// `bDefaultFrameIndex`; names one of `frames`, or is 0 if there are none.
     public var defaultFrameIndex: UInt8
     public var frames: [VideoFrame]
     /// The colour matching descriptor, `nil` if there is none (then it is sRGB: UVC 1.5 §3.9.2.6).
@@ -125,7 +125,7 @@ public struct VideoFrame: Hashable, Sendable {
     public var minBitRate: UInt32
     /// `dwMaxBitRate`
     public var maxBitRate: UInt32
-    /// `dwMaxVideoFrameBufferSize` in bytes, 0 where the descriptor has no such field (frame-based, H.264, VP8).
+    /// `dwMaxVideoFrameBufferSize` in bytes, 0 if the descriptor has no such field (frame-based, H.264, VP8).
     public var maxFrameBytes: UInt32
     /// `dwBytesPerLine` of a frame-based format, 0 where lines have no fixed length.
     public var bytesPerLine: UInt32

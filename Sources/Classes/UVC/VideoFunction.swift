@@ -11,7 +11,7 @@ public struct VideoFunction: Hashable, Sendable {
     public var uvcVersion: UInt16
     /// `bInterfaceProtocol` of the VideoControl interface: 1 for UVC 1.5.
     public var interfaceProtocol: UInt8
-    /// `dwClockFrequency` in Hz: the unit of presentation time stamps. 0 where the device does not say.
+    /// `dwClockFrequency` in Hz: the unit of presentation time stamps. 0 if the device does not say.
     public var clockFrequency: UInt32
     /// Terminals and units, in the order of the descriptors; each id once.
     public var entities: [VideoEntity]
@@ -52,7 +52,7 @@ public struct StatusEndpoint: Hashable, Sendable {
     public var maxPacketSize: Int
     /// `bInterval` as it came.
     public var interval: UInt8
-    /// `wMaxTransferSize` of the class-specific endpoint descriptor: the longest status packet. `nil` where it is missing.
+    /// `wMaxTransferSize` of the class-specific endpoint descriptor: the longest status packet. `nil` if it is missing.
     public var maxTransferSize: UInt16?
 
     public init(address: EndpointAddress, maxPacketSize: Int, interval: UInt8, maxTransferSize: UInt16? = nil) {

@@ -25,12 +25,12 @@ public struct DeviceFacts: Hashable, Sendable {
     public var place: Place
     public var machine: MachineFacts
     public var daemon: DaemonReach
-    /// The daemon's part; `nil` where it doesn't know the device, or can't be asked.
+    /// The daemon's part; `nil` if it doesn't know the device, or can't be asked.
     public var diagnosis: Diagnosis.Device?
     /// Bundles that the daemon refused.
     public var refused: [Diagnosis.Driver]
     public var lastCrash: CrashReport?
-    /// The device descriptor and configurations; empty where they are not known.
+    /// The device descriptor and configurations; empty if they are not known.
     public var descriptors: [UInt8]
     public var speed: USBSpeed
 

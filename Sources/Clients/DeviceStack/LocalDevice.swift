@@ -28,14 +28,14 @@ public struct LocalDevice: Hashable, Sendable {
     public var speed: String?
     /// `bMaxPower`, as sysfs writes it: `"500mA"`.
     public var maxPower: String?
-    /// `bConfigurationValue`; `nil` where the kernel has chosen none.
+    /// `bConfigurationValue`; `nil` if the kernel has chosen none.
     public var configuration: String?
     public var isAuthorized: Bool
     /// `"active"`, `"suspended"`
     public var runtimeStatus: String?
     /// `power/control`: `"auto"` where it may be suspended.
     public var powerControl: String?
-    /// How often its port was switched off for too much current.
+    /// How often its port was switched off because it drew too much current.
     public var overCurrentCount: Int?
     public var interfaces: [Interface]
     public var node: String
@@ -48,8 +48,8 @@ public struct LocalDevice: Hashable, Sendable {
 
     /// `vendor:product@path`, as the daemon names a device without a serial number.
     public var id: String { "\(vendorID):\(productID)@\(path)" }
-    /// What no driver in user mode is wanted for, whichever are installed: keyboards and mice, disks, hubs, network and wireless adapters. Where the
-    /// daemon can't be asked for which devices it has drivers, all others may be meant.
+    /// A device that nobody wants a user-mode driver for: keyboards and mice, disks, hubs, network and wireless adapters. If the daemon
+    /// can't be asked which devices it has drivers for, any other device may be meant.
     public var isOrdinary: Bool {
         let kernels: Set = [0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0xe0]
         return interfaces.allSatisfy { kernels.contains($0.interfaceClass) }
@@ -71,7 +71,7 @@ public struct LocalDevice: Hashable, Sendable {
             .filter { device in !device.interfaces.contains { $0.interfaceClass == 0x09 } }
     }
 
-    /// `nil` where nothing is plugged in there. `path` may be anything that somebody typed.
+    /// `nil` if nothing is plugged in there. `path` may be anything that somebody typed.
     public static func read(_ path: String, _ root: SystemRoot) -> LocalDevice? {
         guard isPath(path) else { return nil }
         let folder = "\(MachineFacts.devices)/\(path)"

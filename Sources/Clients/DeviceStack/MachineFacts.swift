@@ -23,7 +23,7 @@ public struct MachineFacts: Hashable, Sendable {
     public struct Video: Hashable, Sendable {
         /// The kernel's `vhci_hcd` is loaded.
         public var hasController: Bool
-        /// How many it has; `nil` where it does not run.
+        /// How many it has; `nil` if it does not run.
         public var nodes: Int?
     }
 
@@ -33,7 +33,7 @@ public struct MachineFacts: Hashable, Sendable {
     public var hasModules = false
     public var rootHubs: [String] = []
     public var usbfs = USBFS.absent
-    /// Mebibytes for the transfers of all devices together; 0 for no limit, `nil` where it can't be read.
+    /// Mebibytes for the transfers of all devices together; 0 for no limit, `nil` if it can't be read.
     public var usbfsMemory: Int?
     /// udev's rules of this project.
     public var rules: [String] = []
@@ -43,7 +43,7 @@ public struct MachineFacts: Hashable, Sendable {
     public var hasUnit = false
     /// `userdriver-escl`, which serves scanners to SANE's programs, is installed as a service.
     public var hasEndpoint = false
-    /// What shows cameras to the kernel; `nil` where it is not installed.
+    /// The service that shows cameras to the kernel; `nil` if it is not installed.
     public var video: Video?
     /// Of ports with nothing connected.
     public var overCurrent: [OverCurrent] = []

@@ -14,7 +14,7 @@ public enum StackJudge {
         return StackReport(device: facts.id, name: facts.name, layers: below + upperLayers(facts))
     }
 
-    /// The machine and every device on it. `drivers` and `problems` are empty where the daemon can't be asked.
+    /// The machine and every device on it. `drivers` and `problems` are empty if the daemon can't be asked.
     public static func report(
         machine: MachineFacts, daemon: DaemonReach, socket: SocketFacts, drivers: [StackDriver], devices: [DeviceFacts]
     ) -> DoctorReport {

@@ -28,7 +28,7 @@ public struct StackLayer: Codable, Hashable, Sendable {
     public var facts: [String: JSONValue]
     /// Where it is not `ok`: a sentence.
     public var why: String?
-    /// A command, or where none does it, what to do.
+    /// A command, or if there is none, what to do.
     public var remedy: String?
 
     public init(
@@ -48,7 +48,7 @@ extension Sequence<StackLayer> {
     /// The lowest broken layer, to be fixed first: the layers above it may then be fine.
     public var lowestBroken: StackLayer? { first { $0.health == .broken } }
 
-    /// `broken` or `warning` when a layer is, else `ok`: a layer that can't be told does not speak against the others.
+    /// `broken` or `warning` if a layer is, else `ok`: an unknown layer does not count against the others.
     public var health: Health {
         var worst = Health.ok
         for layer in self {
@@ -61,7 +61,7 @@ extension Sequence<StackLayer> {
 
 /// What `userdriver stack` prints: one device.
 public struct StackReport: Codable, Hashable, Sendable {
-    /// As `userdriver list` names it; where no daemon tells, `vendor:product@path`.
+    /// As `userdriver list` names it; without a daemon, `vendor:product@path`.
     public var device: String
     public var name: String
     public var health: Health

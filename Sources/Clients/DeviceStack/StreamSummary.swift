@@ -4,7 +4,7 @@
 public import Wire
 
 extension DeviceStatus.Stream {
-    /// `"mjpeg 640x480"`; of a class that shows something else, its names and values.
+    /// `"mjpeg 640x480"`; for a class that shows something else, its names and values.
     public var summary: String {
         if let format = shown["format"]?.stringValue, let width = shown["width"]?.intValue, let height = shown["height"]?.intValue {
             return "\(format) \(width)x\(height)"

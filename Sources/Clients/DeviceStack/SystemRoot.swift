@@ -52,7 +52,7 @@ public struct SystemRoot: Sendable {
         return Node(mode: status.st_mode & 0o7777, user: status.st_uid, group: status.st_gid)
     }
 
-    /// Why this process can't open it for reading and writing; `nil` where it can.
+    /// Why this process can't open it for reading and writing; `nil` if it can.
     func accessProblem(_ path: String) -> String? {
         faccessat(AT_FDCWD, prefix + path, R_OK | W_OK, AT_EACCESS) == 0 ? nil : String(cString: strerror(errno))
     }
@@ -77,7 +77,7 @@ public struct SystemRoot: Sendable {
         return root == "/" ? whole : whole.hasPrefix(root) ? String(whole.dropFirst(root.count)) : nil
     }
 
-    /// Sorted; without `.` and `..`. Empty where there is no such folder.
+    /// Sorted; without `.` and `..`. Empty if there is no such folder.
     func names(in path: String) -> [String] {
         guard let listing = opendir(prefix + path) else { return [] }
         defer { closedir(listing) }

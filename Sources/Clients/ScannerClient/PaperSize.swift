@@ -32,7 +32,7 @@ public struct PaperSize: Hashable, Sendable {
         self.height = (height * 300 + 127) / 254
     }
 
-    /// The names of those that a source has room for, but for a millimetre.
+    /// The names of those that a source has room for, to within a millimetre.
     public static func names(fitting room: ScannerCapabilities.Size) -> [String] {
         known.filter { paper in
             let size = PaperSize(tenths: paper.width, paper.height)

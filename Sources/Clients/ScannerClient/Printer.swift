@@ -4,8 +4,8 @@ public import ScannerInterface
 public import UserDriverClient
 import Wire
 
-/// A device that prints and that the daemon drives. It is asked in IPP (RFC 8010, 8011), of which
-/// nothing here knows anything.
+/// A device that prints and that the daemon drives. Requests are IPP (RFC 8010, 8011), which this
+/// code does not interpret.
 public struct Printer: Sendable {
     public struct Answer: Hashable, Sendable {
         /// HTTP's.
@@ -42,8 +42,8 @@ public struct Printer: Sendable {
         return answer
     }
 
-    /// Sends a piece of a request's body. Returns once the device has taken it. The same piece may be
-    /// sent again, whatever became of it: what the device has taken already it is not sent twice.
+    /// Sends a piece of a request's body. Returns once the device has taken it. The same piece may
+    /// be sent again, whatever became of it: bytes that the device has taken are not sent twice.
     public func send(_ piece: PrintPiece, _ bytes: [UInt8], within limit: Duration? = nil) async throws(ClientError) {
         let parameters: JSONValue = [
             "request": .string(piece.request), "path": .string(piece.path), "offset": .int(Int64(clamping: piece.offset)),

@@ -30,13 +30,13 @@ public struct Scanner: Sendable {
         ScanEvents(scanner: self, settings: settings, job: job)
     }
 
-    /// So many pages of a job that is `held` are wanted by now, from its beginning on.
+    /// Sets how many pages of a job that is `held` are wanted so far, counted from its beginning.
     public func feed(_ job: DeviceJob, pages: Int) async throws(ClientError) {
         _ = try await client.call(
             Self.method(.feed), device: deviceID, ["job": .string(job.token), "pages": .int(Int64(pages))], timeout: .seconds(35))
     }
 
-    /// Has a scan end as soon as it can. Pages that are whole stay.
+    /// Ends a scan as soon as possible. Whole pages are kept.
     public func cancel(_ job: DeviceJob) async throws(ClientError) {
         _ = try await client.call(Self.method(.cancel), device: deviceID, ["job": .string(job.token)], timeout: .seconds(35))
     }

@@ -2,7 +2,7 @@
 
 import UserDriverClient
 
-/// However many ask, the scanner is asked one question at a time, and not again within `freshness`.
+/// However many callers ask, the scanner gets one request at a time, and none within `freshness` of the last.
 public actor SharedScannerState {
     private let scanner: Scanner
     private let freshness: Duration

@@ -20,8 +20,8 @@ public struct Camera: Sendable {
         return try UserDriverClient.decode([CameraControlName].self, reply["controls"], of: "ControlNames")
     }
 
-    /// Controls with their values; all of them, or those of these names. One that does not answer has a `problem`, and keeps nobody from the others.
-    /// A slow camera is better asked for one after the other.
+    /// Controls with their values; all of them, or those of these names. One that does not answer has a `problem`, and does not hold up the
+    /// others. Ask a slow camera for one after the other.
     public func controls(_ names: [String]? = nil) async throws(ClientError) -> [CameraControl] {
         let reply = try await client.request("GetControls", of: CameraInterface.name, ["device": selector], Self.list(names))
         return try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "GetControls")
@@ -31,13 +31,13 @@ public struct Camera: Sendable {
         names.map { ["names": .array($0.map { .string($0) })] } ?? [:]
     }
 
-    /// One control, for which the camera is given more time. Throws `deviceError` where it does not answer.
+    /// One control, for which the camera is given more time. Throws `deviceError` if it does not answer.
     public func control(_ name: String) async throws(ClientError) -> CameraControl {
         let reply = try await client.request("GetControl", of: CameraInterface.name, ["device": selector, "name": name])
         return try UserDriverClient.decode(CameraControl.self, reply["control"], of: "GetControl")
     }
 
-    /// Sets a control, in the units it counts in, and returns it as the device then says it is. Throws `invalidParameter` out of its range.
+    /// Sets a control, in its own units, and returns it as the device then reports it. Throws `invalidParameter` if out of range.
     @discardableResult
     public func setControl(_ name: String, to value: Int) async throws(ClientError) -> CameraControl {
         let reply = try await client.request(
@@ -45,14 +45,14 @@ public struct Camera: Sendable {
         return try UserDriverClient.decode(CameraControl.self, reply["control"], of: "SetControl")
     }
 
-    /// One control, or every one that can be set, back to the device's default.
+    /// Resets one control, or every one that can be set, to the device's default.
     @discardableResult
     public func resetControls(_ name: String? = nil) async throws(ClientError) -> [CameraControl] {
         let reply = try await client.request("ResetControls", of: CameraInterface.name, ["device": selector, "name": name])
         return try UserDriverClient.decode([CameraControl].self, reply["controls"], of: "ResetControls")
     }
 
-    /// Those of these controls that can be set, back to the device's default, as many as can be.
+    /// Resets those of these controls that can be set, as many as possible, to the device's default.
     public func resetControls(_ names: [String]) async throws(ClientError) -> CameraControlReset {
         let reply = try await client.request("ResetControls", of: CameraInterface.name, ["device": selector], Self.list(names))
         return CameraControlReset(
@@ -60,7 +60,7 @@ public struct Camera: Sendable {
             failed: try UserDriverClient.decode([CameraControlReset.Failure].self, reply["failed"] ?? .array([]), of: "ResetControls"))
     }
 
-    /// The camera's frames, and what happens to them, as an asynchronous sequence. What is left out is the driver's choice.
+    /// The camera's frames, and what happens to them, as an asynchronous sequence. Whatever is left out, the driver chooses.
     public func frames(_ request: CameraRequest = CameraRequest(), options: FrameStream.Options = .init()) -> FrameEvents {
         FrameEvents(client: client, selector: selector, request: request, options: options)
     }

@@ -16,15 +16,15 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         private init(_ value: Value) { self.value = value }
         public var description: String { value.rawValue }
 
-        /// Nobody listens at the daemon's socket.
+        /// Nothing listens at the daemon's socket.
         public static let daemonNotRunning = Code(.daemonNotRunning)
         public static let notPermitted = Code(.notPermitted)
         public static let noSuchDevice = Code(.noSuchDevice)
-        /// What was given to name a device fits several.
+        /// The selector matches several devices.
         public static let ambiguousDevice = Code(.ambiguousDevice)
         /// The device is known, but not there now or not driven.
         public static let deviceUnavailable = Code(.deviceUnavailable)
-        /// Somebody else uses it in a way that excludes this one.
+        /// It is in use in a way that excludes this one.
         public static let busy = Code(.busy)
         public static let invalidParameter = Code(.invalidParameter)
         public static let notSupported = Code(.notSupported)
@@ -32,9 +32,9 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         /// The driver died while it handled a call that can't be repeated blindly.
         public static let driverRestarted = Code(.driverRestarted)
         public static let limitReached = Code(.limitReached)
-        /// The daemon said something that this client does not understand.
+        /// There is no job of this user with that name.
         public static let noSuchJob = Code(.noSuchJob)
-        /// It never was, or it is acknowledged already.
+        /// It never existed, or it has been acknowledged already.
         public static let noSuchObject = Code(.noSuchObject)
         /// An object's bytes are not those that its driver committed.
         public static let altered = Code(.altered)

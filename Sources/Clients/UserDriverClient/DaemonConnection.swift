@@ -126,7 +126,7 @@ final class DaemonConnection: Sendable {
         return try Self.result(reply)
     }
 
-    /// The same for a reply that comes with one descriptor, which is the caller's to close; `nil` where none came.
+    /// The same for a reply that comes with one descriptor, which is the caller's to close; `nil` if none came.
     func callForDescriptor(
         _ method: String, _ parameters: JSONValue, deadline: UInt64
     ) throws(ClientError) -> (reply: JSONValue, descriptor: Int32?) {

@@ -6,18 +6,18 @@ public import Wire
 public struct DeviceEvent: Codable, Hashable, Sendable {
     /// Wall-clock time, ISO 8601.
     public var time: String
-    /// The device's id, empty where it concerns the daemon itself.
+    /// The device's id, empty if it concerns the daemon itself.
     public var device: String
     /// A word for programs: `"absent"`, `"running"`, `"restarted"`…
     public var event: String
     /// A sentence for people.
     public var message: String
-    /// Of the event `"device"`, which is what a device said by itself: its driver's word for it, and what goes with that.
+    /// For the event `"device"`, which a device reported by itself: its driver's name for it, and its parameters.
     public var name: String?
     public var parameters: JSONValue?
 }
 
-/// The daemon's events. Iterating throws `ClientError`; one iterator only gets them.
+/// The daemon's events. Iterating throws `ClientError`; only one iterator gets them.
 public struct DeviceEvents: AsyncSequence, Sendable {
     public typealias Element = DeviceEvent
     private let stream: AsyncThrowingStream<DeviceEvent, any Error>

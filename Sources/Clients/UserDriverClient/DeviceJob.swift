@@ -12,7 +12,7 @@ public import Wire
 /// under its id, then acknowledge it. A program that died in between finds it again, with the same
 /// id.
 public struct DeviceJob: Sendable {
-    /// Keep it somewhere to go on with the job after a restart.
+    /// Keep it somewhere to continue the job after a restart.
     public let token: String
     public let deviceID: String
     let client: UserDriverClient
@@ -32,8 +32,7 @@ public struct DeviceJob: Sendable {
     /// The bytes of a committed object.
     public func open(_ id: UInt64) async throws(ClientError) -> DeviceObject { try await client.object(id) }
 
-    /// The object is kept no longer. One that is not there any more was acknowledged before, which
-    /// is as well.
+    /// The object is no longer kept. Acknowledging one that is already gone is not an error.
     public func acknowledge(_ id: UInt64) async throws(ClientError) {
         do throws(ClientError) {
             _ = try await client.request("AcknowledgeObject", ["job": token], ["id": .int(Int64(clamping: id))])
@@ -42,7 +41,7 @@ public struct DeviceJob: Sendable {
         }
     }
 
-    /// Everything of the job goes.
+    /// Removes everything that belongs to the job.
     public func discard() async throws(ClientError) { _ = try await client.request("DiscardJob", ["job": token]) }
 
     /// The first object after that id that is finished: committed or abandoned. Waits for it, also

@@ -6,9 +6,9 @@ import Glibc
 import ObjectStore
 public import Wire
 
-/// A committed object. Its bytes lie in memory of the daemon's, which its driver may be able to
-/// change still: so they are copied out, and what was copied is checked against the digest that the
-/// driver committed them with.
+/// A committed object. Its bytes are in the daemon's memory, which the driver may still be able to
+/// change: so they are copied out, and the copy is checked against the digest that the driver
+/// committed.
 public final class DeviceObject: Sendable {
     struct Extent: Codable, Hashable, Sendable {
         var descriptor: Int
@@ -76,8 +76,8 @@ public final class DeviceObject: Sendable {
             .altered, "Object \(status.id) is not what its driver committed: its SHA-256 differs. Don't use it.")
     }
 
-    /// Reads it from its beginning to its end, by up to 1 MiB at a time. Don't trust what `take`
-    /// was lent before this has returned: it throws `altered` if the bytes are not those that were
+    /// Reads it from beginning to end, up to 1 MiB at a time. Don't trust what `take` was lent
+    /// before this has returned: it throws `altered` if the bytes are not those that were
     /// committed.
     public func read(_ take: (UnsafeRawBufferPointer) throws(ClientError) -> Void) throws(ClientError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(Self.chunk, max(status.length, 1)), alignment: 16)

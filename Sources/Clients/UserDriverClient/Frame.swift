@@ -7,12 +7,12 @@ public import FrameRing
 /// access to them says whether they were whole.
 public struct Frame: Sendable {
     let reference: FrameReference
-    /// What the frame is; `nil` where the driver did not say it in words that this client knows.
+    /// What the frame is; `nil` if the driver did not describe it in terms that this client knows.
     public let stream: StreamDescription?
     /// Grows when the frames' numbers start over: another ring has taken this one's place.
     public let epoch: Int
 
-    /// The number that the ring gave it, from 1. Missing numbers are told as gaps.
+    /// The number that the ring gave it, from 1. Missing numbers are reported as gaps.
     public var sequence: UInt64 { reference.sequence }
     /// Which incarnation of the driver wrote it.
     public var generation: UInt32 { reference.generation }
@@ -20,12 +20,12 @@ public struct Frame: Sendable {
     public var captured: UInt64 { reference.captured }
     /// CLOCK_MONOTONIC nanoseconds when the driver had it whole.
     public var published: UInt64 { reference.published }
-    /// The device's own time of the picture, in its clock's ticks; 0 where it gives none.
+    /// The device's own time of the picture, in its clock's ticks; 0 if it gives none.
     public var deviceTime: UInt64 { reference.deviceTime }
     public var byteCount: Int { reference.length }
-    /// Bytes are missing, or the device said that something went wrong: to be shown at best, not to be relied on.
+    /// Bytes are missing, or the device said that something went wrong: good enough to show at best, not to rely on.
     public var isDamaged: Bool { reference.flags.contains(.damaged) }
-    /// Why it is damaged, in words; empty where nobody knows.
+    /// Why it is damaged, in words; empty if nobody knows.
     public var damage: [String] { isDamaged ? reference.flags.reasons : [] }
     /// Everything that the camera sent is there, and its end was repaired: a JPEG got the last marker that the camera leaves out, or bytes
     /// after the last pixel were cut off.

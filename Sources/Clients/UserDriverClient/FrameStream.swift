@@ -12,8 +12,8 @@ public enum FrameWait: Sendable {
     case ended(reason: String?)
 }
 
-/// A camera's stream. It survives the driver and the daemon: when they go, it says so, waits and
-/// goes on.
+/// A camera's stream. It survives the driver and the daemon: when they go away, it says so, waits
+/// and continues.
 ///
 /// One thread at a time calls `next`; `stop` may be called from any. Frames never pass through a socket: they lie in shared memory.
 public final class FrameStream: Sendable {
@@ -93,7 +93,7 @@ public final class FrameStream: Sendable {
 
     deinit { watch.stop() }
 
-    /// What the frames are now; `nil` before the first ring, or where the driver did not say it in words that this client knows.
+    /// What the frames are now; `nil` before the first ring, or if the driver did not describe them in terms that this client knows.
     public var description: StreamDescription? { position.withLock { $0.ring?.description } }
 
     /// Ends the stream, from any thread; a thread that waits in `next` returns.

@@ -21,7 +21,7 @@ package enum PageLink {
         _ = bytes.withUnsafeBytes { pwrite(file, $0.baseAddress, $0.count, 0) }
     }
 
-    /// `nil` where no page of this user's is served.
+    /// `nil` if no page of this user's is served.
     package static func find(in directory: RuntimeDirectory) -> String? {
         let file = open(path(directory), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
         guard file >= 0 else { return nil }

@@ -13,7 +13,7 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
     public static let system = RuntimeDirectory("/run/userdriver")
     public static let socketName = "io.userdriver"
 
-    /// A relative path starts at the working directory of now, so that it means the same to every program it is handed to.
+    /// A relative path starts at the current working directory, so that it means the same to every program it is passed to.
     public init(_ path: String) {
         var path = path.hasPrefix("/") ? path : Self.workingDirectory() + "/" + path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -30,7 +30,7 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
     public var socketPath: String { path + "/" + Self.socketName }
     public var description: String { path }
 
-    /// The environment's variables that the rule looks at.
+    /// The environment variables that the rule looks at.
     public static func processEnvironment() -> [String: String] {
         var variables: [String: String] = [:]
         for name in [variable, "XDG_RUNTIME_DIR"] {
@@ -39,7 +39,7 @@ public struct RuntimeDirectory: Hashable, Sendable, CustomStringConvertible {
         return variables
     }
 
-    /// Whose daemon it is about.
+    /// The user whose daemon it is.
     public static func currentUser() -> UInt32 { geteuid() }
 
     /// What is said outright: the option before the variable.

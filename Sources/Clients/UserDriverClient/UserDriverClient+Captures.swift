@@ -17,7 +17,7 @@ public struct DeviceCapture: Sendable {
 }
 
 extension UserDriverClient {
-    /// The last transfers before a driver's death, as a pcapng file. Throws `invalidParameter` where there is no capture of that number.
+    /// The last transfers before a driver's death, as a pcapng file. Throws `invalidParameter` if there is no capture of that number.
     public func crashCapture(_ number: Int) async throws(ClientError) -> [UInt8] {
         let (_, descriptor) = try await callForDescriptor("CrashCapture", ["number": .int(Int64(number))])
         guard let descriptor else { throw Self.malformed("CrashCapture") }

@@ -27,7 +27,7 @@ extension UserDriverClient {
         }
     }
 
-    /// Returns when it is worth asking a daemon again that did not answer, or hung up.
+    /// Returns when it is worth asking again a daemon that did not answer, or hung up.
     public func waitBeforeRetry() async {
         var pause = Duration.milliseconds(200)
         do throws(ClientError) { try await waitUntilRunning(timeout: .seconds(600)) } catch {

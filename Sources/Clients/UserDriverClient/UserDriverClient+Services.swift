@@ -35,7 +35,7 @@ extension UserDriverClient {
 
     /// Calls a method of a driver's interface: `"org.example.thermometer.Read"`.
     ///
-    /// A cancelled task cancels the call in the driver too. Throws `driverRestarted` where the
+    /// A cancelled task cancels the call in the driver too. Throws `driverRestarted` if the
     /// driver died while it worked on a call that can't be repeated blindly, and the driver's own
     /// errors with their `name`.
     /// - Parameters:

@@ -46,7 +46,7 @@ public struct UserDriverClient: Sendable {
         return device
     }
 
-    /// What only the daemon knows of the layers that its devices, or the one the selector names, stand on.
+    /// What only the daemon knows about the layers under its devices, or under the one that the selector names.
     public func diagnose(_ selector: String? = nil) async throws(ClientError) -> Diagnosis {
         try Self.decode(Diagnosis.self, try await request("Diagnose", ["device": selector]), of: "Diagnose")
     }
@@ -69,12 +69,13 @@ public struct UserDriverClient: Sendable {
         _ = try await request("Revoke", ["device": selector], ["process": .int(Int64(process))])
     }
 
-    /// The drivers that are installed, with those that may not run.
+    /// The drivers that are installed, including those that may not run.
     public func drivers() async throws(ClientError) -> [DriverStatus] {
         try Self.decode([DriverStatus].self, try await request("Drivers")["drivers"], of: "Drivers")
     }
 
-    /// Has the daemon read its drivers and whom to trust again; devices whose driver has changed get the new one. Throws `notPermitted`.
+    /// Makes the daemon read its drivers and the lists of trust again; devices whose driver has changed get the new one. Throws
+    /// `notPermitted`.
     @discardableResult
     public func reloadDrivers() async throws(ClientError) -> [DriverStatus] {
         try Self.decode([DriverStatus].self, try await request("ReloadDrivers")["drivers"], of: "ReloadDrivers")
@@ -83,7 +84,7 @@ public struct UserDriverClient: Sendable {
     public func take(_ selector: String? = nil) async throws(ClientError) { _ = try await request("Take", ["device": selector]) }
     /// Gives the device back to the kernel's own driver, now and whenever it is plugged in.
     public func release(_ selector: String? = nil) async throws(ClientError) { _ = try await request("Release", ["device": selector]) }
-    /// How many `/dev/videoN` the camera is to have, where `userdriver-video` runs: 0 for none.
+    /// How many `/dev/videoN` the camera should have, if `userdriver-video` runs: 0 for none.
     public func setNodes(_ selector: String? = nil, to count: Int) async throws(ClientError) {
         _ = try await request("SetNodes", ["device": selector], ["nodes": .int(Int64(count))])
     }

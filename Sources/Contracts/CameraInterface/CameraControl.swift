@@ -21,7 +21,7 @@ public struct CameraControl: Codable, Hashable, Sendable {
     public var maximum: Int
     public var step: Int
     public var `default`: Int
-    /// What the device says now.
+    /// The device's current value.
     public var value: Int
     /// The values that a menu or a bitmap allows, with their names; `nil` for other types.
     public var menu: [MenuItem]?
@@ -31,7 +31,8 @@ public struct CameraControl: Codable, Hashable, Sendable {
     public var automatic: Bool
     public var unit: String
     public var selector: Int
-    /// Why there is no value and no range: `"silent"` (it does not answer), `"refused"`, `"unread"` (the others took too long); `nil` as a rule.
+    /// Why there is no value and no range: `"silent"` (it does not answer), `"refused"`, `"unread"` (the others took too long); usually
+    /// `nil`.
     public var problem: String?
     /// The same in words.
     public var message: String?
@@ -80,9 +81,9 @@ public struct CameraControlName: Codable, Hashable, Sendable {
     }
 }
 
-/// What became of controls that were to have their defaults.
+/// What became of controls that were to be reset.
 public struct CameraControlReset: Codable, Hashable, Sendable {
-    /// One that has not its default.
+    /// A control that was not reset.
     public struct Failure: Codable, Hashable, Sendable {
         public var name: String
         /// `"held"` (an automatic control drives it), `"silent"`, `"refused"`, `"readOnly"`, `"unread"` (there was no time left for it).

@@ -6,7 +6,7 @@ public struct CameraFormat: Codable, Hashable, Sendable {
     public var format: String
     public var width: Int
     public var height: Int
-    /// Frames a second, the highest first as a rule.
+    /// Frames a second, usually the highest first.
     public var fps: [Double]
 
     public init(format: String, width: Int, height: Int, fps: [Double]) {

@@ -2,8 +2,8 @@
 
 public import Wire
 
-/// What a client wants of a camera's stream. What is left out is the driver's choice, or what the
-/// stream already is.
+/// What a client wants of a camera's stream. Whatever is left out, the driver chooses, or it is
+/// what the stream already has.
 public struct CameraRequest: Codable, Hashable, Sendable {
     public var format: String?
     public var width: Int?
@@ -23,7 +23,7 @@ public struct StreamDescription: Codable, Hashable, Sendable, CustomStringConver
     public var format: String
     public var width: Int
     public var height: Int
-    /// 0 where it isn't known.
+    /// 0 if it isn't known.
     public var fps: Double
 
     public init(format: String, width: Int, height: Int, fps: Double) {
@@ -33,7 +33,7 @@ public struct StreamDescription: Codable, Hashable, Sendable, CustomStringConver
         self.fps = fps
     }
 
-    /// `nil` where the driver's words do not describe pictures.
+    /// `nil` if the driver's words do not describe pictures.
     public init?(_ value: JSONValue?) {
         guard let format = value?["format"]?.stringValue, let width = value?["width"]?.intValue, let height = value?["height"]?.intValue,
             (1...65_536).contains(width), (1...65_536).contains(height)

@@ -42,7 +42,7 @@ public struct PrintPiece: Codable, Hashable, Sendable {
     }
 }
 
-/// What stands before an answer's bytes.
+/// What precedes an answer's bytes.
 public struct PrintAnswerHead: Codable, Hashable, Sendable {
     /// HTTP's.
     public var status: Int

@@ -6,7 +6,7 @@ public struct ScanPage: Codable, Hashable, Sendable {
 
     /// From 1, of the job.
     public var page: Int
-    /// From 1: in a duplex scan two pages are a sheet's.
+    /// From 1: in a duplex scan a sheet has two pages.
     public var sheet: Int
     public var side: Side
     /// The object that its bytes are in.
@@ -15,7 +15,7 @@ public struct ScanPage: Codable, Hashable, Sendable {
     public var bytes: Int
     /// How many there will be, where the scanner says so.
     public var expected: Int?
-    /// The media type, told by its first bytes and not by what the scanner says.
+    /// The media type, determined from its first bytes and not from what the scanner says.
     public var format: String
     /// An earlier process of the driver began it.
     public var resumed: Bool
@@ -79,7 +79,7 @@ public struct ScanEnd: Codable, Hashable, Sendable {
         self.lost = lost
     }
 
-    /// Every page that was asked for is there, whole.
+    /// Every page that was asked for is there and whole.
     public var isComplete: Bool { reason == .done && damaged.isEmpty && lost == nil }
 }
 

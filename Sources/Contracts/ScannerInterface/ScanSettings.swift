@@ -1,6 +1,6 @@
 // What can be asked of a scanner, and what is asked.
 
-/// Where paper lies.
+/// Where the paper is.
 public enum ScanSource: String, Codable, CaseIterable, Sendable {
     case flatbed
     case feeder = "adf"
@@ -9,7 +9,7 @@ public enum ScanSource: String, Codable, CaseIterable, Sendable {
     case automatic = "auto"
 }
 
-/// How pages are seen.
+/// The colours of pages.
 public enum ScanMode: String, Codable, CaseIterable, Sendable {
     case color
     case gray
@@ -17,7 +17,7 @@ public enum ScanMode: String, Codable, CaseIterable, Sendable {
     case blackAndWhite = "bw"
 }
 
-/// What a client wants. What is left out is the driver's choice.
+/// What a client wants. Whatever is left out, the driver chooses.
 public struct ScanSettings: Codable, Hashable, Sendable {
     public var source: ScanSource?
     /// Dots per inch.
@@ -104,7 +104,7 @@ public struct ScannerState: Codable, Hashable, Sendable {
     public enum Feeder: String, Codable, CaseIterable, Sendable { case loaded, empty, jam, open, processing, unknown }
 
     public var state: State
-    /// `nil` where there is no feeder, or it says nothing.
+    /// `nil` if there is no feeder, or it says nothing.
     public var feeder: Feeder?
     /// The job that is being scanned for.
     public var job: String?

@@ -83,7 +83,7 @@ struct AnswerMark: Hashable, Sendable {
         self.contents = contents
     }
 
-    /// `nil` where the parser is at a place that nobody can go on from.
+    /// `nil` if the parser is at a place that nobody can go on from.
     var note: [UInt8]? {
         let head: [UInt8] = [1, isDone ? 1 : 0, 0, 0] + (0..<4).map { UInt8(truncatingIfNeeded: serial >> ($0 * 8)) }
         guard !isDone else { return head }

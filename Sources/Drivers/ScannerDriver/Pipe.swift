@@ -165,7 +165,7 @@ actor Pipe {
     /// Of the body that has been read so far.
     var bodyLength: UInt64 { parser.bodyLength }
 
-    /// The next piece of the answer; `nil` where nothing has come in that time. Throws
+    /// The next piece of the answer; `nil` if nothing has come in that time. Throws
     /// `PipeFailure`.
     func poll(within limit: Duration) async throws -> Event? {
         while true {

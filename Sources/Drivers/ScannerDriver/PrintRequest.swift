@@ -42,7 +42,7 @@ actor PrintRequest {
         self.pipe = pipe
     }
 
-    /// Of a process before this one; `nil` where the channel has none that is not over. Takes the
+    /// Of a process before this one; `nil` if the channel has none that is not over. Takes the
     /// channel's turn, which must be free.
     init?(inheritedOn pipe: Pipe) async {
         guard let sent = await pipe.sent, sent.kind == .print, await !pipe.isAnswered else { return nil }

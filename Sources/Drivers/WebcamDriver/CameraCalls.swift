@@ -65,7 +65,7 @@ enum CameraCalls {
         CameraControlReset.Failure(name: failure.name, reason: failure.reason, message: failure.message)
     }
 
-    /// Throws `InvalidParameter` where there is none.
+    /// Throws `InvalidParameter` if there is none.
     static func name(in parameters: JSONValue) throws(CallError) -> String {
         guard let name = parameters["name"]?.stringValue, !name.isEmpty else {
             throw CallError("InvalidParameter", "The call names no control.")
@@ -73,7 +73,7 @@ enum CameraCalls {
         return name
     }
 
-    /// `nil` where the call leaves them out. Throws `InvalidParameter` for anything but a list of
+    /// `nil` if the call leaves them out. Throws `InvalidParameter` for anything but a list of
     /// names.
     static func names(in parameters: JSONValue) throws(CallError) -> [String]? {
         switch parameters["names"] {

@@ -8,7 +8,7 @@ import Wire
 /// A control with its value now.
 struct ControlState: Sendable {
     var control: VideoControl
-    /// `nil` where the camera does not let it be read.
+    /// `nil` if the camera does not let it be read.
     var value: Int?
     /// The automatic control that drives it at the moment.
     var holder: ControlHolder?

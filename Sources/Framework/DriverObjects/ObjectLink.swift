@@ -23,7 +23,7 @@ extension SupervisorLink {
     }
 }
 
-/// What a driver says and hears of objects, from any thread.
+/// The driver's side of objects, usable from any thread.
 public final class ObjectLink: ObjectReceiver, Sendable {
     private enum Answer: Sendable {
         case granted(ObjectGrant)
@@ -66,14 +66,14 @@ public final class ObjectLink: ObjectReceiver, Sendable {
     /// others.
     /// - Parameters:
     ///   - metadata: what it is, for clients: a JSON object of at most 4 KiB; `name` is shown.
-    ///   - space: the bytes it will have, where they are known.
+    ///   - space: the bytes it will have, if known.
     public func open(job: String, metadata: JSONValue = .object([:]), space: Int = 0) async throws -> ObjectWriter {
         let answer = try await ask { .open(ObjectOpening(request: $0, job: job, metadata: metadata, space: space)) }
         guard case .granted(let grant) = answer else { throw Self.broken }
         return try writer(grant)
     }
 
-    /// Goes on with an object that an earlier process of this device left unfinished:
+    /// Continues an object that an earlier process of this device left unfinished:
     /// `ObjectWriter.length` says where.
     public func resume(_ id: UInt64) async throws -> ObjectWriter {
         guard case .granted(let grant) = try await ask({ .resume(request: $0, id: id) }) else { throw Self.broken }

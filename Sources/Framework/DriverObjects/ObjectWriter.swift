@@ -42,7 +42,7 @@ public final class ObjectWriter: Sendable {
     /// Its number, which no other object ever gets.
     public let id: UInt64
     public let job: String
-    /// The how-manieth of its job it is, from 0.
+    /// Its position in its job, from 0.
     public let index: Int
     /// What it was opened with, by this process or an earlier one.
     public let metadata: JSONValue
@@ -67,7 +67,7 @@ public final class ObjectWriter: Sendable {
         activity = link.activity(grant.metadata["name"]?.stringValue ?? "object \(grant.id)")
     }
 
-    /// Bytes that are written, by this process and those before it.
+    /// Bytes written so far, by this process and those before it.
     public var length: Int { state.withLock { $0.length } }
 
     /// Appends bytes. Waits while there is no room for them. Throws `CallError`: `NoSuchObject`

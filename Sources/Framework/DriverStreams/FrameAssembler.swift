@@ -64,10 +64,9 @@ public struct StreamFrame: Hashable, Sendable, BitwiseCopyable {
     public var length: Int
     /// CLOCK_MONOTONIC nanoseconds of its first bytes.
     public var captured: UInt64
-    /// The device's own time, in its clock's ticks; 0 where it tells none.
+    /// The device's own time, in its clock's ticks; 0 if it tells none.
     public var deviceTime: UInt64
-    /// Its state. One that is `damaged` counts as lost, and is published all the same where nothing
-    /// better came.
+    /// Its state. One that is `damaged` counts as lost, but is published if nothing better came.
     public var flags: FrameFlags
     /// A part of a frame that was counted already.
     public var isFragment: Bool
@@ -110,7 +109,7 @@ extension FrameAssembler {
         }
     }
 
-    /// Told with every commit: a program whose memory looks otherwise does not take it over.
+    /// Stored with every commit: a program whose memory is laid out differently does not take it over.
     @inlinable
     public static var memoryLayout: UInt64 {
         UInt64(StreamBooks.version) << 48 | UInt64(stateVersion) << 32 | UInt64(MemoryLayout<StreamMemory<State>>.size)

@@ -6,7 +6,7 @@
 ///
 /// Plain numbers, so that a successor goes on with the same patience.
 package struct Patience: Equatable, BitwiseCopyable {
-    /// Nanoseconds from being told to stream to the first pixels, the last time; 0 where that is
+    /// Nanoseconds from being told to stream to the first pixels, the last time; 0 if that is
     /// not known.
     var startup: UInt64 = 0
     /// How often it was told to stream again since its last picture.

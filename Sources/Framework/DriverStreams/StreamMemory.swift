@@ -4,7 +4,7 @@
 import USB
 
 /// Stored in the transfer ring with every commit. What a successor finds there is not trusted:
-/// whatever stands in it, frames stay within their slots.
+/// whatever it contains, frames stay within their slots.
 public struct StreamMemory<State: BitwiseCopyable & Sendable>: BitwiseCopyable, Sendable {
     @usableFromInline var books: StreamBooks
     @usableFromInline var assembly: State

@@ -2,7 +2,7 @@
 
 /// About the device it holds only what the device agreed to and how long it takes.
 public struct StreamRecord<Request: StreamRequesting>: Codable, Hashable, Sendable {
-    /// What the stream was agreed to be; `nil` while nothing is on.
+    /// What was agreed for the stream; `nil` while it is off.
     public private(set) var request: Request?
     /// `StreamAgreement.record` of it, as hexadecimal digits.
     private var agreement: String?

@@ -96,7 +96,7 @@ public actor StreamSession<Source: StreamSource> {
 
     // MARK: Opening
 
-    /// Opens the stream, or finds that the open one suits.
+    /// Opens the stream, or checks that the open one satisfies the request.
     public func open(_ request: JSONValue) async throws { try await open(try Request(request), resumes: nil) }
 
     /// - Parameter resumes: why frames are missing before the first one; `nil` for a stream that
@@ -342,7 +342,7 @@ public actor StreamSession<Source: StreamSource> {
         }
     }
 
-    /// For the heartbeat; `nil` while nothing is on.
+    /// For the heartbeat; `nil` while the stream is off.
     public nonisolated func statistics() -> DriverStatistics.Stream? {
         guard let stream = running.withLock({ $0 }) else { return nil }
         let counters = stream.counters.withLock { $0 }

@@ -68,7 +68,7 @@ public struct StreamShape: Sendable, Equatable {
     ///     not known.
     ///   - joinsPayloads: a transfer may hold several payloads, or a part of one. The assembler knows
     ///     where one ends. Without it only payloads of more than 64 KiB are cut.
-    ///   - bytesPerSecond: what it sends, roughly; 0 where nobody knows.
+    ///   - bytesPerSecond: what it sends, roughly; 0 if nobody knows.
     public static func bulk(
         maxPacketSize: Int, payloadSize: Int, joinsPayloads: Bool = false, bytesPerSecond: Int = 0
     ) -> StreamShape {

@@ -4,7 +4,7 @@
 public import USB
 public import Wire
 
-/// A stream of a device's, as its driver sees it. `StreamSession` asks it and does the rest. Its
+/// A stream of a device, as its driver sees it. `StreamSession` asks it and does the rest. Its
 /// interfaces are claimed, and nothing streams, when `agree` and `start` are called.
 public protocol StreamSource: Sendable {
     associatedtype Request: StreamRequesting
@@ -16,7 +16,7 @@ public protocol StreamSource: Sendable {
     /// device can't meet, and what its transfers throw.
     func agree(on request: Request) async throws -> StreamAgreement<Self>
     /// The same from a predecessor's `StreamAgreement.record`: the device streams, and is asked
-    /// nothing. `nil` where the bytes make no sense.
+    /// nothing. `nil` if the bytes make no sense.
     func agreement(from record: [UInt8]) -> StreamAgreement<Self>?
     /// Has the device begin.
     func start(_ agreement: StreamAgreement<Self>) async throws(USBError)
@@ -39,7 +39,7 @@ extension StreamSource {
     ) async throws -> Request { throw refusal.error }
 }
 
-/// Why a stream could not be begun.
+/// Why a stream could not be started.
 public struct StreamRefusal: Sendable {
     public var error: USBError
     /// Whether transfers of this shape are taken, of a device that has been told to stream them: a
@@ -71,13 +71,13 @@ public struct StreamAgreement<Source: StreamSource>: Sendable {
     public var request: Source.Request
     public var endpoint: EndpointAddress
     public var shape: StreamShape
-    /// Bytes that no frame exceeds.
+    /// The maximum bytes of a frame.
     public var frameCapacity: Int
     /// Nanoseconds from frame to frame.
     public var frameInterval: UInt64
     public var assembler: Source.Assembler
     public var setting: Source.Setting
-    /// By which a successor knows it again without asking the device: at most 128 bytes.
+    /// By which a successor recognises it without asking the device: at most 128 bytes.
     public var record: [UInt8]
     /// What was odd on the way, in sentences for the log.
     public var anomalies: [String]

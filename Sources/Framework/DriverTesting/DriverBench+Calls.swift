@@ -28,8 +28,8 @@ extension DriverBench {
         try await call("io.userdriver.Crashes")["crashes"]?.decoded(as: [CrashReport].self) ?? []
     }
 
-    /// Waits until the device's status is as wanted, and looks again at everything that the
-    /// supervisor tells.
+    /// Waits until the device's status is as wanted, and checks again at every event from the
+    /// supervisor.
     @discardableResult
     public func device(
         until what: String, _ isSo: @escaping @Sendable (DeviceStatus?) throws -> Bool

@@ -27,7 +27,7 @@ public final class DriverBench: Sendable {
         var ended: Set<Int32> = []
     }
 
-    /// How long anything may take that is waited for.
+    /// How long to wait for anything.
     public let patience: Duration
     let folder: BenchFolder
     let daemon: BenchDaemon
@@ -65,8 +65,8 @@ public final class DriverBench: Sendable {
         }
     }
 
-    /// Runs `body` with a bench and ends it, whatever happens. What `body` throws comes with what
-    /// is known of the driver by then.
+    /// Runs `body` with a bench and ends it, whatever happens. Errors from `body` carry what is
+    /// known about the driver by then.
     public static func run<R>(
         package: String, device: any EmulatedDevice, patience: Duration = .seconds(30), settings: [String] = [],
         isolation: isolated (any Actor)? = #isolation, _ body: (DriverBench) async throws -> sending R
@@ -92,15 +92,15 @@ public final class DriverBench: Sendable {
 
     // MARK: What can happen
 
-    /// Kills the driver's process (SIGKILL) at whatever it is doing. Returns at once: calls that it
-    /// worked on go to its successor.
+    /// Kills the driver's process (SIGKILL), whatever it is doing. Returns at once: calls that it
+    /// was working on go to its successor.
     public func kill() async throws { try await signal(SIGKILL) }
 
-    /// Stops the driver's process (SIGSTOP): it lives and does nothing. The supervisor is to
+    /// Stops the driver's process (SIGSTOP): it lives and does nothing. The supervisor should
     /// notice.
     public func hang() async throws { try await signal(SIGSTOP) }
 
-    /// Any other signal to the driver's process. It is presumed to die of it.
+    /// Any other signal to the driver's process. The process is expected to die from it.
     public func signal(_ number: Int32) async throws {
         let process = try await running().pid
         state.withLock { _ = $0.ended.insert(process) }
@@ -130,7 +130,7 @@ public final class DriverBench: Sendable {
 
     // MARK: How it is
 
-    /// Waits until a driver has the device that no test has killed. Throws as soon as the
+    /// Waits until a driver that no test has killed has the device. Throws as soon as the
     /// supervisor has given up.
     @discardableResult
     public func running() async throws -> DeviceStatus {

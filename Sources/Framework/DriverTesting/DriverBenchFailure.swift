@@ -1,7 +1,7 @@
 // Why a bench could not go on, with everything that is known of the driver.
 
-/// Something that was waited for and did not come, or an error of the test's body, with what the
-/// supervisor knew then.
+/// Something that did not happen in time, or an error of the test's body, with what the supervisor
+/// knew then.
 public struct DriverBenchFailure: Error, CustomStringConvertible {
     /// A full sentence.
     public var message: String

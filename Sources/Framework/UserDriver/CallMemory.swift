@@ -29,8 +29,8 @@ public final class CallMemory: @unchecked Sendable {
     public func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R { try body(mapping) }
 }
 
-/// Memory that goes to a caller with the next reply. The supervisor made it; from the reply on
-/// nobody can write it.
+/// Memory that goes to a caller with the next reply. The supervisor created it; once the reply is
+/// sent, nobody can write to it.
 public final class ReplyMemory: Sendable {
     /// Sendable: used by one at a time, under the lock.
     private struct Mapping: @unchecked Sendable {
@@ -54,7 +54,7 @@ public final class ReplyMemory: Sendable {
 
     deinit { end() }
 
-    /// Throws `CallError` `InvalidParameter` once it has gone out with a reply. The bytes are not
+    /// Throws `CallError` `InvalidParameter` once it has been sent with a reply. The bytes are not
     /// valid after `body`.
     public func withBytes<R>(_ body: (UnsafeMutableRawBufferPointer) throws -> R) throws -> R {
         try mapping.withLock { mapping in

@@ -13,7 +13,7 @@ public struct DriverContext: Sendable {
     public let generation: UInt32
     /// Settings and quirks from the driver's manifest that match this device.
     public let configuration: [String: JSONValue]
-    /// What the incarnation before recorded, `nil` at the first start and when the record is distrusted.
+    /// What the previous incarnation recorded; `nil` at the first start and when the record is distrusted.
     public let record: JSONValue?
     /// Streams that somebody watches, with the request each was opened with.
     public let streams: [String: JSONValue]
@@ -23,7 +23,7 @@ public struct DriverContext: Sendable {
     public let takeover: DriverStart.Takeover?
     /// The way to the supervisor: the record, log lines, events, requests for rings.
     public let supervisor: SupervisorLink
-    /// By which the supervisor sees that this process gets on.
+    /// Shows the supervisor that this process makes progress.
     public let progress: Progress
 
     /// For a driver's own tests, which have no supervisor.
@@ -44,6 +44,6 @@ public struct DriverContext: Sendable {
         self.progress = progress
     }
 
-    /// A quirk or setting that is a flag: false where it isn't set.
+    /// A quirk or setting that is a flag: false if it isn't set.
     public func flag(_ name: String) -> Bool { configuration[name]?.boolValue ?? false }
 }

@@ -18,8 +18,8 @@ public final class InterruptListener: Sendable {
     private let heard: @Sendable ([UInt8]) -> Void
     private let state = Mutex(State())
 
-    /// The interface is claimed. A device whose endpoint can't be read does without: the log says
-    /// so.
+    /// The interface must be claimed. If the endpoint can't be read, the device does without it,
+    /// and the log says so.
     /// - Parameters:
     ///   - maxPacketSize: `wMaxPacketSize`; longer messages are cut.
     ///   - heard: called for each message, on the listener's thread.

@@ -56,7 +56,7 @@ final class KeptRings: Sendable {
 }
 
 extension TransferGrant {
-    /// `nil` where its numbers are out of bounds.
+    /// `nil` if its numbers are out of bounds.
     var geometry: TransferRingGeometry? {
         TransferRingGeometry(
             transferCount: transferCount, packetCount: packetCount, packetLength: packetLength, logLength: logLength ?? 0)

@@ -6,7 +6,7 @@ import Synchronization
 import Threads
 public import Wire
 
-/// Counters of progress. Kept in pages shared with the supervisor, so that even a process that hangs is seen to hang.
+/// Counters of progress. Kept in pages shared with the supervisor, so that even a hang is noticed.
 public final class Progress: @unchecked Sendable {
     // Sendable: the pages are written by single atomic adds and stores only, and stay mapped for the life of the process.
     let page: UnsafeMutableRawPointer
@@ -96,22 +96,22 @@ public final class Progress: @unchecked Sendable {
 
         // MARK: Getting on
 
-        /// So many units are done.
+        /// Counts units that are done.
         public func advance(by count: UInt64 = 1) {
             begin()
             _ = clinux_add_u64(counters + ProgressPage.units, count)
         }
 
-        /// A unit at least every `limit`, from now on: after silence for longer the supervisor ends
-        /// this process, as it hangs. It takes half a second at least, and two minutes at most, for
-        /// the limit. A wait that is known beforehand is declared with `wait`.
+        /// Promises a unit at least every `limit`, from now on: after a longer silence the
+        /// supervisor ends this process as hung. The limit is at least half a second and at most
+        /// two minutes. Declare a wait that is known beforehand with `wait`.
         public func expect(every limit: Duration) {
             begin()
             clinux_store_u64(counters + ProgressPage.unitTime, limit.nanoseconds)
             clinux_store_u64(counters + ProgressPage.watch, ProgressPage.Watch.units.rawValue)
         }
 
-        /// Nothing is expected any more, until it is asked for again.
+        /// Nothing is expected any more, until `expect` is called again.
         public func rest() { clinux_store_u64(counters + ProgressPage.watch, ProgressPage.Watch.nothing.rawValue) }
 
         /// Ends it: it is no longer watched or shown. Using it again starts it over.
@@ -161,17 +161,17 @@ public final class Progress: @unchecked Sendable {
 
         // MARK: Streams
 
-        /// The thread went round; call it at least every 100 ms while streaming.
+        /// The thread completed a turn; call this at least every 100 ms while streaming.
         public func turn() { _ = clinux_add_u64(counters + ProgressPage.turns, 1) }
         /// A transfer completed. `delivering`: it brought payload.
         public func transferCompleted(delivering: Bool) {
             _ = clinux_add_u64(counters + ProgressPage.transfers, 1)
             if delivering { _ = clinux_add_u64(counters + ProgressPage.deliveries, 1) }
         }
-        /// A frame came to its end, whether it was fit to be published or not.
+        /// A frame ended, whether it was fit to be published or not.
         public func frameEnded() { advance() }
-        /// While this is set the supervisor ends the process when the counters stand still.
-        /// - Parameter frameTime: nanoseconds that the device takes for a frame by its own word, 0 where it gave none.
+        /// While this is set, the supervisor ends the process when the counters stop moving.
+        /// - Parameter frameTime: nanoseconds that the device says it takes for a frame, 0 if it says nothing.
         public func setStreaming(_ on: Bool, frameTime: UInt64 = 0) {
             guard on else { return end() }
             begin()

@@ -72,7 +72,7 @@ final class RingMoves: Sendable {
 }
 
 extension RingGrant {
-    /// The pages of the ring's readers, of the descriptors that came with it. Empty where some do not report.
+    /// The pages of the ring's readers, of the descriptors that came with it. Empty if some do not report.
     func pages(of descriptors: [Int32]) -> [Int32] {
         let pages = Array(descriptors.dropFirst())
         return reports == pages.count ? pages : []

@@ -3,21 +3,21 @@
 import Synchronization
 public import Wire
 
-/// Somebody calls a method. What `Driver.call` returns is the last reply; a call that wants more
-/// may be given others before it.
+/// A client's call of a method. What `Driver.call` returns is the last reply; a call that wants
+/// more may be given others before it.
 ///
-/// The task that works on it is cancelled when nobody waits for the answer any more: the caller has
+/// The task that works on it is cancelled when nobody waits for the answer any more: the caller is
 /// gone, or the method's deadline has passed.
 public struct ServiceCall: Sendable {
     /// `"org.example.thermometer"`
     public let interface: String
     /// `"Read"`
     public let method: String
-    /// An object, without the member `device`, which was for the supervisor. Nobody has checked it.
+    /// An object, without the member `device`, which was for the supervisor. It has not been checked.
     public let parameters: JSONValue
     /// Several replies are welcome.
     public let wantsMore: Bool
-    /// What the caller sent along, at most four.
+    /// Memory that the caller sent along, at most four pieces.
     public let memory: [CallMemory]
     private let exchange: any CallExchange
     private let pending: PendingMemory
@@ -57,16 +57,16 @@ public struct ServiceCall: Sendable {
         }
     }
 
-    /// A reply before the last. Throws `ExpectedMore` where the caller wants a single one, and
-    /// `CancellationError` where nobody waits any more.
+    /// A reply before the last. Throws `ExpectedMore` if the caller wants a single one, and
+    /// `CancellationError` if nobody waits any more.
     public func replyMore(_ parameters: JSONValue) throws {
         try Task.checkCancellation()
         guard wantsMore else { throw CallError("ExpectedMore", "\(method) must be called with `more`.") }
         try exchange.reply(parameters, continues: true, memory: takeMemory())
     }
 
-    /// Memory of that many bytes, which goes to the caller with the next reply; up to four a reply.
-    /// The way for what does not fit into a message.
+    /// Memory of that many bytes, which goes to the caller with the next reply; up to four for each
+    /// reply. For data that does not fit into a message.
     public func makeMemory(byteCount: Int) async throws -> ReplyMemory {
         let memory = try await exchange.makeMemory(byteCount: byteCount)
         pending.list.withLock { $0.append(memory) }

@@ -44,7 +44,7 @@ extension SupervisorLink {
             })
     }
 
-    /// Ends a conversation for good: what the device still sends is nobody's.
+    /// Ends a conversation for good: whatever the device still sends is dropped.
     public func closeConversation(_ conversation: Conversation, name: String) async {
         await conversation.close()
         send(.conversationClosed(name: name))

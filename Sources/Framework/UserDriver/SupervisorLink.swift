@@ -127,7 +127,7 @@ public final class SupervisorLink: Sendable {
         if result < 0 { log("warning", "This driver ends with its supervisor: \(String(cString: strerror(-result))).") }
     }
 
-    /// Counters for something that this driver is at (see `Progress.activity`), where it has a supervisor that looks at them.
+    /// Counters for something that this driver is doing (see `Progress.activity`), if it has a supervisor that looks at them.
     public func activity(_ name: String, unit: String) -> Progress.Activity? { progress.withLock { $0 }?.activity(name, unit: unit) }
 
     /// What the next incarnation should start from. At most 32 KiB of JSON.
@@ -142,7 +142,7 @@ public final class SupervisorLink: Sendable {
     /// The stream has ended for good.
     public func closeRing(_ name: String, reason: String) { send(.ringClosed(name: name, reason: reason)) }
 
-    /// Ends this process, which can't go on, with the reason said.
+    /// Ends this process, which can't go on, for this reason.
     public func fail(_ reason: String) -> Never { fail(CallError("DriverFailed", reason)) }
 
     /// Ends this process because of an error that it can't recover from. If the error names a layer, `userdriver stack` blames that layer.
@@ -152,7 +152,7 @@ public final class SupervisorLink: Sendable {
         _exit(1)
     }
 
-    /// Ends this process because the device answers nothing any more, with the reason said. The next one gets the device after a reset.
+    /// Ends this process because the device no longer answers, for this reason. The next one gets the device after a reset.
     public func failUnresponsive(_ reason: String) -> Never {
         send(.unresponsive(CallError("DeviceError", reason, layer: "class").bounded))
         _exit(1)

@@ -1,6 +1,6 @@
 // Frames that never came: from which number, how many, why.
 
-/// Why frames are missing. Raw values lie in the ring's memory.
+/// Why frames are missing. The raw values are stored in the ring's memory.
 public enum GapCause: UInt32, Hashable, Sendable, Codable, CaseIterable, CustomStringConvertible {
     /// The ring does not say, or says something that this version does not know.
     case unknown = 0
@@ -40,10 +40,10 @@ public struct FrameGap: Hashable, Sendable {
     /// How many are missing; 0 only where the numbers start over.
     public var count: UInt64
     public var cause: GapCause
-    /// CLOCK_MONOTONIC nanoseconds when the gap was noticed; 0 where the reader tells it.
+    /// CLOCK_MONOTONIC nanoseconds when the gap was noticed; 0 if the reader tells it.
     public var time: UInt64
-    /// The incarnation that noticed; 0 where the reader tells it.
+    /// The incarnation that noticed; 0 if the reader tells it.
     public var generation: UInt32
-    /// The number to read on after.
+    /// The number after which to continue reading.
     public var last: UInt64
 }

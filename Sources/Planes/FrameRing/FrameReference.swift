@@ -6,7 +6,7 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// Bytes are missing or the device said that something went wrong: to be shown at best, not to be relied on.
+    /// Bytes are missing or the device said that something went wrong: good enough to show at best, not to rely on.
     public static let damaged = FrameFlags(rawValue: 1 << 0)
     /// A still image that was taken while video ran.
     public static let stillImage = FrameFlags(rawValue: 1 << 1)
@@ -23,7 +23,7 @@ public struct FrameFlags: OptionSet, Hashable, Sendable, Codable, BitwiseCopyabl
     /// A JPEG without its first or its last marker.
     public static let cutPicture = FrameFlags(rawValue: 1 << 13)
 
-    /// Why a frame is damaged, in words; empty where nobody knows.
+    /// Why a frame is damaged, in words; empty if nobody knows.
     public var reasons: [String] {
         let words: [(FrameFlags, String)] = [
             (.short, "too short"), (.oversize, "too long"), (.lostPackets, "packets were lost on the bus"),
@@ -50,13 +50,13 @@ public struct FrameReference: Sendable {
     public let captured: UInt64
     /// CLOCK_MONOTONIC nanoseconds when the driver published it, as the driver says.
     public let published: UInt64
-    /// The device's presentation time, in its own clock's ticks; 0 where it gives none.
+    /// The device's presentation time, in its own clock's ticks; 0 if it gives none.
     public let deviceTime: UInt64
     /// The driver's incarnation that wrote it.
     public let generation: UInt32
     public let flags: FrameFlags
 
-    /// Whether the frame still lies in its slot, unchanged.
+    /// Whether the frame is still in its slot, unchanged.
     public var isWhole: Bool {
         clinux_fence_acquire()
         return reader.mapping.state(slot) == SequenceLock.whole(sequence)

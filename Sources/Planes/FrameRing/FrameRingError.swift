@@ -5,7 +5,7 @@ public struct FrameRingError: Error, Hashable, Sendable, CustomStringConvertible
     /// The call that failed, as a person would look it up: `"mmap"`.
     public var operation: String
     public var reason: String
-    /// Linux's error number, 0 where the call itself succeeded.
+    /// Linux's error number, 0 if the call itself succeeded.
     public var errno: Int32
 
     init(_ operation: String, errno: Int32 = 0, _ reason: String) {

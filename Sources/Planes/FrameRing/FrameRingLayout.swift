@@ -3,7 +3,7 @@
 /// The geometry of a ring, which the supervisor decides and tells both sides: nobody reads it out of the shared memory, where the
 /// writer could have changed it.
 public struct FrameRingGeometry: Hashable, Sendable, Codable {
-    /// Bytes that the largest frame takes.
+    /// Bytes of the largest frame.
     public var capacity: Int
     /// Frames that the ring holds: a reader may lag this many frames, less one, before it loses any.
     public var slotCount: Int
@@ -20,7 +20,7 @@ public struct FrameRingGeometry: Hashable, Sendable, Codable {
     public static let maximumSlotCount = 256
     public static let maximumByteCount = 1 << 30
 
-    /// `nil` where the numbers are out of bounds.
+    /// `nil` if the numbers are out of bounds.
     public init?(capacity: Int, slotCount: Int) {
         guard capacity > 0, capacity <= Self.maximumCapacity, slotCount >= 2, slotCount <= Self.maximumSlotCount else { return nil }
         self.capacity = capacity

@@ -61,7 +61,7 @@ struct FrameRingMapping: ~Copyable, @unchecked Sendable {
     /// The number of the whole frame in a slot, `nil` while one is written, before the first, and where the state is nonsense.
     func wholeSequence(_ slot: Int) -> UInt64? { SequenceLock.sequence(ofWhole: state(slot)) }
 
-    /// The newest number that was decided, 0 where the word is nonsense.
+    /// The newest number that was decided, 0 if the word is nonsense.
     var published: UInt64 {
         let value = word64(RingField.published)
         return value <= SequenceLock.maximum ? value : 0
@@ -79,7 +79,7 @@ struct FrameRingMapping: ~Copyable, @unchecked Sendable {
         return word64(RingField.next) == last + 1 ? last : nil
     }
 
-    /// The gap that was recorded under a number; `nil` where it was overwritten, is being written, or is nonsense.
+    /// The gap that was recorded under a number; `nil` if it was overwritten, is being written, or is nonsense.
     func gap(_ number: UInt64) -> FrameGap? {
         let offset = gapOffset(number)
         let check = number &+ 1

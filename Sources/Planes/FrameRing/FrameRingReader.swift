@@ -105,7 +105,7 @@ public final class FrameRingReader: Sendable {
     }
 
     /// The facts of a frame, read under its slot's sequence lock. `nil` if the writer came in between.
-    /// - Parameter passing: what this reader is done with, but for that frame; `nil` where that stays as it was.
+    /// - Parameter passing: what this reader is done with, but for that frame; `nil` if that stays as it was.
     private func frame(_ sequence: UInt64, in slot: Int, passing number: UInt64?) -> FrameReference? {
         let lease = report?.lend(sequence, passing: number)
         let header = mapping.slotOffset(slot)

@@ -95,7 +95,7 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// The slot in which the predecessor was assembling a frame, with what it had written; `index` is its `slotIndex` of then. Where the
     /// predecessor had published the frame and died before it could remember that, writing the same bytes again disturbs no reader, and
     /// `publish` gives the number that the frame has.
-    /// - Returns: `nil` where the ring has gone another way since.
+    /// - Returns: `nil` if the ring has gone another way since.
     public func resume(slot index: Int) -> FrameSlot? {
         guard index >= 0, index < geometry.slotCount else { return nil }
         if let published = mapping.wholeSequence(index) {
@@ -249,7 +249,7 @@ public final class FrameRingWriter: @unchecked Sendable {
     /// frame. Readers of the ring that is left find there that it ends. A writer that dies before that word is stored has not moved, one that dies after
     /// it has: in both cases a successor finds in the right ring all that it needs.
     /// - Parameter length: bytes of the open frame that are written.
-    /// - Returns: the open frame's slot in the ring it has moved to; `nil` where it has not moved or no frame is open.
+    /// - Returns: the open frame's slot in the ring it has moved to; `nil` if it has not moved or no frame is open.
     @discardableResult
     public func move(keeping length: Int = 0) -> FrameSlot? {
         // A frame that was published already lies in the ring where it was.

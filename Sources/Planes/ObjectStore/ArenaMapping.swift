@@ -25,14 +25,14 @@ public final class ArenaMapping: @unchecked Sendable {
 
     deinit { munmap(memory, layout.byteCount) }
 
-    /// False where that is out of bounds; nothing is written then.
+    /// False if that is out of bounds; nothing is written then.
     public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool {
         guard layout.holds(offset: offset, length: bytes.count) else { return false }
         if let base = bytes.baseAddress { memcpy(memory + offset, base, bytes.count) }
         return true
     }
 
-    /// Lends bytes of objects; `nil` where that is out of bounds.
+    /// Lends bytes of objects; `nil` if that is out of bounds.
     public func withBytes<R>(at offset: Int, count: Int, _ work: (UnsafeRawBufferPointer) -> R) -> R? {
         guard layout.holds(offset: offset, length: count) else { return nil }
         return work(UnsafeRawBufferPointer(start: memory + offset, count: count))

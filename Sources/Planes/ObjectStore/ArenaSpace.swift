@@ -40,7 +40,7 @@ public struct ArenaSpace: Hashable, Sendable {
         return true
     }
 
-    /// Gives blocks back. They were taken, all of them: anything else is a mistake in the caller.
+    /// Gives blocks back. All of them must have been taken: anything else is a mistake in the caller.
     public mutating func release(_ blocks: Range<Int>) {
         guard !blocks.isEmpty else { return }
         precondition(

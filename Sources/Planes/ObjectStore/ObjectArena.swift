@@ -55,7 +55,7 @@ public final class ObjectArena: Sendable {
         return pread(descriptor, &word, 8, off_t(cursor)) == 8 ? word : 0
     }
 
-    /// Sets a cursor. False where there is no memory for it.
+    /// Sets a cursor. False if there is no memory for it.
     public func setWritten(_ value: UInt64, cursor: Int) -> Bool {
         var word = value
         return pwrite(descriptor, &word, 8, off_t(cursor)) == 8

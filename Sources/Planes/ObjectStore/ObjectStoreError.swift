@@ -5,7 +5,7 @@ import Glibc
 public struct ObjectStoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The call that failed: `"memfd_create"`.
     public var operation: String
-    /// 0 where no system call failed.
+    /// 0 if no system call failed.
     public var errno: Int32
     /// A sentence without its end.
     public var detail: String

@@ -128,7 +128,7 @@ extension Announcement {
         case larger = ">isoC-A2"
     }
 
-    /// Of `media-size-supported`, hundredths of millimetres. `nil` where it says nothing.
+    /// Of `media-size-supported`, hundredths of millimetres. `nil` if it says nothing.
     private static func largestPaper(_ printer: IPPResponse) -> Paper? {
         func dimension(_ members: [IPPAttribute], _ name: String) -> Int? {
             switch members.first(where: { $0.name == name })?.values.first {

@@ -24,7 +24,7 @@ public final class Announcer: Sendable {
     /// - Parameters:
     ///   - program: the path of `userdriver-announce`.
     ///   - environment: whole, of that process. `DBUS_SYSTEM_BUS_ADDRESS` is what it may want.
-    /// - Returns: `nil` where the system has no thread or no descriptor to give, which is logged.
+    /// - Returns: `nil` if the system has no thread or no descriptor to give, which is logged.
     public init?(program: String, environment: [String: String], log: @escaping @Sendable (String) -> Void) {
         self.program = program
         self.environment = environment

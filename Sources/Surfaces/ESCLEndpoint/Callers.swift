@@ -11,7 +11,7 @@ struct FileRights: Hashable, Sendable {
 
     init(user: UInt32, group: UInt32, mode: UInt32) { (self.user, self.group, self.mode) = (user, group, mode) }
 
-    /// Of what lies at the path; `nil` where nothing does.
+    /// Of what lies at the path; `nil` if nothing does.
     init?(_ path: String) {
         var file = stat()
         guard stat(path, &file) == 0 else { return nil }

@@ -12,7 +12,7 @@ public struct HTTPRequest: Sendable {
     public var query: [String: String] = [:]
     public var cookies: [String: String] = [:]
     public var body: [UInt8] = []
-    /// Whose process has made the other end; `nil` where the site has not asked for it, and where it
+    /// Whose process has made the other end; `nil` if the site has not asked for it, and where it
     /// is not known.
     public var user: UInt32?
 

@@ -222,7 +222,7 @@ private final class PictureDecoder: @unchecked Sendable {
 
     deinit { jpeg.deallocate() }
 
-    /// The bytes that were put there. `nil` where the frame was overwritten meanwhile or is no picture.
+    /// The bytes that were put there. `nil` if the frame was overwritten meanwhile or is no picture.
     func put(_ frame: Frame, into memory: UnsafeMutableRawBufferPointer) -> Int? {
         let count = frame.byteCount
         guard offer.isDecoded else {
@@ -250,7 +250,7 @@ private final class PictureDecoder: @unchecked Sendable {
 }
 
 extension Frame {
-    /// False where the frame was overwritten meanwhile.
+    /// False if the frame was overwritten meanwhile.
     fileprivate func copy(into memory: UnsafeMutableRawBufferPointer) -> Bool {
         withBytes { bytes in
             UnsafeMutableRawBufferPointer(rebasing: memory[..<bytes.count]).copyMemory(from: bytes)

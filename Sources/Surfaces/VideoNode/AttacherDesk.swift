@@ -29,7 +29,7 @@ final class AttacherDesk {
         self.log = log
     }
 
-    /// One message of the server's. False where it is none: the server is not what it should be.
+    /// One message of the server's. False if it is none: the server is not what it should be.
     func answer(on channel: Int32) -> Bool {
         var bytes = [UInt8](repeating: 0, count: AttachRequest.byteCount + 1)
         var truncated: Int32 = 0

@@ -79,7 +79,7 @@ public struct NodeFormats: Hashable, Sendable {
         }.max() ?? 0
     }
 
-    /// What the numbers of a probe mean: formats and frames count from 1, the nearest interval is taken. `nil` where there is no such
+    /// What the numbers of a probe mean: formats and frames count from 1, the nearest interval is taken. `nil` if there is no such
     /// format or frame.
     public func choice(format number: UInt8, frame frameNumber: UInt8, interval: UInt32) -> Choice? {
         guard number >= 1, number <= formats.count else { return nil }

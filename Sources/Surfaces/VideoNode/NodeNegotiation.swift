@@ -32,7 +32,7 @@ struct NodeNegotiation {
         return true
     }
 
-    /// What SET_CUR(COMMIT) means; `nil` where there is no such format or frame.
+    /// What SET_CUR(COMMIT) means; `nil` if there is no such format or frame.
     func commit(_ bytes: [UInt8]) -> NodeFormats.Choice? {
         guard let wanted = StreamingParameters(bytes: bytes) else { return nil }
         return formats.choice(format: wanted.formatIndex, frame: wanted.frameIndex, interval: wanted.frameInterval)

@@ -24,7 +24,7 @@ struct NodePayload {
     /// Whatever is under way is dropped.
     mutating func clear() { (end, sent, owesEnd) = (0, 0, false) }
 
-    /// Copies the frame. False where it was overwritten meanwhile, or is larger than was agreed on.
+    /// Copies the frame. False if it was overwritten meanwhile, or is larger than was agreed on.
     mutating func take(_ frame: Frame, now: UInt64) -> Bool {
         let header = NodeNegotiation.headerLength
         let count = frame.byteCount
@@ -47,7 +47,7 @@ struct NodePayload {
         return true
     }
 
-    /// The next piece of the frame that is under way; `nil` where there is none. It stays as it is until the next call of anything here.
+    /// The next piece of the frame that is under way; `nil` if there is none. It stays as it is until the next call of anything here.
     mutating func next(upTo limit: Int) -> (bytes: UnsafeRawBufferPointer, ends: Bool)? {
         if owesEnd {
             owesEnd = false

@@ -7,7 +7,7 @@ public import Wire
 public struct PresentNode: Hashable, Sendable {
     /// The USB device's serial number: `NodeSerial`'s.
     public var serial: String
-    /// `"/dev/video0"`; `nil` where the kernel has made none of it yet, or has no uvcvideo.
+    /// `"/dev/video0"`; `nil` if the kernel has made none of it yet, or has no uvcvideo.
     public var path: String?
 
     /// `nil` where `userdriver-video` does not run.

@@ -80,7 +80,7 @@ public struct VideoOptions: Sendable {
         }
     }
 
-    /// Throws `AttacherFailure` where this process can't be one.
+    /// Throws `AttacherFailure` if this process can't be one.
     public func attacher() throws(AttacherFailure) -> Attacher {
         guard geteuid() == 0 else {
             throw AttacherFailure(description: "userdriver-video needs root to attach cameras: systemctl start userdriver-video.")

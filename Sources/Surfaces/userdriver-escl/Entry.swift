@@ -72,7 +72,7 @@ struct EndpointCommand: ParsableCommand {
     }
 
     /// `userdriver-announce` lies beside this program where it was built, in `lib/userdriver` where it is
-    /// installed. `nil` where it is not: it needs Avahi's library, which not every machine has.
+    /// installed. `nil` if it is not: it needs Avahi's library, which not every machine has.
     private static func announcer(_ log: @escaping @Sendable (String) -> Void) -> Announcer? {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count)

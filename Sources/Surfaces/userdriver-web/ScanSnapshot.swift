@@ -6,7 +6,7 @@ import Wire
 struct ScanSnapshot: Encodable {
     /// What a scan is at.
     enum News {
-        /// In words; empty where there is nothing to say but that it goes on.
+        /// In words; empty if there is nothing to say but that it goes on.
         case words(String)
         case page(ScanPage)
     }

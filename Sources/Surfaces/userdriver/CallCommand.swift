@@ -148,7 +148,7 @@ extension VarlinkInterface.Method {
 }
 
 enum NearestWord {
-    /// The word that is typed like this one, or almost; `nil` where none is near.
+    /// The word that is typed like this one, or almost; `nil` if none is near.
     static func of(_ word: String, among words: [String]) -> String? {
         let typed = Array(word.lowercased().utf8.prefix(100))
         let distances = words.map { (word: $0, distance: distance(typed, Array($0.lowercased().utf8.prefix(100)))) }

@@ -13,7 +13,7 @@ struct DriverTemplate {
     /// Names whose modules exist already.
     static let taken: Set<String> = ["webcam", "scanner", "loopback", "emulated"]
 
-    /// Why a name won't do; `nil` where it does.
+    /// Why a name won't do; `nil` if it does.
     static func problem(with name: String) -> String? {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
         let letters = UInt8(ascii: "a")...UInt8(ascii: "z")

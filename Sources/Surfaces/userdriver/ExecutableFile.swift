@@ -27,7 +27,7 @@ struct ExecutableFile {
             : CommandFailure("There is no program \(PlainText.escaped(name))" + (name.contains("/") ? "." : " in the folders of $PATH."))
     }
 
-    /// Why no library is loaded into it, in a sentence; `nil` where one is.
+    /// Why no library is loaded into it, in a sentence; `nil` if one is.
     var reasonNotToLoad: String? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }

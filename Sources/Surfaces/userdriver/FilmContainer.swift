@@ -25,7 +25,7 @@ enum FilmContainer: String, CaseIterable, Hashable {
         }
     }
 
-    /// Throws `ValidationError` where the name promises none of them.
+    /// Throws `ValidationError` if the name promises none of them.
     init(path: String) throws {
         let name = path.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         guard let point = name.lastIndex(of: "."), point > name.startIndex,

@@ -13,7 +13,7 @@ struct FilmFrame: Sendable {
     /// A film can begin with it.
     var isKey = true
     /// What a decoder has to know before the first frame (H.264's and H.265's parameter sets);
-    /// empty where that is in every frame.
+    /// empty if that is in every frame.
     var parameters: [UInt8] = []
 
     /// `nil` for a frame that is no picture of this form, or can't be decoded alone before the

@@ -64,7 +64,7 @@ enum FrameFile: Hashable {
             "The frames are \(format.uppercased()), and '\(path)' is a name for \(wanted): ask for that with --format, or end the name in .\(type)."
     }
 
-    /// The letters behind the last point of the name; empty where it has none, and for what lies in `/dev`.
+    /// The letters behind the last point of the name; empty if it has none, and for what lies in `/dev`.
     private static func type(of path: String) -> String {
         guard path != "-", !path.hasPrefix("/dev/") else { return "" }
         let name = path.split(separator: "/", omittingEmptySubsequences: false).last ?? ""

@@ -12,7 +12,7 @@ struct PictureNames: Hashable {
     private let digits: Int
     private let after: String
 
-    /// Throws `ValidationError` where there is no such place, or more than one.
+    /// Throws `ValidationError` if there is no such place, or more than one.
     init(path: String) throws {
         guard path != "-" else { throw ValidationError("Several pictures need files: -o photo-%03d.jpg.") }
         guard case .pictures(let before, let digits, let after, _)? = try FrameFile.pattern(path) else {

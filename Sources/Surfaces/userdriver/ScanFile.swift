@@ -72,7 +72,7 @@ enum ScanDestination: Hashable {
     /// The media type that the scanner is asked for: pages of a PDF are pictures that we put there.
     var wantedType: String { format == .pdf ? PageFileFormat.jpeg.mediaType : format.mediaType }
 
-    /// The file of that page, from 1; `nil` where it has none of its own.
+    /// The file of that page, from 1; `nil` if it has none of its own.
     func path(of page: Int) -> String? {
         switch self {
         case .numbered(let before, let digits, let after, _):

@@ -66,7 +66,7 @@ struct SetupCommand: AsyncParsableCommand {
         return try await ask()
     }
 
-    /// What changes, or would change; `nil` where no daemon runs.
+    /// What changes, or would change; `nil` if no daemon runs.
     @inline(never)
     private func changes(_ choice: SetupChoice, apply: Bool) async throws -> [SetUpChange]? {
         do {

@@ -30,7 +30,7 @@ enum Terminal {
         return colour.start + text + Colour.end
     }
 
-    /// The columns of the terminal; `nil` where there is none, and lines may be as long as they like. `COLUMNS` outweighs what the terminal
+    /// The columns of the terminal; `nil` if there is none, and lines may be as long as they like. `COLUMNS` outweighs what the terminal
     /// says of itself, and counts only there.
     static func width(_ descriptor: Int32) -> Int? {
         guard isTerminal(descriptor) else { return nil }

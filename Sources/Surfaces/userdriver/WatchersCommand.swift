@@ -13,7 +13,7 @@ struct WatcherRow: Encodable, Equatable {
     var program: String
     var pid: Int32
     var uid: UInt32
-    /// By what it sees them: a program that shows them to it, or a `/dev/videoN`; `nil` where it
+    /// By what it sees them: a program that shows them to it, or a `/dev/videoN`; `nil` if it
     /// watches itself.
     var through: String?
     /// Whether `revoke` can cut it off: not what has them by the kernel.

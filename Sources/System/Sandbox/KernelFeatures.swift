@@ -4,7 +4,7 @@ import CLinux
 
 /// The features of the kernel's that sandboxes are made of.
 public struct KernelFeatures: Hashable, Sendable {
-    /// The version of Landlock's interface, 0 where it is absent or off.
+    /// The version of Landlock's interface, 0 if it is absent or off.
     public var landlock: Int
     /// seccomp's programs.
     public var filters: Bool

@@ -209,7 +209,7 @@ public struct Account: Hashable, Sendable {
         self.groups = groups
     }
 
-    /// By name, as the system knows it; `nil` where there is none of that name.
+    /// By name, as the system knows it; `nil` if there is none of that name.
     public init?(named name: String) {
         guard let entry = getpwnam(name)?.pointee else { return nil }
         var groups = [gid_t](repeating: 0, count: 64)

@@ -10,7 +10,7 @@ public enum ProcessFacts {
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 
-    /// The first bytes of a file of a process's in `/proc`; `nil` where there are none to be had.
+    /// The first bytes of a file of a process's in `/proc`; `nil` if there are none to be had.
     static func contents(of file: String, of process: Int32, atMost length: Int) -> [UInt8]? {
         let descriptor = open("/proc/\(process)/\(file)", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

@@ -11,7 +11,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public struct Watcher: Codable, Hashable, Sendable {
         public var pid: Int32
         public var uid: UInt32
-        /// The program's name (`/proc/PID/comm`) as of when it began to watch; empty where it could not be read.
+        /// The program's name (`/proc/PID/comm`) as of when it began to watch; empty if it could not be read.
         public var program: String
         /// The program that shows it the device, and says so; `nil` for one that watches itself.
         public var through: String?
@@ -62,9 +62,9 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
                 self.limit = limit
             }
         }
-        /// The driver's word for it: `"page 3"`; empty where it has none.
+        /// The driver's word for it: `"page 3"`; empty if it has none.
         public var name: String
-        /// What is counted: `"lines"`; empty where the driver does not say.
+        /// What is counted: `"lines"`; empty if the driver does not say.
         public var unit: String
         /// Units since it began.
         public var done: UInt64
@@ -99,12 +99,12 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var vendorId: String
     public var productId: String
     public var name: String
-    /// `"webcam"`; empty where no driver knows the device.
+    /// `"webcam"`; empty if no driver knows the device.
     public var kind: String
-    /// The driver's id, empty where there is none.
+    /// The driver's id, empty if there is none.
     public var driver: String
     public var state: State
-    /// 0 where no process runs.
+    /// 0 if no process runs.
     public var pid: Int32
     /// Restarts since the supervisor knows the device.
     public var restarts: Int
@@ -113,7 +113,7 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     public var reason: String?
     /// Protections that this device's driver goes without, each a short phrase: `"unsigned"`.
     public var warnings: [String]
-    /// Absent where no driver knows the device.
+    /// Absent if no driver knows the device.
     public var sandbox: Sandbox?
     /// Who signed its driver, by the name in the list of signers.
     public var signer: String?
@@ -122,15 +122,15 @@ public struct DeviceStatus: Codable, Hashable, Sendable {
     /// What the driver shows of the device, an object under the names of its class; absent where it
     /// shows nothing.
     public var shown: JSONValue?
-    /// Absent where the daemon does not say.
+    /// Absent if the daemon does not say.
     public var function: Function?
     /// What the driver is at just now, the oldest first; absent where the daemon does not say.
     public var activities: [Activity]?
     /// How many `/dev/videoN` a camera is to have; absent where nobody has said: one then.
     public var nodes: Int?
-    /// Absent where there are none.
+    /// Absent if there are none.
     public var endpoints: [Endpoint]?
-    /// Programs that others show the device to; `nil` where there are none.
+    /// Programs that others show the device to; `nil` if there are none.
     public var viewers: [Watcher]?
 
     public init(
@@ -183,7 +183,7 @@ public struct CrashReport: Codable, Hashable, Sendable {
     public var descriptors: String?
     /// The device's last transfers, a line each, the oldest first.
     public var lastTransfers: [String]?
-    /// How many transfers the capture beside the report has; `nil` where there is none.
+    /// How many transfers the capture beside the report has; `nil` if there is none.
     public var captured: Int?
 
     public init(

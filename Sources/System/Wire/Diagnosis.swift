@@ -25,7 +25,7 @@ public struct Diagnosis: Codable, Hashable, Sendable {
     /// A bundle that was found, whether or not it is used.
     public struct Driver: Codable, Hashable, Sendable {
         public var path: String
-        /// Empty where the manifest could not be read, as is `version`.
+        /// Empty if the manifest could not be read, as is `version`.
         public var id: String
         public var version: String
         /// How far it is trusted: `"unsigned"`. Empty for one that is refused.

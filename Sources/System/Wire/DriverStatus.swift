@@ -9,7 +9,7 @@ public struct DriverStatus: Codable, Hashable, Sendable {
         case refused
     }
 
-    /// Empty where the manifest can't be read.
+    /// Empty if the manifest can't be read.
     public var id: String
     public var version: String
     public var kind: String

@@ -168,7 +168,7 @@ public struct ObjectStatus: Codable, Hashable, Sendable {
     public var job: String
     /// The how-manieth of its job, from 0.
     public var index: Int
-    /// `name` of the metadata, empty where there is none.
+    /// `name` of the metadata, empty if there is none.
     public var name: String
     public var state: State
     /// Bytes; of an open object, those that are written.

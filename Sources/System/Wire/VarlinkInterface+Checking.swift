@@ -1,7 +1,7 @@
 // Whether values are what an interface's definition says.
 
 extension VarlinkInterface {
-    /// Where a value is not what the definition says, and why; `nil` where it is. Members that the
+    /// Where a value is not what the definition says, and why; `nil` if it is. Members that the
     /// definition does not know are left alone.
     public func mismatch(of value: JSONValue, with fields: [Field], at place: String = "") -> String? {
         guard case .object(let members) = value else { return "\(place.isEmpty ? "the parameters" : place): an object is needed" }

@@ -40,7 +40,7 @@ public struct VarlinkCall: Codable, Hashable, Sendable {
         if upgrade { try container.encode(true, forKey: .upgrade) }
     }
 
-    /// The interface's part of `method`: `"io.userdriver"`. `nil` where there is no dot.
+    /// The interface's part of `method`: `"io.userdriver"`. `nil` if there is no dot.
     public var interfaceName: String? {
         method.lastIndex(of: ".").map { String(method[..<$0]) }
     }

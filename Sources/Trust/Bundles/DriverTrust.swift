@@ -88,7 +88,7 @@ package struct DriverTrust: Sendable {
         }
     }
 
-    /// `signature` is the text of `driver.yaml.sig`, `nil` where there is none. Throws the reason why the bundle is not to be run.
+    /// `signature` is the text of `driver.yaml.sig`, `nil` if there is none. Throws the reason why the bundle is not to be run.
     func verdict(of manifest: [UInt8], signature: [UInt8]?, now: Int64 = SignerDate.now()) throws(TrustError) -> Verdict {
         guard let signature else {
             guard allowsUnsigned else {

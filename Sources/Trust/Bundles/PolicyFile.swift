@@ -28,7 +28,7 @@ package struct PolicyFile: Hashable, Sendable {
         self.showsCameras = showsCameras
     }
 
-    /// `nil` where no rule is about the device. The most specific rule counts; of equals, the one that leaves the device alone.
+    /// `nil` if no rule is about the device. The most specific rule counts; of equals, the one that leaves the device alone.
     package func takes(_ id: String, _ subject: MatchSubject) -> Bool? {
         func best(_ rules: [Rule]) -> Int? { rules.filter { $0.matches(id, subject) }.map(\.specificity).max() }
         switch (best(take), best(leave)) {

@@ -24,7 +24,7 @@ struct YAMLReader: ~Copyable {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private var nodes = 0
 
-    /// The document's root, `nil` where there is none.
+    /// The document's root, `nil` if there is none.
     static func read(_ bytes: [UInt8]) throws(YAMLError) -> YAMLNode? {
         try check(bytes)
         let result = bytes.withUnsafeBufferPointer { buffer -> Result<YAMLNode?, YAMLError> in

@@ -20,7 +20,7 @@ enum RecorderLayout {
 enum EntryField {
     /// u64: the transfer's number from 1; 0 while the entry is written. Last of all.
     static let number = 0
-    /// u64, CLOCK_MONOTONIC nanoseconds; 0 where it is not known.
+    /// u64, CLOCK_MONOTONIC nanoseconds; 0 if it is not known.
     static let submitted = 8
     /// u64, CLOCK_MONOTONIC nanoseconds; 0 while it is in flight.
     static let completed = 16

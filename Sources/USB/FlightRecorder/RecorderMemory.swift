@@ -85,7 +85,7 @@ public final class RecorderReader: Sendable {
     /// Transfers recorded so far. A driver may have written anything there.
     public var count: UInt64 { clinux_load_u64(memory + RecorderLayout.count) }
 
-    /// The transfer of that number; `nil` where it is not there: not yet, not any more, or in the making.
+    /// The transfer of that number; `nil` if it is not there: not yet, not any more, or in the making.
     public func transfer(_ number: UInt64) -> RecordedTransfer? {
         let entry = memory + Self.entry(Int(number % UInt64(RecorderLayout.entryCount)))
         guard number != 0, clinux_load_u64(entry) == number else { return nil }

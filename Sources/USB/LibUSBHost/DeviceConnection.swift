@@ -77,7 +77,7 @@ final class DeviceConnection: @unchecked Sendable {
         try call("libusb_release_interface(\(interface))") { libusb_release_interface($0, Int32(interface)) }
     }
 
-    /// Memory that the kernel moves data to and from without copying (usbfs's mmap). `nil` where it has none to give.
+    /// Memory that the kernel moves data to and from without copying (usbfs's mmap). `nil` if it has none to give.
     func deviceMemory(count: Int) -> TransferBuffer? {
         guard count > 0, let handle = borrow() else { return nil }
         let start = libusb_dev_mem_alloc(handle, count)

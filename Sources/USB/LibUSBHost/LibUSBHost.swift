@@ -108,7 +108,7 @@ public final class LibUSBHost: USBHost {
         DeviceListing.nodePath(bus: information.busNumber, device: information.deviceNumber)
     }
 
-    /// `bConfigurationValue` of the configuration that is set; `nil` where none is, or sysfs does
+    /// `bConfigurationValue` of the configuration that is set; `nil` if none is, or sysfs does
     /// not tell.
     public static func activeConfiguration(of information: USBDeviceInformation) -> UInt8? {
         DeviceListing.activeConfiguration(path: information.path)

@@ -15,7 +15,7 @@ import USB
 /// A message ends with a short packet. Classes whose messages give their own length (HTTP) look at
 /// the bytes instead.
 public final class Conversation: Sendable {
-    /// What the process before left.
+    /// What the previous process left.
     public struct Resumption: Hashable, Sendable {
         /// Bytes since the conversation began that were handed over to be sent, and how many of
         /// them the device has taken. The rest is being sent.
@@ -23,7 +23,7 @@ public final class Conversation: Sendable {
         public var acknowledged: UInt64
         /// The note of the last `send`.
         public var note: ConversationNote
-        /// Where the answer so far lies: from what was discarded to what has come.
+        /// The range of the answer so far: from what was discarded to what has been received.
         public var answer: Range<UInt64>
         /// The note of the last `discard`.
         public var answerNote: ConversationNote
@@ -37,7 +37,7 @@ public final class Conversation: Sendable {
         public var bytes: [UInt8]
         /// Where the bytes end, counted from the beginning of the conversation: for `discard`.
         public var end: UInt64
-        /// The device has ended a message behind these bytes, of which there may be none.
+        /// The device has ended a message after these bytes, of which there may be none.
         public var endsMessage: Bool
     }
 
@@ -71,7 +71,7 @@ public final class Conversation: Sendable {
         }
     }
 
-    /// What the process before left; `nil` where the conversation begins here. Waits until it is
+    /// What the previous process left; `nil` if the conversation begins here. Waits until it is
     /// known what has become of what was being sent.
     public func resume() async throws -> Resumption? {
         let sent = try await sender.settled()
@@ -89,7 +89,7 @@ public final class Conversation: Sendable {
     /// sees that they were. A task that is cancelled stops waiting; what is handed over is sent all
     /// the same.
     ///
-    /// Throws `ConversationFault` where it can't go on by itself: see `goOn` and `abandon`. What
+    /// Throws `ConversationFault` if it can't go on by itself: see `goOn` and `abandon`. What
     /// the device has taken, `acknowledged` tells.
     /// - Parameters:
     ///   - bytes: at most the shape's `outgoingCapacity`. More is sent by calling this again.
@@ -98,7 +98,7 @@ public final class Conversation: Sendable {
         try await sender.send(bytes, note: note, endsMessage: endsMessage)
     }
 
-    /// Returns once the device has taken all that a predecessor or a cancelled `send` had handed
+    /// Returns once the device has taken everything that a predecessor or a cancelled `send` handed
     /// over.
     public func finishSending() async throws { try await sender.finish() }
 
@@ -149,7 +149,7 @@ public final class Conversation: Sendable {
         receiver.goOn()
     }
 
-    /// Gives up what was handed over and the device has not taken, and with it a fault of sending.
+    /// Gives up what was handed over but not taken by the device, and with it a fault of sending.
     public func abandon() async throws { try await sender.abandon() }
 
     /// Ends what is in flight and releases the memory. Nothing works after that.

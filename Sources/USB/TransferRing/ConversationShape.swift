@@ -32,14 +32,14 @@ public struct ConversationShape: Hashable, Sendable {
         self.zeroLengthPacketAfter = zeroLengthPacketAfter
     }
 
-    /// Of the OUT endpoint; `nil` where a size is out of bounds. One is in flight at a time, so
+    /// Of the OUT endpoint; `nil` if a size is out of bounds. One is in flight at a time, so
     /// that what the device took is known to the byte.
     public var outgoing: TransferRingGeometry? {
         guard 1...TransferRingGeometry.maximumByteCount ~= outgoingCapacity else { return nil }
         return TransferRingGeometry(transferCount: 2, packetCount: 0, packetLength: outgoingTransfer, logLength: outgoingCapacity)
     }
 
-    /// Of the IN endpoint; `nil` where a size is out of bounds. Room for fewer than three transfers
+    /// Of the IN endpoint; `nil` if a size is out of bounds. Room for fewer than three transfers
     /// would never be filled.
     public var incoming: TransferRingGeometry? {
         guard 1...TransferRingGeometry.maximumByteCount / 8 ~= answerTransfer,
@@ -51,7 +51,7 @@ public struct ConversationShape: Hashable, Sendable {
     }
 }
 
-/// Why a conversation does not go on by itself.
+/// Why a conversation can't continue by itself.
 public enum ConversationFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// The predecessor died in the instant in which it submitted these bytes, and whether the
     /// device has them can't be found out. They are not sent again.

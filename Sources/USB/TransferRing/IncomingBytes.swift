@@ -53,7 +53,7 @@ final class IncomingBytes {
         try ring.begin(layout: Self.layout, state: state)
     }
 
-    /// Goes on where the predecessor stopped. False where nothing was begun; throws where it is not
+    /// Goes on where the predecessor stopped. False if nothing was begun; throws where it is not
     /// sound.
     func resume() throws(ConversationFault) -> Bool {
         guard ring.mapping.isBegun else { return false }

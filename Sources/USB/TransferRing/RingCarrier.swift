@@ -16,7 +16,7 @@ public protocol RingCarrier: AnyObject, Sendable {
     /// Waits until a record may have completed.
     func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent
     /// Where a transfer's bytes are, of one that has completed and whose `place` is not the ring.
-    /// `nil` where nobody has them any more.
+    /// `nil` if nobody has them any more.
     func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer?
     /// Nothing is in flight any more, and no bytes are looked at again.
     func finish(_ mapping: TransferRingMapping)
@@ -75,7 +75,7 @@ public protocol RingCarrierSource: Sendable {
     func expect(_ mapping: TransferRingMapping)
     /// It is not: nobody is to use that ring.
     func forget(_ mapping: TransferRingMapping)
-    /// - Parameter wake: tells whoever carries that something was submitted: an eventfd, which stays the caller's. `nil` where the kernel carries.
+    /// - Parameter wake: tells whoever carries that something was submitted: an eventfd, which stays the caller's. `nil` if the kernel carries.
     func carrier(endpoint: EndpointAddress, type: TransferType, wake: Int32?) throws(USBError) -> any RingCarrier
 }
 

@@ -20,7 +20,7 @@ extension RingRecord {
         mapping.exchange32(offset + RecordWord.fetch, from: CLINUX_FETCH_NONE.rawValue, to: CLINUX_FETCH_WANTED.rawValue)
     }
 
-    /// Has them copied into the ring, with all that are wanted; waits for up to `patience`, or twice that while they are being copied. False where no
+    /// Has them copied into the ring, with all that are wanted; waits for up to `patience`, or twice that while they are being copied. False if no
     /// keeper answers: nobody has the bytes any more.
     public func fetch(patience: Duration) -> Bool {
         want()

@@ -20,7 +20,7 @@ public struct RingRecord {
 
     public var number: UInt64 { mapping.word64(offset + RecordWord.number) }
     public var buffer: UnsafeMutableRawBufferPointer { mapping.buffer(index) }
-    /// Where `struct usbdevfs_urb` lies.
+    /// Where `struct usbdevfs_urb` is.
     public var urb: UnsafeMutableRawPointer { mapping.base + offset + RecordWord.urb }
 
     var phase: UInt32 { mapping.word32(offset + RecordWord.phase) }
@@ -29,7 +29,7 @@ public struct RingRecord {
     public var isUncertain: Bool { phase == RecordPhase.submitting }
     public var hasCompleted: Bool { phase == RecordPhase.completed }
 
-    /// Bytes to be sent, or that may come: at most what the buffer holds.
+    /// Bytes to send, or that may be received: at most what the buffer holds.
     public var length: Int { min(Int(mapping.word32(offset + RecordWord.length)), mapping.transferLength) }
 
     /// The driver has written what it wants; the record is the carrier's to take.
@@ -93,7 +93,7 @@ public struct RingRecord {
 }
 
 extension RingRecord {
-    /// The record whose URB lies at that address; `nil` where none does.
+    /// The record whose URB lies at that address; `nil` if none does.
     public init?(_ mapping: TransferRingMapping, urb: UnsafeMutableRawPointer) {
         let offset = UInt(bitPattern: urb) &- UInt(bitPattern: mapping.base) &- UInt(mapping.geometry.recordsOffset + RecordWord.urb)
         let (index, rest) = offset.quotientAndRemainder(dividingBy: UInt(TransferRingGeometry.recordSize))

@@ -32,7 +32,7 @@ public final class TransferRing: @unchecked Sendable {
         public let number: UInt64
         /// The whole buffer for isochronous transfers, to which the packets' offsets refer; what came for bulk.
         public let bytes: UnsafeRawBufferPointer
-        /// How much could have come.
+        /// How many bytes could have been received.
         public let requested: Int
         public let status: TransferStatus
         public let actualLength: Int
@@ -42,7 +42,7 @@ public final class TransferRing: @unchecked Sendable {
         public let completedAt: UInt64
         /// See `CompletedTransfer.startFrame`.
         public let startFrame: UInt32?
-        /// When it was submitted all before it had completed: what the device sent in between nobody had asked for.
+        /// All earlier transfers had completed when it was submitted: nobody had asked for what the device sent in between.
         public let followsDryQueue: Bool
     }
 
@@ -62,7 +62,7 @@ public final class TransferRing: @unchecked Sendable {
     /// No stream gets there; a larger number was not written by counting.
     private static let largestNumber: UInt64 = 1 << 62
     private let count: UInt64
-    /// Where the kernel has no memory for more, these many in flight will do. All of them, unless set before the ring begins.
+    /// If the kernel has no memory for more, this many in flight will do. All of them, unless set before the ring begins.
     @exclusivity(unchecked) public var sufficientCount = Int.max
     /// IN: bytes to ask for where there is no memory for transfers as long as the buffers, in so many: each shorter than the
     /// one before. Where the controller can't gather, a transfer's memory is in one piece, which may be scarce though much is free. None,
@@ -90,7 +90,7 @@ public final class TransferRing: @unchecked Sendable {
     /// - Parameters:
     ///   - layout: what the state must have been written as.
     ///   - state: what the handler remembers; every bit pattern of its type is a value of it.
-    /// - Returns: the state, `nil` where there is nothing sound to take over: then nothing was touched.
+    /// - Returns: the state, `nil` if there is nothing sound to take over: then nothing was touched.
     public func resume<State: BitwiseCopyable>(layout: UInt64, as type: State.Type) -> State? {
         guard mapping.isBegun else { return nil }
         let checkpoint = current
@@ -230,7 +230,7 @@ public final class TransferRing: @unchecked Sendable {
     }
 
     /// Transfers complete in order. One that a later one has overtaken has a record that something wrote into: it is over, as a fault, and nothing is
-    /// known of what it carried. `nil` where none is.
+    /// known of what it carried. `nil` if none is.
     private func overtaken(_ record: RingRecord) -> Transfer? {
         guard isOvertaken else { return nil }
         if !record.hasCompleted { record.fail() }

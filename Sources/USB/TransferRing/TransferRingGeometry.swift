@@ -28,7 +28,7 @@ public struct TransferRingGeometry: Hashable, Sendable, Codable {
     /// Our words, then `struct usbdevfs_urb` and its packet descriptors (12 bytes each).
     static let recordSize = pageSize / 2
 
-    /// `nil` where the numbers are out of bounds.
+    /// `nil` if the numbers are out of bounds.
     public init?(transferCount: Int, packetCount: Int, packetLength: Int, logLength: Int = 0) {
         guard 2...Self.maximumTransferCount ~= transferCount, 0...Self.maximumPacketCount ~= packetCount,
             1...(16 << 20) ~= packetLength, 0...Self.maximumByteCount ~= logLength

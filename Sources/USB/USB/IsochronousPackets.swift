@@ -10,7 +10,7 @@ public struct IsochronousPackets: RandomAccessCollection {
     /// Bytes of one description.
     public static let descriptionLength = 12
 
-    /// Where the descriptions lie, one after the other; `nil` where there are none.
+    /// Where the descriptions lie, one after the other; `nil` if there are none.
     public let base: UnsafeRawPointer?
     /// Bytes that each packet has room for.
     public let packetLength: Int

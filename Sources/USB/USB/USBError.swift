@@ -36,7 +36,7 @@ public struct USBError: Error, Hashable, Sendable, CustomStringConvertible {
         /// For programs, as it goes over the wire: `"noBandwidth"`.
         public var name: String { kind.rawValue }
 
-        /// The layer that `userdriver stack` blames for it, by its name there; `nil` where the error
+        /// The layer that `userdriver stack` blames for it, by its name there; `nil` if the error
         /// alone does not tell.
         public var layer: String? {
             switch kind {

@@ -31,7 +31,7 @@ public struct USBDeviceInformation: Hashable, Sendable {
         self.deviceNumber = deviceNumber
     }
 
-    /// `idVendor` of the device descriptor, 0 where it is too short.
+    /// `idVendor` of the device descriptor, 0 if it is too short.
     public var vendorID: UInt16 { word(at: 8) }
     /// `idProduct`
     public var productID: UInt16 { word(at: 10) }

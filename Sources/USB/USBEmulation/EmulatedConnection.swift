@@ -35,7 +35,7 @@ public final class EmulatedConnection: Sendable {
 
     deinit { port.signal.end() }
 
-    /// Whether the host has gone, or `end` was called.
+    /// Whether the host is gone, or `end` was called.
     public var hasEnded: Bool { isOver.load(ordering: .acquiring) }
 
     /// The device is unplugged: what is in flight ends, and the host sees the socket's end. Returns at once.

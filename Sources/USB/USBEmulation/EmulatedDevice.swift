@@ -4,7 +4,7 @@ public import USB
 
 /// The descriptors of an emulated device.
 public struct EmulatedDescriptors: Sendable {
-    /// What it runs at.
+    /// The speed it runs at.
     public var speed: USBSpeed
     /// 18 bytes (USB 2.0 table 9-8).
     public var device: [UInt8]

@@ -11,7 +11,7 @@ public import USB
 /// A listening thread answers lists and imports; each imported device runs on a thread of its own. Every plugged-in device is listed, even
 /// if it is in use; then its import is refused as busy.
 public final class EmulationServer: Sendable {
-    /// What becomes of isochronous slots that no host had asked for in time.
+    /// What happens to isochronous slots that no host asked for in time.
     public enum Lateness: Sendable {
         /// They are lost, as on a real bus: the device sees time jump.
         case drop
@@ -52,7 +52,7 @@ public final class EmulationServer: Sendable {
 
     deinit { stop() }
 
-    /// Listens; the port it is at. Has to be stopped before it is started again.
+    /// Starts listening and returns the port. It must be stopped before it is started again.
     @discardableResult
     public func start() throws(USBError) -> UInt16 {
         var actual: UInt16 = 0

@@ -18,7 +18,7 @@ protocol StandardRequests: AnyObject {
     func open(_ endpoint: EndpointDescriptor, interface: UInt8)
     /// Ends the endpoints of one interface, or all, with whatever is queued.
     func closeEndpoints(of interface: UInt8?)
-    /// `nil` where no such endpoint is open.
+    /// `nil` if no such endpoint is open.
     func isHalted(_ endpoint: EndpointAddress) -> Bool?
     func setHalted(_ endpoint: EndpointAddress, _ isHalted: Bool)
 }

@@ -18,7 +18,7 @@ public final class TransferKeeper: Sendable {
     }
     private let use = Mutex(Use())
 
-    /// Starts it. `nil` where that can't be done: nothing is mapped then.
+    /// Starts it. `nil` if that can't be done: nothing is mapped then.
     /// - Parameter incarnation: a number that no other incarnation of this driver has, which may still have something in flight.
     public convenience init?(incarnation: UInt32) {
         let ownProcess = clinux_pidfd_open(getpid())
@@ -42,7 +42,7 @@ public final class TransferKeeper: Sendable {
         }
     }
 
-    /// Memory for a ring's transfers; `nil` where it can't be had, or another ring has the keeper.
+    /// Memory for a ring's transfers; `nil` if it can't be had, or another ring has the keeper.
     func buffers(for mapping: TransferRingMapping, of file: NodeFile) -> MappedBuffers? {
         let geometry = mapping.geometry
         // Conversations' bytes are few, and theirs to log.

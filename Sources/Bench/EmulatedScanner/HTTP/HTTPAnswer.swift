@@ -95,7 +95,7 @@ struct FramedAnswer: Sendable {
     var chunkEnds: [Int] = []
 
     /// Ends the answer early, behind the first chunk that ends at `offset` or later: in good form, with
-    /// half a body. False where its length was promised.
+    /// half a body. False if its length was promised.
     mutating func cut(behind offset: Int) -> Bool {
         guard let end = chunkEnds.first(where: { $0 >= offset }) else { return false }
         bytes.removeLast(bytes.count - end)

@@ -157,7 +157,7 @@ struct HTTPRequestParser: Sendable {
         return count
     }
 
-    /// Up to the next line feed; `nil` where none has come yet.
+    /// Up to the next line feed; `nil` if none has come yet.
     private mutating func line(limit: Int) -> ArraySlice<UInt8>? {
         guard let end = bytes[used...].prefix(limit + 2).firstIndex(of: 0x0a) else { return nil }
         defer { used = end + 1 }

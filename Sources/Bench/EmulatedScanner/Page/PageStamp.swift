@@ -60,7 +60,7 @@ public struct PageStamp: Hashable, Sendable {
         }
     }
 
-    /// Reads the stamp of a decoded page; `nil` where there is none that is whole. `x` and `y` are where
+    /// Reads the stamp of a decoded page; `nil` if there is none that is whole. `x` and `y` are where
     /// the scan began on the sheet, in 1/300 inch.
     public static func read(_ picture: Picture, x: Int = 0, y: Int = 0) -> PageStamp? {
         for resolution in ScanSettings.resolutions {

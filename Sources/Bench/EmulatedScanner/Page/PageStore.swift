@@ -19,7 +19,7 @@ final class PageStore: Sendable {
     }
     private let state = Mutex(State())
 
-    /// Calls `done` once the page is there, at once or from another thread; with `nil` where it can't be
+    /// Calls `done` once the page is there, at once or from another thread; with `nil` if it can't be
     /// drawn.
     func request(_ order: PageOrder, done: @escaping @Sendable ([UInt8]?) -> Void) {
         enum Step {

@@ -119,7 +119,7 @@ struct OutgoingPage: Hashable, Sendable {
     var job: Int
     var sheet: Int
     var side: PageSide
-    /// False where its job ended before it was sent.
+    /// False if its job ended before it was sent.
     var isWhole = true
 }
 

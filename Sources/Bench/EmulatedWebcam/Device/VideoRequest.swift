@@ -24,7 +24,7 @@ struct VideoRequest: Hashable {
     var interface: UInt8
     var length: Int
 
-    /// `nil` where it is not a class request to an interface, or a kind that does not exist.
+    /// `nil` if it is not a class request to an interface, or a kind that does not exist.
     init?(_ setup: ControlSetup) {
         guard setup.requestType & 0x7f == 0x21, let kind = Kind(rawValue: setup.request) else { return nil }
         guard (kind == .setCurrent) == (setup.direction == .out) else { return nil }

@@ -74,7 +74,7 @@ final class ClientConnection {
         pump()
     }
 
-    /// False where that has ended the connection.
+    /// False if that has ended the connection.
     private func flush() -> Bool {
         do throws(WireError) {
             try socket.flush()

@@ -15,7 +15,7 @@ enum ClientRights: Hashable, Sendable {
     /// The rights of a user, where the daemon runs as `daemonUser`.
     static func of(user: UInt32, daemonUser: UInt32) -> ClientRights { user == 0 || user == daemonUser ? .managing : .using }
 
-    /// Throws `NotPermitted` where a driver's manifest leaves the method to others.
+    /// Throws `NotPermitted` if a driver's manifest leaves the method to others.
     func check(_ method: String, _ right: MethodPolicy.Right) throws(CallError) {
         guard self != .managing, right == .administrator else { return }
         throw CallError("NotPermitted", "\(method) is only for root and the daemon's own user.")

@@ -11,7 +11,7 @@ struct Endpoints {
     /// They are shown to people, who follow them.
     private static let places = ["http://127.0.0.1:", "http://[::1]:", "ipp://127.0.0.1:", "ipp://[::1]:", "unix:/"]
 
-    /// `nil` where there are none.
+    /// `nil` if there are none.
     func of(_ device: String) -> [DeviceStatus.Endpoint]? {
         let found = offers.filter { $0.device == device }.map(\.endpoint)
         return found.isEmpty ? nil : found

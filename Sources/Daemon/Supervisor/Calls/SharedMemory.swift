@@ -55,7 +55,7 @@ final class MemoryShelf {
         return memory
     }
 
-    /// All of it, for the call that it goes with. Throws `InvalidParameter` where the client could
+    /// All of it, for the call that it goes with. Throws `InvalidParameter` if the client could
     /// still write.
     func take() throws(CallError) -> [SharedMemory] {
         defer { list = [] }

@@ -49,7 +49,7 @@ extension Supervisor {
         done()
     }
 
-    /// True for one that is taken then, false for one that is given back, `nil` where it is already
+    /// True for one that is taken then, false for one that is given back, `nil` if it is already
     /// as it is to be.
     private func changesHands(_ function: DriverFunction, under choice: SetupChoice) -> Bool? {
         guard function.isAttached, function.bundle != nil else { return nil }

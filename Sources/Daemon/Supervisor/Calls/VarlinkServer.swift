@@ -10,7 +10,7 @@ import Wire
 final class VarlinkServer {
     private static let acceptsPerTurn = 16
 
-    /// The socket file that was made here and goes at the end, `nil` where somebody else made it.
+    /// The socket file that was made here and goes at the end, `nil` if somebody else made it.
     private let path: String?
     private let limits: SupervisorConfiguration.Limits
     private let idleLimit: Duration

@@ -11,7 +11,7 @@ struct ShownViewers {
     static let mostViewers = 64
     private static let longestName = 64
 
-    /// `nil` where there are none.
+    /// `nil` if there are none.
     func of(_ device: String) -> [DeviceStatus.Watcher]? {
         let found = lists.filter { $0.device == device }.flatMap(\.viewers)
         return found.isEmpty ? nil : found
@@ -83,7 +83,7 @@ extension Supervisor {
 }
 
 extension DriverFunction {
-    /// Ends the process's watching and lets it watch no more; false where it does not watch.
+    /// Ends the process's watching and lets it watch no more; false if it does not watch.
     func revoke(_ process: Int32) -> Bool {
         var program: String?
         for stream in streams.values {

@@ -32,7 +32,7 @@ final class NodePolicy: Sendable {
         choices = Mutex(valid.count <= Self.maximumChoices ? valid : [:])
     }
 
-    /// `nil` where nobody has said anything, and the administrator does not mind.
+    /// `nil` if nobody has said anything, and the administrator does not mind.
     func nodes(of id: String) -> Int? { choices.withLock { $0[id] } ?? (isOn() ? nil : 0) }
 
     /// Notes what a person chose.

@@ -88,7 +88,7 @@ final class TakingPolicy: Sendable {
         }
     }
 
-    /// Throws `CallError` where something else was set up than whoever asks believes.
+    /// Throws `CallError` if something else was set up than the caller believes.
     func checkSetup(is choice: SetupChoice) throws(CallError) {
         guard let administrators else {
             throw CallError("NotSupported", "This daemon has no administrator's file, since it is not the system's. See --policy.")
@@ -106,7 +106,7 @@ final class TakingPolicy: Sendable {
         return write([:])
     }
 
-    /// Notes what a person chose: it holds from now on. Throws `CallError` where the administrator's file forbids it or the list is full.
+    /// Notes what a person chose: it holds from now on. Throws `CallError` if the administrator's file forbids it or the list is full.
     ///
     /// - Returns: why the choice does not outlast the daemon, where it could not be written down. It holds until then all the same.
     @discardableResult
@@ -175,7 +175,7 @@ final class TakingPolicy: Sendable {
         if isNews { logger.error("\(words)", metadata: ["error": "\(error)"]) }
     }
 
-    /// `nil` where there is no file.
+    /// `nil` if there is no file.
     private static func read(_ path: String) throws -> PolicyFile? {
         guard access(path, F_OK) == 0 || errno != ENOENT else { return nil }
         return try ManifestParser.parsePolicy(try StateFile.read(path, maximumBytes: PolicyFile.maximumBytes + 1), path: path)

@@ -90,7 +90,7 @@ actor USBIPAttachment: DeviceSource {
 
     private static let hasEnded = "the connection to the server has ended"
 
-    /// `nil` where the port has ended.
+    /// `nil` if the port has ended.
     @inline(never)
     private func opened(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice? {
         let port = try await sharedPort(device, grant)
@@ -175,7 +175,7 @@ actor USBIPAttachment: DeviceSource {
         }
     }
 
-    /// A way to the port that leads to the function alone; `nil` where the port has ended.
+    /// A way to the port that leads to the function alone; `nil` if the port has ended.
     @SupervisorActor
     private static func connect(
         _ port: PortProcess, deviceID: UInt32, _ grant: DeviceGrant, _ device: USBDeviceInformation, hold: DeviceHold? = nil

@@ -9,7 +9,7 @@ public enum UdevRules {
     static let group = "userdriver"
     static let unit = "userdriverd.service"
 
-    /// The rules for every driver in the configuration's folders. Throws `SupervisorError` where a driver can't be read, or may not run.
+    /// The rules for every driver in the configuration's folders. Throws `SupervisorError` if a driver can't be read, or may not run.
     public static func text(for configuration: SupervisorConfiguration) throws(SupervisorError) -> String {
         let folders = configuration.driverFolders
         let catalog = DriverCatalog(

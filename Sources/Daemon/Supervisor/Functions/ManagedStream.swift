@@ -64,7 +64,7 @@ final class ManagedStream {
     struct Ring {
         let memory: FrameRingMemory
         let number: UInt64
-        /// The pages of all who read it, by the watcher's number; empty where some do not report.
+        /// The pages of all who read it, by the watcher's number; empty if some do not report.
         /// Nobody else gets the ring: whoever comes later gets another.
         var reports: [UInt64: ReportMemory] = [:]
         /// What its driver gets: the ring's descriptor, and those of the pages.

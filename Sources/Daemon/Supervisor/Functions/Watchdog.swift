@@ -14,7 +14,7 @@ struct ProgressCounters: Hashable, Sendable {
     var unitsBefore: UInt64 = 0
     var deliveries: UInt64 = 0
     var watch = ProgressPage.Watch.nothing
-    /// Watched by turns: what a frame takes, 0 where the device does not say. Watched by units: how long one may take. In nanoseconds.
+    /// Watched by turns: what a frame takes, 0 if the device does not say. Watched by units: how long one may take. In nanoseconds.
     var unitTime: UInt64 = 0
     /// Nanoseconds of the quiet wait that is declared, 0 for none.
     var waitLimit: UInt64 = 0
@@ -107,7 +107,7 @@ struct Watchdog: Sendable {
         return finding
     }
 
-    /// How long the quiet wait of an activity has gone on, in nanoseconds, and what it was granted; `nil` where it does not wait.
+    /// How long the quiet wait of an activity has gone on, in nanoseconds, and what it was granted; `nil` if it does not wait.
     func wait(_ activity: Int, now: UInt64) -> (elapsed: UInt64, limit: UInt64)? {
         guard activities.indices ~= activity, let began = activities[activity].waitBegan else { return nil }
         return (now &- began, min(activities[activity].last.waitLimit, configuration.longestWait.nanoseconds))

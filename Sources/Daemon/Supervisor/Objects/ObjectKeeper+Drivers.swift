@@ -195,7 +195,7 @@ extension ObjectKeeper {
             || jobs.values.reduce(0) { $0 + ($1.owner.user == job.owner.user ? $1.objects.count : 0) } >= limits.objectsPerUser
     }
 
-    /// False where there is no room now.
+    /// False if there is no room now.
     private func grant(_ waiting: ObjectDesk.Waiting, _ desk: ObjectDesk) throws(CallError) -> Bool {
         switch waiting {
         case .open(let opening, let job):

@@ -11,7 +11,7 @@ extension ObjectKeeper {
     // MARK: Taking space
 
     /// Space for up to `bytes` more of an object, beside what it has. Fewer than wanted where there
-    /// is no room for all; `nil` where there is none.
+    /// is no room for all; `nil` if there is none.
     func extended(_ extents: [ObjectExtent], by bytes: Int, for owner: ObjectOwner) -> [ObjectExtent]? {
         var result = extents
         var wanted = ArenaLayout.blocks(min(max(bytes, 1), layout.capacity))

@@ -9,7 +9,7 @@ extension Supervisor {
         "OpenJob", "DiscardJob", "Objects", "OpenObject", "AcknowledgeObject", "WatchObjects",
     ]
 
-    /// Answers a call about objects. False where it is about something else.
+    /// Answers a call about objects. False if it is about something else.
     func manageObjects(_ call: ClientCall) throws(CallError) -> Bool {
         guard Self.objectMethods.contains(call.call.methodName) else { return false }
         let viewer = ObjectKeeper.Viewer(

@@ -146,7 +146,7 @@ actor CrashReports {
         limit.cancel()
     }
 
-    /// Writes the transfers beside the report, and says how many; `nil` where there are none, one was written just now, or it can't be.
+    /// Writes the transfers beside the report, and says how many; `nil` if there are none, one was written just now, or it can't be.
     private func capture(_ flight: FlightRecord?, _ transfers: [RecordedTransfer], number: Int) -> Int? {
         guard let flight, !transfers.isEmpty else { return nil }
         if let lastCapture, lastCapture.duration(to: .now) < Self.captureInterval { return nil }
@@ -160,7 +160,7 @@ actor CrashReports {
         }
     }
 
-    /// A report's capture, opened for reading; the caller closes it. `nil` where there is none.
+    /// A report's capture, opened for reading; the caller closes it. `nil` if there is none.
     func capture(of number: Int) -> Int32? {
         let file = open(capturePath(of: number), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         return file < 0 ? nil : file

@@ -43,7 +43,7 @@ struct FlightRecord: Sendable {
 }
 
 extension DriverFunction {
-    /// The device's recorder, made for its first driver; `nil` where there is no memory for one: a device is driven without it, too.
+    /// The device's recorder, made for its first driver; `nil` if there is no memory for one: a device is driven without it, too.
     func recorderForDriver() -> RecorderMemory? {
         if let recorder { return recorder }
         do throws(USBError) {

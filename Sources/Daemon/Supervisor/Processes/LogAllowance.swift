@@ -8,7 +8,7 @@ struct LogAllowance {
     private var refilled = ContinuousClock.now
     private(set) var omitted = 0
 
-    /// The line as it is to be logged, `nil` where it is one too many.
+    /// The line as it is to be logged, `nil` if it is one too many.
     mutating func line(_ text: String, now: ContinuousClock.Instant = .now) -> String? {
         let earned = refilled.duration(to: now) / Self.interval
         if earned >= 1 {

@@ -15,7 +15,7 @@ struct NameService: Sendable {
     /// How long the process may take.
     var patience: Duration
 
-    /// `nil` where there is no such program.
+    /// `nil` if there is no such program.
     @SupervisorActor
     init?(_ configuration: SupervisorConfiguration, sandboxes: DriverSandboxes) {
         guard let executable = configuration.namesExecutable else { return nil }

@@ -261,7 +261,7 @@ final class PortProgram: Sendable {
         self.sandboxes = sandboxes
     }
 
-    /// Why there is none, in a sentence; `nil` where there is. Blocks while it reads.
+    /// Why there is none, in a sentence; `nil` if there is. Blocks while it reads.
     var problem: String? {
         do throws(SpawnError) {
             _ = try executable()

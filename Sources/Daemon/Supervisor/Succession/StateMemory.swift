@@ -29,7 +29,7 @@ final class StateMemory {
         self.descriptor = descriptor
     }
 
-    /// Takes over what another process wrote, and the descriptor in any case. `nil` where it is no such memory or holds nothing whole.
+    /// Takes over what another process wrote, and the descriptor in any case. `nil` if it is no such memory or holds nothing whole.
     init?(adopting descriptor: Int32, contents: inout [UInt8]) {
         self.descriptor = descriptor
         var status = stat()
@@ -60,7 +60,7 @@ final class StateMemory {
         return (header[1], contents)
     }
 
-    /// Replaces what is there. False where it is too large or can't be written; what was there before stays.
+    /// Replaces what is there. False if it is too large or can't be written; what was there before stays.
     func write(_ contents: [UInt8]) -> Bool {
         guard contents.count <= Self.capacity else { return false }
         let next = sequence + 1

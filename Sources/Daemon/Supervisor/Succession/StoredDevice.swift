@@ -60,7 +60,7 @@ struct StoredDevice: Codable, Hashable, Sendable {
     var record: JSONValue?
     var frames: [Frames]
     var transfers: [Transfers]
-    /// Absent where there are none.
+    /// Absent if there are none.
     var conversations: [Conversation]?
 
     /// `nil` for what is not JSON of this layout, or not sound.
@@ -115,7 +115,7 @@ struct StoredDevice: Codable, Hashable, Sendable {
 }
 
 extension TransferGrant {
-    /// `nil` where its numbers are out of bounds.
+    /// `nil` if its numbers are out of bounds.
     var geometry: TransferRingGeometry? {
         TransferRingGeometry(
             transferCount: transferCount, packetCount: packetCount, packetLength: packetLength, logLength: logLength ?? 0)

@@ -17,7 +17,7 @@ final class StoredEntries {
     private var last: UInt64 = 0
     private var contents: [UInt8] = []
 
-    /// `nil` where there is no room or no memory.
+    /// `nil` if there is no room or no memory.
     init?(_ successionStore: SuccessionStore) {
         guard let slot = successionStore.slot() else { return nil }
         do throws(SystemFailure) {

@@ -223,14 +223,14 @@ final class SuccessionStore {
 
     // MARK: What is put there
 
-    /// `nil` where there are too many devices.
+    /// `nil` if there are too many devices.
     func slot() -> Int? {
         guard let slot = (0..<StoreName.maximumSlots).first(where: { !slots.contains($0) }) else { return nil }
         slots.insert(slot)
         return slot
     }
 
-    /// False where it could not be put there.
+    /// False if it could not be put there.
     func keep(_ descriptor: Int32, as name: StoreName) -> Bool {
         guard !isFrozen else { return false }
         if let problem = store.keep(descriptor, as: name.description) {
@@ -325,7 +325,7 @@ final class SuccessionStore {
         return objects
     }
 
-    /// False where it could not be put there.
+    /// False if it could not be put there.
     func keepObjects(_ descriptor: Int32, as name: String) -> Bool {
         guard !isFrozen else { return false }
         guard let problem = store.keep(descriptor, as: name) else { return true }

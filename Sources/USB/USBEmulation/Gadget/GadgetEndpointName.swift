@@ -53,7 +53,7 @@ struct GadgetEndpointName {
         return (number == nil ? 4 : 0) + (direction == nil ? 2 : 0) + (type == nil ? 1 : 0)
     }
 
-    /// The best of `names` for an endpoint, `nil` where none will do.
+    /// The best of `names` for an endpoint, `nil` if none will do.
     static func choose(for endpoint: EndpointDescriptor, among names: some Collection<String>) -> String? {
         let candidates = names.compactMap { GadgetEndpointName($0) }.compactMap { name in
             name.rank(for: endpoint).map { (rank: $0, text: name.text) }

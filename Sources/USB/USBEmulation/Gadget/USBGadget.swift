@@ -8,8 +8,8 @@ public import USB
 
 /// Serves an emulated device through a USB device controller of this machine (a board's OTG port, or `dummy_hcd`), by GadgetFS.
 ///
-/// Full and high speed, one configuration of at most 256 bytes, endpoints that send, none of them isochronous. A class request with data to the device can't be
-/// refused, and most controllers don't tell that a halt was cleared. Needs root.
+/// Full and high speed, one configuration of at most 256 bytes, only endpoints that send, none of them isochronous. A class request with
+/// data to the device can't be refused, and most controllers don't report that a halt was cleared. Needs root.
 public final class USBGadget: Sendable {
     private struct Running {
         var signal: PortSignal
@@ -36,7 +36,7 @@ public final class USBGadget: Sendable {
 
     deinit { stop() }
 
-    /// Puts the device on the bus; the controller's name. Has to be stopped before it is started again.
+    /// Puts the device on the bus and returns the controller's name. It must be stopped before it is started again.
     @discardableResult
     public func start() throws(USBError) -> String {
         let allowed = clinux_allow_interruption()
