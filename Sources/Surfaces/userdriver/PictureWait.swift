@@ -72,7 +72,8 @@ struct PictureWait {
         if let absence { return absence }
         if damaged > 0 {
             let reason = damage.isEmpty ? "" : " (\(damage.joined(separator: ", ")))"
-            return damaged == 1 ? "the only frame that arrived is damaged\(reason)" : "all \(damaged) frames that arrived are damaged\(reason)"
+            return damaged == 1
+                ? "the only frame that arrived is damaged\(reason)" : "all \(damaged) frames that arrived are damaged\(reason)"
         }
         if missing > 0 { return "\(Figure.count(missing, "frame")) missing: \(cause)" }
         return "the camera has sent none"
