@@ -13,6 +13,8 @@ struct FrameCase {
     }
 
     var name: String
+    var width: Int
+    var height: Int
     var bus: Bus
     /// Bytes of the frames that are sent in turn; an even number of them, so that FID goes on
     /// toggling.
@@ -37,11 +39,14 @@ struct FrameCase {
     var slotCount: Int { streamSlotCount(capacity) }
 
     static func mjpeg(_ name: String, _ bus: Bus, _ length: Int) -> FrameCase {
-        FrameCase(name: name, bus: bus, frameLengths: [length, length * 9 / 10, length * 11 / 10, length], content: .mjpeg)
+        FrameCase(
+            name: name, width: 1280, height: 720, bus: bus, frameLengths: [length, length * 9 / 10, length * 11 / 10, length],
+            content: .mjpeg)
     }
     static func yuy2(_ name: String, _ bus: Bus, _ width: Int, _ height: Int) -> FrameCase {
         let length = width * height * 2
-        return FrameCase(name: name, bus: bus, frameLengths: [length, length], content: .uncompressed(length: length))
+        return FrameCase(
+            name: name, width: width, height: height, bus: bus, frameLengths: [length, length], content: .uncompressed(length: length))
     }
 
     /// High speed's largest packet in each microframe, of which half carry data: a camera reserves

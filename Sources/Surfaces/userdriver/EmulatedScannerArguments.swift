@@ -47,6 +47,9 @@ struct EmulatedScannerArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Bytes of a page a second, 0 for no limit.", valueName: "bytes"))
     var bytesPerSecond: Int?
 
+    @Option(help: ArgumentHelp("Bytes a second that it takes of what is printed, 0 for no limit.", valueName: "bytes"))
+    var printBytesPerSecond: Int?
+
     @Option(help: ArgumentHelp("Seconds until a job that nobody asks anything of ends.", valueName: "seconds"))
     var jobTimeout = 60
 
@@ -74,8 +77,8 @@ struct EmulatedScannerArguments: ParsableArguments {
         for (name, value) in [("warm-up-ms", warmUpMs), ("feed-ms", feedMs)] {
             guard (0...600_000).contains(value ?? 0) else { throw ValidationError("--\(name) goes from 0 to 600000.") }
         }
-        guard (0...1_000_000_000).contains(bytesPerSecond ?? 0) else {
-            throw ValidationError("--bytes-per-second goes from 0 to 1000000000.")
+        for (name, value) in [("bytes-per-second", bytesPerSecond), ("print-bytes-per-second", printBytesPerSecond)] {
+            guard (0...1_000_000_000).contains(value ?? 0) else { throw ValidationError("--\(name) goes from 0 to 1000000000.") }
         }
         guard (1...86_400).contains(jobTimeout) else { throw ValidationError("--job-timeout goes from 1 to 86400.") }
         if fault == ["list"] { throw CleanExit.message(ScannerFaults.documentation) }
@@ -110,6 +113,7 @@ struct EmulatedScannerArguments: ParsableArguments {
         if let warmUpMs { options.pace.warmUpMilliseconds = warmUpMs }
         if let feedMs { options.pace.feedMilliseconds = feedMs }
         if let bytesPerSecond { options.pace.bytesPerSecond = bytesPerSecond }
+        if let printBytesPerSecond { options.pace.printBytesPerSecond = printBytesPerSecond }
         options.jobTimeoutMilliseconds = jobTimeout * 1000
         options.faults = try faults()
         return EmulatedScanner(options: options, log: log)
