@@ -13,8 +13,9 @@ struct FrameCase {
     }
 
     var name: String
-    var width: Int
-    var height: Int
+    /// Only libuvc is told.
+    var width = 1280
+    var height = 720
     var bus: Bus
     /// Bytes of the frames that are sent in turn; an even number of them, so that FID goes on
     /// toggling.
@@ -39,9 +40,7 @@ struct FrameCase {
     var slotCount: Int { streamSlotCount(capacity) }
 
     static func mjpeg(_ name: String, _ bus: Bus, _ length: Int) -> FrameCase {
-        FrameCase(
-            name: name, width: 1280, height: 720, bus: bus, frameLengths: [length, length * 9 / 10, length * 11 / 10, length],
-            content: .mjpeg)
+        FrameCase(name: name, bus: bus, frameLengths: [length, length * 9 / 10, length * 11 / 10, length], content: .mjpeg)
     }
     static func yuy2(_ name: String, _ bus: Bus, _ width: Int, _ height: Int) -> FrameCase {
         let length = width * height * 2

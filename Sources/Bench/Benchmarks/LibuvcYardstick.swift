@@ -1,6 +1,7 @@
 // Debian's libuvc over the same payloads, in a library of C by itself that brings its own libusb.
 import CBenchmarks
 import Glibc
+import UVC
 
 /// `libuvc-yardstick.so` beside this program; `make bench` builds it where libuvc's headers are.
 struct LibuvcYardstick {

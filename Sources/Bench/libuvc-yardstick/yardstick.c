@@ -16,7 +16,7 @@ static struct {
     pthread_cond_t changed;
     struct libusb_transfer *queue[MOST_TRANSFERS];
     unsigned first, queued;
-    int is_closing, is_over;
+    int open, is_over; // how often the camera is open: also while its name is asked for
 
     const struct cbenchmarks_libuvc_stream *stream;
     uint64_t next, end;          // payloads, counted over all turns
@@ -108,7 +108,9 @@ int libusb_get_string_descriptor_ascii(libusb_device_handle *of, uint8_t index, 
 }
 int libusb_open(libusb_device *of, libusb_device_handle **result) {
     (void)of;
-    player.is_closing = 0;
+    pthread_mutex_lock(&player.lock);
+    player.open++;
+    pthread_mutex_unlock(&player.lock);
     *result = (libusb_device_handle *)&handle;
     return 0;
 }
@@ -164,7 +166,7 @@ int libusb_cancel_transfer(struct libusb_transfer *transfer) {
 void libusb_close(libusb_device_handle *of) {
     (void)of;
     pthread_mutex_lock(&player.lock);
-    player.is_closing = 1;
+    player.open--;
     pthread_cond_broadcast(&player.changed);
     pthread_mutex_unlock(&player.lock);
 }
@@ -221,7 +223,7 @@ int libusb_handle_events_completed(libusb_context *context, int *completed) {
     pthread_mutex_lock(&player.lock);
     struct libusb_transfer *transfer = NULL;
     while (!transfer) {
-        if (player.is_closing || (completed && *completed)) break;
+        if (!player.open || (completed && *completed)) break;
         transfer = player.queued ? player.queue[player.first] : NULL;
         if (transfer && player.is_over && transfer->status != LIBUSB_TRANSFER_CANCELLED) transfer = NULL;
         if (!transfer) pthread_cond_wait(&player.changed, &player.lock);
