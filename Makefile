@@ -8,6 +8,7 @@ ZSH_COMPLETIONS = zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-func
 export USERDRIVER_BIN = $(CURDIR)/$(RELEASE)
 
 # The muxer of `userdriver record`: C, by hand, since libavformat is for those who record and its ABI is each Debian release's own.
+LIBUVC_YARDSTICK = $(RELEASE)/libuvc-yardstick.so
 MUXER = $(RELEASE)/userdriver-mux
 MUXER_LIBRARIES = libavformat libavcodec libavutil libseccomp
 MUXER_FLAGS = -std=c17 -O2 -g -Wall -Wextra -Werror -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -pie -Wl,-z,relro,-z,now -Wl,--build-id
@@ -154,7 +155,13 @@ kit: build
 
 bench: build
 	@$(call build_products,benchmarks)
+	@Scripts/dependencies bench
+	@$(MAKE) --no-print-directory $(LIBUVC_YARDSTICK)
 	$(RELEASE)/benchmarks
+
+$(LIBUVC_YARDSTICK): $(wildcard Sources/Bench/libuvc-yardstick/*.c Sources/Bench/CBenchmarks/*.c Sources/Bench/CBenchmarks/include/*.h)
+	@mkdir -p $(RELEASE)
+	$(CLANG) $(PRELOAD_FLAGS) -fvisibility=default -ISources/Bench/CBenchmarks/include -shared -o $@ $(filter %.c,$^) $$(pkg-config --cflags --libs libuvc libusb-1.0)
 
 # Fails if a frame takes over 3 % more instructions than Tests/Figures/frame-instructions says. UPDATE=1 writes the figures there: after a change
 # that is worth its cost, or with a new compiler. Needs valgrind.

@@ -97,6 +97,17 @@ import Testing
         }
     }
 
+    @Test func whatIsPrintedIsTakenAtItsPace() throws {
+        let bus = try ScannerBus { $0.pace.printBytesPerSecond = 1000 }
+        let out = ScannerInterface.out(0)
+        #expect(bus.scanner.takesOut(endpoint: out, now: 5) == nil)
+        let bytes = [UInt8](repeating: 0x0d, count: 500)
+        _ = bytes.withUnsafeBytes { bus.scanner.dataOut(endpoint: out, now: 5, data: $0) }
+        #expect(bus.scanner.takesOut(endpoint: out, now: 5) == 500_000_005)
+        #expect(bus.scanner.takesOut(endpoint: ScannerInterface.out(1), now: 5) == nil, "each interface by itself")
+        #expect(bus.scanner.takesOut(endpoint: out, now: 500_000_005) == nil)
+    }
+
     @Test func theInputIsBoundedWhileAnAnswerWaits() throws {
         let bus = try ScannerBus()
         bus.write(ScannerBus.request("GET", "/eSCL/ScannerStatus"))

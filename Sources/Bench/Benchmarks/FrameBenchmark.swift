@@ -22,6 +22,8 @@ enum FrameBenchmark {
         /// Medians of ratios of neighbouring runs.
         var toFloor = 0.0
         var toCopy = 0.0
+        /// `nil` where libuvc isn't installed.
+        var toLibuvc: Double?
     }
 
     struct Failure: Error, CustomStringConvertible { var description: String }
@@ -32,17 +34,22 @@ enum FrameBenchmark {
 
     /// - Parameter inTurn: whoever watches does not report: frames take all slots in turn.
     static func run(names: [String], json: Bool, inTurn: Bool) throws {
-        if !json { print(row("case", ["µs a frame", "× minimal C", "× memcpy"])) }
+        let libuvc = LibuvcYardstick()
+        if !json { print(row("case", ["µs a frame", "× minimal C", "× memcpy"] + (libuvc == nil ? [] : ["× libuvc"]))) }
         for stream in FrameCase.all where names.isEmpty || names.contains(stream.name) {
             let played = PlayedStream(stream)
             try check(stream, played)
-            let figures = try measure(stream, played, inTurn: inTurn)
+            if let libuvc, libuvc.nanoseconds(stream, played, turns: 3, checks: true) == nil {
+                throw Failure(description: "\(stream.name): libuvc hands out other frames than were sent")
+            }
+            let figures = try measure(stream, played, libuvc, inTurn: inTurn)
             if json {
                 print(
                     "{\"case\":\"\(stream.name)\",\"nanosecondsPerFrame\":\(figures.ours),\"toFloor\":\(figures.toFloor),"
-                        + "\"toMemcpy\":\(figures.toCopy)}")
+                        + "\"toMemcpy\":\(figures.toCopy)" + (figures.toLibuvc.map { ",\"toLibuvc\":\($0)" } ?? "") + "}")
             } else {
-                print(row(stream.name, [figures.ours / 1000, figures.toFloor, figures.toCopy].map { "\(rounded($0))" }))
+                let columns = [figures.ours / 1000, figures.toFloor, figures.toCopy] + [figures.toLibuvc].compactMap { $0 }
+                print(row(stream.name, columns.map { "\(rounded($0))" }))
             }
         }
     }
@@ -67,23 +74,26 @@ enum FrameBenchmark {
 
     private static func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
 
-    private static func measure(_ stream: FrameCase, _ played: PlayedStream, inTurn: Bool) throws -> Figures {
+    private static func measure(
+        _ stream: FrameCase, _ played: PlayedStream, _ libuvc: LibuvcYardstick?, inTurn: Bool
+    ) throws -> Figures {
         let turns = max(2, roundBytes / played.payloadBytes)
         let frames = Double(turns * played.frames.count)
         _ = try driver(stream, played, turns: 2, inTurn: inTurn)
         _ = floor(stream, played, turns: 2)
-        var runs: [(ours: Double, floor: Double, copy: Double)] = []
+        typealias Run = (ours: Double, floor: Double, copy: Double, libuvc: Double?)
+        var runs: [Run] = []
         for _ in 0..<rounds {
             runs.append(
                 (
                     try driver(stream, played, turns: turns, inTurn: inTurn), floor(stream, played, turns: turns),
-                    copy(stream, played, turns: turns)
+                    copy(stream, played, turns: turns), libuvc?.nanoseconds(stream, played, turns: turns)
                 ))
         }
-        func median(_ value: ((ours: Double, floor: Double, copy: Double)) -> Double) -> Double {
-            runs.map(value).sorted()[runs.count / 2]
-        }
-        return Figures(ours: median(\.ours) / frames, toFloor: median { $0.ours / $0.floor }, toCopy: median { $0.ours / $0.copy })
+        func median(_ value: (Run) -> Double) -> Double { runs.map(value).sorted()[runs.count / 2] }
+        return Figures(
+            ours: median(\.ours) / frames, toFloor: median { $0.ours / $0.floor }, toCopy: median { $0.ours / $0.copy },
+            toLibuvc: libuvc == nil ? nil : median { $0.ours / ($0.libuvc ?? .nan) })
     }
 
     // MARK: The driver

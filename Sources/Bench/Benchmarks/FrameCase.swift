@@ -13,6 +13,9 @@ struct FrameCase {
     }
 
     var name: String
+    /// Only libuvc is told.
+    var width = 1280
+    var height = 720
     var bus: Bus
     /// Bytes of the frames that are sent in turn; an even number of them, so that FID goes on
     /// toggling.
@@ -41,7 +44,8 @@ struct FrameCase {
     }
     static func yuy2(_ name: String, _ bus: Bus, _ width: Int, _ height: Int) -> FrameCase {
         let length = width * height * 2
-        return FrameCase(name: name, bus: bus, frameLengths: [length, length], content: .uncompressed(length: length))
+        return FrameCase(
+            name: name, width: width, height: height, bus: bus, frameLengths: [length, length], content: .uncompressed(length: length))
     }
 
     /// High speed's largest packet in each microframe, of which half carry data: a camera reserves

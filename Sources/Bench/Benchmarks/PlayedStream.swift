@@ -12,6 +12,8 @@ final class PlayedStream {
     let payloadBytes: Int
     /// For C, which plays them; the memory is this object's.
     private(set) var transfers = UnsafeMutableBufferPointer<cbenchmarks_transfer>(start: nil, count: 0)
+    /// The same with headers, a payload by itself each.
+    private let payloads: [[UInt8]]
     private var buffers: [UnsafeMutableRawPointer] = []
 
     init(_ stream: FrameCase) {
@@ -21,15 +23,16 @@ final class PlayedStream {
         var made: [cbenchmarks_transfer] = []
         switch stream.bus {
         case .isochronous(let packetLength, let dataShare):
-            let packets = Self.packets(frames, room: packetLength, dataShare: dataShare)
-            for start in stride(from: 0, to: packets.count, by: shape.packetCount) {
-                made.append(isochronous(packets[start..<min(start + shape.packetCount, packets.count)], shape))
+            payloads = Self.packets(frames, room: packetLength, dataShare: dataShare)
+            for start in stride(from: 0, to: payloads.count, by: shape.packetCount) {
+                made.append(isochronous(payloads[start..<min(start + shape.packetCount, payloads.count)], shape))
             }
         case .bulk(let payloadLength):
+            payloads = Self.packets(frames, room: payloadLength, dataShare: 1)
             // A payload that is shorter than the largest ends with a short packet, or an empty one,
             // and so does the transfer; behind another one the next follows at once.
             var transfer: [UInt8] = []
-            for payload in Self.packets(frames, room: payloadLength, dataShare: 1) {
+            for payload in payloads {
                 transfer += payload
                 while transfer.count >= shape.packetLength {
                     made.append(bulk(transfer[..<shape.packetLength]))
@@ -47,6 +50,22 @@ final class PlayedStream {
     deinit {
         for buffer in buffers { buffer.deallocate() }
         transfers.deallocate()
+    }
+
+    /// For C, whose memory lives as long as this object.
+    lazy var plainPayloads = plain(payloads)
+    lazy var plainFrames = plain(frames)
+
+    private func plain(_ pieces: [[UInt8]]) -> UnsafeMutableBufferPointer<cbenchmarks_payload> {
+        let list = UnsafeMutableBufferPointer<cbenchmarks_payload>.allocate(capacity: pieces.count)
+        buffers.append(UnsafeMutableRawPointer(list.baseAddress!))
+        for (index, piece) in pieces.enumerated() {
+            let bytes = keep(piece.count)
+            bytes.copyMemory(from: piece, byteCount: piece.count)
+            list.initializeElement(
+                at: index, to: cbenchmarks_payload(bytes: bytes.assumingMemoryBound(to: UInt8.self), length: UInt32(piece.count)))
+        }
+        return list
     }
 
     private func isochronous(_ packets: ArraySlice<[UInt8]>, _ shape: StreamShape) -> cbenchmarks_transfer {

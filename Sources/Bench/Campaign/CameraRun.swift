@@ -78,11 +78,11 @@ struct CameraRun {
         let generations = before.map(\.generation)
         switch kind.sequel {
         case .death:
-            try await each { viewer, index in { $0.hasRecovered(from: generations[index], isHeld: isHeld) } }
+            try await each { [isHeld] viewer, index in { $0.hasRecovered(from: generations[index], isHeld: isHeld) } }
         case .frames(let count):
             // Whatever a flipped bit does shows in the next frames, or later.
             let arrived = before.map { $0.arrived + count }
-            try await each { viewer, index in
+            try await each { [isHeld] viewer, index in
                 { tally in
                     tally.generation == generations[index]
                         ? tally.arrived >= arrived[index] : tally.hasRecovered(from: generations[index], isHeld: isHeld)
@@ -107,7 +107,7 @@ struct CameraRun {
     private mutating func replaceDriver(_ generations: [UInt32]) async throws {
         var random = SplitMix(state: 0)
         _ = try await inject(.kill, &random)
-        try await each { viewer, index in { $0.hasRecovered(from: generations[index], isHeld: isHeld) } }
+        try await each { [isHeld] viewer, index in { $0.hasRecovered(from: generations[index], isHeld: isHeld) } }
         last = viewers.map(\.now)
     }
 

@@ -141,6 +141,7 @@ public final class EmulatedScanner: EmulatedDevice {
             guard state.pipes.indices.contains(index) else { return nil }
             if state.isSilent { return now + 1_000_000_000 }
             let pipe = state.pipes[index]
+            if pipe.doneAt > now { return pipe.doneAt }
             return pipe.isAnswering && pipe.parser.waiting >= ScannerPipe.inputLimit ? now + 1_000_000 : nil
         }
     }
@@ -149,6 +150,7 @@ public final class EmulatedScanner: EmulatedDevice {
         change { state in
             let index = Int(endpoint.number) - 1
             guard state.pipes.indices.contains(index) else { return .stall }
+            state.pipes[index].takes(data.count, now: now)
             // The old protocol has what is printed, and no answers.
             guard state.speaksHTTP(index, options.layout) else { return .completed }
             state.pipes[index].parser.take(data)

@@ -30,6 +30,8 @@ public struct EmulatedScannerOptions: Sendable {
         public var feedMilliseconds = 0
         /// At which a page comes; 0 for no limit.
         public var bytesPerSecond = 0
+        /// At which it takes what it is sent, each interface by itself; 0 for no limit.
+        public var printBytesPerSecond = 0
         public init() {}
 
         /// A desktop scanner's: 1.5 s of warming up, 0.4 s for a sheet, 2 MB/s.

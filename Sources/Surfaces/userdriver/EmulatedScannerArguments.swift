@@ -48,6 +48,9 @@ struct EmulatedScannerArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Bytes of a page a second, 0 for no limit.", valueName: "bytes"))
     var bytesPerSecond: Int?
 
+    @Option(help: ArgumentHelp("Bytes a second that the printer takes, 0 for no limit.", valueName: "bytes"))
+    var printBytesPerSecond: Int?
+
     @Option(help: ArgumentHelp("Seconds until an idle job ends.", valueName: "seconds"))
     var jobTimeout = 60
 
@@ -75,8 +78,8 @@ struct EmulatedScannerArguments: ParsableArguments {
         for (name, value) in [("warm-up-ms", warmUpMs), ("feed-ms", feedMs)] {
             guard (0...600_000).contains(value ?? 0) else { throw ValidationError("--\(name) must be from 0 to 600000.") }
         }
-        guard (0...1_000_000_000).contains(bytesPerSecond ?? 0) else {
-            throw ValidationError("--bytes-per-second must be from 0 to 1000000000.")
+        for (name, value) in [("bytes-per-second", bytesPerSecond), ("print-bytes-per-second", printBytesPerSecond)] {
+            guard (0...1_000_000_000).contains(value ?? 0) else { throw ValidationError("--\(name) must be from 0 to 1000000000.") }
         }
         guard (1...86_400).contains(jobTimeout) else { throw ValidationError("--job-timeout must be from 1 to 86400.") }
         if fault == ["list"] { throw CleanExit.message(ScannerFaults.documentation) }
@@ -111,6 +114,7 @@ struct EmulatedScannerArguments: ParsableArguments {
         if let warmUpMs { options.pace.warmUpMilliseconds = warmUpMs }
         if let feedMs { options.pace.feedMilliseconds = feedMs }
         if let bytesPerSecond { options.pace.bytesPerSecond = bytesPerSecond }
+        if let printBytesPerSecond { options.pace.printBytesPerSecond = printBytesPerSecond }
         options.jobTimeoutMilliseconds = jobTimeout * 1000
         options.faults = try faults()
         return EmulatedScanner(options: options, log: log)

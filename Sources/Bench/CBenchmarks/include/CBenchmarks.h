@@ -55,3 +55,28 @@ double cbenchmarks_copy(
 /// `cbenchmarks_play` alone.
 double cbenchmarks_kernel(
     uint8_t **buffers, uint32_t buffer_count, const struct cbenchmarks_transfer *transfers, uint32_t count, uint32_t turns);
+
+/// A payload with its header; or a frame.
+struct cbenchmarks_payload {
+    const uint8_t *bytes;
+    uint32_t length;
+};
+
+/// A stream as libuvc is shown it, one payload a packet or, over bulk, a transfer.
+struct cbenchmarks_libuvc_stream {
+    const struct cbenchmarks_payload *payloads;
+    uint32_t payload_count;
+    uint32_t is_bulk, is_mjpeg, width, height;
+    /// Bytes: of the largest payload (a packet's room, `dwMaxPayloadTransferSize`), of the largest
+    /// frame.
+    uint32_t maximum_payload, capacity;
+    /// What each frame has to be, in turn; NULL where none is looked at.
+    const struct cbenchmarks_payload *frames;
+    uint32_t frame_count;
+};
+
+/// `turns` through all payloads by the installed libuvc, until its callback has each frame.
+/// Nanoseconds of the process's processor time without the kernel's part; negative where it can't
+/// be used or a frame was another. Not in this library: in `libuvc-yardstick.so`, which `make bench`
+/// builds where libuvc's headers are (Sources/Bench/libuvc-yardstick).
+double cbenchmarks_libuvc(const struct cbenchmarks_libuvc_stream *stream, uint32_t turns);

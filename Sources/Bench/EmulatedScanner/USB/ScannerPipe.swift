@@ -20,11 +20,21 @@ struct ScannerPipe: Sendable {
     private var random: SplitMix
     private let emptyPackets: Bool
     private let odd: Bool
+    private let printBytesPerSecond: Int
+    /// When it is done with what it was sent; a time of CLOCK_MONOTONIC, nanoseconds.
+    private(set) var doneAt: UInt64 = 0
 
     init(_ index: Int, _ options: EmulatedScannerOptions) {
         random = SplitMix(seed: UInt64(index))
         emptyPackets = options.sendsEmptyPackets
         odd = options.splitsOddly
+        printBytesPerSecond = options.pace.printBytesPerSecond
+    }
+
+    /// Has its time for bytes that came in.
+    mutating func takes(_ count: Int, now: UInt64) {
+        guard printBytesPerSecond > 0 else { return }
+        doneAt = max(doneAt, now) + UInt64(Double(count) * 1e9 / Double(printBytesPerSecond))
     }
 
     /// Whether a request that comes in has to wait.
