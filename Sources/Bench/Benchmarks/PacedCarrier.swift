@@ -55,7 +55,11 @@ final class PacedCarrier: RingCarrier, @unchecked Sendable {
     func adopt(_ record: RingRecord) {}
 
     func wait(_ mapping: TransferRingMapping, timeout: Duration) throws(USBError) -> CarrierEvent {
-        if kernel.completed == 0 { kernel.startClock() }
+        if kernel.completed == 0 {
+            // As a driver has them.
+            _ = clinux_take_short_turns()
+            kernel.startClock()
+        }
         // Whatever has appeared belongs to the transfer before.
         let newest = reader.newestSequence
         while completed.count <= newest { completed.append(lastTime) }

@@ -124,6 +124,29 @@ static void volunteer(void) {
     close(file);
 }
 
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+long clinux_take_short_turns(void) {
+    struct scheduling turns;
+    memset(&turns, 0, sizeof turns);
+    if (syscall(SYS_sched_getattr, 0, &turns, sizeof turns, 0) < 0) return -errno;
+    turns.size = sizeof turns;
+    turns.runtime = 100000;
+    return syscall(SYS_sched_setattr, 0, &turns, 0) < 0 ? -errno : 0;
+}
+
+long clinux_turn_length(int pid) {
+    struct scheduling turns;
+    memset(&turns, 0, sizeof turns);
+    return syscall(SYS_sched_getattr, pid, &turns, sizeof turns, 0) < 0 ? -errno : (long)turns.runtime;
+}
+
 static _Noreturn void be_child(const struct clinux_spawn_request *request, pid_t parent, int report) {
     int moved[32], ruleset = -1, step = CLINUX_SPAWN_SETUP;
     const int past = CLINUX_EXECUTABLE_DESCRIPTOR + 1;
@@ -153,7 +176,12 @@ static _Noreturn void be_child(const struct clinux_spawn_request *request, pid_t
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (request->sandbox) volunteer(); else restore_descriptor_limit();
+    if (request->sandbox) {
+        volunteer();
+        (void)clinux_take_short_turns();
+    } else {
+        restore_descriptor_limit();
+    }
     step = CLINUX_SPAWN_ACCOUNT;
     if (request->has_account) {
         // The calls themselves: glibc's functions would look for the threads that the parent had.

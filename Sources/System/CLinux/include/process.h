@@ -57,6 +57,13 @@ int clinux_spawn(const struct clinux_spawn_request *request, struct clinux_spawn
 /// Raises the limit on this process's descriptors to what it may be at most. The limit now, or -errno. Children without a sandbox get the one before.
 long clinux_raise_descriptor_limit(void);
 
+/// Asks for short turns (100 µs) for this thread and those that it starts: it has a processor sooner when it wakes beside busy programs, and gives it
+/// back sooner. Children in a sandbox have them. Linux 6.12 and newer; nothing changes before. 0 or -errno.
+long clinux_take_short_turns(void);
+
+/// The length of a process's turns (0: of this thread's), nanoseconds; 0 where there is none (before Linux 6.12). -errno.
+long clinux_turn_length(int pid);
+
 /// A descriptor of a running process, readable once it has ended.
 int clinux_pidfd_open(int pid);
 
