@@ -96,7 +96,7 @@ run: build
 	$(RELEASE)/userdriver up --emulate webcam
 
 build-tests:
-	$(SWIFT) build --build-tests
+	$(SWIFT) build --build-tests -Xswiftc -gnone
 
 # Unit tests are debug builds; the end-to-end tests among them drive the release executables. The supervisor's tests run one after the
 # other (all of them share its thread), and the end-to-end tests after all others, whose processes would keep theirs waiting: two at a

@@ -362,7 +362,7 @@ import Wire
         var device = FakeDiagnosis.device()
         device.status.streams[0].frames = 3
         device.status.streams[0].lost = 400
-        try expect(stack(try FakeMachine.healthy(), device), .deviceClass, why: "of 403 frames 400", remedy: "userdriver inspect")
+        try expect(stack(try FakeMachine.healthy(), device), .deviceClass, why: "400 of 403 frames", remedy: "userdriver inspect")
         device.status.streams[0].frames = 900
         #expect(try stack(try FakeMachine.healthy(), device).layers.first { $0.layer == .stream }?.health == .warning)
     }
