@@ -58,11 +58,12 @@ let system: [Target] = layer(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CExpat", providers: [.apt(["libexpat1-dev"])]),
         systemLibrary("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
+        library("Descriptors", ["CLinux"]),
         library("Threads", ["CLinux"]),
-        library("Wire", ["Threads", "CLinux"]),
-        library("Sandbox", ["CLinux", "CSeccomp"]),
-        library("Spawn", ["Sandbox", "CLinux"]),
-        library("Pictures", ["CTurboJPEG", "CPNG", "CZlib"]),
+        library("Wire", ["Descriptors", "Threads", "CLinux"]),
+        library("Sandbox", ["Descriptors", "CLinux", "CSeccomp"]),
+        library("Spawn", ["Sandbox", "Descriptors", "CLinux"]),
+        library("Pictures", ["Descriptors", "CTurboJPEG", "CPNG", "CZlib"]),
     ])
 
 // PipeWire. SwiftPM takes its .pc file for unsafe, and where it is not installed there is none. So the Makefile says where its headers are, and
@@ -78,21 +79,21 @@ let pipewire: [Target] = layer(
 
 // Data that survives processes.
 let planes: [Target] = layer(
-    "Planes", [library("FrameRing", ["CLinux"]), library("ObjectStore", ["CDigest", "CLinux"])])
+    "Planes", [library("FrameRing", ["Descriptors", "CLinux"]), library("ObjectStore", ["Descriptors", "CDigest", "CLinux"])])
 
 // Transfers: of this machine, over the network, in software.
 let usb: [Target] = layer(
     "USB",
     [
         library("USB"),
-        library("TransferRing", ["USB", "Threads", "CLinux"]),
-        library("FlightRecorder", ["USB", "CLinux"]),
-        library("USBFS", ["USB", "TransferRing", "Threads", "CLinux"]),
-        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Threads", "CLinux"]),
+        library("TransferRing", ["USB", "Descriptors", "Threads", "CLinux"]),
+        library("FlightRecorder", ["USB", "Descriptors", "CLinux"]),
+        library("USBFS", ["USB", "TransferRing", "Descriptors", "Threads", "CLinux"]),
+        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Descriptors", "Threads", "CLinux"]),
         library("USBIP", ["USB"]),
-        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Threads", "CLinux", "Wire"]),
+        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Descriptors", "Threads", "CLinux", "Wire"]),
         executable("usbip-proxy", ["USBIPHost"]),
-        library("USBEmulation", ["USB", "USBIP", "Threads", "CLinux"]),
+        library("USBEmulation", ["USB", "USBIP", "Descriptors", "Threads", "CLinux"]),
     ])
 
 // Published USB classes: bytes in, values out.
@@ -117,10 +118,12 @@ let contracts: [Target] = layer(
 let framework: [Target] = layer(
     "Framework",
     [
-        library("UserDriver", ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Threads", "CLinux"]),
-        library("DriverObjects", ["UserDriver", "ObjectStore", "Wire"]),
+        library(
+            "UserDriver",
+            ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Descriptors", "Threads", "CLinux"]),
+        library("DriverObjects", ["UserDriver", "ObjectStore", "Wire", "Descriptors"]),
         library("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
-        library("DriverTesting", ["USBEmulation", "USB", "Wire", "Spawn", "Threads"]),
+        library("DriverTesting", ["USBEmulation", "USB", "Wire", "Spawn", "Descriptors", "Threads"]),
     ])
 let drivers: [Target] = layer(
     "Drivers",
@@ -142,7 +145,7 @@ let trust: [Target] = layer(
     "Trust",
     [
         library("Trust", ["CLibCrypto"]),
-        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "CLinux", "CYAML"]),
+        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "Descriptors", "CLinux", "CYAML"]),
     ])
 
 // Who looks after drivers.
@@ -153,9 +156,9 @@ let daemon: [Target] = layer(
             "Supervisor",
             [
                 "Bundles", "Trust", "USB", "TransferRing", "FlightRecorder", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing",
-                "ObjectStore", "Spawn", "Sandbox", "Threads", "CLinux", log,
+                "ObjectStore", "Spawn", "Sandbox", "Descriptors", "Threads", "CLinux", log,
             ]),
-        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Threads", "CLinux", log, signals, arguments]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Descriptors", "Threads", "CLinux", log, signals, arguments]),
     ])
 
 // For programs, and what people touch.
@@ -163,9 +166,10 @@ let clients: [Target] = layer(
     "Clients",
     [
         library(
-            "UserDriverClient", ["CameraInterface", "Wire", "FrameRing", "ObjectStore", "FlightRecorder", "USB", "Threads", "CLinux"]),
+            "UserDriverClient",
+            ["CameraInterface", "Wire", "FrameRing", "ObjectStore", "FlightRecorder", "USB", "Descriptors", "Threads", "CLinux"]),
         library("ScannerClient", ["UserDriverClient", "ScannerInterface", "Wire"]),
-        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire"]),
+        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire", "Descriptors"]),
     ])
 let surfaces: [Target] = layer(
     "Surfaces",
@@ -174,18 +178,21 @@ let surfaces: [Target] = layer(
             "UserDriverCLI",
             [
                 "UserDriverClient", "ScannerClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC",
-                "Pictures", "EmulatedEcho", "EmulatedScanner", "EmulatedWebcam", "USBEmulation", "VideoNode", "Spawn", "Threads", "CLinux",
-                arguments,
+                "Pictures", "EmulatedEcho", "EmulatedScanner", "EmulatedWebcam", "USBEmulation", "VideoNode", "Spawn", "Descriptors",
+                "Threads",
+                "CLinux", arguments,
             ], path: "userdriver"),
-        library("VideoNode", ["UserDriverClient", "USBEmulation", "USB", "UVC", "Wire", "Spawn", "Sandbox", "Threads", "CLinux"]),
-        executable("userdriver-video", ["VideoNode"]),
-        library("HTTPServer", ["CMicroHTTPD", "CLinux"]),
         library(
-            "ESCLEndpoint", ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "IPPUSB", "Wire", "Spawn", "Threads", "CLinux"]),
+            "VideoNode", ["UserDriverClient", "USBEmulation", "USB", "UVC", "Wire", "Spawn", "Sandbox", "Descriptors", "Threads", "CLinux"]),
+        executable("userdriver-video", ["VideoNode"]),
+        library("HTTPServer", ["CMicroHTTPD", "Descriptors", "CLinux"]),
+        library(
+            "ESCLEndpoint",
+            ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "IPPUSB", "Wire", "Spawn", "Descriptors", "Threads", "CLinux"]),
         executable("userdriver-escl", ["ESCLEndpoint", "UserDriverClient", arguments]),
         .executableTarget(
             name: "userdriver-web",
-            dependencies: ["HTTPServer", "ScannerClient", "UserDriverClient", "Pictures", "UVC", "Wire", arguments],
+            dependencies: ["HTTPServer", "ScannerClient", "UserDriverClient", "Pictures", "UVC", "Wire", "Descriptors", arguments],
             resources: ["index.html", "page.css", "page.js", "camera.js", "scanner.js"].map { .embedInCode("Page/\($0)") },
             swiftSettings: swiftSettings),
         library("PipeWireNodes", ["UserDriverClient", "Pictures", "Wire", "Threads", "CPipeWire", "CLinux"]),
@@ -223,22 +230,23 @@ let bench: [Target] = layer(
             "benchmarks",
             [
                 "WebcamDriver", "DriverStreams", "UserDriver", "UVC", "USB", "TransferRing", "FlightRecorder", "FrameRing", "Spawn",
-                "Sandbox", "Threads",
+                "Sandbox", "Descriptors", "Threads",
                 "CLinux", "CBenchmarks",
             ], path: "Benchmarks"),
     ])
 
 let testTargets: [Target] = [
+    tests("Descriptors", ["CLinux"]),
     tests("Threads", ["CLinux"]),
     tests("USB"),
     tests("TransferRing", ["USB", "CLinux"]),
-    tests("FlightRecorder", ["USB", "CLinux"]),
+    tests("FlightRecorder", ["USB", "Descriptors", "CLinux"]),
     tests("UVC", ["USB"]),
     tests("CameraInterface", ["Wire"]),
     tests("ScannerInterface", ["Wire"]),
     tests("IPPUSB", ["USB"]),
     tests("ESCL"),
-    tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
+    tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Descriptors", "Threads", "CLinux"]),
     tests("WebcamDriver", ["CameraInterface", "UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
     tests("DriverTesting", ["USBEmulation", "USB"]),
     tests("Pictures", ["CTurboJPEG"]),
@@ -246,13 +254,15 @@ let testTargets: [Target] = [
     tests("EmulatedScanner", ["USBEmulation", "USBIPHost", "USB", "Pictures", "Threads", "CLinux"]),
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
     // A driver that misbehaves as it is told, for the supervisor's tests.
-    executable("test-driver", ["ObjectPattern", "DriverObjects", "UserDriver", "Wire", "FrameRing", "CLinux"], path: "Tests/TestDriver"),
+    executable(
+        "test-driver", ["ObjectPattern", "DriverObjects", "UserDriver", "Wire", "FrameRing", "Descriptors", "CLinux"],
+        path: "Tests/TestDriver"),
     // Somebody else's driver, with an interface of its own.
     executable(
         "thermometer-driver", ["UserDriver", "USB", "Wire"], path: "Tests/Thermometer", exclude: ["driver.yaml", "interfaces"]),
     // One that tries to get out of its sandbox.
     .target(name: "CAttempts", path: "Tests/CAttempts"),
-    executable("hostile-driver", ["CAttempts", "Wire", "CLinux"], path: "Tests/HostileDriver"),
+    executable("hostile-driver", ["CAttempts", "Wire", "Descriptors", "CLinux"], path: "Tests/HostileDriver"),
     // One that talks with the echo device, over and over, and checks each byte of the answers.
     executable("echo-driver", ["UserDriver", "EmulatedEcho", "TransferRing", "USB", "Wire"], path: "Tests/EchoDriver"),
     tests("Trust"),
@@ -264,27 +274,28 @@ let testTargets: [Target] = [
             "campaign",
             "EmulatedEcho", "EmulatedScanner", "ScannerClient",
             "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "ObjectStore", "ObjectPattern", "Spawn",
-            "UserDriverClient", "CLinux", log,
+            "UserDriverClient", "Descriptors", "CLinux", log,
         ]),
-    tests("Wire", ["CLinux"]),
-    tests("FrameRing", ["Threads", "CLinux"]),
-    tests("ObjectStore", ["CLinux"]),
+    tests("Wire", ["Descriptors", "CLinux"]),
+    tests("FrameRing", ["Descriptors", "Threads", "CLinux"]),
+    tests("ObjectStore", ["Descriptors", "CLinux"]),
     .target(
-        name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Threads", "CLinux"], path: "Tests/FakeDaemon",
+        name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Descriptors", "Threads", "CLinux"],
+        path: "Tests/FakeDaemon",
         swiftSettings: swiftSettings),
-    tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "CLinux"]),
+    tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "Descriptors", "CLinux"]),
     tests(
         "UserDriverCLI",
         [
             "FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC",
-            "CLinux", arguments,
+            "Descriptors", "CLinux", arguments,
         ],
         exclude: ["Snapshots"]),
     tests(
         "VideoNode",
         [
             "userdriver-video", "FakeDaemon", "UserDriverClient", "USBEmulation", "USBIPHost", "UVC", "USB", "Wire", "FrameRing",
-            "Spawn", "Sandbox", "CLinux",
+            "Spawn", "Sandbox", "Descriptors", "CLinux",
         ]),
     tests("PipeWireNodes", ["UserDriverClient"]),
     tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ESCL", "IPPUSB", "CLinux"]),
@@ -292,9 +303,9 @@ let testTargets: [Target] = [
     // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual
     // machine.
     .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
-    executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "CLinux"], path: "Tests/UsbfsIntruder"),
-    executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "CLinux"], path: "Tests/usb-probe"),
-    tests("USBFS", ["USB", "Threads", "CLinux"]),
+    executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "Descriptors", "CLinux"], path: "Tests/UsbfsIntruder"),
+    executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "Descriptors", "CLinux"], path: "Tests/usb-probe"),
+    tests("USBFS", ["USB", "Descriptors", "Threads", "CLinux"]),
     tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
     tests("USBIP", ["USB"]),
     tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
@@ -303,7 +314,7 @@ let testTargets: [Target] = [
     .testTarget(
         name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux"],
         swiftSettings: swiftSettings),
-    tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "CLinux"]),
+    tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "Descriptors", "CLinux"]),
 ]
 
 /// What somebody else's driver is built with. With USERDRIVER_FRAMEWORK_ONLY set, as the Makefile

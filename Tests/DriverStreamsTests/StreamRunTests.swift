@@ -1,6 +1,7 @@
 // The stream engine with a class of devices that it has never heard of: its streams survive their
 // process, to the byte.
 
+import Descriptors
 import FrameRing
 import Glibc
 import Synchronization
@@ -30,8 +31,8 @@ import Wire
             transferMemory = try TransferRingMemory(geometry: geometry)
             frames = try #require(FrameRingGeometry(capacity: ThermalCarrier.frameLength, slotCount: 8))
             frameMemory = try FrameRingMemory(geometry: frames)
-            let readable = try frameMemory.readOnlyDescriptor()
-            defer { close(readable) }
+            let owned = try frameMemory.readOnlyDescriptor()
+            let readable = owned.number
             reader = try FrameRingReader(descriptor: readable, geometry: frames)
         }
 

@@ -1,6 +1,7 @@
 // A daemon for tests: speaks Varlink on a real socket, hands out real rings, and can be made to fail in every way.
 
 import CLinux
+import Descriptors
 public import FrameRing
 import Glibc
 import Synchronization
@@ -45,14 +46,14 @@ public final class FakeDaemon: Sendable {
     public var calls: [VarlinkCall] { state.withLock { $0.calls } }
 
     public func start() throws {
-        let listener = try VarlinkSocket.listen(path: directory.socketPath)
+        let listener = try VarlinkSocket.listen(path: directory.socketPath).handOver()
         clinux_set_nonblocking(listener, 0)
         state.withLock { $0.listener = listener }
         TestThread.start { [weak self] in
             while true {
                 let accepted = accept(listener, nil, nil)
                 guard accepted >= 0, let self else { break }
-                let socket = VarlinkSocket(descriptor: accepted)
+                let socket = VarlinkSocket(OwnedDescriptor(accepted))
                 self.state.withLock { $0.connections.append(socket) }
                 TestThread.start { [weak self] in
                     while let call = try? socket.receive(VarlinkCall.self)?.message {
@@ -154,8 +155,7 @@ public final class FakeStream: Sendable {
 
     public func send(_ event: String, to socket: VarlinkSocket, generation: Int64 = 1, restarts: Int64 = 0) throws {
         let descriptor = try memory.readOnlyDescriptor()
-        defer { close(descriptor) }
-        let descriptors = [descriptor] + (page.map { [$0.descriptor] } ?? [])
+        let descriptors = [descriptor.number] + (page.map { [$0.descriptor] } ?? [])
         try socket.send(reply(event, generation: generation, restarts: restarts), descriptors: descriptors)
     }
 
@@ -163,13 +163,12 @@ public final class FakeStream: Sendable {
         _ event: String, by daemon: FakeDaemon, description: JSONValue = FakeStream.description, follows: Bool = false
     ) throws {
         let descriptor = try memory.readOnlyDescriptor()
-        defer { close(descriptor) }
         var reply = reply(event, description: description)
         if follows, case .object(var members) = reply.parameters {
             members["follows"] = true
             reply.parameters = .object(members)
         }
-        try daemon.tell(reply, descriptors: [descriptor])
+        try daemon.tell(reply, descriptors: [descriptor.number])
     }
 }
 

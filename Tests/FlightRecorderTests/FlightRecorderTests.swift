@@ -1,6 +1,7 @@
 // What is noted is read again, whatever else lies in the memory; and a capture is what Wireshark expects.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import USB
@@ -59,8 +60,8 @@ import USB
 
     @Test func readersCanNotWrite() throws {
         let memory = try RecorderMemory()
-        let descriptor = try memory.readOnlyDescriptor()
-        defer { close(descriptor) }
+        let owned = try memory.readOnlyDescriptor()
+        let descriptor = owned.number
         #expect(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) == MAP_FAILED)
         #expect(throws: USBError.self) { try FlightRecorder(descriptor: descriptor, generation: 1) }
         _ = try RecorderReader(descriptor: descriptor)

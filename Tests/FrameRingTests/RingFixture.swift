@@ -1,4 +1,5 @@
 // A ring with a writer and a reader, threads to run them on, and random numbers that are the same every time.
+import Descriptors
 import FrameRing
 import Glibc
 import Testing
@@ -18,8 +19,8 @@ struct RingFixture {
     }
 
     func reader() throws -> FrameRingReader {
-        let descriptor = try memory.readOnlyDescriptor()
-        defer { close(descriptor) }
+        let owned = try memory.readOnlyDescriptor()
+        let descriptor = owned.number
         return try FrameRingReader(descriptor: descriptor, geometry: geometry)
     }
 

@@ -1,5 +1,6 @@
 // Memory that somebody scribbled over, descriptors that do not fit, readers that want to write.
 import CLinux
+import Descriptors
 import FrameRing
 import Glibc
 import Testing
@@ -90,8 +91,8 @@ import Testing
 
     @Test func aReadersDescriptorCanNotWrite() throws {
         let ring = try RingFixture()
-        let descriptor = try ring.memory.readOnlyDescriptor()
-        defer { close(descriptor) }
+        let owned = try ring.memory.readOnlyDescriptor()
+        let descriptor = owned.number
         #expect(mmap(nil, ring.geometry.byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) == MAP_FAILED)
         #expect(errno == EACCES)
         #expect(write(descriptor, "x", 1) == -1)
@@ -106,8 +107,8 @@ import Testing
     @Test(.enabled(if: geteuid() != 0, "root may open any file for writing, whatever its mode"))
     func aReadersDescriptorCanNotBeReopenedForWriting() throws {
         let ring = try RingFixture()
-        let descriptor = try ring.memory.readOnlyDescriptor()
-        defer { close(descriptor) }
+        let owned = try ring.memory.readOnlyDescriptor()
+        let descriptor = owned.number
         #expect(open("/proc/self/fd/\(descriptor)", O_RDWR) == -1)
         #expect(errno == EACCES)
     }

@@ -1,5 +1,6 @@
 // Readers that tell how far they are: what they are done with is written over first, and nothing else early.
 import CLinux
+import Descriptors
 import FrameRing
 import Glibc
 import Testing
@@ -21,8 +22,8 @@ import Testing
         }
 
         func reader(_ index: Int = 0) throws -> FrameRingReader {
-            let descriptor = try ring.memory.readOnlyDescriptor()
-            defer { close(descriptor) }
+            let owned = try ring.memory.readOnlyDescriptor()
+            let descriptor = owned.number
             return try FrameRingReader(descriptor: descriptor, geometry: ring.geometry, report: pages[index].descriptor)
         }
 

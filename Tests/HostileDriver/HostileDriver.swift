@@ -2,12 +2,13 @@
 
 import CAttempts
 import CLinux
+import Descriptors
 import Glibc
 import Wire
 
 @main
 struct HostileDriver {
-    let channel = Channel(descriptor: DriverContract.channelDescriptor)
+    let channel = Channel(OwnedDescriptor(DriverContract.channelDescriptor))
     let page: UnsafeMutableRawPointer
     /// The ring's descriptor, its mapping and size, once a stream was opened.
     var ring: Int32 = -1

@@ -1,6 +1,7 @@
 // Arenas and records as memory: what survives, what is believed, what nobody can do to it.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 
@@ -9,7 +10,8 @@ import Testing
 @Suite("Records that survive their process") struct RecordMemoryTests {
     private func read(_ memory: RecordMemory) -> [RecordMemory.Found]? {
         var found: [RecordMemory.Found] = []
-        return RecordMemory(adopting: clinux_duplicate(memory.descriptor), slotCount: memory.slotCount, found: &found).map { _ in found }
+        return RecordMemory(adopting: OwnedDescriptor(clinux_duplicate(memory.descriptor)), slotCount: memory.slotCount, found: &found).map
+        { _ in found }
     }
 
     @Test func areFoundAsTheyWereWrittenLast() throws {
@@ -49,7 +51,7 @@ import Testing
         #expect(read(memory)?.count == 2)
         // Whoever takes it over counts on.
         var all: [RecordMemory.Found] = []
-        let next = try #require(RecordMemory(adopting: clinux_duplicate(memory.descriptor), slotCount: 8, found: &all))
+        let next = try #require(RecordMemory(adopting: OwnedDescriptor(clinux_duplicate(memory.descriptor)), slotCount: 8, found: &all))
         _ = next.put([3])
         #expect(read(memory)?.max { $0.sequence < $1.sequence }?.bytes == [3])
     }
@@ -58,11 +60,11 @@ import Testing
         var found: [RecordMemory.Found] = []
         let unsealed = clinux_memfd("unsealed", 0)
         #expect(ftruncate(unsealed, off_t(4 * RecordMemory.slotSize)) == 0)
-        for descriptor in [unsealed, open("/dev/zero", O_RDONLY | O_CLOEXEC), clinux_memfd("small", 0), -1] {
-            #expect(RecordMemory(adopting: descriptor, slotCount: 4, found: &found) == nil)
+        for descriptor in [unsealed, open("/dev/zero", O_RDONLY | O_CLOEXEC), clinux_memfd("small", 0)] {
+            #expect(RecordMemory(adopting: OwnedDescriptor(descriptor), slotCount: 4, found: &found) == nil)
         }
         let memory = try RecordMemory(slotCount: 4)
-        #expect(RecordMemory(adopting: clinux_duplicate(memory.descriptor), slotCount: 5, found: &found) == nil)
+        #expect(RecordMemory(adopting: OwnedDescriptor(clinux_duplicate(memory.descriptor)), slotCount: 5, found: &found) == nil)
         // A slot whose numbers make no sense is nobody's record.
         var header: [UInt64] = [1, UInt64(RecordMemory.capacity) + 1]
         #expect(pwrite(memory.descriptor, &header, 16, off_t(RecordMemory.slotSize)) == 16)
@@ -77,8 +79,8 @@ import Testing
 
     @Test func areReadByThoseWhoMayOnlyRead() throws {
         let arena = try ObjectArena(layout: layout)
-        let reading = try arena.readOnlyDescriptor()
-        defer { close(reading) }
+        let owned = try arena.readOnlyDescriptor()
+        let reading = owned.number
         let mapping = try ArenaMapping(descriptor: arena.descriptor, layout: layout)
         #expect([1, 2, 3].withUnsafeBytes { mapping.write($0, at: 16 << 10) })
         mapping.setWritten(24, cursor: ArenaLayout.cursor(2))
@@ -113,10 +115,11 @@ import Testing
 
     @Test func ofAnotherKindAreNotAdopted() throws {
         let arena = try ObjectArena(layout: layout)
-        #expect(ObjectArena(adopting: clinux_duplicate(arena.descriptor), layout: layout) != nil)
-        #expect(ObjectArena(adopting: clinux_duplicate(arena.descriptor), layout: ArenaLayout(byteCount: 128 << 10)!) == nil)
-        for descriptor in [clinux_memfd("unsealed", 0), open("/dev/zero", O_RDWR | O_CLOEXEC), -1] {
-            #expect(ObjectArena(adopting: descriptor, layout: layout) == nil)
+        #expect(ObjectArena(adopting: OwnedDescriptor(clinux_duplicate(arena.descriptor)), layout: layout) != nil)
+        #expect(
+            ObjectArena(adopting: OwnedDescriptor(clinux_duplicate(arena.descriptor)), layout: ArenaLayout(byteCount: 128 << 10)!) == nil)
+        for descriptor in [clinux_memfd("unsealed", 0), open("/dev/zero", O_RDWR | O_CLOEXEC)] {
+            #expect(ObjectArena(adopting: OwnedDescriptor(descriptor), layout: layout) == nil)
         }
     }
 

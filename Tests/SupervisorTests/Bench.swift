@@ -2,6 +2,7 @@
 
 import CLinux
 import CameraInterface
+import Descriptors
 import Dispatch
 import FoundationEssentials
 import Glibc
@@ -53,7 +54,7 @@ final class FakeSource: DeviceSource {
     }
     func reopen(_ device: USBDeviceInformation, _ grant: DeviceGrant, held: DeviceHold) async throws(DeviceOpenFailure) -> OpenedDevice {
         state.withLock { $0.takeovers += 1 }
-        return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1, hold: held)
+        return OpenedDevice(OwnedDescriptor(clinux_memfd("device", 0)), transport: .usbip, usbipDeviceID: 1, hold: held)
     }
     func open(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> OpenedDevice {
         let failure = state.withLock { state in
@@ -63,7 +64,7 @@ final class FakeSource: DeviceSource {
         }
         if let failure { throw failure }
         let hold = state.withLock { $0.keeps } ? DeviceHold(.file(clinux_memfd("stream", 0), interfaces: 0)) : nil
-        return OpenedDevice(descriptor: clinux_memfd("device", 0), transport: .usbip, usbipDeviceID: 1, hold: hold)
+        return OpenedDevice(OwnedDescriptor(clinux_memfd("device", 0)), transport: .usbip, usbipDeviceID: 1, hold: hold)
     }
     func released(_ device: USBDeviceInformation, function: USBFunction) async { state.withLock { $0.releases += 1 } }
     func giveBack(_ device: USBDeviceInformation, function: USBFunction) async throws(DeviceOpenFailure) {

@@ -2,6 +2,7 @@
 // on with it.
 
 import CLinux
+import Descriptors
 import FrameRing
 import Glibc
 import Spawn
@@ -31,7 +32,7 @@ import Wire
 @Suite("A state that survives its process") struct StateMemoryTests {
     private func read(_ memory: StateMemory) -> [UInt8]? {
         var contents: [UInt8] = []
-        return StateMemory(adopting: clinux_duplicate(memory.descriptor), contents: &contents).map { _ in contents }
+        return StateMemory(adopting: OwnedDescriptor(clinux_duplicate(memory.descriptor)), contents: &contents).map { _ in contents }
     }
 
     @Test func holdsWhatWasWrittenLast() throws {
@@ -51,7 +52,7 @@ import Wire
         let memory = try StateMemory()
         #expect(memory.write([1]) && memory.write([2]))
         var contents: [UInt8] = []
-        let second = try #require(StateMemory(adopting: clinux_duplicate(memory.descriptor), contents: &contents))
+        let second = try #require(StateMemory(adopting: OwnedDescriptor(clinux_duplicate(memory.descriptor)), contents: &contents))
         #expect(contents == [2])
         #expect(second.write([3]))
         #expect(read(memory) == [3])
@@ -76,8 +77,8 @@ import Wire
         var contents: [UInt8] = []
         let unsealed = clinux_memfd("unsealed", 0)
         #expect(ftruncate(unsealed, off_t(StateMemory.byteCount)) == 0)
-        for descriptor in [unsealed, open("/dev/zero", O_RDONLY | O_CLOEXEC), clinux_memfd("small", 0), -1] {
-            #expect(StateMemory(adopting: descriptor, contents: &contents) == nil)
+        for descriptor in [unsealed, open("/dev/zero", O_RDONLY | O_CLOEXEC), clinux_memfd("small", 0)] {
+            #expect(StateMemory(adopting: OwnedDescriptor(descriptor), contents: &contents) == nil)
         }
         // Both places full of the same byte.
         let memory = try StateMemory()

@@ -1,6 +1,7 @@
 // What a stranger may cost the supervisor and everybody else: turns, quotas, and shortages that are nobody's fault.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 
@@ -16,7 +17,7 @@ import Testing
             var pair: [Int32] = [-1, -1]
             #expect(clinux_stream_pair(&pair) == 0)
             let connection = ClientConnection(
-                socket: VarlinkSocket(descriptor: pair[0], otherEnd: .stranger), peer: .init(processID: 1, userID: 1, groupID: 1),
+                socket: VarlinkSocket(OwnedDescriptor(pair[0]), otherEnd: .stranger), peer: .init(processID: 1, userID: 1, groupID: 1),
                 idleLimit: .seconds(300)
             ) { call in
                 order.append(call.call.method)

@@ -1,6 +1,7 @@
 // A driver of no device, which behaves, or misbehaves, as the name it is started under says. For the supervisor's tests.
 
 import CLinux
+import Descriptors
 import DriverObjects
 import Glibc
 import Wire
@@ -41,7 +42,7 @@ enum Behaviour: String {
 
 @main
 struct TestDriver {
-    let channel = Channel(descriptor: DriverContract.channelDescriptor)
+    let channel = Channel(OwnedDescriptor(DriverContract.channelDescriptor))
     let page: UnsafeMutableRawPointer
     let behaviour: Behaviour
     var generation: UInt32 = 0
@@ -190,7 +191,7 @@ struct TestDriver {
             guard clinux_survive_parent(seconds) == 0 else { exit(95) }
         case .object(let order):
             if try raw.take(order, descriptors, channel) { break }
-            delivery.link.take(order, descriptors: descriptors.map { clinux_duplicate($0) })
+            delivery.link.take(order, descriptors: OwnedDescriptors(descriptors.map { clinux_duplicate($0) }))
         case .stop: exit(0)
         }
     }

@@ -1,6 +1,7 @@
 // The control file where there is no USB: descriptors that are no device, closing, waiting. Transfers are proven in Tests/vm.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import USB
@@ -14,7 +15,7 @@ import USB
             [18, 1, 0, 2, 0xef, 2, 1, 64, 9, 0x12, 1, 0, 0, 1, 0, 0, 0, 1] + [9, 2, 41, 0, 2, 1, 0, 0x80, 50]
             + [9, 4, 0, 0, 1, 14, 1, 0, 0] + [7, 5, 0x83, 3, 16, 0, 8] + [9, 4, 1, 0, 1, 14, 2, 0, 0] + [7, 5, 0x81, 5, 0, 2, 1]
         return try USBFSDevice(
-            wrapping: descriptor, streaming: open("/dev/null", O_RDWR | O_CLOEXEC), interfaces: 0b10,
+            wrapping: OwnedDescriptor(descriptor), streaming: OwnedDescriptor(open("/dev/null", O_RDWR | O_CLOEXEC)), interfaces: 0b10,
             information: USBDeviceInformation(path: "nowhere", speed: .high, descriptors: descriptors))
     }
 

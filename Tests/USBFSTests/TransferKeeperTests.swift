@@ -1,6 +1,7 @@
 // A keeper hands a dead driver's bytes to the successor. Memory of the kernel's is a memfd here; that a real one goes along is proven in Tests/vm.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import Threads
@@ -24,7 +25,7 @@ import USB
             successors = try TransferRingMapping(descriptor: memory.descriptor, geometry: geometry, number: nil)
             let descriptor = clinux_memfd("device", 0)
             #expect(ftruncate(descriptor, 1 << 20) == 0)
-            file = NodeFile(descriptor: descriptor)
+            file = NodeFile(OwnedDescriptor(descriptor))
         }
 
         func fetch(_ index: Int, _ patience: Duration) async -> Bool {

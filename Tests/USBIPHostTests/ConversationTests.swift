@@ -2,6 +2,7 @@
 // over.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import TransferRing
@@ -23,11 +24,12 @@ import USBEmulation
         init(_ shape: ConversationShape = ConversationShape()) async throws {
             bench = try HostBench()
             let handover = try await bench.open().handOver()
-            proxy = try USBIPProxy(socket: handover.descriptor, deviceID: handover.deviceID) { _ in }
+            let (information, deviceID) = (handover.information, handover.deviceID)
+            proxy = try USBIPProxy(socket: handover.socket, deviceID: deviceID) { _ in }
             var pair: [Int32] = [-1, -1]
             try #require(clinux_stream_pair(&pair) == 0)
-            try proxy.connect(driver: pair[1], rights: FunctionRights(interfaces: 0, endpoints: Set(Self.ends)))
-            device = try USBIPDevice(adopting: pair[0], information: handover.information, deviceID: handover.deviceID)
+            try proxy.connect(driver: OwnedDescriptor(pair[1]), rights: FunctionRights(interfaces: 0, endpoints: Set(Self.ends)))
+            device = try USBIPDevice(adopting: OwnedDescriptor(pair[0]), information: information, deviceID: deviceID)
             let geometries = [try #require(shape.outgoing), try #require(shape.incoming)]
             memories = try geometries.map { try TransferRingMemory(geometry: $0) }
             wakes = [clinux_eventfd(), clinux_eventfd()]

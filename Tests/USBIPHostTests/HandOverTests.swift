@@ -1,6 +1,7 @@
 // The socket goes from one handle to the next, as from the supervisor to a driver.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import USB
@@ -32,10 +33,10 @@ import USBIPHost
             try stream(device, &check, transfers: 20)
             let given = try device.handOver()
             #expect(await code { try await device.descriptor(type: 1, length: 18) } == .noDevice)
-            let duplicate = clinux_duplicate(given.descriptor)
-            #expect(duplicate >= 0)
-            close(given.descriptor)
-            device = try USBIPDevice(adopting: duplicate, information: given.information, deviceID: given.deviceID)
+            let duplicate = clinux_duplicate(given.socket.number)
+            let (information, deviceID) = (given.information, given.deviceID)
+            _ = consume given
+            device = try USBIPDevice(adopting: OwnedDescriptor(duplicate), information: information, deviceID: deviceID)
             #expect(try await device.descriptor(type: 1, length: 18) == bench.device.descriptors.device)
         }
         try stream(device, &check, transfers: 20)
@@ -50,12 +51,14 @@ import USBIPHost
     @Test func closingADriversHandleLeavesTheSupervisorsDuplicateUsable() async throws {
         let bench = try HostBench()
         let given = try await bench.open().handOver()
-        let first = try USBIPDevice(adopting: clinux_duplicate(given.descriptor), information: given.information, deviceID: given.deviceID)
+        let (information, deviceID) = (given.information, given.deviceID)
+        let socket = given.socket.handOver()
+        let first = try USBIPDevice(adopting: OwnedDescriptor(clinux_duplicate(socket)), information: information, deviceID: deviceID)
         let queue = try first.transferQueue(endpoint: LoopbackDevice.bulkIn, type: .bulk)
         for _ in 0..<3 { try queue.submit(IdleTransfer(buffer: queue.makeBuffer(count: 64))) }
         first.close()  // With transfers in flight, which end first.
         for _ in 0..<3 { #expect(try queue.next(timeout: .seconds(10))?.status == .cancelled) }
-        let second = try USBIPDevice(adopting: given.descriptor, information: given.information, deviceID: given.deviceID)
+        let second = try USBIPDevice(adopting: OwnedDescriptor(socket), information: information, deviceID: deviceID)
         #expect(try await second.descriptor(type: 1, length: 18) == bench.device.descriptors.device)
         second.close()
         try await bench.openWhenFree().close()
@@ -66,12 +69,12 @@ import USBIPHost
         let device = try await bench.open()
         let queue = try device.transferQueue(endpoint: LoopbackDevice.bulkIn, type: .bulk)
         try queue.submit(IdleTransfer(buffer: queue.makeBuffer(count: 64)))
-        #expect { try device.handOver() } throws: { ($0 as? USBError)?.code == .busy }
+        #expect { _ = try device.handOver() } throws: { ($0 as? USBError)?.code == .busy }
         queue.cancelAll()
         #expect(try queue.next(timeout: .seconds(10))?.status == .cancelled)
-        let given = try device.handOver()
-        #expect { try device.handOver() } throws: { ($0 as? USBError)?.code == .noDevice }
-        close(given.descriptor)
+        let given = try device.handOver().socket.handOver()
+        #expect { _ = try device.handOver() } throws: { ($0 as? USBError)?.code == .noDevice }
+        close(given)
         try await bench.openWhenFree().close()
     }
 

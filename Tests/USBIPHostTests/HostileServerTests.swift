@@ -1,6 +1,7 @@
 // Servers that lie: the connection ends, nothing is written outside a buffer, nobody waits for ever.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import USB
@@ -20,7 +21,7 @@ import USBIPHost
             }
             server = pair[1]
             let information = USBDeviceInformation(path: "usbip://test/1-1", speed: .high, descriptors: [])
-            device = try USBIPDevice(adopting: pair[0], information: information, deviceID: 0x10002)
+            device = try USBIPDevice(adopting: OwnedDescriptor(pair[0]), information: information, deviceID: 0x10002)
         }
 
         func send(_ bytes: [UInt8]) {

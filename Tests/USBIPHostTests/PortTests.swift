@@ -1,6 +1,7 @@
 // A device behind a port: drivers come and go, and what is in flight stays in flight.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 @testable import TransferRing
@@ -24,15 +25,15 @@ import USBIP
             let handover = try await bench.open().handOver()
             information = handover.information
             deviceID = handover.deviceID
-            port = try USBIPProxy(socket: handover.descriptor, deviceID: handover.deviceID) { _ in }
+            port = try USBIPProxy(socket: handover.socket, deviceID: deviceID) { _ in }
         }
 
         /// The next driver's handle.
         func driver(function: Int = 0, rights: FunctionRights? = nil) throws -> USBIPDevice {
             var pair: [Int32] = [-1, -1]
             try #require(clinux_stream_pair(&pair) == 0)
-            try port.connect(driver: pair[1], function: function, rights: rights ?? everything)
-            return try USBIPDevice(adopting: pair[0], information: information, deviceID: deviceID)
+            try port.connect(driver: OwnedDescriptor(pair[1]), function: function, rights: rights ?? everything)
+            return try USBIPDevice(adopting: OwnedDescriptor(pair[0]), information: information, deviceID: deviceID)
         }
     }
 
@@ -243,7 +244,7 @@ import USBIP
         var pair: [Int32] = [-1, -1]
         try #require(clinux_stream_pair(&pair) == 0)
         defer { close(pair[0]) }
-        try bench.port.connect(driver: pair[1], rights: bench.everything)
+        try bench.port.connect(driver: OwnedDescriptor(pair[1]), rights: bench.everything)
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes { send(pair[0], $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL)) }

@@ -5,13 +5,14 @@
 
 import CLinux
 import CUsbfsAttempts
+import Descriptors
 import Glibc
 import USB
 import Wire
 
 @main
 struct UsbfsIntruder {
-    let channel = Channel(descriptor: DriverContract.channelDescriptor)
+    let channel = Channel(OwnedDescriptor(DriverContract.channelDescriptor))
 
     static func main() {
         do { try UsbfsIntruder().run() } catch { exit(98) }

@@ -1,6 +1,7 @@
 // The built program as scripts use it: against no daemon, and against one that is made up.
 
 import CLinux
+import Descriptors
 import FakeDaemon
 import FrameRing
 import Glibc
@@ -175,8 +176,8 @@ struct ProcessTests {
         let stream = try FakeStream(slotCount: 64, capacity: 1 << 16)
         return try FakeDaemon { call, socket in
             guard call.methodName == "Watch" else { return }
-            let descriptor = try stream.memory.readOnlyDescriptor()
-            defer { close(descriptor) }
+            let owned = try stream.memory.readOnlyDescriptor()
+            let descriptor = owned.number
             try socket.send(stream.reply("opened", description: description), descriptors: [descriptor])
             // Once the client has mapped the ring it answers nothing; the frames wait until somebody looks.
             FrameFeeder.feed(frames, flags: flags, into: stream, over: socket)

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CLinux
+import Descriptors
 import FakeDaemon
 import FrameRing
 import Glibc
@@ -72,8 +73,8 @@ struct RefusalMessageTests {
         let stream = try FakeStream(slotCount: 64)
         let daemon = try FakeDaemon { call, socket in
             guard call.methodName == "Watch" else { return }
-            let descriptor = try stream.memory.readOnlyDescriptor()
-            defer { close(descriptor) }
+            let owned = try stream.memory.readOnlyDescriptor()
+            let descriptor = owned.number
             try socket.send(stream.reply("opened", description: ProcessTests.yuy2), descriptors: [descriptor])
             FrameFeeder.feed([[UInt8](repeating: 1, count: 512)], into: stream, over: socket)
         }

@@ -1,5 +1,6 @@
 // Calls: what comes back, and what is said when nothing sensible does.
 
+import Descriptors
 import FakeDaemon
 import FrameRing
 import Glibc
@@ -59,8 +60,7 @@ import Wire
     @Test func aSocketThatNobodyListensAtIsADaemonThatDoesNotRun() async throws {
         let daemon = try FakeDaemon { _, _ in }
         daemon.stop()
-        let listener = try VarlinkSocket.listen(path: daemon.directory.socketPath)
-        close(listener)
+        _ = try VarlinkSocket.listen(path: daemon.directory.socketPath)
         let error = try await #require(throws: ClientError.self) { try await daemon.client.devices() }
         #expect(error.code == .daemonNotRunning)
         unlink(daemon.directory.socketPath)

@@ -1,5 +1,6 @@
 // Streams: frames, gaps, restarts, absence, and daemons that die and come back.
 
+import Descriptors
 import FakeDaemon
 import FrameRing
 import Glibc
@@ -90,8 +91,8 @@ import Wire
 
     @Test func theRingIsReadOnlyToClients() throws {
         let source = try FakeStream()
-        let descriptor = try source.memory.readOnlyDescriptor()
-        defer { close(descriptor) }
+        let owned = try source.memory.readOnlyDescriptor()
+        let descriptor = owned.number
         #expect(mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) == MAP_FAILED)
     }
 
@@ -294,8 +295,8 @@ import Wire
     @Test(arguments: [0, 1, 2, 3]) func ringsThatCanNotBeAreRefused(_ kind: Int) throws {
         let source = try FakeStream()
         let daemon = try FakeDaemon { _, socket in
-            let descriptor = try source.memory.readOnlyDescriptor()
-            defer { close(descriptor) }
+            let owned = try source.memory.readOnlyDescriptor()
+            let descriptor = owned.number
             var reply = source.reply("opened")
             guard case .object(var members) = reply.parameters else { return }
             switch kind {

@@ -1,6 +1,7 @@
 // A node between a daemon that a test plays and a host that a test plays: the kernel's end of the socket is ours.
 
 import CLinux
+import Descriptors
 import FakeDaemon
 import FrameRing
 import Glibc
@@ -99,7 +100,8 @@ final class NodeBench: Sendable {
         let descriptors = node.descriptors
         let bytes = descriptors.device + descriptors.configurations.flatMap { $0 }
         host = try USBIPDevice(
-            adopting: pair[1], information: USBDeviceInformation(path: "node", speed: descriptors.speed, descriptors: bytes),
+            adopting: OwnedDescriptor(pair[1]),
+            information: USBDeviceInformation(path: "node", speed: descriptors.speed, descriptors: bytes),
             deviceID: 0x5544_0001)
         guard let configuration = DescriptorSet(parsing: bytes).configurations.first,
             let function = VideoFunction.all(in: configuration, speed: descriptors.speed).first
@@ -134,8 +136,8 @@ final class NodeBench: Sendable {
                 members["description"] = request
                 reply.parameters = .object(members)
             }
-            let descriptor = try stream.memory.readOnlyDescriptor()
-            defer { close(descriptor) }
+            let owned = try stream.memory.readOnlyDescriptor()
+            let descriptor = owned.number
             try socket.send(reply, descriptors: [descriptor])
         case "GetControl":
             let name = call.parameters["name"]?.stringValue ?? ""

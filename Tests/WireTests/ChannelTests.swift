@@ -1,13 +1,14 @@
 // The channel between supervisor and driver, with ends that behave and ends that do not.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import Wire
 
 private func makePair() throws -> (Channel, Channel) {
-    let (a, b) = try Channel.pair()
-    return (Channel(descriptor: a), Channel(descriptor: b))
+    let pair = try Channel.pair()
+    return (Channel(pair.ours), Channel(pair.theirs))
 }
 
 /// A fresh descriptor that can be told from others by its inode.

@@ -1,6 +1,7 @@
 // Ends of a socket that mean harm: descriptors whose closing waits, and queues that are never read.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 
@@ -37,9 +38,10 @@ private func makeLingering() -> (socket: Int32, peer: Int32) {
     }
 
     @Test func descriptorsOfStrangersAreNeitherReceivedNorWaitedFor() throws {
-        let (ours, theirs) = try Channel.pair()
+        let pair = try Channel.pair()
+        let theirs = pair.theirs.number
         let (lingering, peer) = makeLingering()
-        var server: Channel? = Channel(descriptor: ours, otherEnd: .stranger)
+        var server: Channel? = Channel(pair.ours, otherEnd: .stranger)
         for descriptors: [Int32] in [[], [lingering]] {
             let sent = clinux_send(theirs, Self.heartbeat, UInt(Self.heartbeat.count), descriptors, Int32(descriptors.count), 0)
             #expect(sent == Self.heartbeat.count)
@@ -58,13 +60,13 @@ private func makeLingering() -> (socket: Int32, peer: Int32) {
         server = nil
         var entry = pollfd(fd: theirs, events: Int16(POLLIN), revents: 0)
         while entry.revents & Int16(POLLHUP) == 0 { poll(&entry, 1, -1) }
-        for descriptor in [theirs, peer] { close(descriptor) }
+        close(peer)
     }
 
     @Test func aStreamIsReadUpToTheFirstDescriptor() throws {
         var pair: [Int32] = [-1, -1]
         #expect(clinux_stream_pair(&pair) == 0)
-        let server = VarlinkSocket(descriptor: pair[0], otherEnd: .stranger)
+        let server = VarlinkSocket(OwnedDescriptor(pair[0]), otherEnd: .stranger)
         let call = Array(#"{"method":"a.B"}"#.utf8) + [0]
         #expect(clinux_send(pair[1], call, UInt(call.count), nil, 0, 0) == call.count)
         guard case .message(let first, _) = try server.receiveNow(VarlinkCall.self) else {
@@ -79,8 +81,8 @@ private func makeLingering() -> (socket: Int32, peer: Int32) {
     }
 
     @Test func whoReadsNothingHoldsSoManyDescriptors() throws {
-        let (a, b) = try Channel.pair()
-        let (server, driver) = (Channel(descriptor: a, otherEnd: .stranger), Channel(descriptor: b))
+        let pair = try Channel.pair()
+        let (server, driver) = (Channel(pair.ours, otherEnd: .stranger), Channel(pair.theirs))
         let memory = clinux_memfd("test", 0)
         defer { close(memory) }
         let grant = MessageToDriver.ring(RingGrant(request: 1, name: "n", capacity: 4096, slotCount: 2))
@@ -108,8 +110,8 @@ private func makeLingering() -> (socket: Int32, peer: Int32) {
     }
 
     @Test func whoReadsNothingHoldsSoManyMessages() throws {
-        let (a, b) = try Channel.pair()
-        let server = Channel(descriptor: a, otherEnd: .stranger)
+        let pair = try Channel.pair()
+        let server = Channel(pair.ours, otherEnd: .stranger)
         var sent = 0
         let error = #expect(throws: WireError.self) {
             while sent < 100_000 {
@@ -119,7 +121,6 @@ private func makeLingering() -> (socket: Int32, peer: Int32) {
         }
         #expect(error?.code == .backlog)
         #expect(sent < 5000)
-        close(b)
     }
 
     @Test func aTurnIsCountedInBytes() {

@@ -1,6 +1,7 @@
 // Varlink's messages, cut from a stream in every possible way.
 
 import CLinux
+import Descriptors
 import Glibc
 import Testing
 import Wire
@@ -107,7 +108,7 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
     private func makePair() -> (VarlinkSocket, VarlinkSocket) {
         var pair: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
-        return (VarlinkSocket(descriptor: pair[0]), VarlinkSocket(descriptor: pair[1]))
+        return (VarlinkSocket(OwnedDescriptor(pair[0])), VarlinkSocket(OwnedDescriptor(pair[1])))
     }
 
     @Test func eachDescriptorStaysWithItsMessage() throws {

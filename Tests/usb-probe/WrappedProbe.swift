@@ -1,5 +1,6 @@
 // What a driver process does: two descriptors that somebody opened, with privileges dropped, no file in reach and no library between.
 import CLinux
+import Descriptors
 import Glibc
 import USB
 import USBFS
@@ -25,7 +26,7 @@ enum WrappedProbe {
 
         _ = await report.step("the descriptor is wrapped") {
             let device = try USBFSDevice(
-                wrapping: descriptor, streaming: streaming, interfaces: 0,
+                wrapping: OwnedDescriptor(descriptor), streaming: OwnedDescriptor(streaming), interfaces: 0,
                 information: USBDeviceInformation(path: "wrapped", speed: .unknown, descriptors: descriptors))
             let answer = try await device.descriptor(type: 1, length: 18)
             report.check(answer == Array(descriptors.prefix(18)), "the device answers with the same device descriptor")

@@ -4,6 +4,7 @@
 //   usb-probe watch COUNT                      usb-probe webcam PATH [--until-unplugged]
 //   usb-probe storage PATH                     usb-probe wrapped NODE INTERFACE…
 //   usb-probe silent PATH
+import Descriptors
 import Glibc
 import LibUSBHost
 import USB
@@ -63,8 +64,10 @@ do {
             report.check(false, "\(path) is there")
             break
         }
-        let descriptors = (try LibUSBHost.openDescriptor(of: information), try LibUSBHost.openDescriptor(of: information))
-        let handed = try USBFSDevice(wrapping: descriptors.0, streaming: descriptors.1, interfaces: 0, information: information)
+        let handed = try USBFSDevice(
+            wrapping: try LibUSBHost.openDescriptor(of: information), streaming: try LibUSBHost.openDescriptor(of: information),
+            interfaces: 0,
+            information: information)
         for (device, name) in [(try await host.openDevice(path: path) as any USBDeviceHandle, "libusb"), (handed, "usbfs")] {
             report.note("through \(name)")
             guard let probe = SilentProbe(device: device, report: report) else {

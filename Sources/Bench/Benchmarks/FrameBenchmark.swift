@@ -3,6 +3,7 @@
 // the same transfers in the same run.
 import CBenchmarks
 import CLinux
+import Descriptors
 import DriverStreams
 import FlightRecorder
 import FrameRing
@@ -115,8 +116,8 @@ enum FrameBenchmark {
         let warmUp = warmUp ? (stream.slotCount + played.frames.count) / played.frames.count : 0
         let carrier = StandInCarrier(played, warmUp: warmUp * played.transfers.count, count: turns * played.transfers.count)
         if let inspect {
-            let readable = try frameMemory.readOnlyDescriptor()
-            defer { close(readable) }
+            let owned = try frameMemory.readOnlyDescriptor()
+            let readable = owned.number
             let reader = try FrameRingReader(descriptor: readable, geometry: frames, report: report.descriptor)
             carrier.inspect = { inspect(reader) }
         }

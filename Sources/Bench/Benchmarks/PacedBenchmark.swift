@@ -2,6 +2,7 @@
 // program's hand.
 import CBenchmarks
 import CLinux
+import Descriptors
 import DriverStreams
 import FrameRing
 import Glibc
@@ -106,8 +107,8 @@ enum PacedBenchmark {
         }
         let memory = try FrameRingMemory(geometry: geometry)
         let report = try ReportMemory()
-        let readable = try memory.readOnlyDescriptor()
-        defer { close(readable) }
+        let owned = try memory.readOnlyDescriptor()
+        let readable = owned.number
         let turns = max(1, Int((seconds * pace.framesPerSecond / Double(played.frames.count)).rounded()))
         let carrier = PacedCarrier(
             played, pace, turns: turns, reader: try FrameRingReader(descriptor: readable, geometry: geometry))

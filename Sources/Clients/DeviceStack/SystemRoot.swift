@@ -1,5 +1,6 @@
 // The machine's own files (sysfs, the device nodes, udev's rules), below a folder that a test may choose.
 
+import Descriptors
 import Glibc
 
 /// Reads small files and looks at nodes. Whatever isn't there or can't be read is `nil`: a fact that is not known.
@@ -29,13 +30,11 @@ public struct SystemRoot: Sendable {
     func number(_ path: String) -> Int? { text(path).flatMap { Int($0) } }
 
     func bytes(_ path: String) -> [UInt8]? {
-        let file = open(prefix + path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(prefix + path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) else { return nil }
         var bytes = [UInt8](repeating: 0, count: 64 << 10)
         var count = 0
         while count < bytes.count {
-            let got = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + count, $0.count - count) }
+            let got = bytes.withUnsafeMutableBytes { read(file.number, $0.baseAddress! + count, $0.count - count) }
             if got < 0, errno == EINTR { continue }
             guard got >= 0 else { return nil }
             if got == 0 { break }

@@ -1,6 +1,7 @@
 // The way to end what somebody waits for.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 
@@ -12,11 +13,10 @@ public final class Cancellation: Sendable {
     }
     private let state = Mutex(State())
     /// Readable once cancelled, for poll. -1 where the process has no descriptors left.
-    let descriptor: Int32
+    var descriptor: Int32 { signal.number ?? -1 }
+    private let signal = OwnedDescriptor(opened: clinux_eventfd())
 
-    public init() { descriptor = clinux_eventfd() }
-
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    public init() {}
 
     public var isCancelled: Bool { state.withLock { $0.isCancelled } }
 

@@ -1,13 +1,14 @@
 // Waiting for a daemon to come back: the folder of its socket is watched, so that it is found at once.
 
 import CLinux
+import Descriptors
 import Glibc
 
 /// Waits between attempts to reach a daemon: until something changes in its folder, at most an interval that doubles from 20 ms to 1 s.
 final class Comeback {
     private let directory: RuntimeDirectory
     private let cancellation: Cancellation
-    private let notifier: Int32
+    private let notifier: OwnedDescriptor?
     private var interval: UInt64 = Comeback.shortest
     private var watched: (path: String, number: Int32)?
     private static let shortest: UInt64 = 20_000_000
@@ -16,15 +17,13 @@ final class Comeback {
     init(_ directory: RuntimeDirectory, cancellation: Cancellation) {
         self.directory = directory
         self.cancellation = cancellation
-        notifier = inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK))
+        notifier = OwnedDescriptor(opened: inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)))
         watch()
     }
 
-    deinit { if notifier >= 0 { close(notifier) } }
-
     /// Watches the folder, or as long as that is not there the one it will be made in.
     private func watch() {
-        guard notifier >= 0 else { return }
+        guard let notifier = notifier.number else { return }
         var path = directory.path
         let events = UInt32(IN_CREATE) | UInt32(IN_MOVED_TO) | UInt32(IN_ATTRIB) | UInt32(IN_DELETE_SELF) | UInt32(IN_MOVE_SELF)
         while true {
@@ -56,10 +55,10 @@ final class Comeback {
         let milliseconds = Int32((min(interval, deadline > now ? deadline - now : 0) + 999_999) / 1_000_000)
         var entries = [
             pollfd(fd: cancellation.descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: notifier, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: notifier.number ?? -1, events: Int16(POLLIN), revents: 0),
         ]
         let ready = poll(&entries, 2, milliseconds)
-        guard ready > 0, entries[1].revents != 0 else {
+        guard ready > 0, entries[1].revents != 0, let notifier = notifier.number else {
             interval = min(interval * 2, Self.longest)
             return
         }

@@ -1,6 +1,7 @@
 // A Varlink connection to the daemon, for a thread that may block.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Wire
@@ -12,10 +13,10 @@ final class DaemonConnection: Sendable {
     private let isStopped = Mutex(false)
 
     init(_ directory: RuntimeDirectory) throws(ClientError) {
-        let descriptor = clinux_unix_stream(directory.socketPath, 0)
-        guard descriptor >= 0 else { throw Self.refusal(directory, -descriptor) }
+        let connected = clinux_unix_stream(directory.socketPath, 0)
+        guard let socket = OwnedDescriptor(opened: connected) else { throw Self.refusal(directory, -connected) }
         self.directory = directory
-        socket = VarlinkSocket(descriptor: descriptor)
+        self.socket = VarlinkSocket(socket)
     }
 
     /// Why nobody answers at the socket, with what to do about it.
@@ -61,7 +62,7 @@ final class DaemonConnection: Sendable {
     private func lastWord() -> VarlinkReply? {
         do throws(WireError) {
             guard case .message(let reply, let descriptors) = try socket.receiveNow(VarlinkReply.self) else { return nil }
-            closeAll(descriptors)
+            _ = OwnedDescriptors(descriptors)
             return reply
         } catch {
             return nil
@@ -122,7 +123,7 @@ final class DaemonConnection: Sendable {
     func call(_ method: String, _ parameters: JSONValue, deadline: UInt64) throws(ClientError) -> JSONValue {
         try send(method, parameters)
         let (reply, descriptors) = try receive(deadline: deadline)
-        for descriptor in descriptors { close(descriptor) }
+        _ = OwnedDescriptors(descriptors)
         return try Self.result(reply)
     }
 
@@ -131,14 +132,10 @@ final class DaemonConnection: Sendable {
         _ method: String, _ parameters: JSONValue, deadline: UInt64
     ) throws(ClientError) -> (reply: JSONValue, descriptor: Int32?) {
         try send(method, parameters)
-        let (reply, descriptors) = try receive(deadline: deadline)
-        for descriptor in descriptors.dropFirst() { close(descriptor) }
-        do throws(ClientError) {
-            return (try Self.result(reply), descriptors.first)
-        } catch {
-            if let first = descriptors.first { close(first) }
-            throw error
-        }
+        let (reply, numbers) = try receive(deadline: deadline)
+        var descriptors = OwnedDescriptors(numbers)
+        let result = try Self.result(reply)
+        return (result, descriptors.takeFirst()?.handOver())
     }
 
     static func result(_ reply: VarlinkReply) throws(ClientError) -> JSONValue {

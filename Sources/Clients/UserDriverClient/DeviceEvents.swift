@@ -1,5 +1,6 @@
 // What happens to devices, as it happens.
 
+import Descriptors
 public import Wire
 
 /// Something that happened to a device.
@@ -40,7 +41,7 @@ public struct DeviceEvents: AsyncSequence, Sendable {
             do throws(ClientError) {
                 while true {
                     let (reply, descriptors) = try connection.receive()
-                    closeAll(descriptors)
+                    _ = OwnedDescriptors(descriptors)
                     continuation.yield(
                         try UserDriverClient.decode(DeviceEvent.self, try DaemonConnection.result(reply), of: "Events"))
                     if !reply.continues { break }

@@ -2,6 +2,7 @@
 // once.
 
 import CLinux
+import Descriptors
 import Glibc
 public import Wire
 
@@ -72,7 +73,7 @@ public struct DeviceJob: Sendable {
         let list = try DaemonConnection(directory)
         while true {
             let (reply, descriptors) = try watch.receive(deadline: deadline)
-            closeAll(descriptors)
+            _ = OwnedDescriptors(descriptors)
             _ = try DaemonConnection.result(reply)
             var page = ObjectPage(after: id, job: token)
             while let parameters = page.parameters {

@@ -2,6 +2,7 @@
 // their digest is right.
 
 import CLinux
+import Descriptors
 import Glibc
 import ObjectStore
 public import Wire
@@ -19,29 +20,21 @@ public final class DeviceObject: Sendable {
 
     public let status: ObjectStatus
     private let extents: [Extent]
-    private let descriptors: [Int32]
+    private let descriptors: OwnedDescriptors
 
-    /// Owns the descriptors, also where it throws.
-    init(_ reply: JSONValue, descriptors: [Int32]) throws(ClientError) {
+    init(_ reply: JSONValue, descriptors: consuming OwnedDescriptors) throws(ClientError) {
         self.descriptors = descriptors
-        do throws(ClientError) {
-            status = try UserDriverClient.decode(ObjectStatus.self, reply["object"], of: "OpenObject")
-            extents = try UserDriverClient.decode([Extent].self, reply["extents"], of: "OpenObject")
-        } catch {
-            closeAll(descriptors)
-            throw error
-        }
+        status = try UserDriverClient.decode(ObjectStatus.self, reply["object"], of: "OpenObject")
+        extents = try UserDriverClient.decode([Extent].self, reply["extents"], of: "OpenObject")
         var left = status.length
         for extent in extents {
-            guard descriptors.indices ~= extent.descriptor, extent.offset >= 0, 0...left ~= extent.length else {
+            guard 0..<self.descriptors.count ~= extent.descriptor, extent.offset >= 0, 0...left ~= extent.length else {
                 throw UserDriverClient.malformed("OpenObject")
             }
             left -= extent.length
         }
         guard left == 0, status.sha256.map(ObjectDigest.isDigest) == true else { throw UserDriverClient.malformed("OpenObject") }
     }
-
-    deinit { closeAll(descriptors) }
 
     /// How far somebody has read.
     struct Place: Sendable {
@@ -112,12 +105,11 @@ public final class DeviceObject: Sendable {
     /// Writes it to a file, which appears whole or not at all.
     public func save(to path: String) throws(ClientError) {
         let partial = path + ".part-\(status.id)"
-        let file = Glibc.open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard file >= 0 else { throw .system("Opening \(partial)", errno) }
+        let opened = Glibc.open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard let file = OwnedDescriptor(opened: opened) else { throw .system("Opening \(partial)", errno) }
         do throws(ClientError) {
-            defer { close(file) }
-            try read { (bytes) throws(ClientError) in try Self.write(bytes, to: file, partial) }
-            guard fsync(file) == 0 else { throw .system("Writing \(partial)", errno) }
+            try read { (bytes) throws(ClientError) in try Self.write(bytes, to: file.number, partial) }
+            guard fsync(file.number) == 0 else { throw .system("Writing \(partial)", errno) }
             guard rename(partial, path) == 0 else { throw .system("Renaming \(partial)", errno) }
         } catch {
             unlink(partial)

@@ -1,6 +1,7 @@
 // Where the page for browsers is: what `userdriver-web` leaves in the daemon's folder for
 // `userdriver view`.
 
+import Descriptors
 import Glibc
 
 /// A file with the page's link. It counts for as long as whoever wrote it holds a lock on it: the
@@ -23,16 +24,14 @@ package enum PageLink {
 
     /// `nil` if no page of this user's is served.
     package static func find(in directory: RuntimeDirectory) -> String? {
-        let file = open(path(directory), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(path(directory), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) else { return nil }
         var facts = stat()
-        guard fstat(file, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, facts.st_uid == geteuid() else { return nil }
+        guard fstat(file.number, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, facts.st_uid == geteuid() else { return nil }
         // Who would be in the way of a lock like this one; it is not taken.
         var lock = flock(l_type: Int16(F_RDLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0)
-        guard fcntl(file, F_GETLK, &lock) == 0, Int32(lock.l_type) != F_UNLCK else { return nil }
+        guard fcntl(file.number, F_GETLK, &lock) == 0, Int32(lock.l_type) != F_UNLCK else { return nil }
         var bytes = [UInt8](repeating: 0, count: longest)
-        let count = pread(file, &bytes, bytes.count, 0)
+        let count = pread(file.number, &bytes, bytes.count, 0)
         return count > 0 ? String(decoding: bytes.prefix(count), as: UTF8.self) : nil
     }
 }

@@ -1,6 +1,7 @@
 // The control side of a stream: a Watch connection, kept up by a thread of its own, that brings rings and news.
 
 import CLinux
+import Descriptors
 import FrameRing
 import Glibc
 import Synchronization
@@ -53,8 +54,8 @@ struct WatchReply: Sendable {
     var continues: Bool
 
     /// Takes over the descriptors: they are closed when this returns or throws.
-    init(_ reply: VarlinkReply, _ descriptors: [Int32]) throws(ClientError) {
-        defer { closeAll(descriptors) }
+    init(_ reply: VarlinkReply, _ numbers: [Int32]) throws(ClientError) {
+        let descriptors = OwnedDescriptors(numbers)
         let parameters = try DaemonConnection.result(reply)
         guard let event = parameters["event"]?.stringValue else { throw UserDriverClient.malformed("Watch") }
         self.event = event
@@ -69,7 +70,7 @@ struct WatchReply: Sendable {
             let geometry = FrameRingGeometry(capacity: capacity, slotCount: slotCount), let descriptor = descriptors.first
         else { throw UserDriverClient.malformed("Watch") }
         do throws(FrameRingError) {
-            let page = facts["report"]?.boolValue == true ? descriptors.dropFirst().first : nil
+            let page = facts["report"]?.boolValue == true ? descriptors.numbers.dropFirst().first : nil
             let reader = try FrameRingReader(descriptor: descriptor, geometry: geometry, report: page)
             ring = OpenedRing(
                 memory: .init(descriptor), reader: reader, description: description, startsAtFirst: event == "changed",
@@ -78,10 +79,6 @@ struct WatchReply: Sendable {
             throw ClientError(.malformedReply, "The daemon's frame ring can't be used: \(error).")
         }
     }
-}
-
-func closeAll(_ descriptors: [Int32]) {
-    for descriptor in descriptors { close(descriptor) }
 }
 
 /// Keeps a stream's Watch connection: opens it, passes on what it brings, opens it again after the daemon was away.

@@ -1,6 +1,7 @@
 // A device's transfers as they go over the wire, and those before a driver's death.
 
 import CLinux
+import Descriptors
 public import FlightRecorder
 import Glibc
 import USB
@@ -21,11 +22,11 @@ extension UserDriverClient {
     public func crashCapture(_ number: Int) async throws(ClientError) -> [UInt8] {
         let (_, descriptor) = try await callForDescriptor("CrashCapture", ["number": .int(Int64(number))])
         guard let descriptor else { throw Self.malformed("CrashCapture") }
-        defer { close(descriptor) }
+        let file = OwnedDescriptor(descriptor)
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < Self.largestCapture {
-            let count = read(descriptor, &chunk, chunk.count)
+            let count = read(file.number, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw .system("Reading the capture", errno) }
             if count == 0 { break }
@@ -41,13 +42,13 @@ extension UserDriverClient {
     public func capture(_ selector: String? = nil) async throws(ClientError) -> DeviceCapture {
         let (reply, descriptor) = try await callForDescriptor("Capture", selector.map { ["device": .string($0)] } ?? [:])
         guard let descriptor else { throw Self.malformed("Capture") }
-        defer { close(descriptor) }
+        let memory = OwnedDescriptor(descriptor)
         guard let id = reply["id"]?.stringValue, let text = reply["descriptors"]?.stringValue, let descriptors = Base64.decode(text),
             let bus = reply["busNumber"]?.intValue, let device = reply["deviceNumber"]?.intValue
         else { throw Self.malformed("Capture") }
         let reader: RecorderReader
         do throws(USBError) {
-            reader = try RecorderReader(descriptor: descriptor)
+            reader = try RecorderReader(descriptor: memory.number)
         } catch {
             throw Self.malformed("Capture")
         }

@@ -1,6 +1,7 @@
 // Jobs and objects: what devices deliver whole.
 
 import CLinux
+import Descriptors
 public import Wire
 
 extension UserDriverClient {
@@ -36,15 +37,9 @@ extension UserDriverClient {
             cancellation.enter(connection)
             let method = "\(ManagementInterface.name).OpenObject"
             try connection.send(method, ["id": .int(Int64(clamping: id))])
-            let (reply, descriptors) = try connection.receive(deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
-            let result: JSONValue
-            do throws(ClientError) {
-                result = try DaemonConnection.result(reply)
-            } catch {
-                closeAll(descriptors)
-                throw error
-            }
-            return try DeviceObject(result, descriptors: descriptors)
+            let (reply, numbers) = try connection.receive(deadline: clinux_monotonic_ns() + timeout.clientNanoseconds)
+            let descriptors = OwnedDescriptors(numbers)
+            return try DeviceObject(try DaemonConnection.result(reply), descriptors: descriptors)
         }
     }
 }

@@ -1,6 +1,7 @@
 // Calls of drivers' own interfaces.
 
 import CLinux
+import Descriptors
 import Glibc
 public import Wire
 
@@ -74,10 +75,10 @@ extension UserDriverClient {
     static func reply(
         _ received: (reply: VarlinkReply, descriptors: [Int32])
     ) throws(ClientError) -> (reply: ServiceReply, continues: Bool) {
-        defer { closeAll(received.descriptors) }
+        let descriptors = OwnedDescriptors(received.descriptors)
         let parameters = try DaemonConnection.result(received.reply)
         var memory: [ReceivedMemory] = []
-        for descriptor in received.descriptors { memory.append(try ReceivedMemory(descriptor: descriptor)) }
+        for descriptor in descriptors.numbers { memory.append(try ReceivedMemory(descriptor: descriptor)) }
         return (ServiceReply(parameters: parameters, memory: memory), received.reply.continues)
     }
 }
@@ -136,10 +137,10 @@ extension DaemonConnection {
         let (_, descriptor) = try callForDescriptor(
             "\(ManagementInterface.name).Memory", ["size": .int(Int64(bytes.count))], deadline: deadline)
         guard let descriptor else { throw UserDriverClient.malformed("Memory") }
-        defer { close(descriptor) }
+        let memory = OwnedDescriptor(descriptor)
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress! + written, $0.count - written, off_t(written)) }
+            let count = bytes.withUnsafeBytes { pwrite(memory.number, $0.baseAddress! + written, $0.count - written, off_t(written)) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw .system("Writing memory for a call", errno) }
             written += count

@@ -2,6 +2,7 @@
 
 import Bundles
 import CLinux
+import Descriptors
 import Glibc
 public import Logging
 import Spawn
@@ -50,7 +51,7 @@ public final class Supervisor {
     private var identity = DeviceIdentity()
     private var origins: [Origin] = []
     private var server: VarlinkServer?
-    private var lock: Int32 = -1
+    private var lock: OwnedDescriptor?
     private var isStopping = false
     private let testSources: [any DeviceSource]
     private let chance: () -> Double
@@ -121,7 +122,8 @@ public final class Supervisor {
         let handle: @SupervisorActor (ClientCall) -> Void = { [weak self] call in self?.handle(call) }
         if let listener = configuration.listener {
             return VarlinkServer(
-                listener: listener, limits: configuration.limits, idleLimit: configuration.timing.idleLimit, logger: logger, handle: handle)
+                listener: OwnedDescriptor(listener), limits: configuration.limits, idleLimit: configuration.timing.idleLimit,
+                logger: logger, handle: handle)
         }
         return try VarlinkServer(
             path: configuration.socketPath, limits: configuration.limits, idleLimit: configuration.timing.idleLimit, logger: logger,
@@ -424,23 +426,20 @@ public final class Supervisor {
 
     private func takeLock() throws(SupervisorError) {
         let path = configuration.runtimeDirectory + "/" + SupervisorConfiguration.lockName
-        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else { throw SupervisorError(description: "\(path) can't be opened: \(String(cString: strerror(errno)))") }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+        guard let file = OwnedDescriptor(opened: open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)) else {
+            throw SupervisorError(description: "\(path) can't be opened: \(String(cString: strerror(errno)))")
+        }
+        guard flock(file.number, LOCK_EX | LOCK_NB) == 0 else {
             let number = errno
-            close(file)
             throw SupervisorError(
                 description: number == EWOULDBLOCK
                     ? "Another userdriverd already serves \(configuration.runtimeDirectory)."
                     : "\(path) can't be locked: \(String(cString: strerror(number)))")
         }
-        lock = file
+        lock = consume file
     }
 
-    private func releaseLock() {
-        if lock >= 0 { close(lock) }
-        lock = -1
-    }
+    private func releaseLock() { lock = nil }
 }
 
 /// Counts down to the end of the last driver.

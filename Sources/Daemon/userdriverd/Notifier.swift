@@ -1,6 +1,7 @@
 // What the daemon tells systemd, and what it has it keep: datagrams to $NOTIFY_SOCKET, without its library.
 
 import CLinux
+import Descriptors
 import Glibc
 import Supervisor
 
@@ -28,21 +29,20 @@ struct Notifier: DescriptorStore {
             for (index, byte) in path.enumerated() { bytes[index] = byte }
             if path[0] == UInt8(ascii: "@") { bytes[0] = 0 }
         }
-        let file = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
-        guard file >= 0 else { return "socket: \(String(cString: strerror(errno)))" }
-        defer { close(file) }
+        let made = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard let file = OwnedDescriptor(opened: made) else { return "socket: \(String(cString: strerror(errno)))" }
         let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
         let connected = withUnsafePointer(to: &socketAddress) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(file, $0, length) }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(file.number, $0, length) }
         }
         guard connected == 0 else { return "connect(\(address)): \(String(cString: strerror(errno)))" }
         if isUrgent {
-            var queue = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
+            var queue = pollfd(fd: file.number, events: Int16(POLLOUT), revents: 0)
             poll(&queue, 1, Int32(Self.patience / .milliseconds(1)))
         }
         let bytes = Array(state.utf8)
         let descriptors = descriptor.map { [$0] } ?? []
-        let sent = clinux_send(file, bytes, UInt(bytes.count), descriptors, Int32(descriptors.count), 0)
+        let sent = clinux_send(file.number, bytes, UInt(bytes.count), descriptors, Int32(descriptors.count), 0)
         return sent == bytes.count ? nil : "sendmsg(\(address)): \(String(cString: strerror(Int32(sent < 0 ? -sent : Int(EMSGSIZE)))))"
     }
 

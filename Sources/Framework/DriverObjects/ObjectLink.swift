@@ -1,6 +1,7 @@
 // A driver's way to the supervisor for objects: asks for space, and has the arenas that it was
 // given mapped.
 
+public import Descriptors
 import Glibc
 import ObjectStore
 import Synchronization
@@ -119,12 +120,11 @@ public final class ObjectLink: ObjectReceiver, Sendable {
 
     // MARK: What the supervisor says
 
-    public func take(_ order: ObjectOrder, descriptors: [Int32]) {
-        defer { for descriptor in descriptors { close(descriptor) } }
+    public func take(_ order: ObjectOrder, descriptors: consuming OwnedDescriptors) {
         switch order {
         case .granted(let grant):
             do throws(ObjectStoreError) {
-                try map(grant, descriptors)
+                try map(grant, descriptors.numbers)
                 answer(grant.request, .success(.granted(grant)))
             } catch {
                 answer(grant.request, .failure(CallError("DeviceError", "\(error)")))

@@ -1,5 +1,6 @@
 // `userdriverd` as a bench's own child, and the connections to it.
 
+import Descriptors
 import Glibc
 import Spawn
 import Synchronization
@@ -45,13 +46,16 @@ final class BenchDaemon: Sendable {
         // that, so it waits beside it.
         _ = try WorkerThread(name: "userdriverd") { [executable, arguments, log] in
             do {
-                let file = open(executable, O_RDONLY | O_CLOEXEC)
-                let output = open(log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o600)
-                defer { for descriptor in [file, output] where descriptor >= 0 { close(descriptor) } }
+                guard let file = OwnedDescriptor(opened: open(executable, O_RDONLY | O_CLOEXEC)) else {
+                    throw BenchFiles.failure("read", executable)
+                }
+                guard let output = OwnedDescriptor(opened: open(log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o600)) else {
+                    throw BenchFiles.failure("write", log)
+                }
                 let child = try ChildProcess(
-                    executing: file,
+                    executing: file.number,
                     ChildProcess.Plan(
-                        arguments: arguments, environment: ["PATH": "/usr/bin:/bin"], descriptors: [nil, output, output],
+                        arguments: arguments, environment: ["PATH": "/usr/bin:/bin"], descriptors: [nil, output.number, output.number],
                         deathSignal: SIGKILL, newSession: true))
                 continuation.yield(.success(child))
                 continuation.finish()
@@ -120,7 +124,7 @@ final class BenchDaemon: Sendable {
                     do {
                         try socket.send(VarlinkCall(method: method, parameters: parameters, more: more))
                         while let (reply, descriptors) = try socket.receive(VarlinkReply.self) {
-                            for descriptor in descriptors { close(descriptor) }
+                            _ = OwnedDescriptors(descriptors)
                             if let error = reply.error { throw CallError(error, of: reply.parameters) }
                             continuation.yield(reply.parameters)
                             if !reply.continues { break }

@@ -1,18 +1,17 @@
 // Files of a bench: read, copied, removed. Without Foundation, so that a test of a driver's links
 // as quickly as it can.
 
+import Descriptors
 import Glibc
 
 enum BenchFiles {
     /// The bytes of a file.
     static func read(_ path: String) throws -> [UInt8] {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw failure("read", path) }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else { throw failure("read", path) }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 18)
         while true {
-            let count = Glibc.read(file, &buffer, buffer.count)
+            let count = Glibc.read(file.number, &buffer, buffer.count)
             if count == 0 { return bytes }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw failure("read", path) }
@@ -25,11 +24,11 @@ enum BenchFiles {
     /// Copies a file; `mode` is the copy's.
     static func copy(_ path: String, to target: String, mode: UInt32 = 0o644) throws {
         var rest = try read(path)[...]
-        let file = open(target, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode)
-        guard file >= 0 else { throw failure("write", target) }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(target, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode)) else {
+            throw failure("write", target)
+        }
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+            let count = rest.withUnsafeBytes { write(file.number, $0.baseAddress, $0.count) }
             guard count > 0 || errno == EINTR else { throw failure("write", target) }
             rest = rest.dropFirst(max(0, count))
         }
@@ -60,7 +59,7 @@ enum BenchFiles {
         rmdir(path)
     }
 
-    private static func failure(_ verb: String, _ path: String) -> DriverBenchFailure {
+    static func failure(_ verb: String, _ path: String) -> DriverBenchFailure {
         DriverBenchFailure("Can't \(verb) \(path): \(String(cString: strerror(errno))).")
     }
 }

@@ -1,6 +1,7 @@
 // The calls that a driver's process works on: each a task of its own, cancelled when nobody waits
 // for it.
 
+import Descriptors
 import Glibc
 import Synchronization
 import Wire
@@ -16,11 +17,12 @@ final class CallDesk<D: Driver>: Sendable {
         self.link = link
     }
 
-    func take(_ call: DriverCall, _ descriptors: [Int32]) {
-        defer { descriptors.forEach { close($0) } }
+    /// Owns the descriptors.
+    func take(_ call: DriverCall, _ numbers: [Int32]) {
+        let descriptors = OwnedDescriptors(numbers)
         let memory: [CallMemory]
         do throws(CallError) {
-            memory = try zip(descriptors, call.memory ?? []).map { descriptor, byteCount throws(CallError) in
+            memory = try zip(descriptors.numbers, call.memory ?? []).map { descriptor, byteCount throws(CallError) in
                 try CallMemory(descriptor: descriptor, byteCount: byteCount)
             }
         } catch {

@@ -1,5 +1,6 @@
 // Notices that a device behind a socket has gone while nobody talks to it.
 
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -13,18 +14,16 @@ final class DeviceWatch: Sendable {
 
     /// Looks at the open socket behind `socket` from now on, through a descriptor of its own. `gone` is called at most once, on a thread of its own.
     init(socket: Int32, gone: @escaping @Sendable () -> Void) {
-        let descriptor = fcntl(socket, F_DUPFD_CLOEXEC, 0)
         // Without a descriptor or a thread to spare the device's going is noticed at the next transfer.
-        guard descriptor >= 0 else { return }
+        guard let duplicate = OwnedDescriptor(duplicating: socket) else { return }
         do throws(WorkerThread.StartFailure) {
             _ = try WorkerThread(name: "device-watch") { [self] in
-                var entry = pollfd(fd: descriptor, events: Self.peerHasClosed, revents: 0)
+                var entry = pollfd(fd: duplicate.number, events: Self.peerHasClosed, revents: 0)
                 while poll(&entry, 1, -1) < 0, errno == EINTR {}
-                close(descriptor)
                 if !isOver.load(ordering: .acquiring) { gone() }
             }
         } catch {
-            close(descriptor)
+            // See above.
         }
     }
 

@@ -1,6 +1,7 @@
 // A driver's process: says hello, takes the device, answers calls, beats its heart, and ends with its supervisor.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -24,7 +25,7 @@ public enum DriverProcess {
     /// Never returns: the main thread becomes the channel's reader, and with the channel ends the process.
     public static func run<D: Driver>(_ type: D.Type) -> Never {
         clinux_set_name(D.name)
-        let channel = Channel(descriptor: DriverContract.channelDescriptor)
+        let channel = Channel(OwnedDescriptor(DriverContract.channelDescriptor))
         let progress: Progress
         do throws(CallError) {
             progress = try Progress(descriptor: DriverContract.progressDescriptor)
@@ -60,7 +61,7 @@ public enum DriverProcess {
         }
         let driver: D
         do {
-            let (device, recorder) = try HandedDevice.open(start, descriptors: descriptors)
+            let (device, recorder) = try HandedDevice.open(start, descriptors: OwnedDescriptors(descriptors))
             link.way.withLock { $0 = (device, recorder) }
             link.progress.withLock { $0 = progress }
             link.kept.take(kept, device)
@@ -119,53 +120,36 @@ public enum DriverProcess {
     private static func listen(on channel: Channel, inbox: Inbox) -> Never {
         var link: SupervisorLink?
         var kept: [KeptRing] = []
-        while let (message, descriptors) = receive(channel) {
-            var unused = descriptors
+        while let (message, numbers) = receive(channel) {
+            // Of what no case takes, and what no case expects, nothing stays open.
+            var descriptors = OwnedDescriptors(numbers)
             switch message {
             case .start(let start):
-                guard link == nil, !descriptors.isEmpty else { break }
+                guard link == nil, descriptors.count > 0 else { break }
                 let started = SupervisorLink(channel: channel, generation: start.generation)
                 link = started
-                inbox.starts.continuation.yield((start, started, descriptors, kept))
-                (unused, kept) = ([], [])
-            case .ring(let grant):
-                guard let link else { break }
-                link.granted(grant, descriptors: descriptors)
-                unused = []
+                inbox.starts.continuation.yield((start, started, descriptors.handOver(), kept))
+                kept = []
+            case .ring(let grant): link?.granted(grant, descriptors: descriptors)
             case .moveRing(let grant): link?.move(grant, descriptors: descriptors)
-            case .transfers(let grant):
-                guard let link else { break }
-                link.granted(grant, descriptors: descriptors)
-                unused = []
+            case .transfers(let grant): link?.granted(grant, descriptors: descriptors)
             case .kept(let grant):
-                guard link == nil, kept.count < KeptRings.most, let memory = descriptors.first else { break }
-                kept.append(KeptRing(grant: grant, memory: memory))
-                unused.removeFirst()
-            case .conversation(let grant):
-                guard let link else { break }
-                link.granted(grant, descriptors: descriptors)
-                unused = []
+                guard link == nil, kept.count < KeptRings.most, let memory = descriptors.takeFirst() else { break }
+                kept.append(KeptRing(grant: grant, memory: memory.handOver()))
+            case .conversation(let grant): link?.granted(grant, descriptors: descriptors)
             case .ringRefused(let request, let reason): link?.refused(request: request, reason: reason)
             case .call(let call):
                 if call.method == StreamCall.open || call.method == StreamCall.close {
                     inbox.streamCalls.continuation.yield(call)
                 } else {
-                    inbox.calls.continuation.yield(.call(call, descriptors))
-                    unused = []
+                    inbox.calls.continuation.yield(.call(call, descriptors.handOver()))
                 }
             case .cancel(let id): inbox.calls.continuation.yield(.cancel(id))
-            case .memory(let grant):
-                guard let link else { break }
-                link.granted(grant, descriptors: descriptors)
-                unused = []
-            case .object(let order):
-                guard let link else { break }
-                link.take(order, descriptors: descriptors)
-                unused = []
+            case .memory(let grant): link?.granted(grant, descriptors: descriptors)
+            case .object(let order): link?.take(order, descriptors: descriptors)
             case .survive(let seconds): link?.survive(seconds: seconds)
             case .stop: inbox.stops.continuation.yield()
             }
-            for descriptor in unused { close(descriptor) }
         }
         if link?.survivesSupervisor == true { while true { pause() } }
         _exit(0)

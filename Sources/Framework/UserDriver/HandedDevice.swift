@@ -1,5 +1,6 @@
 // Makes a device handle of the descriptor that the supervisor handed over.
 
+import Descriptors
 import FlightRecorder
 import Glibc
 import TransferRing
@@ -9,17 +10,16 @@ import USBIPHost
 import Wire
 
 enum HandedDevice {
-    /// The handle owns the descriptors from here on. The driver above can't tell one transport from the other.
-    static func open(_ start: DriverStart, descriptors: [Int32]) throws -> (
+    /// The handle owns the descriptors. The driver above can't tell one transport from the other.
+    static func open(_ start: DriverStart, descriptors: consuming OwnedDescriptors) throws -> (
         device: any USBDeviceHandle & RingCarrierSource, recorder: FlightRecorder?
     ) {
         let keeper = try keeper(start)
-        guard start.hasRecorder, let memory = descriptors.last else {
+        guard start.hasRecorder, let memory = descriptors.takeLast() else {
             return (try transport(start, descriptors: descriptors, keeper: keeper), nil)
         }
-        defer { close(memory) }
-        let recorder = try FlightRecorder(descriptor: memory, generation: start.generation)
-        let device = try transport(start, descriptors: descriptors.dropLast(), keeper: keeper)
+        let recorder = try FlightRecorder(descriptor: memory.number, generation: start.generation)
+        let device = try transport(start, descriptors: descriptors, keeper: keeper)
         return (RecordedDevice(device, recorder: recorder), recorder)
     }
 
@@ -34,18 +34,17 @@ enum HandedDevice {
     }
 
     private static func transport(
-        _ start: DriverStart, descriptors: [Int32], keeper: TransferKeeper?
+        _ start: DriverStart, descriptors: consuming OwnedDescriptors, keeper: TransferKeeper?
     ) throws -> any USBDeviceHandle & RingCarrierSource {
         let information = try start.device.decoded(as: USBDeviceInformation.self)
-        guard let control = descriptors.first else { throw CallError("ContractBroken", "The device came without a descriptor.") }
+        guard let control = descriptors.takeFirst() else { throw CallError("ContractBroken", "The device came without a descriptor.") }
         switch start.transport {
         case .usbfs:
-            guard descriptors.count > 1 else {
+            guard let streaming = descriptors.takeFirst() else {
                 throw CallError("ContractBroken", "The device came without its streaming interfaces' file.")
             }
             return try USBFSDevice(
-                wrapping: control, streaming: descriptors[1], interfaces: start.streamInterfaces, information: information,
-                keeper: keeper)
+                wrapping: control, streaming: streaming, interfaces: start.streamInterfaces, information: information, keeper: keeper)
         case .usbip: return try USBIPDevice(adopting: control, information: information, deviceID: start.usbipDeviceID)
         }
     }

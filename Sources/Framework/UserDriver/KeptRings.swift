@@ -1,6 +1,7 @@
 // Rings that a predecessor left: mapped before anything is reaped, until the driver asks for them.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import TransferRing
@@ -27,12 +28,12 @@ final class KeptRings: Sendable {
     /// lost; whoever asks for it is told so.
     func take(_ kept: [KeptRing], _ device: any RingCarrierSource) {
         for ring in kept {
-            defer { close(ring.memory) }
+            let memory = OwnedDescriptor(ring.memory)
             guard let geometry = ring.grant.geometry else { continue }
             do throws(USBError) {
-                let mapping = try TransferRingMapping(descriptor: ring.memory, geometry: geometry, number: ring.grant.number)
+                let mapping = try TransferRingMapping(descriptor: memory.number, geometry: geometry, number: ring.grant.number)
                 device.expect(mapping)
-                rings.withLock { $0[ring.grant.number] = Mapped(file: Self.file(ring.memory), mapping: mapping) }
+                rings.withLock { $0[ring.grant.number] = Mapped(file: Self.file(memory.number), mapping: mapping) }
             } catch {
                 complain("A ring that was left behind can't be mapped: \(error)")
             }

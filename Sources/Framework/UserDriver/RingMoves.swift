@@ -1,5 +1,6 @@
 // Rings that streams are to go on in: from the channel's thread to the streams' writers.
 
+import Descriptors
 import FrameRing
 import Glibc
 import Synchronization
@@ -7,9 +8,19 @@ import Wire
 
 /// Knows who writes which stream's ring. A ring may come before its writer: between the grant of the ring before it and the writer's start.
 final class RingMoves: Sendable {
+    /// A ring that came, with its descriptors: its own, and those of its readers' pages.
+    private final class OfferedRing: Sendable {
+        let grant: RingGrant
+        let descriptors: OwnedDescriptors
+
+        init(_ grant: RingGrant, _ descriptors: consuming OwnedDescriptors) {
+            self.grant = grant
+            self.descriptors = descriptors
+        }
+    }
     private struct Seat {
         weak var writer: FrameRingWriter?
-        var waiting: (grant: RingGrant, descriptors: [Int32])?
+        var waiting: OfferedRing?
     }
     private let channel: Channel
     private let seats = Mutex<[String: Seat]>([:])
@@ -17,10 +28,7 @@ final class RingMoves: Sendable {
     init(_ channel: Channel) { self.channel = channel }
 
     /// A ring is granted: what came before is for a writer that is no more.
-    func forget(_ name: String) {
-        let old = seats.withLock { $0.removeValue(forKey: name) }
-        old?.waiting?.descriptors.forEach { close($0) }
-    }
+    func forget(_ name: String) { _ = seats.withLock { $0.removeValue(forKey: name) } }
 
     func opened(_ name: String, _ writer: FrameRingWriter) {
         let waiting = seats.withLock { seats in
@@ -28,28 +36,23 @@ final class RingMoves: Sendable {
             seats[name] = Seat(writer: writer)
             return waiting
         }
-        guard let (grant, descriptors) = waiting else { return }
-        offer(grant, descriptors, to: writer)
-        descriptors.forEach { close($0) }
+        if let waiting { offer(waiting, to: writer) }
     }
 
-    /// The descriptors stay the caller's: the ring's, and those of its readers' pages.
-    func take(_ grant: RingGrant, _ descriptors: [Int32]) {
-        let writer = seats.withLock { $0[grant.name]?.writer }
-        if let writer { return offer(grant, descriptors, to: writer) }
-        let kept = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 0) }
-        guard !kept.contains(where: { $0 < 0 }) else { return kept.filter { $0 >= 0 }.forEach { close($0) } }
-        let (late, unused): (FrameRingWriter?, [Int32]) = seats.withLock { seats in
-            // It may have come in between.
-            if let writer = seats[grant.name]?.writer { return (writer, kept) }
-            defer { seats[grant.name, default: Seat()].waiting = (grant, kept) }
-            return (nil, seats[grant.name]?.waiting?.descriptors ?? [])
+    /// The descriptors are the ring's, and those of its readers' pages.
+    func take(_ grant: RingGrant, _ descriptors: consuming OwnedDescriptors) {
+        let ring = OfferedRing(grant, descriptors)
+        let writer = seats.withLock { seats in
+            let writer = seats[grant.name]?.writer
+            if writer == nil { seats[grant.name, default: Seat()].waiting = ring }
+            return writer
         }
-        if let late { offer(grant, kept, to: late) }
-        unused.forEach { close($0) }
+        if let writer { offer(ring, to: writer) }
     }
 
-    private func offer(_ grant: RingGrant, _ descriptors: [Int32], to writer: FrameRingWriter) {
+    private func offer(_ ring: OfferedRing, to writer: FrameRingWriter) {
+        let (grant, descriptors) = (ring.grant, ring.descriptors.numbers)
+        defer { withExtendedLifetime(ring) {} }
         guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount) else { return }
         do throws(FrameRingError) {
             try writer.offer(descriptor: descriptors[0], geometry: geometry, reports: grant.pages(of: descriptors)) { [channel] in

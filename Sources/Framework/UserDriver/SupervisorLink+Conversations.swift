@@ -1,5 +1,6 @@
 // A driver's way to conversations with its device.
 
+import Descriptors
 import Glibc
 import Synchronization
 public import TransferRing
@@ -19,11 +20,11 @@ extension SupervisorLink {
         guard let sending = shape.outgoing, let receiving = shape.incoming else {
             throw USBError(.invalidArgument, operation: "conversation \(name)", detail: "its shape is out of bounds")
         }
-        let (grant, descriptors) = try await askForConversation { request in
+        let (grant, numbers) = try await askForConversation { request in
             ConversationRequest(
                 request: request, name: name, out: Self.fresh(sending, out), incoming: Self.fresh(receiving, incoming))
         }
-        defer { for descriptor in descriptors { close(descriptor) } }
+        let descriptors = OwnedDescriptors(numbers)
         guard descriptors.count == 4 else {
             throw CallError("ContractBroken", "The supervisor has answered without a conversation's memory.")
         }

@@ -1,15 +1,15 @@
 // Where messages about objects go: to whoever wants them, which is the module DriverObjects in
 // drivers that import it.
 
+public import Descriptors
 import Glibc
 import Synchronization
 public import Wire
 
 /// Takes the supervisor's messages about objects.
 public protocol ObjectReceiver: AnyObject, Sendable {
-    /// The descriptors are the receiver's to close. Called from the channel's thread; must not
-    /// wait.
-    func take(_ order: ObjectOrder, descriptors: [Int32])
+    /// Called from the channel's thread; must not wait.
+    func take(_ order: ObjectOrder, descriptors: consuming OwnedDescriptors)
 }
 
 extension SupervisorLink {
@@ -26,11 +26,7 @@ extension SupervisorLink {
     /// Says something about objects.
     public func send(_ word: ObjectWord) { send(MessageFromDriver.object(word)) }
 
-    func take(_ order: ObjectOrder, descriptors: [Int32]) {
-        guard let receiver = objects.withLock({ $0 }) else {
-            for descriptor in descriptors { close(descriptor) }
-            return
-        }
-        receiver.take(order, descriptors: descriptors)
+    func take(_ order: ObjectOrder, descriptors: consuming OwnedDescriptors) {
+        if let receiver = objects.withLock({ $0 }) { receiver.take(order, descriptors: descriptors) }
     }
 }

@@ -1,6 +1,7 @@
 // The driver's way to its supervisor: records, logs, rings.
 
 import CLinux
+import Descriptors
 import FlightRecorder
 public import FrameRing
 import Glibc
@@ -165,15 +166,15 @@ public final class SupervisorLink: Sendable {
         let answer = try await ask { request in
             .openRing(RingRequest(request: request, name: name, capacity: capacity, slotCount: slotCount, description: description))
         }
-        guard case .frames(let grant, let descriptors) = answer, let descriptor = descriptors.first else {
+        guard case .frames(let grant, let numbers) = answer, !numbers.isEmpty else {
             throw CallError("ContractBroken", "The supervisor has answered without a frame ring.")
         }
-        defer { descriptors.forEach { close($0) } }
+        let descriptors = OwnedDescriptors(numbers)
         guard let geometry = FrameRingGeometry(capacity: grant.capacity, slotCount: grant.slotCount), grant.capacity >= capacity else {
             throw CallError("ContractBroken", "The supervisor's ring of \(grant.slotCount) × \(grant.capacity) bytes does not fit.")
         }
         let writer = try FrameRingWriter(
-            descriptor: descriptor, geometry: geometry, generation: generation, reports: grant.pages(of: descriptors))
+            descriptor: descriptors[0], geometry: geometry, generation: generation, reports: grant.pages(of: descriptors.numbers))
         moves.opened(name, writer)
         return writer
     }
@@ -184,11 +185,11 @@ public final class SupervisorLink: Sendable {
     /// transfer.
     public func openTransfers(name: String, fresh: TransferRequest.Fresh?, headerLength: Int = 0) async throws -> TransferRing {
         let answer = try await ask { .openTransfers(TransferRequest(request: $0, name: name, fresh: fresh)) }
-        guard case .transfers(let grant, let descriptors) = answer, let memory = descriptors.first else {
+        guard case .transfers(let grant, let numbers) = answer, !numbers.isEmpty else {
             throw CallError("ContractBroken", "The supervisor has answered without a transfer ring.")
         }
-        defer { descriptors.forEach { close($0) } }
-        return try ring(grant, memory: memory, wake: descriptors.count > 1 ? descriptors[1] : nil, headerLength: headerLength)
+        let descriptors = OwnedDescriptors(numbers)
+        return try ring(grant, memory: descriptors[0], wake: descriptors.count > 1 ? descriptors[1] : nil, headerLength: headerLength)
     }
 
     /// Maps a ring, where a predecessor left it if one did.
@@ -221,11 +222,11 @@ public final class SupervisorLink: Sendable {
     /// Memory that goes to whoever made that call.
     func openMemory(call: UInt64, byteCount: Int) async throws -> ReplyMemory {
         let answer = try await ask { .openMemory(MemoryRequest(request: $0, call: call, byteCount: byteCount)) }
-        guard case .memory(let grant, let descriptors) = answer, let descriptor = descriptors.first else {
+        guard case .memory(let grant, let numbers) = answer, !numbers.isEmpty else {
             throw CallError("ContractBroken", "The supervisor has answered without memory.")
         }
-        defer { descriptors.forEach { close($0) } }
-        return try ReplyMemory(descriptor: descriptor, grant)
+        let descriptors = OwnedDescriptors(numbers)
+        return try ReplyMemory(descriptor: descriptors[0], grant)
     }
 
     private func ask(_ message: (UInt64) -> MessageFromDriver) async throws -> Grant {
@@ -241,32 +242,35 @@ public final class SupervisorLink: Sendable {
     }
 
     /// Takes the answer to `openRing`.
-    func granted(_ grant: RingGrant, descriptors: [Int32]) {
+    func granted(_ grant: RingGrant, descriptors: consuming OwnedDescriptors) {
         moves.forget(grant.name)
-        answer(grant.request, .frames(grant, descriptors), descriptors)
+        answer(grant.request, descriptors) { .frames(grant, $0) }
     }
 
-    /// Takes another ring for a stream, and the descriptors.
-    func move(_ grant: RingGrant, descriptors: [Int32]) {
-        if !descriptors.isEmpty { moves.take(grant, descriptors) }
+    /// Takes another ring for a stream.
+    func move(_ grant: RingGrant, descriptors: consuming OwnedDescriptors) {
+        if descriptors.count > 0 { moves.take(grant, descriptors) }
     }
 
     /// Takes the answer to `openTransfers`.
-    func granted(_ grant: TransferGrant, descriptors: [Int32]) { answer(grant.request, .transfers(grant, descriptors), descriptors) }
-
-    /// Takes the answer to `openMemory`.
-    func granted(_ grant: MemoryGrant, descriptors: [Int32]) { answer(grant.request, .memory(grant, descriptors), descriptors) }
-    /// Takes the answer to `openConversation`.
-    func granted(_ grant: ConversationGrant, descriptors: [Int32]) {
-        answer(grant.request, .conversation(grant, descriptors), descriptors)
+    func granted(_ grant: TransferGrant, descriptors: consuming OwnedDescriptors) {
+        answer(grant.request, descriptors) { .transfers(grant, $0) }
     }
 
-    private func answer(_ request: UInt64, _ grant: Grant, _ descriptors: [Int32]) {
-        guard let waiter = pending.withLock({ $0.grants.removeValue(forKey: request) }) else {
-            descriptors.forEach { close($0) }
-            return
-        }
-        waiter.resume(returning: grant)
+    /// Takes the answer to `openMemory`.
+    func granted(_ grant: MemoryGrant, descriptors: consuming OwnedDescriptors) {
+        answer(grant.request, descriptors) { .memory(grant, $0) }
+    }
+
+    /// Takes the answer to `openConversation`.
+    func granted(_ grant: ConversationGrant, descriptors: consuming OwnedDescriptors) {
+        answer(grant.request, descriptors) { .conversation(grant, $0) }
+    }
+
+    /// Gives the descriptors to whoever asked, if anybody did.
+    private func answer(_ request: UInt64, _ descriptors: consuming OwnedDescriptors, _ grant: ([Int32]) -> Grant) {
+        guard let waiter = pending.withLock({ $0.grants.removeValue(forKey: request) }) else { return }
+        waiter.resume(returning: grant(descriptors.handOver()))
     }
 
     func refused(request: UInt64, reason: String) {

@@ -1,6 +1,7 @@
 // The owner's side of a ring: makes the memory, and descriptors of it for the writer and for
 // readers. It survives them all.
 import CLinux
+public import Descriptors
 import Glibc
 
 /// A ring's memory, owned by the supervisor so that it survives every driver.
@@ -11,38 +12,32 @@ import Glibc
 public final class FrameRingMemory: Sendable {
     public let geometry: FrameRingGeometry
     /// Readable and writable; closed when this object goes.
-    public let descriptor: Int32
+    public var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
 
     /// - Parameter name: what `/proc/PID/maps` shows.
     public init(geometry: FrameRingGeometry, name: String = "frame-ring") throws(FrameRingError) {
-        let descriptor = clinux_memfd(name, 0)
-        guard descriptor >= 0 else { throw FrameRingError("memfd_create", errno: -descriptor, "no memory for a ring") }
-        do throws(FrameRingError) {
-            guard ftruncate(descriptor, off_t(geometry.byteCount)) == 0 else {
-                throw FrameRingError("ftruncate", errno: errno, "no memory of \(geometry.byteCount) bytes")
-            }
-            let sealed = clinux_seal_resizing(descriptor)
-            guard sealed == 0 else { throw FrameRingError("F_ADD_SEALS", errno: -sealed, "the size can't be sealed") }
-            guard fchmod(descriptor, 0o444) == 0 else { throw FrameRingError("fchmod", errno: errno, "can't be made read-only") }
-            let mapping = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
-            mapping.store64(RingField.magic, FrameRingGeometry.magic)
-        } catch {
-            close(descriptor)
-            throw error
+        let made = clinux_memfd(name, 0)
+        guard let memory = OwnedDescriptor(opened: made) else { throw FrameRingError("memfd_create", errno: -made, "no memory for a ring") }
+        guard ftruncate(memory.number, off_t(geometry.byteCount)) == 0 else {
+            throw FrameRingError("ftruncate", errno: errno, "no memory of \(geometry.byteCount) bytes")
         }
+        let sealed = clinux_seal_resizing(memory.number)
+        guard sealed == 0 else { throw FrameRingError("F_ADD_SEALS", errno: -sealed, "the size can't be sealed") }
+        guard fchmod(memory.number, 0o444) == 0 else { throw FrameRingError("fchmod", errno: errno, "can't be made read-only") }
+        let mapping = try FrameRingMapping(descriptor: memory.number, geometry: geometry, writable: true)
+        mapping.store64(RingField.magic, FrameRingGeometry.magic)
         self.geometry = geometry
-        self.descriptor = descriptor
+        self.memory = memory
     }
 
-    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where
-    /// that is not a memfd of the geometry's size, sealed.
-    public init(adopting descriptor: Int32, geometry: FrameRingGeometry) throws(FrameRingError) {
-        _ = try FrameRingMapping(descriptor: descriptor, geometry: geometry, writable: true)
+    /// Takes over memory that an earlier owner made. Throws where that is not a memfd of the
+    /// geometry's size, sealed.
+    public init(adopting memory: consuming OwnedDescriptor, geometry: FrameRingGeometry) throws(FrameRingError) {
+        _ = try FrameRingMapping(descriptor: memory.number, geometry: geometry, writable: true)
         self.geometry = geometry
-        self.descriptor = descriptor
+        self.memory = memory
     }
-
-    deinit { close(descriptor) }
 
     /// Whether a writer has said that the stream goes on in another ring. The two words are all that the owner reads of what a writer wrote: they decide
     /// which of two rings, both the owner's own, a successor gets.
@@ -62,11 +57,12 @@ public final class FrameRingMemory: Sendable {
         return clinux_punch_hole(descriptor, data, Int64(geometry.byteCount) - data) == 0 && clinux_seal_writing(descriptor) == 0
     }
 
-    /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller closes it.
-    public func readOnlyDescriptor() throws(FrameRingError) -> Int32 {
+    /// A new descriptor that can only be read and mapped for reading, closed on exec.
+    public func readOnlyDescriptor() throws(FrameRingError) -> OwnedDescriptor {
         let path = "/proc/self/fd/\(descriptor)"
-        let opened = open(path, O_RDONLY | O_CLOEXEC)
-        guard opened >= 0 else { throw FrameRingError("open(\(path))", errno: errno, "can't be opened for reading") }
+        guard let opened = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
+            throw FrameRingError("open(\(path))", errno: errno, "can't be opened for reading")
+        }
         return opened
     }
 }

@@ -2,6 +2,7 @@
 // the ring reads. So frames that nobody needs any more are overwritten first, and the slots that
 // the caches know are used again.
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 
@@ -19,20 +20,19 @@ public final class ReportMemory: Sendable {
     public static let maximumCount = 16
 
     /// Readable and writable; closed when this object goes.
-    public let descriptor: Int32
+    public var descriptor: Int32 { page.number }
+    private let page: OwnedDescriptor
 
     public init() throws(FrameRingError) {
-        let descriptor = clinux_memfd("frame-report", 0)
-        guard descriptor >= 0 else { throw FrameRingError("memfd_create", errno: -descriptor, "no memory for a reader's report") }
-        guard ftruncate(descriptor, off_t(ReportPage.byteCount)) == 0, clinux_seal_resizing(descriptor) == 0 else {
-            let problem = errno
-            close(descriptor)
-            throw FrameRingError("ftruncate", errno: problem, "no memory for a reader's report")
+        let made = clinux_memfd("frame-report", 0)
+        guard let page = OwnedDescriptor(opened: made) else {
+            throw FrameRingError("memfd_create", errno: -made, "no memory for a reader's report")
         }
-        self.descriptor = descriptor
+        guard ftruncate(page.number, off_t(ReportPage.byteCount)) == 0, clinux_seal_resizing(page.number) == 0 else {
+            throw FrameRingError("ftruncate", errno: errno, "no memory for a reader's report")
+        }
+        self.page = page
     }
-
-    deinit { close(descriptor) }
 
     /// Records, in the reader's place, that it has left.
     public func readerHasLeft() {

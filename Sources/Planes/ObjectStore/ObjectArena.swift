@@ -2,6 +2,7 @@
 // writes or reads it.
 
 import CLinux
+public import Descriptors
 import Glibc
 
 /// An arena's memory, owned by the supervisor. One driver gets the descriptor itself, to write;
@@ -12,42 +13,38 @@ import Glibc
 public final class ObjectArena: Sendable {
     public let layout: ArenaLayout
     /// Readable and writable; closed when this object goes.
-    public let descriptor: Int32
+    public var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
     public var byteCount: Int { layout.byteCount }
 
     public init(layout: ArenaLayout) throws(ObjectStoreError) {
-        let descriptor = clinux_memfd("objects", 0)
-        guard descriptor >= 0 else { throw ObjectStoreError("memfd_create", errno: -descriptor, "no memory for objects") }
-        do throws(ObjectStoreError) {
-            guard ftruncate(descriptor, off_t(layout.byteCount)) == 0 else {
-                throw ObjectStoreError("ftruncate", errno: errno, "no memory of \(layout.byteCount) bytes")
-            }
-            let sealed = clinux_seal_resizing(descriptor)
-            guard sealed == 0 else { throw ObjectStoreError("F_ADD_SEALS", errno: -sealed, "the size can't be sealed") }
-            guard fchmod(descriptor, 0o444) == 0 else { throw ObjectStoreError("fchmod", errno: errno, "can't be made read-only") }
-            var magic = ArenaLayout.magic
-            guard pwrite(descriptor, &magic, 8, 0) == 8 else { throw ObjectStoreError("pwrite", errno: errno, "can't be written") }
-        } catch {
-            close(descriptor)
-            throw error
+        let made = clinux_memfd("objects", 0)
+        guard let memory = OwnedDescriptor(opened: made) else {
+            throw ObjectStoreError("memfd_create", errno: -made, "no memory for objects")
         }
+        guard ftruncate(memory.number, off_t(layout.byteCount)) == 0 else {
+            throw ObjectStoreError("ftruncate", errno: errno, "no memory of \(layout.byteCount) bytes")
+        }
+        let sealed = clinux_seal_resizing(memory.number)
+        guard sealed == 0 else { throw ObjectStoreError("F_ADD_SEALS", errno: -sealed, "the size can't be sealed") }
+        guard fchmod(memory.number, 0o444) == 0 else { throw ObjectStoreError("fchmod", errno: errno, "can't be made read-only") }
+        var magic = ArenaLayout.magic
+        guard pwrite(memory.number, &magic, 8, 0) == 8 else { throw ObjectStoreError("pwrite", errno: errno, "can't be written") }
         self.layout = layout
-        self.descriptor = descriptor
+        self.memory = memory
     }
 
-    /// Takes over memory that an earlier owner made, and the descriptor in any case. `nil` if it is
-    /// not a sealed memfd of the layout's size.
-    public init?(adopting descriptor: Int32, layout: ArenaLayout) {
-        self.layout = layout
-        self.descriptor = descriptor
+    /// Takes over memory that an earlier owner made. `nil` if it is not a sealed memfd of
+    /// the layout's size.
+    public init?(adopting memory: consuming OwnedDescriptor, layout: ArenaLayout) {
         var status = stat()
-        let (seals, wanted) = (clinux_seals(descriptor), F_SEAL_SHRINK | F_SEAL_GROW)
-        guard seals >= 0, seals & wanted == wanted, fstat(descriptor, &status) == 0, status.st_size == off_t(layout.byteCount) else {
+        let (seals, wanted) = (clinux_seals(memory.number), F_SEAL_SHRINK | F_SEAL_GROW)
+        guard seals >= 0, seals & wanted == wanted, fstat(memory.number, &status) == 0, status.st_size == off_t(layout.byteCount) else {
             return nil
         }
+        self.layout = layout
+        self.memory = memory
     }
-
-    deinit { close(descriptor) }
 
     /// What the writer says about its object. The caller must bound it by what was granted.
     public func written(cursor: Int) -> UInt64 {
@@ -74,12 +71,12 @@ public final class ObjectArena: Sendable {
         clinux_punch_hole(descriptor, 0, Int64(layout.byteCount)) == 0 && clinux_seal_writing(descriptor) == 0
     }
 
-    /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller
-    /// closes it.
-    public func readOnlyDescriptor() throws(ObjectStoreError) -> Int32 {
+    /// A new descriptor that can only be read and mapped for reading, closed on exec.
+    public func readOnlyDescriptor() throws(ObjectStoreError) -> OwnedDescriptor {
         let path = "/proc/self/fd/\(descriptor)"
-        let opened = open(path, O_RDONLY | O_CLOEXEC)
-        guard opened >= 0 else { throw ObjectStoreError("open(\(path))", errno: errno, "can't be opened for reading") }
+        guard let opened = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
+            throw ObjectStoreError("open(\(path))", errno: errno, "can't be opened for reading")
+        }
         return opened
     }
 }

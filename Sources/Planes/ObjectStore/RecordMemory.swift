@@ -2,6 +2,7 @@
 // before a change or after it.
 
 import CLinux
+public import Descriptors
 import Glibc
 
 /// A sealed-size memfd of slots, one record each. A record is changed by writing it into a free
@@ -18,7 +19,8 @@ public final class RecordMemory {
     private static let magic: UInt64 = 0x3152_4345_524a_424f  // "OBJRECR1"
 
     /// Closed when this object goes.
-    public let descriptor: Int32
+    public var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
     public let slotCount: Int
     private var isUsed: [Bool]
     private var firstFree = 1
@@ -34,26 +36,23 @@ public final class RecordMemory {
 
     /// Slot 0 is the memory's own.
     public init(slotCount: Int) throws(ObjectStoreError) {
-        let descriptor = clinux_memfd("object-records", 0)
-        guard descriptor >= 0 else { throw ObjectStoreError("memfd_create", errno: -descriptor, "no memory for records") }
-        var magic = Self.magic
-        guard ftruncate(descriptor, off_t(slotCount * Self.slotSize)) == 0, clinux_seal_size(descriptor) == 0,
-            pwrite(descriptor, &magic, 8, 0) == 8
-        else {
-            let number = errno
-            close(descriptor)
-            throw ObjectStoreError("ftruncate", errno: number, "no memory for \(slotCount) records")
+        let made = clinux_memfd("object-records", 0)
+        guard let memory = OwnedDescriptor(opened: made) else {
+            throw ObjectStoreError("memfd_create", errno: -made, "no memory for records")
         }
-        self.descriptor = descriptor
+        var magic = Self.magic
+        guard ftruncate(memory.number, off_t(slotCount * Self.slotSize)) == 0, clinux_seal_size(memory.number) == 0,
+            pwrite(memory.number, &magic, 8, 0) == 8
+        else { throw ObjectStoreError("ftruncate", errno: errno, "no memory for \(slotCount) records") }
+        self.memory = memory
         self.slotCount = slotCount
         isUsed = [Bool](repeating: false, count: slotCount)
         isUsed[0] = true
     }
 
-    /// Takes over what another process wrote, and the descriptor in any case. `nil` if it is not
-    /// such memory.
-    public init?(adopting descriptor: Int32, slotCount: Int, found: inout [Found]) {
-        self.descriptor = descriptor
+    /// Takes over what another process wrote. `nil` if it is not such memory.
+    public init?(adopting memory: consuming OwnedDescriptor, slotCount: Int, found: inout [Found]) {
+        self.memory = memory
         self.slotCount = slotCount
         isUsed = [Bool](repeating: false, count: slotCount)
         isUsed[0] = true
@@ -79,8 +78,6 @@ public final class RecordMemory {
             found.append(Found(slot: slot, sequence: header[0], bytes: bytes))
         }
     }
-
-    deinit { close(descriptor) }
 
     /// Writes a record in place of the one in `old`. Returns its slot, or `nil` if there is no room
     /// or no memory: then the old one stays.

@@ -2,6 +2,7 @@
 // whenever it was started anew.
 
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 import Synchronization
@@ -15,7 +16,7 @@ public final class Announcer: Sendable {
     private let log: @Sendable (String) -> Void
     private let wanted = Mutex<[Announcement.Key: Announcement]>([:])
     /// Readable when `wanted` was changed.
-    private let changes: Int32
+    private let changes: OwnedDescriptor
     private static let shortestPause = Duration.milliseconds(200)
     private static let longestPause = Duration.seconds(30)
     /// A process that has lived for so long was well.
@@ -29,11 +30,12 @@ public final class Announcer: Sendable {
         self.program = program
         self.environment = environment
         self.log = log
-        changes = clinux_eventfd()
-        guard changes >= 0 else {
-            log("Nothing can be announced by DNS-SD: eventfd: \(String(cString: strerror(-changes))).")
+        let made = clinux_eventfd()
+        guard let changes = OwnedDescriptor(opened: made) else {
+            log("Nothing can be announced by DNS-SD: eventfd: \(String(cString: strerror(-made))).")
             return nil
         }
+        self.changes = changes
         do throws(WorkerThread.StartFailure) {
             // It lives as long as this process: children's death signal is tied to it.
             _ = try WorkerThread(name: "announcer") { [self] in run() }
@@ -82,47 +84,39 @@ public final class Announcer: Sendable {
     }
 
     private func waitForChange() {
-        var entry = pollfd(fd: changes, events: Int16(POLLIN), revents: 0)
+        var entry = pollfd(fd: changes.number, events: Int16(POLLIN), revents: 0)
         poll(&entry, 1, -1)
         clear()
     }
 
-    private func signal() { eventfd_write(changes, 1) }
+    private func signal() { eventfd_write(changes.number, 1) }
 
     private func clear() {
         var count: eventfd_t = 0
-        eventfd_read(changes, &count)
+        eventfd_read(changes.number, &count)
     }
 
     /// From a process's start to its end.
     private func runOne(_ say: (String) -> Void) throws {
-        let executable = open(program, O_RDONLY | O_CLOEXEC)
-        guard executable >= 0 else { throw AnnouncerFailure("\(program): \(String(cString: strerror(errno)))") }
-        defer { close(executable) }
-        let input = try Self.pipe()
-        defer { close(input.writes) }
-        let output: (reads: Int32, writes: Int32)
-        do { output = try Self.pipe() } catch {
-            close(input.reads)
-            throw error
+        guard let executable = OwnedDescriptor(opened: open(program, O_RDONLY | O_CLOEXEC)) else {
+            throw AnnouncerFailure("\(program): \(String(cString: strerror(errno)))")
         }
         let process: ChildProcess
+        let tells: OwnedDescriptor
+        let hears: OwnedDescriptor
         do {
-            defer {
-                close(input.reads)
-                close(output.writes)
-            }
+            // Its ends are its own, once it runs.
+            let input = try Self.pipe()
+            let output = try Self.pipe()
             process = try ChildProcess(
-                executing: executable,
+                executing: executable.number,
                 .init(
-                    arguments: [program], environment: environment, descriptors: [input.reads, output.writes, output.writes],
-                    deathSignal: SIGKILL, newSession: true))
-        } catch {
-            close(output.reads)
-            throw error
+                    arguments: [program], environment: environment,
+                    descriptors: [input.reads.number, output.writes.number, output.writes.number], deathSignal: SIGKILL, newSession: true))
+            tells = input.writes
+            hears = output.reads
         }
-        defer { close(output.reads) }
-        converse(input.writes, output.reads, say)
+        converse(tells.number, hears.number, say)
         let end = try process.wait(timeout: .seconds(5)) ?? process.tearDown()
         if end != .exited(status: 0), end != .exited(status: 3) { throw AnnouncerFailure("\(program) ended (\(end)).") }
     }
@@ -139,7 +133,9 @@ public final class Announcer: Sendable {
             told = now
             // A process that has gone says so below.
             for line in lines { Self.write(line, to: input) }
-            var entries = [pollfd(fd: output, events: Int16(POLLIN), revents: 0), pollfd(fd: changes, events: Int16(POLLIN), revents: 0)]
+            var entries = [
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0), pollfd(fd: changes.number, events: Int16(POLLIN), revents: 0),
+            ]
             poll(&entries, 2, -1)
             if entries[1].revents != 0 { clear() }
             guard entries[0].revents != 0 else { continue }
@@ -167,11 +163,9 @@ public final class Announcer: Sendable {
         }
     }
 
-    private static func pipe() throws(AnnouncerFailure) -> (reads: Int32, writes: Int32) {
-        var ends: [Int32] = [-1, -1]
-        let result = clinux_pipe(&ends)
-        guard result == 0 else { throw AnnouncerFailure("A pipe can't be created: \(String(cString: strerror(-result))).") }
-        return (ends[0], ends[1])
+    private static func pipe() throws(AnnouncerFailure) -> Pipe {
+        guard let pipe = Pipe() else { throw AnnouncerFailure("A pipe can't be created: \(String(cString: strerror(errno))).") }
+        return pipe
     }
 }
 

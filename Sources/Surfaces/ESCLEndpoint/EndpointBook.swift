@@ -1,6 +1,7 @@
 // What outlives the endpoint's process: at which port a scanner is, by which name, and whose jobs go
 // on.
 
+import Descriptors
 import Glibc
 import ScannerClient
 import Synchronization
@@ -41,16 +42,14 @@ final class EndpointBook: Sendable {
     }
 
     private static func read(_ path: String) throws -> Contents {
-        let file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
-        guard file >= 0 else {
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) else {
             if errno == ENOENT { return Contents() }
             throw BookError(errno)
         }
-        defer { close(file) }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while bytes.count <= longest {
-            let count = Glibc.read(file, &buffer, buffer.count)
+            let count = Glibc.read(file.number, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw BookError(errno) }
             if count == 0 { return try JSON.decode(Contents.self, from: bytes) }
@@ -147,12 +146,13 @@ final class EndpointBook: Sendable {
 
     private static func write(_ bytes: [UInt8], to path: String) throws {
         let partial = path + ".new"
-        let file = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw BookError(errno) }
+        guard let file = OwnedDescriptor(opened: open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)) else {
+            throw BookError(errno)
+        }
         var done = 0
         var failure: Int32 = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + done, $0.count - done) }
+            let count = bytes.withUnsafeBytes { Glibc.write(file.number, $0.baseAddress! + done, $0.count - done) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 failure = errno
@@ -160,7 +160,6 @@ final class EndpointBook: Sendable {
             }
             done += count
         }
-        close(file)
         if failure == 0, rename(partial, path) != 0 { failure = errno }
         guard failure == 0 else {
             unlink(partial)

@@ -2,6 +2,7 @@
 
 import CLinux
 import CMicroHTTPD
+import Descriptors
 import Glibc
 import Synchronization
 
@@ -45,16 +46,18 @@ public final class HTTPServer: Sendable {
     /// socket left there by an earlier process is removed. Throws `HTTPError`.
     public func listen(path: String) throws {
         unlink(path)
-        let listener = clinux_unix_stream(path, 1)
-        guard listener >= 0 else { throw HTTPError("Can't listen at \(path): \(String(cString: strerror(-listener))).") }
+        let bound = clinux_unix_stream(path, 1)
+        guard let listener = OwnedDescriptor(opened: bound) else {
+            throw HTTPError("Can't listen at \(path): \(String(cString: strerror(-bound))).")
+        }
         chmod(path, 0o666)
         let context = Unmanaged.passRetained(self).toOpaque()
         let limits = [limits.connections, limits.connectionsOfOneAddress, limits.silence, limits.memory]
-        guard cmicrohttpd_start_on(listener, limits, handleRequest, requestCompleted, context) != nil else {
+        guard cmicrohttpd_start_on(listener.number, limits, handleRequest, requestCompleted, context) != nil else {
             Unmanaged<HTTPServer>.fromOpaque(context).release()
-            close(listener)
             throw HTTPError("Can't listen at \(path).")
         }
+        _ = listener.handOver()  // The library closes it.
     }
 
     /// What came is read while the library still has it, the answer is made elsewhere.

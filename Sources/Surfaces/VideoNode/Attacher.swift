@@ -1,6 +1,7 @@
 // The attacher's process: starts the server, which has no rights, does what that may ask for, and starts it again when it dies.
 
 import CLinux
+import Descriptors
 import Glibc
 import Sandbox
 public import Spawn
@@ -36,9 +37,10 @@ public struct Attacher {
 
     /// Until SIGTERM or SIGINT. Throws where no server can be started at all.
     public func run() throws {
-        let signals = clinux_stop_signals()
-        guard signals >= 0 else { throw AttacherFailure(description: "signalfd: \(String(cString: strerror(-signals)))") }
-        defer { close(signals) }
+        let made = clinux_stop_signals()
+        guard let signals = OwnedDescriptor(opened: made) else {
+            throw AttacherFailure(description: "signalfd: \(String(cString: strerror(-made)))")
+        }
         let executable = try SealedExecutable(path: options.program, isExecutableByAll: true)
         let sandbox = try PreparedSandbox(.video)
         for missing in sandbox.protections.missing { log("The server runs without \(missing): this kernel lacks it.") }
@@ -52,10 +54,10 @@ public struct Attacher {
         var pause = Self.shortestPause
         while true {
             let began = clinux_monotonic_ns()
-            guard try serve(executable, sandbox, desk, signals) else { return }
+            guard try serve(executable, sandbox, desk, signals.number) else { return }
             if clinux_monotonic_ns() - began > 60_000_000_000 { pause = Self.shortestPause }
             // The kernel lets go of the ports meanwhile.
-            var entry = pollfd(fd: signals, events: Int16(POLLIN), revents: 0)
+            var entry = pollfd(fd: signals.number, events: Int16(POLLIN), revents: 0)
             if clinux_poll(&entry, 1, Int64(pause)) > 0 { return }
             pause = min(pause * 2, Self.longestPause)
             desk.forget()
@@ -64,20 +66,21 @@ public struct Attacher {
 
     /// One server's life. False when this process is to end.
     private func serve(_ executable: SealedExecutable, _ sandbox: PreparedSandbox, _ desk: AttacherDesk, _ signals: Int32) throws -> Bool {
-        var pair: [Int32] = [-1, -1]
-        let made = clinux_seqpacket_pair(&pair)
-        guard made == 0 else { throw AttacherFailure(description: "socketpair: \(String(cString: strerror(-made)))") }
-        defer { close(pair[0]) }
+        let ours: OwnedDescriptor
         let server: ChildProcess
         do {
-            defer { close(pair[1]) }
+            guard let pair = SocketPair(.packets) else {
+                throw AttacherFailure(description: "socketpair: \(String(cString: strerror(errno)))")
+            }
             var plan = ChildProcess.Plan(
                 arguments: ["userdriver-video"], environment: options.environment,
-                descriptors: [nil, STDERR_FILENO, STDERR_FILENO, pair[1]], deathSignal: SIGKILL, newSession: true, sandbox: sandbox)
+                descriptors: [nil, STDERR_FILENO, STDERR_FILENO, pair.theirs.number], deathSignal: SIGKILL, newSession: true,
+                sandbox: sandbox)
             plan.account = options.account
             server = try ChildProcess(executing: executable.descriptor, plan)
+            ours = pair.ours
         }
-        var (channel, hasAsked, refused) = (pair[0], false, 0)
+        var (channel, hasAsked, refused) = (ours.number, false, 0)
         while true {
             var polled = [
                 pollfd(fd: signals, events: Int16(POLLIN), revents: 0),

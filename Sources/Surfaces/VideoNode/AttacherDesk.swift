@@ -1,6 +1,7 @@
 // What the attacher does with what its server sends: attaches a node, or says no. As root, so it is small.
 
 import CLinux
+import Descriptors
 import Glibc
 import Wire
 
@@ -43,8 +44,7 @@ final class AttacherDesk {
         var reply = AttachRequest.magic + [0]
         do throws(AttachRefusal) {
             let socket = try attach(isSuper: request.isSuper)
-            defer { close(socket) }
-            return withUnsafePointer(to: socket) {
+            return withUnsafePointer(to: socket.number) {
                 clinux_send(channel, reply, UInt(reply.count), $0, 1, Int32(MSG_DONTWAIT)) == reply.count
             }
         } catch {
@@ -54,7 +54,7 @@ final class AttacherDesk {
         }
     }
 
-    private func attach(isSuper: Bool) throws(AttachRefusal) -> Int32 {
+    private func attach(isSuper: Bool) throws(AttachRefusal) -> OwnedDescriptor {
         guard controller.isPresent else { throw .noController }
         let ports = controller.ports()
         forget(among: ports)
@@ -64,24 +64,21 @@ final class AttacherDesk {
         else {
             throw .noPort
         }
-        var pair: [Int32] = [-1, -1]
-        guard clinux_stream_pair(&pair) == 0 else { throw .refused }
-        defer { close(pair[0]) }
+        guard let pair = SocketPair(.stream) else { throw .refused }
         count += 1
         let deviceID = UInt32(0x5544) << 16 | (count & 0xffff)
         // Noted before it is there: the daemon is not to see it first.
         attached.append(Attached(port: port, deviceID: deviceID, path: path))
         let number = record()
-        let refusal = number == 0 ? controller.attach(pair[0], to: port, deviceID: deviceID) : number
+        let refusal = number == 0 ? controller.attach(pair.theirs.number, to: port, deviceID: deviceID) : number
         guard refusal == 0 else {
             attached.removeLast()
             _ = record()
-            close(pair[1])
             log("A node can't be attached to port \(port.number): \(String(cString: strerror(refusal))).")
             throw .refused
         }
         log("A node was attached at \(path).")
-        return pair[1]
+        return pair.ours
     }
 
     private func takeToken() -> Bool {

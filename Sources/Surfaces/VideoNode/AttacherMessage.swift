@@ -1,6 +1,7 @@
 // What server and attacher say to each other: eight bytes there, eight bytes and perhaps a socket back.
 
 import CLinux
+import Descriptors
 import Glibc
 public import USB
 
@@ -81,13 +82,9 @@ public final class AttacherLink: NodeSockets, Sendable {
         var descriptors = [Int32](repeating: -1, count: Int(CLINUX_MAX_DESCRIPTORS))
         var (count, truncated): (Int32, Int32) = (0, 0)
         let got = clinux_receive(channel, &bytes, UInt(bytes.count), &descriptors, &count, &truncated, 0)
-        let received = descriptors.prefix(Int(max(0, count)))
-        guard got == AttachRequest.byteCount, bytes.starts(with: AttachRequest.magic), truncated == 0 else {
-            for descriptor in received { close(descriptor) }
-            throw .noAnswer
-        }
-        if bytes[7] == 0, received.count == 1, let socket = received.first { return socket }
-        for descriptor in received { close(descriptor) }
+        var received = OwnedDescriptors(Array(descriptors.prefix(Int(max(0, count)))))
+        guard got == AttachRequest.byteCount, bytes.starts(with: AttachRequest.magic), truncated == 0 else { throw .noAnswer }
+        if bytes[7] == 0, received.count == 1, let socket = received.takeFirst() { return socket.handOver() }
         throw AttachRefusal(rawValue: bytes[7]) ?? .noAnswer
     }
 }

@@ -1,5 +1,6 @@
 // The kernel's vhci_hcd: its ports, and how a socket becomes a device on one of them.
 
+import Descriptors
 import Glibc
 
 /// `vhci_hcd` as it shows itself in sysfs (`drivers/usb/usbip/vhci_sysfs.c`).
@@ -80,11 +81,9 @@ struct VirtualController {
 
     /// Hands the kernel the socket. 0 or an errno.
     func attach(_ socket: Int32, to port: Port, deviceID: UInt32) -> Int32 {
-        let file = open(folder + "/attach", O_WRONLY | O_CLOEXEC)
-        guard file >= 0 else { return errno }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(folder + "/attach", O_WRONLY | O_CLOEXEC)) else { return errno }
         let text = "\(port.number) \(socket) \(deviceID) \(port.isSuper ? 5 : 3)"
-        let written = text.withCString { write(file, $0, strlen($0)) }
+        let written = text.withCString { write(file.number, $0, strlen($0)) }
         return written == text.utf8.count ? 0 : errno
     }
 }
@@ -92,13 +91,11 @@ struct VirtualController {
 /// Files of sysfs's size.
 enum SmallFile {
     static func read(_ path: String, limit: Int) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else { return nil }
         var bytes = [UInt8](repeating: 0, count: limit)
         var count = 0
         while count < limit {
-            let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, limit - count) }
+            let got = bytes.withUnsafeMutableBytes { Glibc.read(file.number, $0.baseAddress! + count, limit - count) }
             if got < 0 && errno == EINTR { continue }
             guard got >= 0 else { return nil }
             if got == 0 { break }
@@ -122,12 +119,10 @@ enum SmallFile {
     /// Written beside, then renamed.
     static func write(_ text: String, to path: String) -> Int32 {
         let temporary = path + ".new"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard file >= 0 else { return errno }
-        let written = text.withCString { Glibc.write(file, $0, strlen($0)) }
-        let number = written == text.utf8.count ? 0 : errno
-        close(file)
-        guard number == 0 else { return number }
+        let opened = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard let file = OwnedDescriptor(opened: opened) else { return errno }
+        let written = text.withCString { Glibc.write(file.number, $0, strlen($0)) }
+        guard written == text.utf8.count else { return errno }
         return rename(temporary, path) == 0 ? 0 : errno
     }
 }

@@ -1,5 +1,6 @@
 // The secret in the link.
 
+import Descriptors
 import Glibc
 
 struct WebToken: Sendable {
@@ -12,25 +13,24 @@ struct WebToken: Sendable {
     static func load(_ path: String) throws -> WebToken {
         if let kept = try read(path) { return kept }
         let token = make()
-        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o640)
-        if file < 0, errno == EEXIST, let kept = try read(path) { return kept }
-        guard file >= 0 else { throw WebError("The token can't be saved in \(path): \(String(cString: strerror(errno))).") }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o640)) else {
+            let number = errno
+            if number == EEXIST, let kept = try read(path) { return kept }
+            throw WebError("The token can't be saved in \(path): \(String(cString: strerror(number))).")
+        }
         let bytes = Array(token.text.utf8)
-        let count = bytes.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+        let count = bytes.withUnsafeBytes { write(file.number, $0.baseAddress, $0.count) }
         guard count == bytes.count else { throw WebError("The token can't be written to \(path): \(String(cString: strerror(errno))).") }
         return token
     }
 
     private static func read(_ path: String) throws -> WebToken? {
-        let file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
-        guard file >= 0 else {
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) else {
             if errno == ENOENT { return nil }
             throw WebError("The token in \(path) can't be read: \(String(cString: strerror(errno))).")
         }
-        defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: 128)
-        let count = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
+        let count = bytes.withUnsafeMutableBytes { Glibc.read(file.number, $0.baseAddress, $0.count) }
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
         guard text.utf8.count == byteCount * 2, text.allSatisfy(\.isHexDigit) else {
             throw WebError("\(path) does not hold a token: remove it to have a new one made.")

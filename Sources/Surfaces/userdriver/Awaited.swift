@@ -1,6 +1,7 @@
 // Asynchronous work that the main thread waits for, and signals that end long work.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -13,9 +14,11 @@ enum Awaited {
     /// Runs `work` on Swift's threads and waits for it on this one, which is none of them.
     static func run(_ work: @escaping @Sendable () async throws -> Void) throws {
         let outcome = Outcome()
-        let done = clinux_eventfd()
-        guard done >= 0 else { throw CommandFailure("No file descriptor is free: \(String(cString: strerror(-done))).") }
-        defer { close(done) }
+        let made = clinux_eventfd()
+        guard let signal = OwnedDescriptor(opened: made) else {
+            throw CommandFailure("No file descriptor is free: \(String(cString: strerror(-made))).")
+        }
+        let done = signal.number
         Task.detached {
             do {
                 try await work()
@@ -35,10 +38,12 @@ enum Awaited {
 enum Interrupt {
     /// A descriptor that is readable when SIGINT, SIGTERM or SIGHUP has come, which from now on do nothing else. Call it before other threads
     /// are started: they inherit the mask.
-    static func descriptor() throws(CommandFailure) -> Int32 {
-        let descriptor = clinux_stop_signals()
-        guard descriptor >= 0 else { throw CommandFailure("signalfd failed: \(String(cString: strerror(-descriptor))).") }
-        return descriptor
+    static func descriptor() throws(CommandFailure) -> OwnedDescriptor {
+        let made = clinux_stop_signals()
+        guard let signals = OwnedDescriptor(opened: made) else {
+            throw CommandFailure("signalfd failed: \(String(cString: strerror(-made))).")
+        }
+        return signals
     }
 
     /// The number of a signal that has come.
@@ -51,7 +56,7 @@ enum Interrupt {
     static func onFirst(_ stop: @escaping @Sendable () -> Void) throws(CommandFailure) {
         let descriptor = try descriptor()
         do throws(WorkerThread.StartFailure) {
-            _ = try WorkerThread(name: "interrupts") { pass(descriptor, on: stop) }
+            _ = try WorkerThread(name: "interrupts") { pass(descriptor.number, on: stop) }
         } catch {
             throw CommandFailure("Signals can't be received: \(error)")
         }

@@ -1,6 +1,7 @@
 // What `userdriver call` reads and prints.
 
 import ArgumentParser
+import Descriptors
 import Glibc
 import UserDriverClient
 import Wire
@@ -29,15 +30,13 @@ enum CallParameters {
     }
 
     static func file(_ path: String) throws -> [UInt8] {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else {
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
             let number = errno
             throw CommandFailure(
                 "\(path) can't be read: \(String(cString: strerror(number))).",
                 status: [EACCES, EPERM].contains(number) ? ExitStatus.notPermitted : ExitStatus.failed)
         }
-        defer { close(file) }
-        let bytes = try bytes(file, path, maximumFile)
+        let bytes = try bytes(file.number, path, maximumFile)
         guard !bytes.isEmpty else { throw CommandFailure("\(path) is empty: there is nothing to send.", status: ExitStatus.usage) }
         return bytes
     }

@@ -1,5 +1,6 @@
 // Reads a file of descriptors: sysfs's binary `descriptors`, or hexadecimal text with `#` comments.
 
+import Descriptors
 import Glibc
 
 enum DescriptorFile {
@@ -65,14 +66,14 @@ enum DescriptorFile {
     }
 
     private static func read(_ path: String) throws -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure(description: "\(path) can't be opened: \(String(cString: strerror(errno))).") }
-        defer { close(descriptor) }
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
+            throw Failure(description: "\(path) can't be opened: \(String(cString: strerror(errno))).")
+        }
         // Not by the file's size: sysfs says 64 KiB of a file of any length.
         var content: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            let count = Glibc.read(file.number, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw Failure(description: "\(path) can't be read: \(String(cString: strerror(errno))).") }
             if count == 0 { return content }

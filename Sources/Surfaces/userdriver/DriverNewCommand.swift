@@ -1,6 +1,7 @@
 // `userdriver driver new`: a package for a driver's author to begin with.
 
 import ArgumentParser
+import Descriptors
 import Glibc
 
 struct DriverNewCommand: ParsableCommand {
@@ -53,12 +54,12 @@ struct DriverNewCommand: ParsableCommand {
     }
 
     private static func write(_ text: String, to path: String) throws {
-        let file = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o666)
-        guard file >= 0 else { throw failure("\(path) can't be written", errno) }
-        defer { close(file) }
+        guard let file = OwnedDescriptor(opened: open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o666)) else {
+            throw failure("\(path) can't be written", errno)
+        }
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+            let count = rest.withUnsafeBytes { Glibc.write(file.number, $0.baseAddress, $0.count) }
             guard count > 0 || errno == EINTR else { throw failure("\(path) can't be written", errno) }
             rest = rest.dropFirst(max(0, count))
         }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CLinux
+import Descriptors
 import EmulatedWebcam
 import Glibc
 import USB
@@ -75,9 +76,8 @@ struct EmulateWebcamCommand: ParsableCommand {
     func run() throws {
         clinux_set_name("userdriver")
         let interrupts = try Interrupt.descriptor()
-        defer { close(interrupts) }
         let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
-        guard !gadget else { return try serveGadget(until: interrupts, log) }
+        guard !gadget else { return try serveGadget(until: interrupts.number, log) }
         let devices: [(busID: String, device: any EmulatedDevice)]
         do {
             devices = try (0..<count).map { ("1-\($0 + 1)", try camera.device($0, log: log)) }
@@ -86,7 +86,7 @@ struct EmulateWebcamCommand: ParsableCommand {
         }
         let server = EmulationServer(
             devices: devices, address: address, port: port, lateness: camera.late == .hold ? .hold : .drop, log: log)
-        try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "webcam").run(until: interrupts)
+        try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "webcam").run(until: interrupts.number)
     }
 
     private func serveGadget(until interrupts: Int32, _ log: (@Sendable (String) -> Void)?) throws {

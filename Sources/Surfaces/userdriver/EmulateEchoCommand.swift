@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import CLinux
+import Descriptors
 import EmulatedEcho
 import Glibc
 import USB
@@ -24,7 +25,6 @@ struct EmulateEchoCommand: ParsableCommand {
     func run() throws {
         clinux_set_name("userdriver")
         let interrupts = try Interrupt.descriptor()
-        defer { close(interrupts) }
         let device = EmulatedEcho { Terminal.note($0) }
         let server = EmulationServer(devices: [("1-1", device)], port: port)
         do {
@@ -33,7 +33,7 @@ struct EmulateEchoCommand: ParsableCommand {
             throw CommandFailure("The echo device can't be served: \(error)")
         }
         defer { server.stop() }
-        try EmulationService.wait(for: interrupts)
+        try EmulationService.wait(for: interrupts.number)
         for (index, figures) in device.figures.enumerated() {
             let verdict = figures.wrongAt.map { "a byte at \($0) that was not expected" } ?? "each byte came once"
             try Terminal.print("pair \(index + 1): \(figures.questions) questions, \(figures.bytesTaken) bytes taken, \(verdict)")

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CLinux
+import Descriptors
 import EmulatedScanner
 import Glibc
 import USB
@@ -45,10 +46,9 @@ struct EmulateScannerCommand: ParsableCommand {
     func run() throws {
         clinux_set_name("userdriver")
         let interrupts = try Interrupt.descriptor()
-        defer { close(interrupts) }
         let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
         let devices = try (0..<count).map { (busID: "1-\($0 + 1)", device: try scanner.device($0, log: log) as any EmulatedDevice) }
         let server = EmulationServer(devices: devices, address: address, port: port, log: log)
-        try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "scanner").run(until: interrupts)
+        try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "scanner").run(until: interrupts.number)
     }
 }

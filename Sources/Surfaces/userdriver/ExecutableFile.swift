@@ -1,5 +1,6 @@
 // A program of somebody else's that is to be executed: in this one's place, or beside it.
 
+import Descriptors
 import Glibc
 import Spawn
 
@@ -41,11 +42,9 @@ struct ExecutableFile {
     /// An ELF file of 64 bits that asks for no interpreter (PT_INTERP): nothing is ever loaded into
     /// it.
     private static func isStatic(_ path: String) -> Bool {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else { return false }
         var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = pread(descriptor, &bytes, bytes.count, 0)
+        let count = pread(file.number, &bytes, bytes.count, 0)
         guard count >= 64, bytes[0..<5] == [0x7f, 0x45, 0x4c, 0x46, 2] else { return false }
         func number(_ offset: Int, _ size: Int) -> UInt64 {
             (0..<size).reduce(0) { $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1)) }
@@ -58,12 +57,12 @@ struct ExecutableFile {
     /// Runs it beside this one, in a session of its own, with this one's standard error. By a shell:
     /// what is executed from a descriptor can't be a script.
     func start(_ arguments: [String], input: Int32? = nil, deathSignal: Int32? = nil) throws(CommandFailure) -> ChildProcess {
-        let shell = open("/bin/sh", O_RDONLY | O_CLOEXEC)
-        guard shell >= 0 else { throw CommandFailure("/bin/sh can't be executed: \(String(cString: strerror(errno))).") }
-        defer { close(shell) }
+        guard let shell = OwnedDescriptor(opened: open("/bin/sh", O_RDONLY | O_CLOEXEC)) else {
+            throw CommandFailure("/bin/sh can't be executed: \(String(cString: strerror(errno))).")
+        }
         do {
             return try ChildProcess(
-                executing: shell,
+                executing: shell.number,
                 .init(
                     arguments: ["sh", "-c", #"exec "$0" "$@""#, path] + arguments, environment: ProcessEnvironment.all,
                     descriptors: [input, nil, STDERR_FILENO], deathSignal: deathSignal, newSession: true))

@@ -1,6 +1,7 @@
 // Frames between the camera, which does not wait, and the disk, which may be slow.
 
 import CLinux
+import Descriptors
 import Glibc
 import Threads
 
@@ -19,14 +20,16 @@ final class FilmQueue: Sendable {
 
     private let state = Monitored(State())
     /// Readable when frames have come, or the end.
-    let descriptor: Int32
+    var descriptor: Int32 { signal.number }
+    private let signal: OwnedDescriptor
 
     init() throws(CommandFailure) {
-        descriptor = clinux_eventfd()
-        guard descriptor >= 0 else { throw CommandFailure("No file descriptor is free: \(String(cString: strerror(-descriptor))).") }
+        let made = clinux_eventfd()
+        guard let signal = OwnedDescriptor(opened: made) else {
+            throw CommandFailure("No file descriptor is free: \(String(cString: strerror(-made))).")
+        }
+        self.signal = signal
     }
-
-    deinit { Glibc.close(descriptor) }
 
     private func wake() {
         var one: UInt64 = 1

@@ -1,6 +1,7 @@
 // Who takes frames from the queue and sees to it that files hold them: one muxer after the other.
 
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 import Threads
@@ -54,9 +55,9 @@ final class FilmWriter: Sendable {
     var parts: [FilmPart] { saved.withLock { $0 } }
 
     /// A file in the making.
-    private struct Open {
+    private struct Open: ~Copyable {
         var muxer: Muxer
-        var file: Int32
+        let file: OwnedDescriptor
         var part: FilmPart
         var form: StreamDescription
         var times: [UInt64] = []
@@ -77,7 +78,6 @@ final class FilmWriter: Sendable {
     private struct State {
         var number = 0
         var deaths = 0
-        var open: Open?
     }
 
     /// Returns when all frames are in files, or nothing more can be written; the queue says then
@@ -102,7 +102,6 @@ final class FilmWriter: Sendable {
         }
         var open = try begin(first, &state)
         let ending = try fill(&open)
-        defer { close(open.file) }
         note(open.part)
         try conclude(open, ending, &state)
         return true
@@ -110,17 +109,17 @@ final class FilmWriter: Sendable {
 
     private func begin(_ frame: FilmFrame, _ state: inout State) throws -> Open {
         try plan.container.check(frame.form.format, path: plan.names.path)
-        let (path, file) = try create(&state.number)
+        let (path, number) = try create(&state.number)
+        let file = OwnedDescriptor(number)
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
         let age = clinux_monotonic_ns() &- frame.time
         let began = Int64(wall.tv_sec) * 1_000_000 + Int64(wall.tv_nsec / 1000) - Int64(clamping: age / 1000)
         do {
-            let muxer = try Muxer(program: plan.program, container: plan.container, form: frame.form, began: began, file: file)
+            let muxer = try Muxer(program: plan.program, container: plan.container, form: frame.form, began: began, file: file.number)
             let part = FilmPart(path: path, first: frame.time, last: frame.time)
             return Open(muxer: muxer, file: file, part: part, form: frame.form, latest: frame.time)
         } catch {
-            close(file)
             unlink(path)
             throw error
         }
@@ -175,7 +174,7 @@ final class FilmWriter: Sendable {
         }
     }
 
-    private func ends(_ open: Open, before frame: FilmFrame) -> Bool {
+    private func ends(_ open: borrowing Open, before frame: FilmFrame) -> Bool {
         guard frame.isKey, frame.time > open.part.first else { return false }
         if frame.form.format != open.form.format || frame.form.width != open.form.width || frame.form.height != open.form.height {
             return true
@@ -214,7 +213,7 @@ final class FilmWriter: Sendable {
     }
 
     /// What an ended file means for the rest.
-    private func conclude(_ open: Open, _ ending: Ending, _ state: inout State) throws {
+    private func conclude(_ open: borrowing Open, _ ending: Ending, _ state: inout State) throws {
         let path = open.part.path
         let isEmpty = open.part.frames == 0
         if isEmpty {
@@ -238,7 +237,7 @@ final class FilmWriter: Sendable {
         case .died(let end):
             state.deaths = isEmpty ? state.deaths + 1 : 1
             // What comes after the last flush is a part of something.
-            if !isEmpty { ftruncate(open.file, Int(open.part.bytes)) }
+            if !isEmpty { ftruncate(open.file.number, Int(open.part.bytes)) }
             guard state.deaths < Self.mostDeaths else {
                 throw CommandFailure("The muxer keeps dying before it has written a frame (\(end)). " + kept)
             }

@@ -1,13 +1,14 @@
 // One `userdriver-mux`: a process that makes a file of frames, and nothing else.
 
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 import UserDriverClient
 
 /// A muxer and the file that it writes. Its process can do nothing but that, and nothing of the
 /// film is lost with it.
-struct Muxer {
+struct Muxer: ~Copyable {
     /// What it says of its work.
     enum Report: Hashable {
         /// So many frames play, whatever comes; the file is as long as that then.
@@ -30,8 +31,8 @@ struct Muxer {
     }
 
     private let process: ChildProcess
-    /// Where frames go; -1 once the end was said.
-    private(set) var input: Int32
+    /// Where frames go; `nil` once the end was said.
+    private var input: OwnedDescriptor?
     private let reports: LineReader
     /// What of the frame that is being sent has not gone yet.
     private var rest: [UInt8] = []
@@ -39,33 +40,25 @@ struct Muxer {
 
     /// Starts one for the open file.
     init(program: String, container: FilmContainer, form: StreamDescription, began: Int64, file: Int32) throws {
-        let executable = open(program, O_RDONLY | O_CLOEXEC)
-        guard executable >= 0 else { throw Self.missing(program, errno) }
-        defer { close(executable) }
-        let (readsFrames, writesFrames) = try Self.pipe()
-        let (readsReports, writesReports) = try Self.pipe()
-        defer {
-            close(readsFrames)
-            close(writesReports)
-        }
-        input = writesFrames
-        clinux_set_nonblocking(writesFrames, 1)
-        clinux_set_nonblocking(readsReports, 1)
-        reports = LineReader(readsReports)
+        guard let executable = OwnedDescriptor(opened: open(program, O_RDONLY | O_CLOEXEC)) else { throw Self.missing(program, errno) }
+        let frames = try Pipe.forChild()
+        let spoken = try Pipe.forChild()
+        clinux_set_nonblocking(frames.writes.number, 1)
         let rate = FilmRate(form.fps)
         let words = [form.format, form.width, form.height, rate.numerator, rate.denominator, began] as [any CustomStringConvertible]
         do {
             // A session of its own: Ctrl-C is ours to see to. And no death signal: should this
             // process be killed, it finishes the file.
             process = try ChildProcess(
-                executing: executable,
+                executing: executable.number,
                 .init(
                     arguments: [program, container.rawValue] + words.map(\.description),
-                    descriptors: [readsFrames, writesReports, STDERR_FILENO, file], newSession: true))
+                    descriptors: [frames.reads.number, spoken.writes.number, STDERR_FILENO, file], newSession: true))
         } catch {
-            close(writesFrames)
             throw CommandFailure("The muxer can't be started: \(error).")
         }
+        input = consume frames.writes
+        reports = LineReader(spoken.reads)
     }
 
     static func missing(_ program: String, _ number: Int32) -> CommandFailure {
@@ -73,13 +66,6 @@ struct Muxer {
             "Recording needs \(program), which can't be opened: \(String(cString: strerror(number))). It is in the package userdriver-record. To "
                 + "build it, install Debian's libavformat-dev, then run `make build-record`, or `make install` again. Without it, "
                 + "`userdriver stream -o film.mjpeg` writes films of bare frames.")
-    }
-
-    private static func pipe() throws -> (reads: Int32, writes: Int32) {
-        var ends: [Int32] = [-1, -1]
-        let result = clinux_pipe(&ends)
-        guard result == 0 else { throw CommandFailure("A pipe can't be created: \(String(cString: strerror(-result))).") }
-        return (ends[0], ends[1])
     }
 
     /// Whether all of the last frame has gone.
@@ -106,7 +92,7 @@ struct Muxer {
     /// Sends on what the pipe takes. A muxer that has gone takes everything and keeps nothing: its
     /// reports end.
     mutating func push() {
-        while sent < rest.count {
+        while let input = input.number, sent < rest.count {
             let count = rest.withUnsafeBytes { write(input, $0.baseAddress! + sent, $0.count - sent) }
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN { return }
@@ -119,7 +105,7 @@ struct Muxer {
     /// Waits until a frame can go on, it has said something, or `other` is readable.
     func wait(or other: Int32?) {
         var entries = [pollfd(fd: reports.descriptor, events: Int16(POLLIN), revents: 0)]
-        if !rest.isEmpty { entries.append(pollfd(fd: input, events: Int16(POLLOUT), revents: 0)) }
+        if let input = input.number, !rest.isEmpty { entries.append(pollfd(fd: input, events: Int16(POLLOUT), revents: 0)) }
         if let other { entries.append(pollfd(fd: other, events: Int16(POLLIN), revents: 0)) }
         poll(&entries, nfds_t(entries.count), -1)
     }
@@ -132,9 +118,7 @@ struct Muxer {
 
     /// No frame comes any more.
     mutating func finish() {
-        guard input >= 0 else { return }
-        close(input)
-        input = -1
+        input = nil
         (rest, sent) = ([], 0)
     }
 

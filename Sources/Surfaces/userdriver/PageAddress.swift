@@ -1,6 +1,7 @@
 // Where a page is, and links to a device on it.
 
 import CLinux
+import Descriptors
 import Glibc
 
 struct PageAddress {
@@ -29,9 +30,11 @@ struct PageAddress {
 
     private func code() throws(CommandFailure) -> String {
         let unbracketed = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
-        let socket = clinux_tcp_connect(unbracketed, port, 2000)
-        guard socket >= 0 else { throw CommandFailure("The page can't be reached: \(String(cString: strerror(-socket))).") }
-        defer { close(socket) }
+        let connected = clinux_tcp_connect(unbracketed, port, 2000)
+        guard let connection = OwnedDescriptor(opened: connected) else {
+            throw CommandFailure("The page can't be reached: \(String(cString: strerror(-connected))).")
+        }
+        let socket = connection.number
         clinux_set_nonblocking(socket, 0)
         var limit = timeval(tv_sec: 5, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))

@@ -1,6 +1,7 @@
 // `userdriver view` in a browser: the page that is served already, or one of its own.
 
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 import UserDriverClient
@@ -81,21 +82,17 @@ struct PageServer {
 
     init(_ directory: RuntimeDirectory) throws {
         let path = try ProgramFolder.path() + "/userdriver-web"
-        let executable = open(path, O_RDONLY | O_CLOEXEC)
-        guard executable >= 0 else {
+        guard let executable = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
             throw CommandFailure("The page's server is not installed: there is no \(path). Without it: userdriver view --player")
         }
-        defer { close(executable) }
-        let (reads, writes) = try ChildPipe.make()
-        clinux_set_nonblocking(reads, 1)
-        output = LineReader(reads)
-        defer { close(writes) }
+        let pipe = try Pipe.forChild()
+        output = LineReader(pipe.reads)
         do {
             process = try ChildProcess(
-                executing: executable,
+                executing: executable.number,
                 .init(
                     arguments: [path, "--runtime-dir", directory.path, "--port", "0", "--new-token"], environment: ProcessEnvironment.all,
-                    descriptors: [nil, writes, STDERR_FILENO], deathSignal: SIGKILL, newSession: true))
+                    descriptors: [nil, pipe.writes.number, STDERR_FILENO], deathSignal: SIGKILL, newSession: true))
         } catch {
             throw CommandFailure("The page's server can't be started: \(error).")
         }

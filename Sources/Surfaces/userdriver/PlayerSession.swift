@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 import UserDriverClient
@@ -18,17 +19,14 @@ struct PlayerSession {
 
     func run() throws {
         let player = try Self.player()
-        let (reads, writes) = try ChildPipe.make()
         let stream: ChildProcess
         let window: ChildProcess
         do {
-            defer {
-                close(reads)
-                close(writes)
-            }
-            stream = try startStream(into: writes)
+            // Theirs alone, once both run.
+            let pipe = try Pipe.forChild()
+            stream = try startStream(into: pipe.writes.number)
             do {
-                window = try player.start(Self.words + ["-window_title", camera, "-"], input: reads, deathSignal: SIGKILL)
+                window = try player.start(Self.words + ["-window_title", camera, "-"], input: pipe.reads.number, deathSignal: SIGKILL)
             } catch {
                 try stream.tearDown()
                 throw error
@@ -60,11 +58,11 @@ struct PlayerSession {
 
     private func startStream(into output: Int32) throws -> ChildProcess {
         let path = try ProgramFolder.executable()
-        let executable = open(path, O_RDONLY | O_CLOEXEC)
-        guard executable >= 0 else { throw CommandFailure("\(path) can't be started: \(String(cString: strerror(errno))).") }
-        defer { close(executable) }
+        guard let executable = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
+            throw CommandFailure("\(path) can't be started: \(String(cString: strerror(errno))).")
+        }
         return try ChildProcess(
-            executing: executable,
+            executing: executable.number,
             .init(
                 arguments: [path, "stream", camera, "--runtime-dir", directory.path, "--format", "mjpeg", "-o", "-"],
                 environment: ProcessEnvironment.all, descriptors: [nil, output, STDERR_FILENO], deathSignal: SIGKILL, newSession: true))

@@ -1,6 +1,7 @@
 // What `scan -o` writes: a file for each page, or one document of all.
 
 public import ArgumentParser
+import Descriptors
 import Glibc
 import Pictures
 public import ScannerClient
@@ -125,9 +126,7 @@ enum SafeFile {
         }
         // The name, too: what follows tells the daemon to keep the page no longer.
         let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { return }
-        fsync(directory)
-        close(directory)
+        guard let directory = OwnedDescriptor(opened: open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) else { return }
+        fsync(directory.number)
     }
 }

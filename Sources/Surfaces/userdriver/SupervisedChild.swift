@@ -1,6 +1,7 @@
 // A child of `userdriver up`: started, listened to, started again, stopped.
 
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 
@@ -41,30 +42,23 @@ struct SupervisedChild {
 
     mutating func start() throws {
         startsAt = nil
-        let executable = open(path, O_RDONLY | O_CLOEXEC)
-        guard executable >= 0 else {
+        guard let executable = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else {
             throw CommandFailure(
                 "The \(name)'s program can't be started: \(path): \(String(cString: strerror(errno))). It must be in the same folder as userdriver."
             )
         }
-        defer { close(executable) }
-        let (outputEnd, writesOutput) = try ChildPipe.make()
-        let (errorEnd, writesErrors) = try ChildPipe.make()
-        clinux_set_nonblocking(outputEnd, 1)
-        clinux_set_nonblocking(errorEnd, 1)
-        defer {
-            close(writesOutput)
-            close(writesErrors)
-        }
-        output = LineReader(outputEnd)
-        errors = LineReader(errorEnd)
+        let outputPipe = try Pipe.forChild()
+        let errorPipe = try Pipe.forChild()
+        output = LineReader(outputPipe.reads)
+        errors = LineReader(errorPipe.reads)
         startedAt = clinux_monotonic_ns()
         do {
             // SIGKILL: however this process ends, nothing of it stays. A session of its own: Ctrl-C is ours to see to, in order.
             process = try ChildProcess(
-                executing: executable,
+                executing: executable.number,
                 .init(
-                    arguments: [path] + arguments, environment: ProcessEnvironment.all, descriptors: [nil, writesOutput, writesErrors],
+                    arguments: [path] + arguments, environment: ProcessEnvironment.all,
+                    descriptors: [nil, outputPipe.writes.number, errorPipe.writes.number],
                     deathSignal: SIGKILL, newSession: true))
         } catch {
             throw CommandFailure("The \(name) can't be started: \(error).")
@@ -140,26 +134,27 @@ enum ProcessEnvironment {
     static func has(_ name: String) -> Bool { getenv(name).map { $0.pointee != 0 } ?? false }
 }
 
-enum ChildPipe {
-    static func make() throws(CommandFailure) -> (reads: Int32, writes: Int32) {
-        var ends: [Int32] = [-1, -1]
-        let result = clinux_pipe(&ends)
-        guard result == 0 else { throw CommandFailure("A pipe can't be created: \(String(cString: strerror(-result))).") }
-        return (ends[0], ends[1])
+extension Pipe {
+    /// Between this process and a child.
+    static func forChild() throws(CommandFailure) -> Pipe {
+        guard let pipe = Pipe() else { throw CommandFailure("A pipe can't be created: \(String(cString: strerror(errno))).") }
+        return pipe
     }
 }
 
-/// Lines from a pipe that never blocks.
+/// Lines from a pipe, whose end it makes one that never blocks.
 final class LineReader {
-    let descriptor: Int32
+    var descriptor: Int32 { pipe.number }
+    private let pipe: OwnedDescriptor
     private(set) var isAtEnd = false
     private var rest: [UInt8] = []
     /// Longer lines are cut there.
     private static let longest = 4096
 
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
-
-    deinit { close(descriptor) }
+    init(_ pipe: consuming OwnedDescriptor) {
+        clinux_set_nonblocking(pipe.number, 1)
+        self.pipe = pipe
+    }
 
     /// The lines that are complete by now.
     func lines() -> [String] {

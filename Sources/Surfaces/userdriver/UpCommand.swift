@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Bundles
+import Descriptors
 import Glibc
 import UserDriverClient
 
@@ -123,7 +124,7 @@ struct UpCommand: ParsableCommand {
         try directory.create()
         var session = try UpSession(
             directory: directory, emulated: groups, attached: attach, drivers: driverWords, hasPage: !noPage, verbose: verbose,
-            interrupts: interrupts)
+            interrupts: interrupts.number)
         try session.run()
     }
 }

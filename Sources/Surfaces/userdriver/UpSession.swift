@@ -1,6 +1,7 @@
 // What `userdriver up` keeps running: the daemon, the emulators, and who reports on them.
 
 import CLinux
+import Descriptors
 import Glibc
 import Spawn
 import UserDriverClient
@@ -70,9 +71,7 @@ struct UpSession {
 
     /// Two daemons in one folder would fight over the socket.
     private static func checkFree(_ directory: RuntimeDirectory) throws {
-        let socket = clinux_unix_stream(directory.socketPath, 0)
-        guard socket >= 0 else { return }
-        close(socket)
+        guard OwnedDescriptor(opened: clinux_unix_stream(directory.socketPath, 0)) != nil else { return }
         throw CommandFailure(
             "A daemon already runs in \(directory.path). Use it, stop it, or choose another folder with --runtime-dir.")
     }

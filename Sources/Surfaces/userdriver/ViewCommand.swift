@@ -1,6 +1,7 @@
 // `userdriver view`: a camera's live picture, in a browser or in a window of ffplay's.
 
 import ArgumentParser
+import Descriptors
 import Glibc
 import Synchronization
 import UserDriverClient
@@ -42,9 +43,9 @@ struct ViewCommand: ParsableCommand {
         }
         guard let camera = found.withLock({ $0 }) else { return }
         if player {
-            try PlayerSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts).run()
+            try PlayerSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts.number).run()
         } else {
-            var session = PageSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts)
+            var session = PageSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts.number)
             try session.run()
         }
     }

@@ -1,5 +1,6 @@
 // Pictures as files: which kind the bytes are, and reading them from disk without trusting their size.
 
+import Descriptors
 import Glibc
 
 /// The kinds of file that pictures are read from and written to.
@@ -60,11 +61,9 @@ extension Picture {
 public enum PictureFile {
     /// Reads a regular file or a pipe, at most `limit` bytes: more is an error, not a cut.
     public static func read(_ path: String, limit: Int = Picture.maximumByteCount) throws(PictureError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("opened", path) }
-        defer { close(descriptor) }
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else { throw failure("opened", path) }
         var information = stat()
-        guard fstat(descriptor, &information) == 0 else { throw failure("examined", path) }
+        guard fstat(file.number, &information) == 0 else { throw failure("examined", path) }
         guard information.st_mode & S_IFMT != S_IFDIR else { throw PictureError(.file, "\(path) is a folder.") }
         guard information.st_size <= limit else { throw tooLarge(path, limit) }
         var bytes: [UInt8] = []
@@ -72,7 +71,7 @@ public enum PictureFile {
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
         defer { chunk.deallocate() }
         while true {
-            let count = Glibc.read(descriptor, chunk.baseAddress, chunk.count)
+            let count = Glibc.read(file.number, chunk.baseAddress, chunk.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw failure("read", path) }
             if count == 0 { return bytes }

@@ -2,6 +2,7 @@
 
 import CLinux
 import CSeccomp
+package import Descriptors
 import Glibc
 
 /// A system call that a sandbox has stopped. It is never made; the thread that tried waits in the kernel until its process ends, or the call is
@@ -23,12 +24,10 @@ public struct ForbiddenCall: Hashable, Sendable, CustomStringConvertible {
 /// The supervisor's end of a sandboxed process's filter.
 public final class CallListener: Sendable {
     /// For poll and epoll: readable when a call was stopped, hung up when the process has ended.
-    public let descriptor: Int32
+    public var descriptor: Int32 { listener.number }
+    private let listener: OwnedDescriptor
 
-    /// Owns the descriptor.
-    package init(descriptor: Int32) { self.descriptor = descriptor }
-
-    deinit { close(descriptor) }
+    package init(_ listener: consuming OwnedDescriptor) { self.listener = listener }
 
     /// Lets the thread go on, as if the kernel did not know the call (ENOSYS). For a process that is still loading: a library of a newer
     /// release than the policies were made on makes a call at its start that it can do without on older kernels. This grants nothing.

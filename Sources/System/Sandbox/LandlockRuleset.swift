@@ -1,6 +1,7 @@
 // Landlock: files that can be read, and nothing else of what the kernel's version of it can forbid.
 
 import CLinux
+import Descriptors
 import Glibc
 
 /// A ruleset's descriptor, which any number of processes can be restricted by.
@@ -28,23 +29,21 @@ final class LandlockRuleset: Sendable {
     ]
     private static let executeAndReadFile: UInt64 = 0b101
 
-    let descriptor: Int32
+    var descriptor: Int32 { ruleset.number }
+    private let ruleset: OwnedDescriptor
 
     /// Everything is forbidden that `version` knows, but to read and execute files below the folders that exist.
     init(version: Int, libraryFolders: [String]) throws(SandboxError) {
         let known = Self.additions.filter { $0.version <= version }
-        let ruleset = clinux_landlock_ruleset(
+        let made = clinux_landlock_ruleset(
             known.reduce(0) { $0 | $1.files }, known.reduce(0) { $0 | $1.network }, known.reduce(0) { $0 | $1.scopes })
-        guard ruleset >= 0 else { throw SandboxError(errno: -ruleset, operation: "landlock_create_ruleset") }
+        guard let ruleset = OwnedDescriptor(opened: made) else { throw SandboxError(errno: -made, operation: "landlock_create_ruleset") }
         for folder in libraryFolders {
-            let result = clinux_landlock_allow(ruleset, folder, Self.executeAndReadFile)
+            let result = clinux_landlock_allow(ruleset.number, folder, Self.executeAndReadFile)
             guard result == 0 || result == -ENOENT else {
-                close(ruleset)
                 throw SandboxError(errno: -result, operation: "landlock_add_rule(\(folder))")
             }
         }
-        descriptor = ruleset
+        self.ruleset = ruleset
     }
-
-    deinit { close(descriptor) }
 }

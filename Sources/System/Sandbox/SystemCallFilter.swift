@@ -2,6 +2,7 @@
 
 import CLinux
 import CSeccomp
+import Descriptors
 import Glibc
 
 /// A program that looks at each system call.
@@ -69,15 +70,14 @@ struct SystemCallFilter: Sendable {
     }
 
     private static func program(of context: scmp_filter_ctx) throws(SandboxError) -> [UInt64] {
-        let memory = clinux_memfd("filter", 0)
-        guard memory >= 0 else { throw SandboxError(errno: -memory, operation: "memfd_create(filter)") }
-        defer { close(memory) }
-        let result = seccomp_export_bpf(context, memory)
+        let made = clinux_memfd("filter", 0)
+        guard let memory = OwnedDescriptor(opened: made) else { throw SandboxError(errno: -made, operation: "memfd_create(filter)") }
+        let result = seccomp_export_bpf(context, memory.number)
         guard result == 0 else { throw SandboxError(errno: -result, operation: "seccomp_export_bpf") }
         var status = stat()
-        guard fstat(memory, &status) == 0 else { throw SandboxError(errno: errno, operation: "fstat(filter)") }
+        guard fstat(memory.number, &status) == 0 else { throw SandboxError(errno: errno, operation: "fstat(filter)") }
         var instructions = [UInt64](repeating: 0, count: Int(status.st_size) / 8)
-        let count = instructions.withUnsafeMutableBytes { pread(memory, $0.baseAddress, $0.count, 0) }
+        let count = instructions.withUnsafeMutableBytes { pread(memory.number, $0.baseAddress, $0.count, 0) }
         guard count == instructions.count * 8 else { throw SandboxError(errno: EIO, operation: "pread(filter)") }
         return instructions
     }

@@ -1,6 +1,7 @@
 // A child process: started from a descriptor with exactly the descriptors it should have, watched through a pidfd.
 
 import CLinux
+import Descriptors
 import Glibc
 public import Sandbox
 import Synchronization
@@ -52,7 +53,8 @@ public final class ChildProcess: Sendable {
 
     public let processID: Int32
     /// Becomes readable (poll, epoll) when the child has ended.
-    public let descriptor: Int32
+    public var descriptor: Int32 { pidfd.number }
+    private let pidfd: OwnedDescriptor
     /// Where forbidden calls of the child are told; `nil` without a sandbox, and where the kernel can't tell.
     public let forbiddenCalls: CallListener?
     private let end = Mutex<End?>(nil)
@@ -88,8 +90,8 @@ public final class ChildProcess: Sendable {
                 errno: -result, operation: "spawning \(plan.arguments.first ?? "a process")", detail: Self.step(born.step, errno: -result))
         }
         processID = result
-        descriptor = born.pidfd
-        forbiddenCalls = born.listener >= 0 ? CallListener(descriptor: born.listener) : nil
+        pidfd = OwnedDescriptor(born.pidfd)
+        forbiddenCalls = if let listener = OwnedDescriptor(opened: born.listener) { CallListener(listener) } else { nil }
     }
 
     /// What the child was at, where that is not plain from the error; and who forbids it, where it is forbidden.
@@ -112,8 +114,6 @@ public final class ChildProcess: Sendable {
         let executable = try SealedExecutable(path: path)
         try self.init(executing: executable.descriptor, plan)
     }
-
-    deinit { close(descriptor) }
 
     /// Sends a signal. False when the child has ended already.
     @discardableResult

@@ -1,5 +1,6 @@
 // What /proc tells of a process.
 
+import Descriptors
 import Glibc
 
 public enum ProcessFacts {
@@ -12,11 +13,9 @@ public enum ProcessFacts {
 
     /// The first bytes of a file of a process's in `/proc`; `nil` if there are none to be had.
     static func contents(of file: String, of process: Int32, atMost length: Int) -> [UInt8]? {
-        let descriptor = open("/proc/\(process)/\(file)", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+        guard let opened = OwnedDescriptor(opened: open("/proc/\(process)/\(file)", O_RDONLY | O_CLOEXEC)) else { return nil }
         var bytes = [UInt8](repeating: 0, count: length)
-        let count = read(descriptor, &bytes, bytes.count)
+        let count = read(opened.number, &bytes, bytes.count)
         return count > 0 ? Array(bytes[..<count]) : nil
     }
 }

@@ -1,6 +1,7 @@
 // One end of the pair of sockets between supervisor and driver: a JSON message a packet, descriptors attached.
 
 import CLinux
+public import Descriptors
 import Glibc
 import Synchronization
 
@@ -29,22 +30,20 @@ public final class Channel: Sendable {
         var queue = OutgoingQueue(OutgoingQueue.Bounds(bytes: Channel.maximumBacklog, messages: 1024))
     }
 
-    /// For poll and epoll.
+    /// For poll and epoll. Closed by `otherEnd`.
     public let descriptor: Int32
     private let otherEnd: OtherEnd
     private let outgoing = Mutex(Outgoing())
 
-    public init(descriptor: Int32, otherEnd: OtherEnd = .trusted) {
-        self.descriptor = descriptor
+    public init(_ socket: consuming OwnedDescriptor, otherEnd: OtherEnd = .trusted) {
+        descriptor = socket.handOver()
         self.otherEnd = otherEnd
     }
 
-    /// Two connected ends, as descriptors closed on exec: one becomes a `Channel` here, the other goes to a child.
-    public static func pair() throws(WireError) -> (Int32, Int32) {
-        var pair: [Int32] = [-1, -1]
-        let result = clinux_seqpacket_pair(&pair)
-        guard result >= 0 else { throw WireError(errno: -result, operation: "socketpair") }
-        return (pair[0], pair[1])
+    /// Two connected ends: one becomes a `Channel` here, the other goes to a child.
+    public static func pair() throws(WireError) -> SocketPair {
+        guard let pair = SocketPair(.packets) else { throw WireError(errno: errno, operation: "socketpair") }
+        return pair
     }
 
     /// Sends a message, waiting for room.

@@ -1,6 +1,7 @@
 // A Varlink connection over a Unix stream socket, with descriptors.
 
 import CLinux
+public import Descriptors
 import Glibc
 import Synchronization
 
@@ -24,7 +25,7 @@ public final class VarlinkSocket: Sendable {
         var queue: OutgoingQueue
     }
 
-    /// For poll and epoll.
+    /// For poll and epoll. Closed by `otherEnd`.
     public let descriptor: Int32
     /// Bytes of a message that is received.
     public let maximumMessage: Int
@@ -34,10 +35,10 @@ public final class VarlinkSocket: Sendable {
     private static let chunk = 64 << 10
 
     public init(
-        descriptor: Int32, otherEnd: OtherEnd = .trusted, maximumMessage: Int = 1 << 20, maximumValues: Int = .max,
+        _ socket: consuming OwnedDescriptor, otherEnd: OtherEnd = .trusted, maximumMessage: Int = 1 << 20, maximumValues: Int = .max,
         maximumBacklog: Int = 4 << 20, maximumDescriptors: Int = 64
     ) {
-        self.descriptor = descriptor
+        descriptor = socket.handOver()
         self.maximumMessage = maximumMessage
         self.otherEnd = otherEnd
         incoming = Mutex(
@@ -48,21 +49,21 @@ public final class VarlinkSocket: Sendable {
 
     /// Connects to a server's socket file.
     public static func connect(path: String) throws(WireError) -> VarlinkSocket {
-        let descriptor = clinux_unix_stream(path, 0)
-        guard descriptor >= 0 else {
-            throw WireError(.system, operation: "connect(\(path))", detail: String(cString: strerror(-descriptor)))
+        let connected = clinux_unix_stream(path, 0)
+        guard let socket = OwnedDescriptor(opened: connected) else {
+            throw WireError(.system, operation: "connect(\(path))", detail: String(cString: strerror(-connected)))
         }
-        return VarlinkSocket(descriptor: descriptor)
+        return VarlinkSocket(socket)
     }
 
-    /// Binds and listens at a path where nothing may be yet. The listening descriptor, which is the caller's, non-blocking.
-    public static func listen(path: String) throws(WireError) -> Int32 {
-        let descriptor = clinux_unix_stream(path, 1)
-        guard descriptor >= 0 else {
-            throw WireError(.system, operation: "bind(\(path))", detail: String(cString: strerror(-descriptor)))
+    /// Binds and listens at a path where nothing may be yet. The listening socket does not block.
+    public static func listen(path: String) throws(WireError) -> OwnedDescriptor {
+        let bound = clinux_unix_stream(path, 1)
+        guard let listener = OwnedDescriptor(opened: bound) else {
+            throw WireError(.system, operation: "bind(\(path))", detail: String(cString: strerror(-bound)))
         }
-        clinux_set_nonblocking(descriptor, 1)
-        return descriptor
+        clinux_set_nonblocking(listener.number, 1)
+        return listener
     }
 
     public func peer() throws(WireError) -> Peer {

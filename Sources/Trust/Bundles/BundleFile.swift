@@ -1,6 +1,7 @@
 // Files of bundles and of trust: read once and bounded, written whole.
 
 import CLinux
+import Descriptors
 import FoundationEssentials
 import Glibc
 
@@ -10,15 +11,13 @@ enum BundleFile {
     ///
     /// `isOwned`: only root and this process's user may be able to write to it.
     static func read(_ path: String, maximum: Int, isOwned: Bool = false) throws(BundleError) -> [UInt8]? {
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard file >= 0 else {
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) else {
             let number = errno
             if number == ENOENT { return nil }
             throw BundleError(path: path, errno: number)
         }
-        defer { close(file) }
         var status = stat()
-        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard fstat(file.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw BundleError(path: path, problem: "it is not a regular file")
         }
         if isOwned, (status.st_uid != 0 && status.st_uid != geteuid()) || status.st_mode & (S_IWGRP | S_IWOTH) != 0 {
@@ -27,7 +26,7 @@ enum BundleFile {
         var bytes = [UInt8](repeating: 0, count: maximum + 1)
         var count = 0
         while count < bytes.count {
-            let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
+            let got = bytes.withUnsafeMutableBytes { Glibc.read(file.number, $0.baseAddress! + count, $0.count - count) }
             if got < 0 && errno == EINTR { continue }
             guard got >= 0 else { throw BundleError(path: path, errno: errno) }
             if got == 0 { break }
@@ -44,18 +43,17 @@ enum BundleFile {
 
     /// A new file with these bytes, on the disk when this returns.
     static func create(_ path: String, _ bytes: UnsafeRawBufferPointer, mode: mode_t) throws(BundleError) {
-        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
-        guard file >= 0 else { throw BundleError(path: path, errno: errno) }
-        defer { close(file) }
+        let opened = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard let file = OwnedDescriptor(opened: opened) else { throw BundleError(path: path, errno: errno) }
         var written = 0
         while written < bytes.count {
-            let count = Glibc.write(file, bytes.baseAddress! + written, bytes.count - written)
+            let count = Glibc.write(file.number, bytes.baseAddress! + written, bytes.count - written)
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw BundleError(path: path, errno: errno) }
             written += count
         }
         // Whatever the umask is: a driver is read by the daemon's user.
-        guard fchmod(file, mode) == 0, fsync(file) == 0 else { throw BundleError(path: path, errno: errno) }
+        guard fchmod(file.number, mode) == 0, fsync(file.number) == 0 else { throw BundleError(path: path, errno: errno) }
     }
 
     /// Written beside, then renamed: whoever reads finds the old file or the new one, whole.
@@ -86,10 +84,9 @@ enum BundleFile {
 
     /// A rename is on the disk when its folder is.
     static func sync(folder: String) throws(BundleError) {
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw BundleError(path: folder, errno: errno) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw BundleError(path: folder, errno: errno) }
+        let opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard let directory = OwnedDescriptor(opened: opened) else { throw BundleError(path: folder, errno: errno) }
+        guard fsync(directory.number) == 0 else { throw BundleError(path: folder, errno: errno) }
     }
 
     static func exists(_ path: String) -> Bool {

@@ -1,6 +1,7 @@
 // Puts drivers into a folder of drivers, in one step each, and takes them back.
 
 import CLinux
+import Descriptors
 import Glibc
 import Wire
 import Spawn
@@ -154,10 +155,9 @@ package struct BundleInstaller: Sendable {
 
     /// One change at a time: two that install at once wait for each other.
     private func locked<Value>(_ work: () throws(BundleError) -> Value) throws(BundleError) -> Value {
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw BundleError(path: folder, errno: errno) }
-        defer { close(descriptor) }
-        while flock(descriptor, LOCK_EX) != 0 {
+        let opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard let directory = OwnedDescriptor(opened: opened) else { throw BundleError(path: folder, errno: errno) }
+        while flock(directory.number, LOCK_EX) != 0 {
             guard errno == EINTR else { throw BundleError(path: folder, errno: errno) }
         }
         return try work()

@@ -2,40 +2,32 @@
 // survives it.
 
 import CLinux
+public import Descriptors
 import Glibc
 public import USB
 
 /// A recorder's memory, owned by the supervisor: one for a device, whatever becomes of its drivers. The mode is 0444, as a frame ring's is.
 public final class RecorderMemory: Sendable {
     /// Readable and writable, for the driver; closed when this object goes.
-    public let descriptor: Int32
+    public var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
     private let reader: RecorderReader
 
     /// Throws `USBError` `memoryLimit` or `fault`.
     public init() throws(USBError) {
-        let descriptor = clinux_memfd("flight-recorder", 0)
-        guard descriptor >= 0 else { throw Self.failure(-descriptor) }
-        guard ftruncate(descriptor, off_t(RecorderLayout.byteCount)) == 0, clinux_seal_size(descriptor) == 0, fchmod(descriptor, 0o444) == 0
-        else {
-            let number = errno
-            close(descriptor)
-            throw Self.failure(number)
-        }
-        do throws(USBError) {
-            reader = try RecorderReader(descriptor: descriptor)
-        } catch {
-            close(descriptor)
-            throw error
-        }
-        self.descriptor = descriptor
+        let made = clinux_memfd("flight-recorder", 0)
+        guard let memory = OwnedDescriptor(opened: made) else { throw Self.failure(-made) }
+        guard ftruncate(memory.number, off_t(RecorderLayout.byteCount)) == 0, clinux_seal_size(memory.number) == 0,
+            fchmod(memory.number, 0o444) == 0
+        else { throw Self.failure(errno) }
+        reader = try RecorderReader(descriptor: memory.number)
+        self.memory = memory
     }
 
-    deinit { close(descriptor) }
-
-    /// A new descriptor that can only be read and mapped for reading, closed on exec. The caller closes it.
-    public func readOnlyDescriptor() throws(USBError) -> Int32 {
-        let opened = open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC)
-        guard opened >= 0 else { throw Self.failure(errno) }
+    /// A new descriptor that can only be read and mapped for reading, closed on exec.
+    public func readOnlyDescriptor() throws(USBError) -> OwnedDescriptor {
+        let opened = OwnedDescriptor(opened: open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC))
+        guard let opened else { throw Self.failure(errno) }
         return opened
     }
 

@@ -1,5 +1,6 @@
 // What a libusb device is called and what sysfs tells of it without opening it.
 import CLibUSB
+import Descriptors
 import Glibc
 import USB
 
@@ -72,10 +73,8 @@ enum DeviceListing {
     }
 
     private static func contents(of path: String, limit: Int) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        return contents(ofDescriptor: descriptor, limit: limit)
+        guard let file = OwnedDescriptor(opened: open(path, O_RDONLY | O_CLOEXEC)) else { return nil }
+        return contents(ofDescriptor: file.number, limit: limit)
     }
 
     private static func text(_ path: String) -> String? {

@@ -1,5 +1,6 @@
 // The devices of this machine: listed, opened and watched through libusb and usbfs.
 import CLibUSB
+public import Descriptors
 import Dispatch
 import Glibc
 import Synchronization
@@ -58,8 +59,8 @@ public final class LibUSBHost: USBHost {
         return try result.get()
     }
 
-    /// Opens a device's usbfs node for reading and writing (closed on exec), to hand it to another process. The descriptor is the caller's.
-    public func openDescriptor(path: String) async throws(USBError) -> Int32 {
+    /// Opens a device's usbfs node for reading and writing (closed on exec), to hand it to another process.
+    public func openDescriptor(path: String) async throws(USBError) -> OwnedDescriptor {
         try Self.openDescriptor(of: try await information(path: path))
     }
 
@@ -83,20 +84,16 @@ public final class LibUSBHost: USBHost {
     }
 
     private static func openDevice(_ information: USBDeviceInformation) throws(USBError) -> LibUSBDevice {
-        let descriptor = try openDescriptor(of: information)
-        do throws(USBError) {
-            return try LibUSBDevice(wrapping: descriptor, information: information)
-        } catch {
-            Glibc.close(descriptor)
-            throw error
-        }
+        let node = try openDescriptor(of: information)
+        let device = try LibUSBDevice(wrapping: node.number, information: information)
+        _ = node.handOver()  // The device closes it.
+        return device
     }
 
     /// As `openDescriptor(path:)`, for a device that was found before: nothing is looked for, and the node may be another device's by now.
-    public static func openDescriptor(of information: USBDeviceInformation) throws(USBError) -> Int32 {
+    public static func openDescriptor(of information: USBDeviceInformation) throws(USBError) -> OwnedDescriptor {
         let node = node(of: information)
-        let descriptor = Glibc.open(node, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else {
+        guard let descriptor = OwnedDescriptor(opened: Glibc.open(node, O_RDWR | O_CLOEXEC)) else {
             let number = errno
             throw USBError(errno: number, operation: "open(\(node))", hint: [EACCES, EPERM].contains(number) ? USBError.accessHint : nil)
         }

@@ -1,6 +1,7 @@
 // The owner's side of a transfer ring: memory that survives every driver.
 
 import CLinux
+public import Descriptors
 import Glibc
 public import USB
 
@@ -8,33 +9,30 @@ public import USB
 public final class TransferRingMemory: Sendable {
     public let geometry: TransferRingGeometry
     /// Readable and writable; closed when this object goes.
-    public let descriptor: Int32
+    public var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
 
     public init(geometry: TransferRingGeometry) throws(USBError) {
-        let descriptor = clinux_memfd("transfer-ring", 0)
-        guard descriptor >= 0 else { throw USBError(system: -descriptor, operation: "memfd_create(transfer-ring)") }
-        guard ftruncate(descriptor, off_t(geometry.byteCount)) == 0, clinux_seal_resizing(descriptor) == 0 else {
-            let number = errno
-            close(descriptor)
-            throw USBError(system: number, operation: "ftruncate(transfer-ring, \(geometry.byteCount) bytes)")
+        let made = clinux_memfd("transfer-ring", 0)
+        guard let memory = OwnedDescriptor(opened: made) else { throw USBError(system: -made, operation: "memfd_create(transfer-ring)") }
+        guard ftruncate(memory.number, off_t(geometry.byteCount)) == 0, clinux_seal_resizing(memory.number) == 0 else {
+            throw USBError(system: errno, operation: "ftruncate(transfer-ring, \(geometry.byteCount) bytes)")
         }
         self.geometry = geometry
-        self.descriptor = descriptor
+        self.memory = memory
     }
 
-    /// Takes over memory that an earlier owner made. Owns the descriptor unless it throws: where
-    /// that is not a memfd of the geometry's size, sealed.
-    public init(adopting descriptor: Int32, geometry: TransferRingGeometry) throws(USBError) {
+    /// Takes over memory that an earlier owner made. Throws where that is not a memfd of the
+    /// geometry's size, sealed.
+    public init(adopting memory: consuming OwnedDescriptor, geometry: TransferRingGeometry) throws(USBError) {
         var status = stat()
-        let seals = F_SEAL_SHRINK | F_SEAL_GROW
-        guard geometry.isSound, fstat(descriptor, &status) == 0, status.st_size == off_t(geometry.byteCount),
-            clinux_seals(descriptor) >= 0, clinux_seals(descriptor) & seals == seals
+        let (seals, wanted) = (clinux_seals(memory.number), F_SEAL_SHRINK | F_SEAL_GROW)
+        guard geometry.isSound, fstat(memory.number, &status) == 0, status.st_size == off_t(geometry.byteCount), seals >= 0,
+            seals & wanted == wanted
         else { throw USBError(.invalidArgument, operation: "transfer-ring", detail: "the memory is not of the ring's size, or not sealed") }
         self.geometry = geometry
-        self.descriptor = descriptor
+        self.memory = memory
     }
-
-    deinit { close(descriptor) }
 
     /// Gives back the memory of a ring that nobody uses any more, and makes sure that nobody fills it again. Blocks for milliseconds: not
     /// for a thread that others wait for.

@@ -1,6 +1,7 @@
 // A USB/IP server of devices in software: starts and ends the threads.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -56,15 +57,15 @@ public final class EmulationServer: Sendable {
     @discardableResult
     public func start() throws(USBError) -> UInt16 {
         var actual: UInt16 = 0
-        let socket = clinux_tcp_listen(address, port, &actual)
-        guard socket >= 0 else {
+        let bound = clinux_tcp_listen(address, port, &actual)
+        guard let socket = OwnedDescriptor(opened: bound) else {
             let code: USBError.Code =
-                switch -socket {
+                switch -bound {
                 case EADDRINUSE: .busy
                 case EACCES: .accessDenied
                 default: .connection
                 }
-            throw USBError(code, operation: "listen at \(address):\(port)", detail: String(cString: strerror(-socket)))
+            throw USBError(code, operation: "listen at \(address):\(port)", detail: String(cString: strerror(-bound)))
         }
         let listener = Listener(socket: socket, ports: ports, lateness: lateness, log: log)
         let result = running.withLock { state -> Int32? in

@@ -1,6 +1,7 @@
 // The listening thread: what is offered, and who gets it.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -11,33 +12,28 @@ final class Listener: Sendable {
     private static let mostConnections = 32
     private static let patience: UInt64 = 5_000_000_000
 
-    private let socket: Int32
-    private let wake: Int32
+    private let socket: OwnedDescriptor
+    private let wake: OwnedDescriptor
     private let ports: [EmulatedPort]
     private let lateness: EmulationServer.Lateness
     private let log: (@Sendable (String) -> Void)?
     private let ending = Atomic<Bool>(false)
 
-    /// Owns the socket.
-    init(socket: Int32, ports: [EmulatedPort], lateness: EmulationServer.Lateness, log: (@Sendable (String) -> Void)?) {
+    init(socket: consuming OwnedDescriptor, ports: [EmulatedPort], lateness: EmulationServer.Lateness, log: (@Sendable (String) -> Void)?) {
         self.socket = socket
         self.ports = ports
         self.lateness = lateness
         self.log = log
-        wake = clinux_eventfd()
-        precondition(wake >= 0, "an eventfd for the listening thread, errno \(-wake)")
-    }
-
-    deinit {
-        close(socket)
-        close(wake)
+        let made = clinux_eventfd()
+        precondition(made >= 0, "an eventfd for the listening thread, errno \(-made)")
+        wake = OwnedDescriptor(made)
     }
 
     /// Makes `run` return.
     func end() {
         ending.store(true, ordering: .releasing)
         var one: UInt64 = 1
-        _ = write(wake, &one, 8)
+        _ = write(wake.number, &one, 8)
     }
 
     /// The thread's work.
@@ -47,8 +43,8 @@ final class Listener: Sendable {
         while !ending.load(ordering: .acquiring) {
             let now = clinux_monotonic_ns()
             let accepts = connections.count < Self.mostConnections && now >= acceptAfter
-            var polled = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
-            polled.append(pollfd(fd: accepts ? socket : -1, events: Int16(POLLIN), revents: 0))
+            var polled = [pollfd(fd: wake.number, events: Int16(POLLIN), revents: 0)]
+            polled.append(pollfd(fd: accepts ? socket.number : -1, events: Int16(POLLIN), revents: 0))
             for connection in connections { polled.append(pollfd(fd: connection.socket, events: connection.events, revents: 0)) }
             var deadline = connections.map(\.deadline).min()
             if now < acceptAfter { deadline = min(deadline ?? acceptAfter, acceptAfter) }
@@ -56,7 +52,7 @@ final class Listener: Sendable {
             _ = clinux_poll(&polled, UInt(polled.count), wait)
 
             if polled[1].revents != 0 {
-                let accepted = clinux_tcp_accept(socket)
+                let accepted = clinux_tcp_accept(socket.number)
                 if accepted >= 0 {
                     connections.append(Handshake(socket: accepted, deadline: clinux_monotonic_ns() + Self.patience))
                 } else if accepted != -EAGAIN, accepted != -ECONNABORTED, accepted != -EINTR {

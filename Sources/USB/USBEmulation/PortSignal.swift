@@ -1,6 +1,7 @@
 // What reaches a device's engine from other threads: readiness, a pulled cable, the end.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import USB
@@ -24,14 +25,14 @@ final class PortSignal: EmulationSignal {
     private let state = Mutex(State())
     private let ending = Atomic<Bool>(false)
     /// Readable when the engine has something to look at.
-    let wake: Int32
+    var wake: Int32 { signal.number }
+    private let signal: OwnedDescriptor
 
     init() {
-        wake = clinux_eventfd()
-        precondition(wake >= 0, "an eventfd for an emulated port, errno \(-wake)")
+        let made = clinux_eventfd()
+        precondition(made >= 0, "an eventfd for an emulated port, errno \(-made)")
+        signal = OwnedDescriptor(made)
     }
-
-    deinit { close(wake) }
 
     // MARK: From the device
 

@@ -1,6 +1,7 @@
 // The open file of a device's control and status interfaces, whose transfers belong to this process: submitted, timed, reaped.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -36,17 +37,17 @@ final class ControlFile: @unchecked Sendable {
     private let monitor: Monitored<State>
     private let descriptor: Int32
     /// Makes the reaper look again.
-    private let wake: Int32
+    private var wake: Int32 { signal.number }
+    private let signal: OwnedDescriptor
     private let gone = Atomic<Bool>(false)
     private var reaper: WorkerThread?
 
-    /// Owns the descriptor, also when it throws.
-    init(descriptor: Int32) throws(USBError) {
-        monitor = Monitored(State(file: NodeFile(descriptor: descriptor)))
-        self.descriptor = descriptor
-        let wake = clinux_eventfd()
-        guard wake >= 0 else { throw USBError(errno: -wake, operation: "eventfd") }
-        self.wake = wake
+    init(_ file: consuming OwnedDescriptor) throws(USBError) {
+        descriptor = file.number
+        monitor = Monitored(State(file: NodeFile(file)))
+        let made = clinux_eventfd()
+        guard let signal = OwnedDescriptor(opened: made) else { throw USBError(errno: -made, operation: "eventfd") }
+        self.signal = signal
         do throws(WorkerThread.StartFailure) {
             // Signals are for the program's own threads. The thread holds this object until `close`.
             reaper = try WorkerThread(name: "usbfs-reaper", takesSignals: false) { self.run() }
@@ -54,8 +55,6 @@ final class ControlFile: @unchecked Sendable {
             throw USBError(errno: error.number, operation: "pthread_create")
         }
     }
-
-    deinit { if wake >= 0 { Glibc.close(wake) } }
 
     /// Whether the device has left, or this was closed.
     var hasEnded: Bool { gone.load(ordering: .acquiring) }

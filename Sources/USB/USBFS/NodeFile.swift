@@ -1,6 +1,7 @@
 // An open file of a device's node, and the requests on it that wait for their answer.
 
 import CLinux
+import Descriptors
 import Dispatch
 import Glibc
 import USB
@@ -8,13 +9,11 @@ import USB
 /// Claims, alternate settings and transfers in flight belong to the open file, and last as long as somebody has a duplicate: of the streaming
 /// interfaces' file the supervisor does, so that the kernel goes on with what was submitted when the driver dies.
 final class NodeFile: Sendable {
-    let descriptor: Int32
+    var descriptor: Int32 { file.number }
+    private let file: OwnedDescriptor
     private static let blocking = DispatchQueue(label: "usbfs", attributes: .concurrent)
 
-    /// Owns the descriptor.
-    init(descriptor: Int32) { self.descriptor = descriptor }
-
-    deinit { close(descriptor) }
+    init(_ file: consuming OwnedDescriptor) { self.file = file }
 
     func claim(interface: UInt8) async throws(USBError) {
         _ = try await call("USBDEVFS_CLAIMINTERFACE(\(interface))") { clinux_usbfs_claim($0, UInt32(interface)) }

@@ -2,6 +2,7 @@
 // over it.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -18,7 +19,8 @@ final class NodeReaper: Sendable {
         // Sendable: see above.
         let mapping: TransferRingMapping
         /// Says that another ring has taken something of this one's.
-        fileprivate let wake: Int32
+        fileprivate var wake: Int32? { signal.number }
+        private let signal: OwnedDescriptor?
         /// Records that have completed, in that order, and that nobody has been told of.
         fileprivate var completed: [Int] = []
         /// The last one had to be waited for, and so will the next: asking first would be in vain.
@@ -28,10 +30,8 @@ final class NodeReaper: Sendable {
         fileprivate init(_ mapping: TransferRingMapping) {
             self.mapping = mapping
             // Without one the ring looks again by itself: see `wait`.
-            wake = clinux_eventfd()
+            signal = OwnedDescriptor(opened: clinux_eventfd())
         }
-
-        deinit { if wake >= 0 { close(wake) } }
     }
 
     private enum Reaped {
@@ -111,17 +111,18 @@ final class NodeReaper: Sendable {
             deadline = end
             guard now < end else { return .timedOut }
             left = end - now
+            let wake = seat.wake
             var entries = (
-                pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0), pollfd(fd: seat.wake, events: Int16(POLLIN), revents: 0)
+                pollfd(fd: file.descriptor, events: Int16(POLLOUT), revents: 0), pollfd(fd: wake ?? -1, events: Int16(POLLIN), revents: 0)
             )
             // Without a descriptor to be woken by it looks every 20 ms.
-            let patience = seat.wake >= 0 ? left : min(left, 20_000_000)
+            let patience = wake != nil ? left : min(left, 20_000_000)
             let isOver = withUnsafeMutableBytes(of: &entries) { raw in
                 let entries = raw.assumingMemoryBound(to: pollfd.self)
                 _ = clinux_poll(entries.baseAddress, 2, Int64(clamping: patience))
-                if entries[1].revents & Int16(POLLIN) != 0 {
+                if let wake, entries[1].revents & Int16(POLLIN) != 0 {
                     var count: UInt64 = 0
-                    _ = read(seat.wake, &count, 8)  // Not blocking; nothing to read is fine.
+                    _ = read(wake, &count, 8)  // Not blocking; nothing to read is fine.
                 }
                 return entries[0].revents & Int16(POLLHUP | POLLERR) != 0
             }
@@ -156,7 +157,7 @@ final class NodeReaper: Sendable {
                 Self.complete(record)
                 if other === seat { return .mine(record.index) }
                 other.completed.append(record.index)
-                if other.wake >= 0 { eventfd_write(other.wake, 1) }
+                if let wake = other.wake { eventfd_write(wake, 1) }
                 return .others
             }
             return .others

@@ -1,6 +1,7 @@
 // What makes transfers in the kernel's own memory safe to use: somebody who can read it when this process has died.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import TransferRing
@@ -21,9 +22,8 @@ public final class TransferKeeper: Sendable {
     /// Starts it. `nil` if that can't be done: nothing is mapped then.
     /// - Parameter incarnation: a number that no other incarnation of this driver has, which may still have something in flight.
     public convenience init?(incarnation: UInt32) {
-        let ownProcess = clinux_pidfd_open(getpid())
-        defer { if ownProcess >= 0 { close(ownProcess) } }
-        self.init(incarnation: incarnation, watching: ownProcess, isConfined: true)
+        guard let ownProcess = OwnedDescriptor(opened: clinux_pidfd_open(getpid())) else { return nil }
+        self.init(incarnation: incarnation, watching: ownProcess.number, isConfined: true)
     }
 
     /// - Parameters:

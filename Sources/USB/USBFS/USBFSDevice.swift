@@ -1,6 +1,7 @@
 // A device behind two open files of its node: one for control and status, and one for the streaming
 // interfaces that survives this process.
 
+public import Descriptors
 public import TransferRing
 public import USB
 
@@ -16,19 +17,20 @@ public final class USBFSDevice: USBDeviceHandle, RingCarrierSource {
     private let keeper: TransferKeeper?
 
     /// - Parameters:
-    ///   - descriptor: for control and status.
-    ///   - streaming: a second open file of the same device. This owns both, also when it throws.
+    ///   - file: for control and status.
+    ///   - streaming: a second open file of the same device.
     ///   - interfaces: bit n: interface n belongs to `streaming`.
     ///   - keeper: with one, streams' transfers lie in the kernel's memory.
     public init(
-        wrapping descriptor: Int32, streaming: Int32, interfaces: UInt32, information: USBDeviceInformation,
+        wrapping file: consuming OwnedDescriptor, streaming: consuming OwnedDescriptor, interfaces: UInt32,
+        information: USBDeviceInformation,
         keeper: TransferKeeper? = nil
     ) throws(USBError) {
         self.keeper = keeper
         self.information = information
-        stream = NodeFile(descriptor: streaming)
+        stream = NodeFile(streaming)
         reaper = NodeReaper(file: stream)
-        control = try ControlFile(descriptor: descriptor)
+        control = try ControlFile(file)
         streamInterfaces = interfaces
         let all = DescriptorSet(parsing: information.descriptors).configurations.flatMap(\.interfaces)
         streamEndpoints = Set(

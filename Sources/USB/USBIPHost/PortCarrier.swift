@@ -1,6 +1,7 @@
 // The driver's side of a ring behind a port: tells the port what to carry, and waits for what it has carried.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 public import TransferRing
@@ -9,17 +10,15 @@ public import USB
 /// Carries a ring's transfers through the process that owns the USB/IP socket. That process goes on whoever submitted dies.
 final class PortCarrier: RingCarrier {
     /// An eventfd that the port waits on.
-    private let wake: Int32
+    private let wake: OwnedDescriptor
 
     /// Takes a duplicate of the descriptor.
     init(wake: Int32) throws(USBError) {
-        self.wake = clinux_duplicate(wake)
-        guard self.wake >= 0 else {
-            throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(-self.wake))
+        guard let duplicate = OwnedDescriptor(duplicating: wake) else {
+            throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(errno))
         }
+        self.wake = duplicate
     }
-
-    deinit { close(wake) }
 
     /// The port looks for what was submitted whenever something completes. So it is told only where
     /// that may take a while.
@@ -44,7 +43,7 @@ final class PortCarrier: RingCarrier {
 
     private func tellPort() {
         var one: UInt64 = 1
-        _ = write(wake, &one, 8)  // Fails only when the counter is full, which wakes as well.
+        _ = write(wake.number, &one, 8)  // Fails only when the counter is full, which wakes as well.
     }
 }
 

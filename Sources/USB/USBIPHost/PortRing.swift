@@ -1,6 +1,7 @@
 // The port's side of a ring: what a driver submits goes to the server, and stays in flight when the driver dies.
 
 import CLinux
+import Descriptors
 import Glibc
 import Threads
 import TransferRing
@@ -21,7 +22,8 @@ final class PortRing: @unchecked Sendable {
     private let channel: URBChannel
     private let command: SubmitCommand
     /// The driver's eventfd.
-    let wake: Int32
+    var wake: Int32 { signal.number }
+    private let signal: OwnedDescriptor
     private let flight = Monitored(Flight())
     /// One for each record, used over and over.
     private var transfers: [PendingTransfer] = []
@@ -30,15 +32,14 @@ final class PortRing: @unchecked Sendable {
     /// CMD_SUBMIT and the packets' descriptors, which are the same for all.
     private let message: UnsafeMutableRawBufferPointer
 
-    /// Owns `wake`.
     /// - Parameter interval: of the endpoint, in frames or microframes.
     init(
         mapping: TransferRingMapping, channel: URBChannel, endpoint: EndpointAddress, interval: Int32,
-        wake: Int32
+        wake: consuming OwnedDescriptor
     ) {
         self.mapping = mapping
         self.channel = channel
-        self.wake = wake
+        signal = wake
         let geometry = mapping.geometry
         let isIn = endpoint.direction == .in
         command = SubmitCommand(
@@ -64,10 +65,7 @@ final class PortRing: @unchecked Sendable {
         }
     }
 
-    deinit {
-        message.deallocate()
-        close(wake)
-    }
+    deinit { message.deallocate() }
 
     func start() { channel.add(self) }
 

@@ -1,6 +1,7 @@
 // The first phase of a connection, done with blocking calls on a thread of its own.
 
 import CLinux
+import Descriptors
 import Glibc
 import Threads
 import USB
@@ -8,8 +9,7 @@ import USBIP
 
 /// A socket with a deadline for everything that is done on it.
 struct ServerConnection: ~Copyable {
-    /// -1 once it was given away.
-    private var socket: Int32
+    private let socket: OwnedDescriptor
     private let deadline: UInt64
     private let server: String
 
@@ -17,32 +17,26 @@ struct ServerConnection: ~Copyable {
         server = "\(host):\(port)"
         deadline = clinux_monotonic_ns() + timeout.nanoseconds
         let milliseconds = Int32(clamping: max(1, timeout.nanoseconds / 1_000_000))
-        socket = clinux_tcp_connect(host, port, milliseconds)
-        guard socket >= 0 else {
+        let connected = clinux_tcp_connect(host, port, milliseconds)
+        guard let socket = OwnedDescriptor(opened: connected) else {
             let code: USBError.Code =
-                switch -socket {
+                switch -connected {
                 case ETIMEDOUT: .timedOut
                 case EMFILE, ENFILE, ENOMEM, ENOBUFS: .shortage
                 default: .connection
                 }
-            throw USBError(code, operation: "connect to \(server)", detail: errorText(-socket))
+            throw USBError(code, operation: "connect to \(server)", detail: errorText(-connected))
         }
-    }
-
-    deinit {
-        if socket >= 0 { close(socket) }
+        self.socket = socket
     }
 
     /// Gives the socket away.
-    mutating func take() -> Int32 {
-        defer { socket = -1 }
-        return socket
-    }
+    consuming func take() -> OwnedDescriptor { socket }
 
     func send(_ bytes: [UInt8]) throws(USBError) {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { clinux_send_now(socket, $0.baseAddress! + sent, UInt(bytes.count - sent)) }
+            let count = bytes.withUnsafeBytes { clinux_send_now(socket.number, $0.baseAddress! + sent, UInt(bytes.count - sent)) }
             if count == -Int(EAGAIN) {
                 try wait(Int16(POLLOUT))
             } else if count < 0 {
@@ -58,7 +52,7 @@ struct ServerConnection: ~Copyable {
         let end = bytes.count + count
         var chunk = [UInt8](repeating: 0, count: min(count, 64 << 10))
         while bytes.count < end {
-            let received = clinux_receive_now(socket, &chunk, UInt(min(chunk.count, end - bytes.count)))
+            let received = clinux_receive_now(socket.number, &chunk, UInt(min(chunk.count, end - bytes.count)))
             if received == -Int(EAGAIN) {
                 try wait(Int16(POLLIN))
             } else if received < 0 {
@@ -74,7 +68,7 @@ struct ServerConnection: ~Copyable {
     private func wait(_ events: Int16) throws(USBError) {
         let now = clinux_monotonic_ns()
         guard now < deadline else { throw USBError(.timedOut, operation: "answer of \(server)") }
-        var polled = pollfd(fd: socket, events: events, revents: 0)
+        var polled = pollfd(fd: socket.number, events: events, revents: 0)
         _ = clinux_poll(&polled, 1, Int64(clamping: deadline - now))
     }
 }

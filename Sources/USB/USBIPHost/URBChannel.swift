@@ -1,6 +1,7 @@
 // A socket that carries URBs: who is in flight, what goes out, and the thread that reads what comes back.
 
 import CLinux
+import Descriptors
 import Glibc
 import Threads
 import USB
@@ -15,12 +16,15 @@ final class URBChannel: @unchecked Sendable {
     /// Control transfers and unlinks that a server may leave unanswered.
     static let mostPending = 4096
 
+    /// Whoever stopped the reader gives it up or away.
+    private var connection: OwnedDescriptor?
     let socket: Int32
     let deviceID: UInt32
     let monitor = Monitor()
     private let output = URBOutput()
     private let settled = MonitorCondition()
-    let wake: Int32
+    var wake: Int32 { signal.number }
+    private let signal: OwnedDescriptor
 
     // Guarded by `monitor`.
     private var sequence: UInt32 = 0
@@ -35,25 +39,22 @@ final class URBChannel: @unchecked Sendable {
     private var ringsVersion = 0
     private var reader: WorkerThread?
 
-    /// Owns the socket, also when it throws.
-    init(socket: Int32, deviceID: UInt32) throws(USBError) {
-        self.socket = socket
+    init(_ connection: consuming OwnedDescriptor, deviceID: UInt32) throws(USBError) {
+        socket = connection.number
+        self.connection = consume connection
         self.deviceID = deviceID
-        wake = clinux_eventfd()
-        guard wake >= 0 else {
-            Glibc.close(socket)
-            throw USBError(.connection, operation: "eventfd", detail: errorText(-wake))
+        let made = clinux_eventfd()
+        guard let signal = OwnedDescriptor(opened: made) else {
+            throw USBError(.connection, operation: "eventfd", detail: errorText(-made))
         }
+        self.signal = signal
         do throws(WorkerThread.StartFailure) {
             let reader = URBReader(channel: self)
             self.reader = try WorkerThread(name: "usbip \(deviceID)") { reader.run() }
         } catch {
-            Glibc.close(socket)
             throw USBError(.connection, operation: "pthread_create", detail: errorText(error.number))
         }
     }
-
-    deinit { Glibc.close(wake) }
 
     // MARK: Submitting
 
@@ -338,11 +339,11 @@ final class URBChannel: @unchecked Sendable {
     /// Ends what is in flight (for up to a second), then lets go of the socket. Duplicates of it in other processes stay usable.
     func close() {
         guard stop(onlyIfIdle: false, because: "the handle is closed") else { return }
-        Glibc.close(socket)
+        connection = nil
     }
 
     /// Stops reading between two messages and gives the socket away. Throws `busy` while anything is in flight.
-    func handOver() throws(USBError) -> Int32 {
+    func handOver() throws(USBError) -> OwnedDescriptor {
         let operation = "hand the connection over"
         monitor.lock()
         let before = failure
@@ -355,12 +356,11 @@ final class URBChannel: @unchecked Sendable {
         monitor.lock()
         let isBroken = wasBrokenAtStop
         monitor.unlock()
-        guard !isBroken else {
-            Glibc.close(socket)
+        guard let connection = connection.take(), !isBroken else {
             throw USBError(
                 .connection, operation: operation, detail: "the server was in the middle of a message")
         }
-        return socket
+        return connection
     }
 
     private var wasBrokenAtStop = false

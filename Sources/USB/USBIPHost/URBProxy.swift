@@ -1,6 +1,7 @@
 // A driver's connection to the port: USB/IP spoken over a pair of sockets, so that the driver's side is the same as towards a server.
 
 import CLinux
+import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -19,7 +20,8 @@ final class URBProxy: @unchecked Sendable {
 
     private static let mostPending = 1024
 
-    private let socket: Int32
+    private let connection: OwnedDescriptor
+    private var socket: Int32 { connection.number }
     private let channel: URBChannel
     private let rights: FunctionRights
     /// Told of each alternate setting that the driver asks for.
@@ -31,18 +33,15 @@ final class URBProxy: @unchecked Sendable {
     private var isOver = false
     private var threads: [WorkerThread] = []
 
-    /// Owns the socket.
     init(
-        socket: Int32, channel: URBChannel, rights: FunctionRights,
+        connection: consuming OwnedDescriptor, channel: URBChannel, rights: FunctionRights,
         onAlternateSetting: @escaping @Sendable (_ interface: UInt8, _ setting: UInt8) -> Void
     ) {
-        self.socket = socket
+        self.connection = connection
         self.channel = channel
         self.rights = rights
         self.onAlternateSetting = onAlternateSetting
     }
-
-    deinit { close(socket) }
 
     /// Both threads end with the driver's connection, or by `end`.
     func start() throws(WorkerThread.StartFailure) {

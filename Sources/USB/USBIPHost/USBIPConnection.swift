@@ -1,5 +1,6 @@
 // A server's two services before any transfer: its device list, and an import.
 
+public import Descriptors
 import Glibc
 import Synchronization
 public import USB
@@ -9,29 +10,19 @@ public import USBIP
 public final class USBIPImport: Sendable {
     public let address: USBIPAddress
     public let record: DeviceRecord
-    private let descriptor: Mutex<Int32?>
+    private let socket: Mutex<OwnedDescriptor?>
 
-    /// Owns the descriptor.
-    init(address: USBIPAddress, record: DeviceRecord, descriptor: Int32) {
+    init(address: USBIPAddress, record: DeviceRecord, socket: consuming OwnedDescriptor) {
         self.address = address
         self.record = record
-        self.descriptor = Mutex(descriptor)
+        self.socket = Mutex(consume socket)
     }
 
     /// What URB headers name the device by.
     public var deviceID: UInt32 { record.deviceID }
 
-    /// Gives the socket away; the caller closes it. `nil` the second time.
-    public func takeDescriptor() -> Int32? {
-        descriptor.withLock { stored in
-            defer { stored = nil }
-            return stored
-        }
-    }
-
-    deinit {
-        if let descriptor = takeDescriptor() { close(descriptor) }
-    }
+    /// Gives the socket away. `nil` the second time.
+    public func takeSocket() -> OwnedDescriptor? { socket.withLock { $0.take() } }
 }
 
 /// How a USB/IP server is asked.
@@ -66,7 +57,7 @@ public enum USBIPConnection {
             throw USBError(.invalidArgument, operation: "import \(address)", detail: "a bus id must have 1 to 31 bytes")
         }
         return try await onThread("usbip import") { () throws(USBError) in
-            var connection = try ServerConnection(host: host, port: port, timeout: timeout)
+            let connection = try ServerConnection(host: host, port: port, timeout: timeout)
             try connection.send(ImportRequest(busID: busID).bytes)
             var bytes: [UInt8] = []
             try connection.receive(OperationHeader.byteCount, into: &bytes)
@@ -80,7 +71,7 @@ public enum USBIPConnection {
             try connection.receive(DeviceRecord.byteCount, into: &bytes)
             let record: DeviceRecord
             do throws(USBIPError) { record = try DeviceRecord(decoding: bytes) } catch { throw error.malformed("OP_REP_IMPORT") }
-            return USBIPImport(address: address, record: record, descriptor: connection.take())
+            return USBIPImport(address: address, record: record, socket: connection.take())
         }
     }
 }

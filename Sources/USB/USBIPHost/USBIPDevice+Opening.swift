@@ -6,16 +6,20 @@ import USBIP
 extension USBIPDevice {
     /// Reads the device's identity, and sets its first configuration if it has none. Takes the import's socket, also when it throws.
     public static func open(_ imported: USBIPImport) async throws(USBError) -> USBIPDevice {
-        guard let descriptor = imported.takeDescriptor() else {
-            throw USBError(.invalidArgument, operation: "open \(imported.address)", detail: "its socket has been taken already")
-        }
-        let channel = try URBChannel(socket: descriptor, deviceID: imported.deviceID)
+        let channel = try channel(of: imported)
         do throws(USBError) {
             return USBIPDevice(channel: channel, information: try await information(channel, imported))
         } catch {
             channel.close()
             throw error
         }
+    }
+
+    private static func channel(of imported: USBIPImport) throws(USBError) -> URBChannel {
+        guard let socket = imported.takeSocket() else {
+            throw USBError(.invalidArgument, operation: "open \(imported.address)", detail: "its socket was taken already")
+        }
+        return try URBChannel(socket, deviceID: imported.deviceID)
     }
 
     private static func information(_ channel: URBChannel, _ imported: USBIPImport) async throws(USBError) -> USBDeviceInformation {

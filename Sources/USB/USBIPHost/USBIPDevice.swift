@@ -1,6 +1,7 @@
 // An open device on a USB/IP server.
 
 import CLinux
+public import Descriptors
 import Glibc
 import Synchronization
 public import USB
@@ -27,11 +28,13 @@ public final class USBIPDevice: USBDeviceHandle {
     private let parsed: DescriptorSet
     private let state = Mutex(State())
 
-    /// Drives a device over a socket that another process imported and on which nothing is in flight. Owns the descriptor, also when it throws.
+    /// Drives a device over a socket that another process imported and on which nothing is in flight.
     ///
     /// Interfaces are taken to be as they were left; alternate settings are learned as they are set.
-    public convenience init(adopting descriptor: Int32, information: USBDeviceInformation, deviceID: UInt32) throws(USBError) {
-        self.init(channel: try URBChannel(socket: descriptor, deviceID: deviceID), information: information)
+    public convenience init(
+        adopting socket: consuming OwnedDescriptor, information: USBDeviceInformation, deviceID: UInt32
+    ) throws(USBError) {
+        self.init(channel: try URBChannel(socket, deviceID: deviceID), information: information)
     }
 
     init(channel: URBChannel, information: USBDeviceInformation) {
@@ -135,10 +138,9 @@ public final class USBIPDevice: USBDeviceHandle {
     /// Ends what is in flight (for up to a second), then releases the socket. A duplicate of it in another process stays usable.
     public func close() { channel.close() }
 
-    /// What another process needs to go on with the device.
-    public struct Handover: Sendable {
-        /// The caller closes it.
-        public var descriptor: Int32
+    /// What another process needs to go on with the device. Frozen, so that the socket can get an owner of its own.
+    @frozen public struct Handover: ~Copyable, Sendable {
+        public var socket: OwnedDescriptor
         public var deviceID: UInt32
         public var information: USBDeviceInformation
     }
@@ -147,6 +149,6 @@ public final class USBIPDevice: USBDeviceHandle {
     ///
     /// Throws `busy`, and changes nothing, while transfers are in flight.
     public func handOver() throws(USBError) -> Handover {
-        Handover(descriptor: try channel.handOver(), deviceID: deviceID, information: information)
+        Handover(socket: try channel.handOver(), deviceID: deviceID, information: information)
     }
 }

@@ -2,6 +2,7 @@
 // survives its drivers.
 
 import CLinux
+public import Descriptors
 import Glibc
 import Synchronization
 import Threads
@@ -27,21 +28,21 @@ public final class USBIPProxy: Sendable {
     private let channel: URBChannel
     private let functions = Mutex<[Int: Function]>([:])
 
-    /// Owns the socket, also when it throws. `gone` is called once, when the server has closed the
+    /// Over the server's socket. `gone` is called once, when the server has closed the
     /// connection or broken the protocol.
     public init(
-        socket: Int32, deviceID: UInt32, gone: @escaping @Sendable (USBError) -> Void
+        socket: consuming OwnedDescriptor, deviceID: UInt32, gone: @escaping @Sendable (USBError) -> Void
     ) throws(USBError) {
-        channel = try URBChannel(socket: socket, deviceID: deviceID)
+        channel = try URBChannel(socket, deviceID: deviceID)
         channel.onFailure(gone)
     }
 
-    /// A new driver of that function has the other end of `socket`, which this owns; what the
-    /// previous one left in flight is ended.
-    public func connect(driver socket: Int32, function: Int = 0, rights: FunctionRights)
+    /// A new driver of that function has the other end of `socket`; what the previous one left in
+    /// flight is ended.
+    public func connect(driver socket: consuming OwnedDescriptor, function: Int = 0, rights: FunctionRights)
         throws(USBError)
     {
-        let proxy = URBProxy(socket: socket, channel: channel, rights: rights) {
+        let proxy = URBProxy(connection: socket, channel: channel, rights: rights) {
             [weak self] interface, setting in
             self?.functions.withLock {
                 $0[function]?.alternates[interface] = setting == 0 ? nil : setting
@@ -122,9 +123,8 @@ public final class USBIPProxy: Sendable {
         }
         end(ring: number, function: function)
         let mapping = try TransferRingMapping(descriptor: memory, geometry: geometry, number: nil)
-        let duplicate = clinux_duplicate(wake)
-        guard duplicate >= 0 else {
-            throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(-duplicate))
+        guard let duplicate = OwnedDescriptor(duplicating: wake) else {
+            throw USBError(.connection, operation: "dup(eventfd)", detail: errorText(errno))
         }
         let ring = PortRing(
             mapping: mapping, channel: channel, endpoint: endpoint, interval: interval, wake: duplicate)

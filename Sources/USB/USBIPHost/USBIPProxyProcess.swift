@@ -2,6 +2,7 @@
 // dies. Started by userdriverd.
 
 import CLinux
+import Descriptors
 import Glibc
 import TransferRing
 import USB
@@ -14,7 +15,7 @@ public enum USBIPProxyProcess {
     /// Serves the channel that the process was given, to its end.
     public static func run() -> Never {
         clinux_set_name(name)
-        let channel = Channel(descriptor: DriverContract.channelDescriptor)
+        let channel = Channel(OwnedDescriptor(DriverContract.channelDescriptor))
         tell(channel, .loaded)
         guard let (message, descriptors) = receive(channel), case .start(let deviceID) = message, let socket = descriptors.first else {
             complain("usbip-proxy is started by userdriverd, not by hand.")
@@ -22,7 +23,7 @@ public enum USBIPProxyProcess {
         }
         let port: USBIPProxy
         do throws(USBError) {
-            port = try USBIPProxy(socket: socket, deviceID: deviceID) { error in
+            port = try USBIPProxy(socket: OwnedDescriptor(socket), deviceID: deviceID) { error in
                 tell(channel, .gone(reason: "\(error)"))
                 _exit(0)
             }
@@ -30,22 +31,21 @@ public enum USBIPProxyProcess {
             tell(channel, .gone(reason: "\(error)"))
             exit(1)
         }
-        while let (message, descriptors) = receive(channel) { take(message, descriptors, port, channel) }
+        while let (message, descriptors) = receive(channel) { take(message, OwnedDescriptors(descriptors), port, channel) }
         // The supervisor is gone, or wants no more: with the process its socket closes, and the server is free.
         _exit(0)
     }
 
-    private static func take(_ message: MessageToPort, _ descriptors: [Int32], _ port: USBIPProxy, _ channel: Channel) {
-        var unused = descriptors
-        defer { for descriptor in unused { close(descriptor) } }
+    private static func take(_ message: MessageToPort, _ descriptors: consuming OwnedDescriptors, _ port: USBIPProxy, _ channel: Channel) {
         switch message {
         case .start: break
         case .driver(let function, let rights):
-            guard let socket = unused.popLast() else { return }
+            guard let socket = descriptors.takeLast() else { return }
             let endpoints = Set(rights.endpoints.map { EndpointAddress(rawValue: $0) })
             do throws(USBError) {
                 try port.connect(
-                    driver: socket, function: function, rights: FunctionRights(interfaces: rights.interfaces, endpoints: endpoints))
+                    driver: socket, function: function,
+                    rights: FunctionRights(interfaces: rights.interfaces, endpoints: endpoints))
             } catch {
                 tell(channel, .gone(reason: "\(error)"))
                 _exit(1)
@@ -55,13 +55,13 @@ public enum USBIPProxyProcess {
             let geometry = TransferRingGeometry(
                 transferCount: grant.transferCount, packetCount: grant.packetCount, packetLength: grant.packetLength,
                 logLength: grant.logLength ?? 0)
-            guard let geometry, unused.count == 2 else {
+            guard let geometry, descriptors.count == 2 else {
                 tell(channel, .refused(number: grant.number, reason: "The ring's geometry is out of bounds."))
                 return
             }
             do throws(USBError) {
                 try port.carry(
-                    ring: grant.number, function: function, memory: unused[0], geometry: geometry, wake: unused[1],
+                    ring: grant.number, function: function, memory: descriptors[0], geometry: geometry, wake: descriptors[1],
                     endpoint: EndpointAddress(rawValue: grant.endpoint), interval: interval)
             } catch {
                 tell(channel, .refused(number: grant.number, reason: "\(error)"))

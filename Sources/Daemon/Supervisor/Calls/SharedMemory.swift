@@ -2,30 +2,28 @@
 // from a client or a driver.
 
 import CLinux
+import Descriptors
 import Glibc
 import Wire
 
 /// A memfd of fixed size. Its maker hands it out to be written once; sealed, it goes on to whoever
 /// reads.
 final class SharedMemory: Sendable {
-    let descriptor: Int32
+    var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
     let byteCount: Int
 
     init(byteCount: Int) throws(CallError) {
-        let memory = clinux_memfd("call", 0)
-        guard memory >= 0 else {
-            throw CallError("LimitReached", "No memory is available: \(String(cString: strerror(-memory))).")
+        let made = clinux_memfd("call", 0)
+        guard let memory = OwnedDescriptor(opened: made) else {
+            throw CallError("LimitReached", "No memory is available: \(String(cString: strerror(-made))).")
         }
-        guard ftruncate(memory, off_t(byteCount)) == 0, clinux_seal_resizing(memory) == 0 else {
-            let number = errno
-            close(memory)
-            throw CallError("LimitReached", "No memory is available: \(String(cString: strerror(number))).")
+        guard ftruncate(memory.number, off_t(byteCount)) == 0, clinux_seal_resizing(memory.number) == 0 else {
+            throw CallError("LimitReached", "No memory is available: \(String(cString: strerror(errno))).")
         }
-        descriptor = memory
+        self.memory = memory
         self.byteCount = byteCount
     }
-
-    deinit { close(descriptor) }
 
     /// From here on nobody writes to it. False while whoever had it has it mapped for writing
     /// still.

@@ -1,6 +1,7 @@
 // What clients ask: the management interface here, the class interfaces of the driver.
 
 import Bundles
+import Descriptors
 import FlightRecorder
 import Glibc
 import USB
@@ -110,11 +111,10 @@ extension Supervisor {
             }
             let crashes = crashes
             Task { @SupervisorActor in
-                guard let file = await crashes.capture(of: Int(number)) else {
+                guard let file = OwnedDescriptor(opened: await crashes.capture(of: Int(number)) ?? -1) else {
                     return call.fail(CallError("InvalidParameter", "There is no capture for crash \(number)."))
                 }
-                call.reply(VarlinkReply(.object([:])), descriptors: [file])
-                close(file)
+                call.reply(VarlinkReply(.object([:])), descriptors: [file.number])
             }
         case "Capture":
             try capture(try device(for: call), for: call)
@@ -160,18 +160,17 @@ extension Supervisor {
         guard let recorder = device.recorder else {
             throw CallError("DeviceUnavailable", "\(device.name) has not been driven yet, so it has no transfers.")
         }
-        let descriptor: Int32
+        let descriptor: OwnedDescriptor
         do throws(USBError) {
             descriptor = try recorder.readOnlyDescriptor()
         } catch {
             throw CallError("DeviceError", "The flight recorder can't be passed on: \(error)")
         }
-        defer { close(descriptor) }
         call.reply(
             VarlinkReply([
                 "id": .string(device.id), "busNumber": .int(Int64(device.information.busNumber)),
                 "deviceNumber": .int(Int64(device.information.deviceNumber)), "descriptors": device.inspection["descriptors"] ?? .null,
-            ]), descriptors: [descriptor])
+            ]), descriptors: [descriptor.number])
     }
 
     // MARK: Parameters

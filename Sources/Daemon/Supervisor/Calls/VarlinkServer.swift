@@ -1,6 +1,7 @@
 // The socket that clients come to.
 
 import CLinux
+import Descriptors
 import Glibc
 import Logging
 import Wire
@@ -16,7 +17,8 @@ final class VarlinkServer {
     private let idleLimit: Duration
     private let logger: Logger
     private let handle: @SupervisorActor (ClientCall) -> Void
-    private var listener: Int32
+    /// `nil` once it is stopped.
+    private var listener: OwnedDescriptor?
     private var token: UInt64?
     private var connections: [ObjectIdentifier: ClientConnection] = [:]
     private let pause = ReactorTimer()
@@ -32,19 +34,18 @@ final class VarlinkServer {
         if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
         let listener = try VarlinkSocket.listen(path: path)
         guard chmod(path, 0o660) == 0 else {
-            let number = errno
-            close(listener)
-            throw SystemFailure(operation: "chmod(\(path))", errno: number)
+            throw SystemFailure(operation: "chmod(\(path))", errno: errno)
         }
         self.init(listener: listener, path: path, limits: limits, idleLimit: idleLimit, logger: logger, handle: handle)
     }
 
-    /// Serves a socket that listens already, and owns the descriptor, which must not block. The file stays without `path`.
+    /// Serves a socket that listens already, and must not block. The file stays without `path`.
     init(
-        listener: Int32, path: String? = nil, limits: SupervisorConfiguration.Limits, idleLimit: Duration, logger: Logger,
+        listener: consuming OwnedDescriptor, path: String? = nil, limits: SupervisorConfiguration.Limits, idleLimit: Duration,
+        logger: Logger,
         handle: @escaping @SupervisorActor (ClientCall) -> Void
     ) {
-        self.listener = listener
+        self.listener = consume listener
         self.path = path
         self.limits = limits
         self.idleLimit = idleLimit
@@ -57,19 +58,18 @@ final class VarlinkServer {
     func stop() {
         pause.lift()
         unlisten()
-        close(listener)
-        listener = -1
+        listener = nil
         if let path { unlink(path) }
         for connection in connections.values { connection.close() }
     }
 
     private func listen() {
-        guard listener >= 0, token == nil else { return }
+        guard let listener = listener.number, token == nil else { return }
         token = Reactor.shared.watch(listener, for: .readable) { [weak self] _ in self?.accept() }
     }
 
     private func unlisten() {
-        if let token { Reactor.shared.forget(token, listener) }
+        if let token, let listener = listener.number { Reactor.shared.forget(token, listener) }
         token = nil
     }
 
@@ -77,8 +77,8 @@ final class VarlinkServer {
         for _ in 0..<Self.acceptsPerTurn {
             // Who comes now waits in the socket instead of here.
             guard !DescriptorCloser.shared.isBehind else { return rest(because: "sockets of clients that have left are not closed yet") }
-            let descriptor = Glibc.accept(listener, nil, nil)
-            if descriptor < 0 {
+            guard let listener = listener.number else { return }
+            guard let accepted = OwnedDescriptor(opened: Glibc.accept(listener, nil, nil)) else {
                 switch errno {
                 case EAGAIN, EINTR, ECONNABORTED: return
                 // No descriptors or no memory.
@@ -86,10 +86,10 @@ final class VarlinkServer {
                 }
             }
             obstacle = nil
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(accepted.number, F_SETFD, FD_CLOEXEC)
             take(
                 VarlinkSocket(
-                    descriptor: descriptor, otherEnd: .stranger, maximumMessage: limits.messageBytes, maximumValues: limits.messageValues,
+                    accepted, otherEnd: .stranger, maximumMessage: limits.messageBytes, maximumValues: limits.messageValues,
                     maximumBacklog: limits.backlogBytes, maximumDescriptors: limits.unreadDescriptors))
         }
     }

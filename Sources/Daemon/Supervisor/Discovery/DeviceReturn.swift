@@ -1,6 +1,7 @@
 // Gives the kernel's drivers what supervisors have taken and none goes on with.
 
 import CLinux
+import Descriptors
 import Glibc
 import USB
 
@@ -13,10 +14,10 @@ public enum DeviceReturn {
     /// nothing is done, because the devices belong to it. Blocks.
     /// - Returns: what went wrong, for a person.
     public static func run(runtimeDirectory: String, stateDirectory: String) -> [String] {
-        let lock = open(runtimeDirectory + "/" + SupervisorConfiguration.lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        defer { if lock >= 0 { close(lock) } }
+        let path = runtimeDirectory + "/" + SupervisorConfiguration.lockName
+        let lock = OwnedDescriptor(opened: open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600))
         // Without the folder there is no supervisor either.
-        guard lock < 0 || flock(lock, LOCK_EX | LOCK_NB) == 0 else { return [] }
+        if let number = lock.number, flock(number, LOCK_EX | LOCK_NB) != 0 { return [] }
         var taken = TakenInterfaces(path: TakenInterfaces.path(in: stateDirectory))
         var problems = [taken.read()].compactMap { $0 }
         for one in taken.entries {

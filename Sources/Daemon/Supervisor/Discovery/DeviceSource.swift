@@ -1,5 +1,6 @@
 // Where devices come from, and how one is opened for a driver.
 
+import Descriptors
 import Glibc
 import Synchronization
 import USB
@@ -96,20 +97,18 @@ enum DeviceOpenFailure: Error, Hashable, Sendable, CustomStringConvertible {
 /// A device's open descriptor on its way to a driver. Closed when it is let go, which a driver's
 /// duplicate survives.
 final class OpenedDevice: Sendable {
-    let descriptor: Int32
+    var descriptor: Int32 { file.number }
+    private let file: OwnedDescriptor
     let transport: DriverStart.Transport
     /// 0 for usbfs.
     let usbipDeviceID: UInt32
     /// What goes on when the driver ends.
     let hold: DeviceHold?
 
-    /// Owns the descriptor.
-    init(descriptor: Int32, transport: DriverStart.Transport, usbipDeviceID: UInt32 = 0, hold: DeviceHold? = nil) {
-        self.descriptor = descriptor
+    init(_ file: consuming OwnedDescriptor, transport: DriverStart.Transport, usbipDeviceID: UInt32 = 0, hold: DeviceHold? = nil) {
+        self.file = file
         self.hold = hold
         self.transport = transport
         self.usbipDeviceID = usbipDeviceID
     }
-
-    deinit { close(descriptor) }
 }

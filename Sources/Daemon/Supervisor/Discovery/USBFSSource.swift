@@ -181,7 +181,7 @@ final class USBFSSource: DeviceSource {
     static func open(_ device: USBDeviceInformation, held: DeviceHold? = nil) throws(DeviceOpenFailure) -> OpenedDevice {
         let opened: OpenedDevice
         do {
-            opened = OpenedDevice(descriptor: try LibUSBHost.openDescriptor(of: device), transport: .usbfs, hold: held)
+            opened = OpenedDevice(try LibUSBHost.openDescriptor(of: device), transport: .usbfs, hold: held)
         } catch {
             switch error.code {
             case .noDevice, .notFound: throw .gone("\(error)")

@@ -1,5 +1,6 @@
 // A device on another machine that was attached by its address: looked for until it is detached, imported for every driver.
 
+import Descriptors
 import Glibc
 import Logging
 import Spawn
@@ -108,16 +109,14 @@ actor USBIPAttachment: DeviceSource {
 
     /// A socket on which the import has been answered.
     private final class ImportedSocket: Sendable {
-        let descriptor: Int32
+        var descriptor: Int32 { socket.number }
+        private let socket: OwnedDescriptor
         let deviceID: UInt32
 
-        /// Owns the descriptor.
-        init(descriptor: Int32, deviceID: UInt32) {
-            self.descriptor = descriptor
-            self.deviceID = deviceID
+        init(_ handover: consuming USBIPDevice.Handover) {
+            deviceID = handover.deviceID
+            socket = handover.socket
         }
-
-        deinit { close(descriptor) }
     }
 
     private func sharedPort(_ device: USBDeviceInformation, _ grant: DeviceGrant) async throws(DeviceOpenFailure) -> PortProcess {
@@ -185,10 +184,10 @@ actor USBIPAttachment: DeviceSource {
         let rights = FunctionRights(
             interfaces: grant.interfaces, of: DescriptorSet(parsing: device.restricted(to: grant.function).descriptors))
         do {
-            let descriptor = try port.connectDriver(
+            let connection = try port.connectDriver(
                 of: number, rights: PortRights(interfaces: rights.interfaces, endpoints: rights.endpoints.map(\.rawValue)))
             return OpenedDevice(
-                descriptor: descriptor, transport: .usbip, usbipDeviceID: deviceID,
+                connection, transport: .usbip, usbipDeviceID: deviceID,
                 hold: hold ?? DeviceHold(.port(port, function: number)))
         } catch {
             throw .lacking("usbip-proxy can't be reached", error)
@@ -230,9 +229,8 @@ actor USBIPAttachment: DeviceSource {
             do throws(USBError) {
                 let imported = try await USBIPConnection.importDevice(host: url.host, port: url.port, busID: url.busID)
                 let device = try await USBIPDevice.open(imported)
-                let handover = try device.handOver()
-                held = ImportedSocket(descriptor: handover.descriptor, deviceID: handover.deviceID)
-                return handover.information
+                held = ImportedSocket(try device.handOver())
+                return device.information
             } catch {
                 // Once for each reason, not once for each look.
                 if "\(error)" != said {
@@ -324,15 +322,19 @@ actor USBIPAttachment: DeviceSource {
         }
     }
 
+    private func adopt(_ imported: USBIPImport, _ device: USBDeviceInformation) throws(USBError) -> USBIPDevice {
+        guard let socket = imported.takeSocket() else {
+            throw USBError(.invalidArgument, operation: "import \(url)", detail: "its socket was taken already")
+        }
+        return try USBIPDevice(adopting: socket, information: device, deviceID: imported.deviceID)
+    }
+
     /// A device that was imported anew may have lost its configuration, or be in another one than
     /// the function's; all else is known.
     private func configured(
         _ imported: USBIPImport, _ device: USBDeviceInformation, _ grant: DeviceGrant
     ) async throws(USBError) -> ImportedSocket {
-        guard let descriptor = imported.takeDescriptor() else {
-            throw USBError(.invalidArgument, operation: "import \(url)", detail: "its socket was taken already")
-        }
-        let handle = try USBIPDevice(adopting: descriptor, information: device, deviceID: imported.deviceID)
+        let handle = try adopt(imported, device)
         do throws(USBError) {
             if grant.resets { try await reset(handle) }
             let active = try await handle.control(
@@ -344,8 +346,7 @@ actor USBIPAttachment: DeviceSource {
                     ControlSetup(requestType: 0, request: StandardRequest.setConfiguration, value: UInt16(wanted), index: 0, length: 0),
                     sending: [], timeout: USBIPDevice.standardTimeout)
             }
-            let handover = try handle.handOver()
-            return ImportedSocket(descriptor: handover.descriptor, deviceID: handover.deviceID)
+            return ImportedSocket(try handle.handOver())
         } catch {
             handle.close()
             throw error

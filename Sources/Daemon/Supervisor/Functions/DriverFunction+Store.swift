@@ -2,6 +2,7 @@
 
 import Bundles
 import CLinux
+import Descriptors
 import FrameRing
 import Glibc
 import Spawn
@@ -115,14 +116,11 @@ extension DriverFunction {
         succession.entries = StoredEntries(successionStore, inherited)
         hold = inherited.hold
         for (ring, memory) in inherited.transfers {
-            let wake = clinux_eventfd()
-            guard wake >= 0 else { continue }
+            guard let wake = OwnedDescriptor(opened: clinux_eventfd()) else { continue }
             carried[ring.grant.name] = CarriedRing(memory: memory, wake: wake, grant: ring.grant)
         }
         for (talk, out, incoming) in inherited.conversations {
-            let (wakeOut, wakeIn) = (clinux_eventfd(), clinux_eventfd())
-            guard wakeOut >= 0, wakeIn >= 0 else {
-                for wake in [wakeOut, wakeIn] where wake >= 0 { close(wake) }
+            guard let wakeOut = OwnedDescriptor(opened: clinux_eventfd()), let wakeIn = OwnedDescriptor(opened: clinux_eventfd()) else {
                 continue
             }
             conversations[talk.name] = KeptConversation(

@@ -1,6 +1,7 @@
 // A device's streams: opened for the first who watches, closed after the last, carried over from driver to driver.
 
 import Bundles
+import Descriptors
 import FrameRing
 import Glibc
 import Wire
@@ -282,7 +283,7 @@ extension DriverFunction {
             "event": .string(event.name), "device": .string(id), "generation": .int(Int64(generation)), "restarts": .int(Int64(restarts)),
         ]
         if let message = event.message { parameters["message"] = .string(message) }
-        var descriptors: [Int32] = []
+        var descriptors = OwnedDescriptors()
         if event.carriesRing, let ring = follows ? stream.upcoming : stream.ring(for: watcher) {
             do {
                 descriptors.append(try ring.memory.readOnlyDescriptor())
@@ -295,7 +296,7 @@ extension DriverFunction {
             let geometry = ring.memory.geometry
             var facts: [String: JSONValue] = ["capacity": .int(Int64(geometry.capacity)), "slotCount": .int(Int64(geometry.slotCount))]
             // One that can't be handed out says nothing, and costs nobody a frame.
-            if let page = ring.reports[watcher.number].map({ fcntl($0.descriptor, F_DUPFD_CLOEXEC, 0) }), page >= 0 {
+            if let report = ring.reports[watcher.number], let page = OwnedDescriptor(duplicating: report.descriptor) {
                 descriptors.append(page)
                 facts["report"] = true
             }
@@ -303,8 +304,7 @@ extension DriverFunction {
             if follows { parameters["follows"] = true }
         }
         if event.carriesRing, case .object = stream.description { parameters["description"] = stream.description }
-        watcher.call.reply(VarlinkReply(.object(parameters), continues: !event.isLast), descriptors: descriptors)
-        for descriptor in descriptors { close(descriptor) }
+        watcher.call.reply(VarlinkReply(.object(parameters), continues: !event.isLast), descriptors: descriptors.numbers)
     }
 }
 

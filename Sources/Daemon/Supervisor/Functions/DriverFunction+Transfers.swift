@@ -1,6 +1,7 @@
 // A device's transfer rings: memory in which a stream's transfers go on when its driver dies.
 
 import CLinux
+import Descriptors
 import Glibc
 import TransferRing
 import USB
@@ -10,17 +11,15 @@ import Wire
 final class CarriedRing: Sendable {
     let memory: TransferRingMemory
     /// An eventfd, by which a driver tells a port that there is something to carry.
-    let wake: Int32
+    var wake: Int32 { signal.number }
+    private let signal: OwnedDescriptor
     let grant: TransferGrant
 
-    /// Owns `wake`.
-    init(memory: TransferRingMemory, wake: Int32, grant: TransferGrant) {
+    init(memory: TransferRingMemory, wake: consuming OwnedDescriptor, grant: TransferGrant) {
         self.memory = memory
-        self.wake = wake
+        signal = wake
         self.grant = grant
     }
-
-    deinit { close(wake) }
 }
 
 extension DriverFunction {
@@ -82,8 +81,9 @@ extension DriverFunction {
             throw CallError("LimitReached", "The device has too many transfer rings.")
         }
         try afford(geometry.byteCount + others.reduce(0) { $0 + $1.memory.byteCount })
-        let wake = clinux_eventfd()
-        guard wake >= 0 else { throw CallError("LimitReached", "There is no descriptor left for a transfer ring.") }
+        guard let wake = OwnedDescriptor(opened: clinux_eventfd()) else {
+            throw CallError("LimitReached", "There is no descriptor left for a transfer ring.")
+        }
         let grant = TransferGrant(
             request: 0, name: name, number: number, transferCount: geometry.transferCount, packetCount: geometry.packetCount,
             packetLength: geometry.packetLength, endpoint: fresh.endpoint, logLength: fresh.logLength)
@@ -91,11 +91,10 @@ extension DriverFunction {
         do {
             memory = try TransferRingMemory(geometry: geometry)
         } catch {
-            close(wake)
             throw CallError("LimitReached", "There is no memory for a transfer ring: \(error)")
         }
         if case .port(let port, let function) = hold?.keeper {
-            port.carry(grant, function: function, interval: fresh.interval, memory: memory.descriptor, wake: wake)
+            port.carry(grant, function: function, interval: fresh.interval, memory: memory.descriptor, wake: wake.number)
         }
         return CarriedRing(memory: memory, wake: wake, grant: grant)
     }

@@ -1,6 +1,7 @@
 // Objects beyond the supervisor's own death: what lies in the descriptor store, and what the next
 // one makes of it.
 
+import Descriptors
 import Logging
 import ObjectStore
 import Wire
@@ -31,7 +32,7 @@ extension ObjectKeeper {
         let all = Set(inherited.map(\.name))
         var found: [RecordMemory.Found] = []
         if let descriptor = known.removeValue(forKey: Self.recordsName) {
-            records = RecordMemory(adopting: descriptor, slotCount: limits.slotCount, found: &found)
+            records = RecordMemory(adopting: OwnedDescriptor(descriptor), slotCount: limits.slotCount, found: &found)
             if records == nil { logger.warning("the objects that were left behind can't be used") }
         }
         if records != nil { adopt(latest(found), &known) }
@@ -67,7 +68,7 @@ extension ObjectKeeper {
         for case (let slot, .arena(let stored)) in found {
             guard stored.number > 0, stored.number < 1 << 53, arenas.count < limits.arenas,
                 let descriptor = descriptors.removeValue(forKey: Self.arenaName(stored.number)),
-                let memory = ObjectArena(adopting: descriptor, layout: layout)
+                let memory = ObjectArena(adopting: OwnedDescriptor(descriptor), layout: layout)
             else {
                 records?.clear(slot)
                 continue

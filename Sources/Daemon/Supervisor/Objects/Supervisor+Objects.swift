@@ -1,5 +1,6 @@
 // The management interface's calls about objects.
 
+import Descriptors
 import Glibc
 import ObjectStore
 import Wire
@@ -58,8 +59,7 @@ extension Supervisor {
     private func openObject(_ call: ClientCall, _ viewer: ObjectKeeper.Viewer) throws(CallError) {
         guard let id = try number("id", of: call) else { throw CallError("InvalidParameter", "id is missing.") }
         let (status, extents, arenas) = try objects.read(id, viewer: viewer)
-        var descriptors: [Int32] = []
-        defer { for descriptor in descriptors { close(descriptor) } }
+        var descriptors = OwnedDescriptors()
         for arena in arenas {
             do throws(ObjectStoreError) {
                 descriptors.append(try arena.readOnlyDescriptor())
@@ -70,7 +70,7 @@ extension Supervisor {
         let places = extents.map { place, extent -> JSONValue in
             ["descriptor": .int(Int64(place)), "offset": .int(Int64(extent.offset)), "length": .int(Int64(extent.length))]
         }
-        call.reply(VarlinkReply(["object": try encode(status), "extents": .array(places)]), descriptors: descriptors)
+        call.reply(VarlinkReply(["object": try encode(status), "extents": .array(places)]), descriptors: descriptors.numbers)
     }
 
     /// Objects stay when their device has gone, and when nothing else is known of it.

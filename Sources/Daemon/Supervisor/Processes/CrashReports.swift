@@ -1,5 +1,6 @@
 // Crash reports on disk: bounded in number and size, written and read off the supervisor's thread.
 
+import Descriptors
 import FlightRecorder
 import FoundationEssentials
 import Glibc
@@ -222,32 +223,29 @@ enum StateFile {
     /// Written beside, then renamed.
     static func write(_ bytes: [UInt8], to path: String) throws(SystemFailure) {
         let temporary = path + ".new"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else { throw SystemFailure(operation: "open(\(temporary))", errno: errno) }
+        let opened = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard let file = OwnedDescriptor(opened: opened) else { throw SystemFailure(operation: "open(\(temporary))", errno: errno) }
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + written, bytes.count - written) }
+            let count = bytes.withUnsafeBytes { Glibc.write(file.number, $0.baseAddress! + written, bytes.count - written) }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else {
                 let number = errno
-                close(file)
                 unlink(temporary)
                 throw SystemFailure(operation: "write(\(temporary))", errno: number)
             }
             written += count
         }
-        close(file)
         guard rename(temporary, path) == 0 else { throw SystemFailure(operation: "rename(\(path))", errno: errno) }
     }
 
     static func read(_ path: String, maximumBytes: Int) throws(SystemFailure) -> [UInt8] {
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard file >= 0 else { throw SystemFailure(operation: "open(\(path))", errno: errno) }
-        defer { close(file) }
+        let opened = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard let file = OwnedDescriptor(opened: opened) else { throw SystemFailure(operation: "open(\(path))", errno: errno) }
         var bytes = [UInt8](repeating: 0, count: maximumBytes)
         var count = 0
         while count < maximumBytes {
-            let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, maximumBytes - count) }
+            let got = bytes.withUnsafeMutableBytes { Glibc.read(file.number, $0.baseAddress! + count, maximumBytes - count) }
             if got < 0 && errno == EINTR { continue }
             guard got >= 0 else { throw SystemFailure(operation: "read(\(path))", errno: errno) }
             if got == 0 { break }

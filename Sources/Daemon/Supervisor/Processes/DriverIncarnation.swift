@@ -1,6 +1,7 @@
 // One driver process: its channel, its output, its progress, its end.
 
 import CLinux
+import Descriptors
 import Glibc
 import Sandbox
 import Spawn
@@ -41,7 +42,8 @@ final class DriverIncarnation {
     private let child: ChildProcess
     private let channel: Channel
     let progress: ProgressMemory
-    private let output: Int32
+    /// What it prints. `nil` once it has ended.
+    private var output: OwnedDescriptor?
     private let settings: Settings
     /// Whom its events are told. A standby changes hands.
     var report: (Event) -> Void
@@ -82,27 +84,19 @@ final class DriverIncarnation {
         executable: SealedExecutable, name: String, settings: Settings, report: @escaping @SupervisorActor (Event) -> Void
     ) throws {
         let progress = try ProgressMemory()
-        let (ours, theirs) = try Channel.pair()
-        channel = Channel(descriptor: ours, otherEnd: .stranger)
-        defer { close(theirs) }
-        var pipe: [Int32] = [-1, -1]
-        let piped = clinux_pipe(&pipe)
-        guard piped == 0 else { throw SystemFailure(operation: "pipe2", errno: -piped) }
-        defer { close(pipe[1]) }
-        clinux_set_nonblocking(pipe[0], 1)
-        do {
-            child = try ChildProcess(
-                executing: executable.descriptor,
-                ChildProcess.Plan(
-                    arguments: [name], environment: [DriverContract.nameVariable: name],
-                    descriptors: [nil, pipe[1], pipe[1], theirs, progress.descriptor],
-                    // This thread lives as long as the process, so the signal means: the supervisor is gone.
-                    deathSignal: SIGKILL, newSession: true, sandbox: settings.sandbox))
-        } catch {
-            close(pipe[0])
-            throw error
-        }
-        output = pipe[0]
+        let pair = try Channel.pair()
+        channel = Channel(pair.ours, otherEnd: .stranger)
+        guard let pipe = Pipe() else { throw SystemFailure(operation: "pipe2", errno: errno) }
+        let reads = pipe.reads.number
+        clinux_set_nonblocking(reads, 1)
+        child = try ChildProcess(
+            executing: executable.descriptor,
+            ChildProcess.Plan(
+                arguments: [name], environment: [DriverContract.nameVariable: name],
+                descriptors: [nil, pipe.writes.number, pipe.writes.number, pair.theirs.number, progress.descriptor],
+                // This thread lives as long as the process, so the signal means: the supervisor is gone.
+                deathSignal: SIGKILL, newSession: true, sandbox: settings.sandbox))
+        output = consume pipe.reads
         self.executable = executable
         self.progress = progress
         self.settings = settings
@@ -111,7 +105,7 @@ final class DriverIncarnation {
         processID = child.processID
         watchdog = Watchdog(settings.watchdog)
         channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] in self?.channelReady($0) }
-        outputToken = Reactor.shared.watch(output, for: .readable) { [weak self] in self?.outputReady($0) }
+        outputToken = Reactor.shared.watch(reads, for: .readable) { [weak self] in self?.outputReady($0) }
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { [weak self] _ in self?.childEnded() }
         if let calls = child.forbiddenCalls {
             callsToken = Reactor.shared.watch(calls.descriptor, for: .readable) { [weak self] in self?.callWasStopped($0) }
@@ -295,7 +289,7 @@ final class DriverIncarnation {
 
     private func updateInterest() {
         updateChannelInterest()
-        if let outputToken { Reactor.shared.change(outputToken, output, to: throttle.isSet ? [] : .readable) }
+        if let outputToken, let number = output.number { Reactor.shared.change(outputToken, number, to: throttle.isSet ? [] : .readable) }
     }
 
     /// A process without a channel is of no use. It is mostly about to end by itself.
@@ -354,7 +348,7 @@ final class DriverIncarnation {
     }
 
     private func readOutput(limit: Int) {
-        guard let outputToken else { return }
+        guard let outputToken, let output = output.number else { return }
         var buffer = [UInt8](repeating: 0, count: 4096)
         var total = 0
         while total < limit {
@@ -477,10 +471,10 @@ final class DriverIncarnation {
     private func forgetEverything() {
         if let childToken { Reactor.shared.forget(childToken, child.descriptor) }
         if let channelToken { Reactor.shared.forget(channelToken, channel.descriptor) }
-        if let outputToken { Reactor.shared.forget(outputToken, output) }
+        if let outputToken, let number = output.number { Reactor.shared.forget(outputToken, number) }
         (childToken, channelToken, outputToken) = (nil, nil, nil)
         forgetCalls()
-        close(output)
+        output = nil
         for timer in [patience, ticker, teardownTimer, throttle, retry] { timer.lift() }
     }
 

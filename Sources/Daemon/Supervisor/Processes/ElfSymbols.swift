@@ -1,6 +1,7 @@
 // Names of functions from an ELF file's symbol table: a reader of hostile files, 64-bit little-endian ones only.
 
 import CLinux
+import Descriptors
 import Glibc
 
 /// An ELF file, read piece by piece with bounds. It is never mapped: a file that shrinks under its reader must not end its reader.
@@ -25,26 +26,15 @@ struct ElfSymbols: ~Copyable {
     private static let symbolSize = 24
     /// Whole symbols.
     private static let pieceBytes = symbolSize * 2048
-    private let descriptor: Int32
+    private let file: OwnedDescriptor
     private let sections: [Section]
 
     /// Over a duplicate of a descriptor, as of a memfd.
     init?(duplicating descriptor: Int32) {
-        let file = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
-        guard file >= 0 else { return nil }
-        self.init(owning: file)
-    }
-
-    private init?(owning file: Int32) {
-        descriptor = file
-        guard let sections = Self.sections(of: file) else {
-            close(file)
-            return nil
-        }
+        guard let file = OwnedDescriptor(duplicating: descriptor), let sections = Self.sections(of: file.number) else { return nil }
+        self.file = file
         self.sections = sections
     }
-
-    deinit { close(descriptor) }
 
     /// The functions that the addresses (the file's, not a process's) lie in.
     func functions(at addresses: [UInt64]) -> [UInt64: Match] {
@@ -59,7 +49,7 @@ struct ElfSymbols: ~Copyable {
         // Piece by piece: a table has megabytes, and this process has little memory.
         for start in stride(from: 0, to: size, by: Self.pieceBytes) {
             let count = min(Self.pieceBytes, size - start)
-            guard let bytes = Self.read(descriptor, at: table.offset + UInt64(start), count: count) else { return [:] }
+            guard let bytes = Self.read(file.number, at: table.offset + UInt64(start), count: count) else { return [:] }
             Self.find(addresses, in: bytes, &best)
         }
         var result: [UInt64: Match] = [:]
@@ -67,7 +57,7 @@ struct ElfSymbols: ~Copyable {
             guard UInt64(symbol.name) < strings.size else { continue }
             let (position, overflow) = strings.offset.addingReportingOverflow(UInt64(symbol.name))
             let room = min(UInt64(Self.maximumNameBytes), strings.size - UInt64(symbol.name))
-            guard !overflow, let name = Self.read(descriptor, at: position, count: Int(room), mayBeShort: true) else { continue }
+            guard !overflow, let name = Self.read(file.number, at: position, count: Int(room), mayBeShort: true) else { continue }
             let text = String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
             if !text.isEmpty { result[address] = Match(name: text, offset: address - symbol.value) }
         }

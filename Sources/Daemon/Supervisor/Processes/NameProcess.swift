@@ -1,6 +1,7 @@
 // The supervisor's side of looking up names: a child that gets files and addresses, and returns a few lines or is ended.
 
 import CLinux
+import Descriptors
 import Glibc
 import Sandbox
 import Spawn
@@ -55,15 +56,13 @@ enum LibraryFile {
     /// else may write to. Anything else, as a device or a file in /proc, is not even opened.
     static func open(_ path: String, below folders: [String]) -> Int32? {
         guard folders.contains(where: { path.hasPrefix($0 + "/") }) else { return nil }
-        let found = Glibc.open(path, pathOnly | O_CLOEXEC)
-        guard found >= 0 else { return nil }
-        defer { close(found) }
+        guard let found = OwnedDescriptor(opened: Glibc.open(path, pathOnly | O_CLOEXEC)) else { return nil }
         var status = stat()
-        guard fstat(found, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == 0 || status.st_uid == geteuid(),
-            status.st_mode & (S_IWGRP | S_IWOTH) == 0, let place = place(of: found),
+        guard fstat(found.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == 0 || status.st_uid == geteuid(),
+            status.st_mode & (S_IWGRP | S_IWOTH) == 0, let place = place(of: found.number),
             folders.contains(where: { place.hasPrefix(($0.realPath ?? $0) + "/") })
         else { return nil }
-        let file = Glibc.open("/proc/self/fd/\(found)", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        let file = Glibc.open("/proc/self/fd/\(found.number)", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         return file < 0 ? nil : file
     }
 
@@ -87,7 +86,8 @@ extension String {
 @SupervisorActor
 final class NameProcess {
     private let child: ChildProcess
-    private let output: Int32
+    /// `nil` once it is read to its end.
+    private var output: OwnedDescriptor?
     private var outputToken: UInt64?
     private var childToken: UInt64?
     private var callsToken: UInt64?
@@ -108,29 +108,22 @@ final class NameProcess {
     }
 
     private init(_ service: NameService, words: [String], files: [Int32?]) throws {
-        let program = open(service.executable, O_RDONLY | O_CLOEXEC)
-        guard program >= 0 else { throw SystemFailure(operation: "open(\(service.executable))", errno: errno) }
-        defer { close(program) }
-        var ends: [Int32] = [-1, -1]
-        let result = clinux_pipe(&ends)
-        guard result >= 0 else { throw SystemFailure(operation: "pipe", errno: -result) }
-        defer { close(ends[1]) }
-        do {
-            child = try ChildProcess(
-                executing: program,
-                ChildProcess.Plan(
-                    arguments: [NameLookup.programName], environment: [NameLookup.variable: words.joined(separator: " ")],
-                    descriptors: [nil, ends[1], nil] + files,
-                    // This thread lives as long as the process, so the signal means: the supervisor is gone.
-                    deathSignal: SIGKILL, newSession: true, sandbox: try service.sandbox()))
-        } catch {
-            close(ends[0])
-            throw error
+        guard let program = OwnedDescriptor(opened: open(service.executable, O_RDONLY | O_CLOEXEC)) else {
+            throw SystemFailure(operation: "open(\(service.executable))", errno: errno)
         }
-        output = ends[0]
-        clinux_set_nonblocking(output, 1)
+        guard let pipe = Pipe() else { throw SystemFailure(operation: "pipe", errno: errno) }
+        child = try ChildProcess(
+            executing: program.number,
+            ChildProcess.Plan(
+                arguments: [NameLookup.programName], environment: [NameLookup.variable: words.joined(separator: " ")],
+                descriptors: [nil, pipe.writes.number, nil] + files,
+                // This thread lives as long as the process, so the signal means: the supervisor is gone.
+                deathSignal: SIGKILL, newSession: true, sandbox: try service.sandbox()))
+        let reads = pipe.reads.number
+        output = consume pipe.reads
+        clinux_set_nonblocking(reads, 1)
         // Watchers keep the object, until the child has ended and is collected.
-        outputToken = Reactor.shared.watch(output, for: .readable) { _ in self.read() }
+        outputToken = Reactor.shared.watch(reads, for: .readable) { _ in self.read() }
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { _ in self.childEnded() }
         if let calls = child.forbiddenCalls {
             callsToken = Reactor.shared.watch(calls.descriptor, for: .readable) { _ in self.kill() }
@@ -162,7 +155,7 @@ final class NameProcess {
 
     private func read() {
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
-        while outputToken != nil {
+        while let output = output.number {
             let count = buffer.withUnsafeMutableBytes { Glibc.read(output, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN { return }
@@ -176,10 +169,10 @@ final class NameProcess {
     }
 
     private func closeOutput() {
-        guard let outputToken else { return }
-        Reactor.shared.forget(outputToken, output)
+        guard let outputToken, let number = output.number else { return }
+        Reactor.shared.forget(outputToken, number)
         self.outputToken = nil
-        close(output)
+        output = nil
     }
 
     private func forgetCalls() {

@@ -1,6 +1,7 @@
 // The process that owns a USB/IP device's socket, from its birth to its end.
 
 import CLinux
+import Descriptors
 import Glibc
 import Logging
 import Sandbox
@@ -21,7 +22,7 @@ final class PortProcess {
     private let retry = ReactorTimer()
     private(set) var isAlive = true
     /// What it prints: its own words at its end, or whatever somebody who has taken it over likes.
-    private let output: Int32
+    private let output: OwnedDescriptor
     private var outputToken: UInt64?
     private var tail = LineTail()
     private var allowance = LogAllowance()
@@ -41,29 +42,20 @@ final class PortProcess {
 
     /// Spawns the process and gives it the socket, which stays the caller's.
     init(executable: SealedExecutable, sandbox: PreparedSandbox?, socket: Int32, usbipDeviceID: UInt32, logger: Logger) throws {
-        let (ours, theirs) = try Channel.pair()
-        channel = Channel(descriptor: ours, otherEnd: .stranger)
+        let pair = try Channel.pair()
+        channel = Channel(pair.ours, otherEnd: .stranger)
         self.logger = logger
-        defer { close(theirs) }
-        var ends: [Int32] = [-1, -1]
-        let result = clinux_pipe(&ends)
-        guard result >= 0 else { throw SystemFailure(operation: "pipe", errno: -result) }
-        defer { close(ends[1]) }
-        do {
-            child = try ChildProcess(
-                executing: executable.descriptor,
-                ChildProcess.Plan(
-                    arguments: ["usbip-proxy"], environment: [DriverContract.nameVariable: "usbip-proxy"],
-                    descriptors: [nil, ends[1], ends[1], theirs],
-                    // This thread lives as long as the process, so the signal means: the supervisor is gone.
-                    deathSignal: SIGKILL, newSession: true, sandbox: sandbox))
-        } catch {
-            close(ends[0])
-            throw error
-        }
-        output = ends[0]
-        clinux_set_nonblocking(output, 1)
-        outputToken = Reactor.shared.watch(output, for: .readable) { [weak self] _ in self?.readOutput(limit: Self.outputPerTurn) }
+        guard let pipe = Pipe() else { throw SystemFailure(operation: "pipe", errno: errno) }
+        child = try ChildProcess(
+            executing: executable.descriptor,
+            ChildProcess.Plan(
+                arguments: ["usbip-proxy"], environment: [DriverContract.nameVariable: "usbip-proxy"],
+                descriptors: [nil, pipe.writes.number, pipe.writes.number, pair.theirs.number],
+                // This thread lives as long as the process, so the signal means: the supervisor is gone.
+                deathSignal: SIGKILL, newSession: true, sandbox: sandbox))
+        output = pipe.reads
+        clinux_set_nonblocking(output.number, 1)
+        outputToken = Reactor.shared.watch(output.number, for: .readable) { [weak self] _ in self?.readOutput(limit: Self.outputPerTurn) }
         channelToken = Reactor.shared.watch(channel.descriptor, for: .readable) { [weak self] _ in self?.receive() }
         // The process is collected whoever holds this object still.
         childToken = Reactor.shared.watch(child.descriptor, for: .readable) { _ in self.childEnded() }
@@ -94,16 +86,12 @@ final class PortProcess {
         callsToken = nil
     }
 
-    /// For the next driver of a function: its end of a connection to the port, which the caller
-    /// closes.
-    func connectDriver(of function: Int, rights: PortRights) throws -> Int32 {
-        var pair: [Int32] = [-1, -1]
-        let result = clinux_stream_pair(&pair)
-        guard result >= 0 else { throw SystemFailure(operation: "socketpair", errno: -result) }
+    /// For the next driver of a function: its end of a connection to the port.
+    func connectDriver(of function: Int, rights: PortRights) throws -> OwnedDescriptor {
+        guard let pair = SocketPair(.stream) else { throw SystemFailure(operation: "socketpair", errno: errno) }
         functions.insert(function)
-        send(.driver(function: function, rights: rights), [pair[1]])
-        close(pair[1])
-        return pair[0]
+        send(.driver(function: function, rights: rights), [pair.theirs.number])
+        return pair.ours
     }
 
     func carry(_ grant: TransferGrant, function: Int, interval: Int32, memory: Int32, wake: Int32) {
@@ -197,11 +185,11 @@ final class PortProcess {
         var buffer = [UInt8](repeating: 0, count: 4096)
         var total = 0
         while total < limit {
-            let count = read(output, &buffer, buffer.count)
+            let count = read(output.number, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN { return }
             guard count > 0 else {
-                Reactor.shared.forget(outputToken, output)
+                Reactor.shared.forget(outputToken, output.number)
                 self.outputToken = nil
                 return
             }
@@ -218,7 +206,7 @@ final class PortProcess {
     private func closeOutput() {
         // What a short-lived one has said: no more than a pipe holds.
         readOutput(limit: 64 << 10)
-        if let outputToken { Reactor.shared.forget(outputToken, output) }
+        if let outputToken { Reactor.shared.forget(outputToken, output.number) }
         outputToken = nil
         tail.finish()
         for text in tail.lines.suffix(5) {
@@ -226,8 +214,6 @@ final class PortProcess {
         }
         tail = LineTail()
     }
-
-    deinit { close(output) }
 
     private func closeChannel() {
         if let channelToken { Reactor.shared.forget(channelToken, channel.descriptor) }

@@ -1,6 +1,7 @@
 // The supervisor's side of a progress page: made for one incarnation, read at any time, trusted never.
 
 import CLinux
+import Descriptors
 import Glibc
 import Wire
 
@@ -8,27 +9,21 @@ import Wire
 @SupervisorActor
 final class ProgressMemory {
     /// For the driver. Closed when this object goes.
-    nonisolated let descriptor: Int32
+    nonisolated var descriptor: Int32 { memory.number }
+    private nonisolated let memory: OwnedDescriptor
     private nonisolated(unsafe) let page: UnsafeMutableRawPointer  // unmapped in deinit only; the driver's writes are read atomically
 
     init() throws(SystemFailure) {
-        let memory = clinux_memfd("progress", 0)
-        guard memory >= 0 else { throw SystemFailure(operation: "memfd_create(progress)", errno: -memory) }
-        guard ftruncate(memory, off_t(ProgressPage.byteCount)) == 0, clinux_seal_size(memory) == 0,
-            let page = mmap(nil, ProgressPage.byteCount, PROT_READ, MAP_SHARED, memory, 0), page != MAP_FAILED
-        else {
-            let number = errno
-            close(memory)
-            throw SystemFailure(operation: "mmap(progress)", errno: number)
-        }
-        descriptor = memory
+        let made = clinux_memfd("progress", 0)
+        guard let memory = OwnedDescriptor(opened: made) else { throw SystemFailure(operation: "memfd_create(progress)", errno: -made) }
+        guard ftruncate(memory.number, off_t(ProgressPage.byteCount)) == 0, clinux_seal_size(memory.number) == 0,
+            let page = mmap(nil, ProgressPage.byteCount, PROT_READ, MAP_SHARED, memory.number, 0), page != MAP_FAILED
+        else { throw SystemFailure(operation: "mmap(progress)", errno: errno) }
+        self.memory = memory
         self.page = page
     }
 
-    deinit {
-        munmap(page, ProgressPage.byteCount)
-        close(descriptor)
-    }
+    deinit { munmap(page, ProgressPage.byteCount) }
 
     /// The counters of each activity, by its slot.
     var activities: [ProgressCounters] { (0..<ProgressPage.slotCount).map(counters) }

@@ -2,6 +2,7 @@
 // and nothing in between.
 
 import CLinux
+import Descriptors
 import Glibc
 
 /// A sealed-size memfd with two places, of which each writing takes the other one. What a place holds counts when its checksum is right, and of two the
@@ -15,23 +16,22 @@ final class StateMemory {
     private static let magic: UInt64 = 0x3154_5453_5244_5355  // "USDRSTT1"
 
     /// Closed when this object goes.
-    let descriptor: Int32
+    var descriptor: Int32 { memory.number }
+    private let memory: OwnedDescriptor
     private var sequence: UInt64 = 0
 
     init() throws(SystemFailure) {
-        let descriptor = clinux_memfd("device-state", 0)
-        guard descriptor >= 0 else { throw SystemFailure(operation: "memfd_create(device-state)", errno: -descriptor) }
-        guard ftruncate(descriptor, off_t(Self.byteCount)) == 0, clinux_seal_size(descriptor) == 0 else {
-            let number = errno
-            close(descriptor)
-            throw SystemFailure(operation: "ftruncate(device-state)", errno: number)
+        let made = clinux_memfd("device-state", 0)
+        guard let memory = OwnedDescriptor(opened: made) else { throw SystemFailure(operation: "memfd_create(device-state)", errno: -made) }
+        guard ftruncate(memory.number, off_t(Self.byteCount)) == 0, clinux_seal_size(memory.number) == 0 else {
+            throw SystemFailure(operation: "ftruncate(device-state)", errno: errno)
         }
-        self.descriptor = descriptor
+        self.memory = memory
     }
 
-    /// Takes over what another process wrote, and the descriptor in any case. `nil` if it is no such memory or holds nothing whole.
-    init?(adopting descriptor: Int32, contents: inout [UInt8]) {
-        self.descriptor = descriptor
+    /// Takes over what another process wrote. `nil` if it is no such memory or holds nothing whole.
+    init?(adopting memory: consuming OwnedDescriptor, contents: inout [UInt8]) {
+        self.memory = memory
         var status = stat()
         let seals = F_SEAL_SHRINK | F_SEAL_GROW
         // Only then is there no end to run into, and nobody who could make reading wait.
@@ -47,8 +47,6 @@ final class StateMemory {
         sequence = best.sequence
         contents = best.bytes
     }
-
-    deinit { close(descriptor) }
 
     private static func read(_ descriptor: Int32, _ place: Int) -> (sequence: UInt64, bytes: [UInt8])? {
         var bytes = [UInt8](repeating: 0, count: placeSize)

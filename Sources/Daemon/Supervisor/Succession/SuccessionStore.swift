@@ -2,6 +2,7 @@
 
 import Bundles
 import CLinux
+import Descriptors
 import FrameRing
 import Glibc
 import Logging
@@ -75,7 +76,7 @@ final class SuccessionStore {
                 continue
             }
             if let process = Self.process(one.name) {
-                processes[process] = InheritedProcess(processID: process, descriptor: one.descriptor)
+                processes[process] = InheritedProcess(processID: process, pidfd: OwnedDescriptor(one.descriptor))
                 continue
             }
             if Self.isObjectsName(one.name) {
@@ -83,7 +84,7 @@ final class SuccessionStore {
                 continue
             }
             if let digest = Self.digest(one.name) {
-                if let executable = SealedExecutable(adopting: one.descriptor, path: one.name) {
+                if let executable = SealedExecutable(adopting: OwnedDescriptor(one.descriptor), path: one.name) {
                     inheritedExecutables[digest] = executable
                     executables[digest] = []
                     continue
@@ -133,7 +134,7 @@ final class SuccessionStore {
         let lastNumber = known.keys.compactMap(\.number).max() ?? 0
         func take(_ number: UInt64?) -> Int32? { known.removeValue(forKey: StoreName(slot: slot, number: number)) }
         var contents: [UInt8] = []
-        guard let memory = take(nil), let state = StateMemory(adopting: memory, contents: &contents),
+        guard let memory = take(nil), let state = StateMemory(adopting: OwnedDescriptor(memory), contents: &contents),
             let stored = StoredDevice(parsing: contents), let file = take(stored.file)
         else { return nil }
         let hold = DeviceHold(.file(file, interfaces: stored.interfaces))
@@ -180,18 +181,16 @@ final class SuccessionStore {
 
     private static func frameRing(_ descriptor: Int32, _ geometry: FrameRingGeometry) -> FrameRingMemory? {
         do throws(FrameRingError) {
-            return try FrameRingMemory(adopting: descriptor, geometry: geometry)
+            return try FrameRingMemory(adopting: OwnedDescriptor(descriptor), geometry: geometry)
         } catch {
-            close(descriptor)
             return nil
         }
     }
 
     private static func transferRing(_ descriptor: Int32, _ geometry: TransferRingGeometry) -> TransferRingMemory? {
         do throws(USBError) {
-            return try TransferRingMemory(adopting: descriptor, geometry: geometry)
+            return try TransferRingMemory(adopting: OwnedDescriptor(descriptor), geometry: geometry)
         } catch {
-            close(descriptor)
             return nil
         }
     }
@@ -210,8 +209,8 @@ final class SuccessionStore {
 
     /// An open file of usbfs has claims that end now, not when the service manager gets to closing its duplicate.
     static func discard(_ descriptor: Int32) {
-        unclaim(descriptor)
-        close(descriptor)
+        let file = OwnedDescriptor(descriptor)
+        unclaim(file.number)
     }
 
     private static func unclaim(_ descriptor: Int32) {

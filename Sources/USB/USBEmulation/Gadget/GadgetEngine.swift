@@ -1,6 +1,7 @@
 // A device on a USB device controller of this machine: its requests, and its endpoints' threads.
 
 import CLinux
+import Descriptors
 import Glibc
 import Threads
 import USB
@@ -25,6 +26,8 @@ final class GadgetEngine: StandardRequests {
     var isRemoteWakeupEnabled = false
 
     private let files: GadgetFileSystem
+    /// Given up at the end of `run`, which takes the device off the bus.
+    private var file: OwnedDescriptor?
     private let control: Int32
     private let log: (@Sendable (String) -> Void)?
     private var speed = USBSpeed.unknown
@@ -48,25 +51,20 @@ final class GadgetEngine: StandardRequests {
         self.log = log
         parsed = DescriptorSet(parsing: descriptors.device + descriptors.configurations.flatMap { $0 })
         let block = try GadgetDescriptors(descriptors).bytes
-        control = try files.openController()
+        let file = try files.openController()
+        control = file.number
+        self.file = consume file
         guard write(control, block, block.count) == block.count else {
-            let number = errno
-            close(control)
-            throw USBError(errno: number, operation: "write(\(files.controller))", detail: "the kernel does not accept the descriptors")
+            throw USBError(errno: errno, operation: "write(\(files.controller))", detail: "the kernel does not accept the descriptors")
         }
-        do throws(USBError) {
-            let names = try files.names
-            for endpoint in parsed.configurations.flatMap(\.interfaces).flatMap(\.endpoints) {
-                guard GadgetEndpointName.choose(for: endpoint, among: names) == nil else { continue }
-                throw USBError(
-                    .notSupported, operation: "USB device controller \(files.controller)",
-                    detail:
-                        "it has no endpoint for \(endpoint.address) (\(endpoint.transferType)) among \(names.sorted().joined(separator: ", "))"
-                )
-            }
-        } catch {
-            close(control)
-            throw error
+        let names = try files.names
+        for endpoint in parsed.configurations.flatMap(\.interfaces).flatMap(\.endpoints) {
+            guard GadgetEndpointName.choose(for: endpoint, among: names) == nil else { continue }
+            throw USBError(
+                .notSupported, operation: "USB device controller \(files.controller)",
+                detail:
+                    "it has no endpoint for \(endpoint.address) (\(endpoint.transferType)) among \(names.sorted().joined(separator: ", "))"
+            )
         }
         // From its first look on the kernel leaves requests to us, and refuses none of them.
         pendingEvents = readEvents()
@@ -80,7 +78,7 @@ final class GadgetEngine: StandardRequests {
         _ = clinux_take_priority()
         do throws(USBError) { try loop() } catch { log?("The gadget stopped: \(error)") }
         disconnected()
-        close(control)
+        file = nil
     }
 
     private func loop() throws(USBError) {
@@ -229,13 +227,12 @@ final class GadgetEngine: StandardRequests {
                     .notSupported, operation: "SET_INTERFACE",
                     detail: "the controller \(files.controller) has nothing for \(endpoint.address)")
             }
-            let descriptor = try files.openEndpoint(name, endpoint, isHighSpeed: descriptors.speed == .high)
+            let file = try files.openEndpoint(name, endpoint, isHighSpeed: descriptors.speed == .high)
             do throws(WorkerThread.StartFailure) {
                 let address = endpoint.address
-                let writer = try GadgetWriter(descriptor: descriptor, name: "usb \(name)") { [signal] in signal.ready(endpoint: address) }
+                let writer = try GadgetWriter(file, name: "usb \(name)") { [signal] in signal.ready(endpoint: address) }
                 endpoints[address] = GadgetEndpoint(endpoint, interface: interface, speed: speed, writer: writer)
             } catch {
-                close(descriptor)
                 throw USBError(.fault, operation: "pthread_create", detail: "\(error)")
             }
         } catch {

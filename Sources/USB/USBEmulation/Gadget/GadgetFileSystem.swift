@@ -1,6 +1,7 @@
 // The owner of a GadgetFS mount: the controller's file, and one file for each of its endpoints.
 
 import CLinux
+import Descriptors
 import Glibc
 import USB
 
@@ -8,7 +9,7 @@ import USB
 final class GadgetFileSystem {
     private static let controllers = "/sys/class/udc"
 
-    private let root: Int32
+    private let root: OwnedDescriptor
     /// The controller, as its driver calls it.
     let controller: String
 
@@ -16,27 +17,19 @@ final class GadgetFileSystem {
     ///   not chosen.
     init(wanted: String? = nil) throws(USBError) {
         var isKnown: Int32 = 0
-        let root = clinux_gadgetfs(&isKnown)
-        guard root >= 0 else { throw Self.failure(-root, isKnown: isKnown != 0) }
-        self.root = root
+        let mounted = clinux_gadgetfs(&isKnown)
+        guard let root = OwnedDescriptor(opened: mounted) else { throw Self.failure(-mounted, isKnown: isKnown != 0) }
         // Before a device is bound there is one file, named after the controller.
-        do throws(USBError) {
-            guard let name = try Self.names(root).first(where: { GadgetEndpointName($0) == nil }) else {
-                throw USBError(.notFound, operation: "GadgetFS", detail: "the controller has no file")
-            }
-            controller = name
-        } catch {
-            close(root)
-            throw error
+        guard let name = try Self.names(root.number).first(where: { GadgetEndpointName($0) == nil }) else {
+            throw USBError(.notFound, operation: "GadgetFS", detail: "the controller has no file")
         }
+        self.root = root
+        controller = name
         guard let wanted, wanted != controller, try Self.driversName(of: wanted) != controller else { return }
-        // The deinitialiser closes the mount.
         throw USBError(
             .notSupported, operation: "GadgetFS",
             detail: "the kernel offers the controller \(controller), the first that is free, not \(wanted)")
     }
-
-    deinit { close(root) }
 
     private static func failure(_ number: Int32, isKnown: Bool) -> USBError {
         switch number {
@@ -68,13 +61,10 @@ final class GadgetFileSystem {
     }
 
     private static func names(_ root: Int32) throws(USBError) -> [String] {
-        let folder = clinux_open_at(root, ".", O_RDONLY | O_DIRECTORY)
-        guard folder >= 0 else { throw USBError(errno: -folder, operation: "open(gadgetfs)") }
-        guard let stream = fdopendir(folder) else {
-            let number = errno
-            close(folder)
-            throw USBError(errno: number, operation: "fdopendir(gadgetfs)")
-        }
+        let opened = clinux_open_at(root, ".", O_RDONLY | O_DIRECTORY)
+        guard let folder = OwnedDescriptor(opened: opened) else { throw USBError(errno: -opened, operation: "open(gadgetfs)") }
+        guard let stream = fdopendir(folder.number) else { throw USBError(errno: errno, operation: "fdopendir(gadgetfs)") }
+        _ = folder.handOver()
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
@@ -85,23 +75,23 @@ final class GadgetFileSystem {
     }
 
     /// The endpoints' files; there are some once a device is bound.
-    var names: [String] { get throws(USBError) { try Self.names(root) } }
+    var names: [String] { get throws(USBError) { try Self.names(root.number) } }
 
     /// The controller's file. Closing it takes the device off the bus.
-    func openController() throws(USBError) -> Int32 {
-        let descriptor = clinux_open_at(root, controller, O_RDWR | O_NONBLOCK)
-        guard descriptor >= 0 else {
+    func openController() throws(USBError) -> OwnedDescriptor {
+        let opened = clinux_open_at(root.number, controller, O_RDWR | O_NONBLOCK)
+        guard let file = OwnedDescriptor(opened: opened) else {
             throw USBError(
-                errno: -descriptor, operation: "open(\(controller))",
-                detail: descriptor == -EBUSY ? "another program serves a device through it" : nil)
+                errno: -opened, operation: "open(\(controller))",
+                detail: opened == -EBUSY ? "another program serves a device through it" : nil)
         }
-        return descriptor
+        return file
     }
 
     /// Opens an endpoint's file and sets the endpoint up.
-    func openEndpoint(_ name: String, _ endpoint: EndpointDescriptor, isHighSpeed: Bool) throws(USBError) -> Int32 {
-        let descriptor = clinux_open_at(root, name, O_RDWR)
-        guard descriptor >= 0 else { throw USBError(errno: -descriptor, operation: "open(\(name))") }
+    func openEndpoint(_ name: String, _ endpoint: EndpointDescriptor, isHighSpeed: Bool) throws(USBError) -> OwnedDescriptor {
+        let opened = clinux_open_at(root.number, name, O_RDWR)
+        guard let file = OwnedDescriptor(opened: opened) else { throw USBError(errno: -opened, operation: "open(\(name))") }
         let high: [UInt8] = [
             7, DescriptorType.endpoint, endpoint.address.rawValue, endpoint.attributes,
             UInt8(truncatingIfNeeded: endpoint.maxPacketSizeField),
@@ -109,12 +99,10 @@ final class GadgetFileSystem {
         ]
         // "Endpoint configuration", then the descriptor for each speed.
         let bytes: [UInt8] = Self.endpointTag + (isHighSpeed ? GadgetDescriptors.fullSpeed(high) + high : high)
-        guard write(descriptor, bytes, bytes.count) == bytes.count else {
-            let number = errno
-            close(descriptor)
-            throw USBError(errno: number, operation: "write(\(name))", detail: "the controller does not set up \(endpoint.address)")
+        guard write(file.number, bytes, bytes.count) == bytes.count else {
+            throw USBError(errno: errno, operation: "write(\(name))", detail: "the controller does not set up \(endpoint.address)")
         }
-        return descriptor
+        return file
     }
 
     /// 1 in the byte order of the machine.

@@ -1,6 +1,7 @@
 // One endpoint that sends: a thread that waits in the kernel until the host has fetched what was given to it.
 
 import CLinux
+import Descriptors
 import Glibc
 import Threads
 import USB
@@ -20,14 +21,14 @@ final class GadgetWriter: @unchecked Sendable {
     }
 
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
-    private let descriptor: Int32
+    private let file: OwnedDescriptor
     private let state = Monitored(State())
     private let thread: WorkerThread
 
     /// `finished` is called from the writer's thread after each write.
-    init(descriptor: Int32, name: String, finished: @escaping @Sendable () -> Void) throws(WorkerThread.StartFailure) {
-        self.descriptor = descriptor
-        let (state, buffer) = (state, UInt(bitPattern: buffer.baseAddress))
+    init(_ file: consuming OwnedDescriptor, name: String, finished: @escaping @Sendable () -> Void) throws(WorkerThread.StartFailure) {
+        let (state, buffer, descriptor) = (state, UInt(bitPattern: buffer.baseAddress), file.number)
+        self.file = file
         thread = try WorkerThread(name: name) {
             state.change { $0.threadID = clinux_thread_id() }
             while let count = Self.job(state) {
@@ -82,14 +83,13 @@ final class GadgetWriter: @unchecked Sendable {
     func halt() {
         var byte: UInt8 = 0
         // GadgetFS's way: reading where only writing makes sense. It fails, which is how it says that it has done it.
-        _ = read(descriptor, &byte, 1)
+        _ = read(file.number, &byte, 1)
     }
 
-    /// Ends the thread and the endpoint.
+    /// Ends the thread: what is left is to let go of this, and with it of the endpoint.
     func end() {
         state.change { $0.isEnding = true }
         cancel()
         thread.join()
-        close(descriptor)
     }
 }
