@@ -58,12 +58,12 @@ let system: [Target] = layer(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CExpat", providers: [.apt(["libexpat1-dev"])]),
         systemLibrary("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
-        library("Descriptors", ["CLinux"]),
+        library("FileDescriptors", ["CLinux"]),
         library("Threads", ["CLinux"]),
-        library("Wire", ["Descriptors", "Threads", "CLinux"]),
-        library("Sandbox", ["Descriptors", "CLinux", "CSeccomp"]),
-        library("Spawn", ["Sandbox", "Descriptors", "CLinux"]),
-        library("Pictures", ["Descriptors", "CTurboJPEG", "CPNG", "CZlib"]),
+        library("Wire", ["FileDescriptors", "Threads", "CLinux"]),
+        library("Sandbox", ["FileDescriptors", "CLinux", "CSeccomp"]),
+        library("Spawn", ["Sandbox", "FileDescriptors", "CLinux"]),
+        library("Pictures", ["FileDescriptors", "CTurboJPEG", "CPNG", "CZlib"]),
     ])
 
 // PipeWire. SwiftPM takes its .pc file for unsafe, and where it is not installed there is none. So the Makefile says where its headers are, and
@@ -79,21 +79,21 @@ let pipewire: [Target] = layer(
 
 // Data that survives processes.
 let planes: [Target] = layer(
-    "Planes", [library("FrameRing", ["Descriptors", "CLinux"]), library("ObjectStore", ["Descriptors", "CDigest", "CLinux"])])
+    "Planes", [library("FrameRing", ["FileDescriptors", "CLinux"]), library("ObjectStore", ["FileDescriptors", "CDigest", "CLinux"])])
 
 // Transfers: of this machine, over the network, in software.
 let usb: [Target] = layer(
     "USB",
     [
         library("USB"),
-        library("TransferRing", ["USB", "Descriptors", "Threads", "CLinux"]),
-        library("FlightRecorder", ["USB", "Descriptors", "CLinux"]),
-        library("USBFS", ["USB", "TransferRing", "Descriptors", "Threads", "CLinux"]),
-        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "Descriptors", "Threads", "CLinux"]),
+        library("TransferRing", ["USB", "FileDescriptors", "Threads", "CLinux"]),
+        library("FlightRecorder", ["USB", "FileDescriptors", "CLinux"]),
+        library("USBFS", ["USB", "TransferRing", "FileDescriptors", "Threads", "CLinux"]),
+        library("LibUSBHost", ["USBFS", "USB", "CLibUSB", "FileDescriptors", "Threads", "CLinux"]),
         library("USBIP", ["USB"]),
-        library("USBIPHost", ["USB", "USBIP", "TransferRing", "Descriptors", "Threads", "CLinux", "Wire"]),
+        library("USBIPHost", ["USB", "USBIP", "TransferRing", "FileDescriptors", "Threads", "CLinux", "Wire"]),
         executable("usbip-proxy", ["USBIPHost"]),
-        library("USBEmulation", ["USB", "USBIP", "Descriptors", "Threads", "CLinux"]),
+        library("USBEmulation", ["USB", "USBIP", "FileDescriptors", "Threads", "CLinux"]),
     ])
 
 // Published USB classes: bytes in, values out.
@@ -120,10 +120,10 @@ let framework: [Target] = layer(
     [
         library(
             "UserDriver",
-            ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "Descriptors", "Threads", "CLinux"]),
-        library("DriverObjects", ["UserDriver", "ObjectStore", "Wire", "Descriptors"]),
+            ["USB", "TransferRing", "FlightRecorder", "USBFS", "USBIPHost", "Wire", "FrameRing", "FileDescriptors", "Threads", "CLinux"]),
+        library("DriverObjects", ["UserDriver", "ObjectStore", "Wire", "FileDescriptors"]),
         library("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Threads", "CLinux"]),
-        library("DriverTesting", ["USBEmulation", "USB", "Wire", "Spawn", "Descriptors", "Threads"]),
+        library("DriverTesting", ["USBEmulation", "USB", "Wire", "Spawn", "FileDescriptors", "Threads"]),
     ])
 let drivers: [Target] = layer(
     "Drivers",
@@ -145,7 +145,7 @@ let trust: [Target] = layer(
     "Trust",
     [
         library("Trust", ["CLibCrypto"]),
-        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "Descriptors", "CLinux", "CYAML"]),
+        library("Bundles", ["Trust", "USB", "Wire", "Spawn", "FileDescriptors", "CLinux", "CYAML"]),
     ])
 
 // Who looks after drivers.
@@ -156,9 +156,9 @@ let daemon: [Target] = layer(
             "Supervisor",
             [
                 "Bundles", "Trust", "USB", "TransferRing", "FlightRecorder", "USBIP", "LibUSBHost", "USBIPHost", "Wire", "FrameRing",
-                "ObjectStore", "Spawn", "Sandbox", "Descriptors", "Threads", "CLinux", log,
+                "ObjectStore", "Spawn", "Sandbox", "FileDescriptors", "Threads", "CLinux", log,
             ]),
-        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "Descriptors", "Threads", "CLinux", log, signals, arguments]),
+        executable("userdriverd", ["Supervisor", "Bundles", "Wire", "FileDescriptors", "Threads", "CLinux", log, signals, arguments]),
     ])
 
 // For programs, and what people touch.
@@ -167,9 +167,9 @@ let clients: [Target] = layer(
     [
         library(
             "UserDriverClient",
-            ["CameraInterface", "Wire", "FrameRing", "ObjectStore", "FlightRecorder", "USB", "Descriptors", "Threads", "CLinux"]),
+            ["CameraInterface", "Wire", "FrameRing", "ObjectStore", "FlightRecorder", "USB", "FileDescriptors", "Threads", "CLinux"]),
         library("ScannerClient", ["UserDriverClient", "ScannerInterface", "Wire"]),
-        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire", "Descriptors"]),
+        library("DeviceStack", ["USB", "UVC", "USBIPHost", "USBIP", "Wire", "FileDescriptors"]),
     ])
 let surfaces: [Target] = layer(
     "Surfaces",
@@ -178,21 +178,22 @@ let surfaces: [Target] = layer(
             "UserDriverCLI",
             [
                 "UserDriverClient", "ScannerClient", "Bundles", "Trust", "DeviceStack", "FlightRecorder", "FrameRing", "Wire", "USB", "UVC",
-                "Pictures", "EmulatedEcho", "EmulatedScanner", "EmulatedWebcam", "USBEmulation", "VideoNode", "Spawn", "Descriptors",
+                "Pictures", "EmulatedEcho", "EmulatedScanner", "EmulatedWebcam", "USBEmulation", "VideoNode", "Spawn", "FileDescriptors",
                 "Threads",
                 "CLinux", arguments,
             ], path: "userdriver"),
         library(
-            "VideoNode", ["UserDriverClient", "USBEmulation", "USB", "UVC", "Wire", "Spawn", "Sandbox", "Descriptors", "Threads", "CLinux"]),
+            "VideoNode",
+            ["UserDriverClient", "USBEmulation", "USB", "UVC", "Wire", "Spawn", "Sandbox", "FileDescriptors", "Threads", "CLinux"]),
         executable("userdriver-video", ["VideoNode"]),
-        library("HTTPServer", ["CMicroHTTPD", "Descriptors", "CLinux"]),
+        library("HTTPServer", ["CMicroHTTPD", "FileDescriptors", "CLinux"]),
         library(
             "ESCLEndpoint",
-            ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "IPPUSB", "Wire", "Spawn", "Descriptors", "Threads", "CLinux"]),
+            ["HTTPServer", "ScannerClient", "UserDriverClient", "ESCL", "IPPUSB", "Wire", "Spawn", "FileDescriptors", "Threads", "CLinux"]),
         executable("userdriver-escl", ["ESCLEndpoint", "UserDriverClient", arguments]),
         .executableTarget(
             name: "userdriver-web",
-            dependencies: ["HTTPServer", "ScannerClient", "UserDriverClient", "Pictures", "UVC", "Wire", "Descriptors", arguments],
+            dependencies: ["HTTPServer", "ScannerClient", "UserDriverClient", "Pictures", "UVC", "Wire", "FileDescriptors", arguments],
             resources: ["index.html", "page.css", "page.js", "camera.js", "scanner.js"].map { .embedInCode("Page/\($0)") },
             swiftSettings: swiftSettings),
         library("PipeWireNodes", ["UserDriverClient", "Pictures", "Wire", "Threads", "CPipeWire", "CLinux"]),
@@ -230,23 +231,23 @@ let bench: [Target] = layer(
             "benchmarks",
             [
                 "WebcamDriver", "DriverStreams", "UserDriver", "UVC", "USB", "TransferRing", "FlightRecorder", "FrameRing", "Spawn",
-                "Sandbox", "Descriptors", "Threads",
+                "Sandbox", "FileDescriptors", "Threads",
                 "CLinux", "CBenchmarks",
             ], path: "Benchmarks"),
     ])
 
 let testTargets: [Target] = [
-    tests("Descriptors", ["CLinux"]),
+    tests("FileDescriptors", ["CLinux"]),
     tests("Threads", ["CLinux"]),
     tests("USB"),
     tests("TransferRing", ["USB", "CLinux"]),
-    tests("FlightRecorder", ["USB", "Descriptors", "CLinux"]),
+    tests("FlightRecorder", ["USB", "FileDescriptors", "CLinux"]),
     tests("UVC", ["USB"]),
     tests("CameraInterface", ["Wire"]),
     tests("ScannerInterface", ["Wire"]),
     tests("IPPUSB", ["USB"]),
     tests("ESCL"),
-    tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "Descriptors", "Threads", "CLinux"]),
+    tests("DriverStreams", ["UserDriver", "USB", "TransferRing", "FrameRing", "Wire", "FileDescriptors", "Threads", "CLinux"]),
     tests("WebcamDriver", ["CameraInterface", "UVC", "USB", "USBEmulation", "Wire", "EmulatedWebcam"]),
     tests("DriverTesting", ["USBEmulation", "USB"]),
     tests("Pictures", ["CTurboJPEG"]),
@@ -255,14 +256,14 @@ let testTargets: [Target] = [
     tests("Spawn", ["Sandbox", "Threads", "CLinux"]),
     // A driver that misbehaves as it is told, for the supervisor's tests.
     executable(
-        "test-driver", ["ObjectPattern", "DriverObjects", "UserDriver", "Wire", "FrameRing", "Descriptors", "CLinux"],
+        "test-driver", ["ObjectPattern", "DriverObjects", "UserDriver", "Wire", "FrameRing", "FileDescriptors", "CLinux"],
         path: "Tests/TestDriver"),
     // Somebody else's driver, with an interface of its own.
     executable(
         "thermometer-driver", ["UserDriver", "USB", "Wire"], path: "Tests/Thermometer", exclude: ["driver.yaml", "interfaces"]),
     // One that tries to get out of its sandbox.
     .target(name: "CAttempts", path: "Tests/CAttempts"),
-    executable("hostile-driver", ["CAttempts", "Wire", "Descriptors", "CLinux"], path: "Tests/HostileDriver"),
+    executable("hostile-driver", ["CAttempts", "Wire", "FileDescriptors", "CLinux"], path: "Tests/HostileDriver"),
     // One that talks with the echo device, over and over, and checks each byte of the answers.
     executable("echo-driver", ["UserDriver", "EmulatedEcho", "TransferRing", "USB", "Wire"], path: "Tests/EchoDriver"),
     tests("Trust"),
@@ -274,28 +275,28 @@ let testTargets: [Target] = [
             "campaign",
             "EmulatedEcho", "EmulatedScanner", "ScannerClient",
             "USBEmulation", "Bundles", "CameraInterface", "Sandbox", "USB", "Wire", "FrameRing", "ObjectStore", "ObjectPattern", "Spawn",
-            "UserDriverClient", "Descriptors", "CLinux", log,
+            "UserDriverClient", "FileDescriptors", "CLinux", log,
         ]),
-    tests("Wire", ["Descriptors", "CLinux"]),
-    tests("FrameRing", ["Descriptors", "Threads", "CLinux"]),
-    tests("ObjectStore", ["Descriptors", "CLinux"]),
+    tests("Wire", ["FileDescriptors", "CLinux"]),
+    tests("FrameRing", ["FileDescriptors", "Threads", "CLinux"]),
+    tests("ObjectStore", ["FileDescriptors", "CLinux"]),
     .target(
-        name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "Descriptors", "Threads", "CLinux"],
+        name: "FakeDaemon", dependencies: ["UserDriverClient", "Wire", "FrameRing", "FileDescriptors", "Threads", "CLinux"],
         path: "Tests/FakeDaemon",
         swiftSettings: swiftSettings),
-    tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "Descriptors", "CLinux"]),
+    tests("UserDriverClient", ["FakeDaemon", "Wire", "FrameRing", "FileDescriptors", "CLinux"]),
     tests(
         "UserDriverCLI",
         [
             "FakeDaemon", "UserDriverClient", "DeviceStack", "Wire", "FlightRecorder", "FrameRing", "Pictures", "Spawn", "USB", "UVC",
-            "Descriptors", "CLinux", arguments,
+            "FileDescriptors", "CLinux", arguments,
         ],
         exclude: ["Snapshots"]),
     tests(
         "VideoNode",
         [
             "userdriver-video", "FakeDaemon", "UserDriverClient", "USBEmulation", "USBIPHost", "UVC", "USB", "Wire", "FrameRing",
-            "Spawn", "Sandbox", "Descriptors", "CLinux",
+            "Spawn", "Sandbox", "FileDescriptors", "CLinux",
         ]),
     tests("PipeWireNodes", ["UserDriverClient"]),
     tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ESCL", "IPPUSB", "CLinux"]),
@@ -303,9 +304,9 @@ let testTargets: [Target] = [
     // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual
     // machine.
     .target(name: "CUsbfsAttempts", path: "Tests/CUsbfsAttempts"),
-    executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "Descriptors", "CLinux"], path: "Tests/UsbfsIntruder"),
-    executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "Descriptors", "CLinux"], path: "Tests/usb-probe"),
-    tests("USBFS", ["USB", "Descriptors", "Threads", "CLinux"]),
+    executable("usbfs-intruder", ["CUsbfsAttempts", "USB", "Wire", "FileDescriptors", "CLinux"], path: "Tests/UsbfsIntruder"),
+    executable("usb-probe", ["LibUSBHost", "USBFS", "USB", "FileDescriptors", "CLinux"], path: "Tests/usb-probe"),
+    tests("USBFS", ["USB", "FileDescriptors", "Threads", "CLinux"]),
     tests("LibUSBHost", ["usb-probe", "USB", "CLibUSB", "Threads", "CLinux"]),
     tests("USBIP", ["USB"]),
     tests("USBEmulation", ["USB", "USBIP", "CLinux"]),
@@ -314,7 +315,7 @@ let testTargets: [Target] = [
     .testTarget(
         name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux"],
         swiftSettings: swiftSettings),
-    tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "Descriptors", "CLinux"]),
+    tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "FileDescriptors", "CLinux"]),
 ]
 
 /// What somebody else's driver is built with. With USERDRIVER_FRAMEWORK_ONLY set, as the Makefile

@@ -1,7 +1,7 @@
 // The stream engine with a class of devices that it has never heard of: its streams survive their
 // process, to the byte.
 
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Synchronization

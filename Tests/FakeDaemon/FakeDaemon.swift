@@ -1,7 +1,7 @@
 // A daemon for tests: speaks Varlink on a real socket, hands out real rings, and can be made to fail in every way.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 public import FrameRing
 import Glibc
 import Synchronization

@@ -1,7 +1,7 @@
 // What is noted is read again, whatever else lies in the memory; and a capture is what Wireshark expects.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import USB

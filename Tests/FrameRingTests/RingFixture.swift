@@ -1,5 +1,5 @@
 // A ring with a writer and a reader, threads to run them on, and random numbers that are the same every time.
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Testing

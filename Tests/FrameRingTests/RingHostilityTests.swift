@@ -1,6 +1,6 @@
 // Memory that somebody scribbled over, descriptors that do not fit, readers that want to write.
 import CLinux
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Testing

@@ -1,6 +1,6 @@
 // Readers that tell how far they are: what they are done with is written over first, and nothing else early.
 import CLinux
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Testing

@@ -2,7 +2,7 @@
 
 import CAttempts
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Wire
 

@@ -1,7 +1,7 @@
 // Arenas and records as memory: what survives, what is believed, what nobody can do to it.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 

@@ -2,7 +2,7 @@
 
 import CLinux
 import CameraInterface
-import Descriptors
+import FileDescriptors
 import Dispatch
 import FoundationEssentials
 import Glibc

@@ -2,7 +2,7 @@
 // on with it.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Spawn

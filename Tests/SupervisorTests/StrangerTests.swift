@@ -1,7 +1,7 @@
 // What a stranger may cost the supervisor and everybody else: turns, quotas, and shortages that are nobody's fault.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 

@@ -1,7 +1,7 @@
 // A driver of no device, which behaves, or misbehaves, as the name it is started under says. For the supervisor's tests.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import DriverObjects
 import Glibc
 import Wire

@@ -1,7 +1,7 @@
 // The control file where there is no USB: descriptors that are no device, closing, waiting. Transfers are proven in Tests/vm.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import USB

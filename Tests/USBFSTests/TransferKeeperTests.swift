@@ -1,7 +1,7 @@
 // A keeper hands a dead driver's bytes to the successor. Memory of the kernel's is a memfd here; that a real one goes along is proven in Tests/vm.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import Threads

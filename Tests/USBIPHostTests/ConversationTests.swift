@@ -2,7 +2,7 @@
 // over.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import TransferRing

@@ -1,7 +1,7 @@
 // Servers that lie: the connection ends, nothing is written outside a buffer, nobody waits for ever.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import USB

@@ -1,7 +1,7 @@
 // A device behind a port: drivers come and go, and what is in flight stays in flight.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 @testable import TransferRing

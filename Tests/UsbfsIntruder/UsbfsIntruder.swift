@@ -5,7 +5,7 @@
 
 import CLinux
 import CUsbfsAttempts
-import Descriptors
+import FileDescriptors
 import Glibc
 import USB
 import Wire

@@ -1,7 +1,7 @@
 // The built program as scripts use it: against no daemon, and against one that is made up.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import FakeDaemon
 import FrameRing
 import Glibc

@@ -1,6 +1,6 @@
 // Calls: what comes back, and what is said when nothing sensible does.
 
-import Descriptors
+import FileDescriptors
 import FakeDaemon
 import FrameRing
 import Glibc

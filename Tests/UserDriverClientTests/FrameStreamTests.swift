@@ -1,6 +1,6 @@
 // Streams: frames, gaps, restarts, absence, and daemons that die and come back.
 
-import Descriptors
+import FileDescriptors
 import FakeDaemon
 import FrameRing
 import Glibc

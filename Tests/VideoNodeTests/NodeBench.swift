@@ -1,7 +1,7 @@
 // A node between a daemon that a test plays and a host that a test plays: the kernel's end of the socket is ours.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import FakeDaemon
 import FrameRing
 import Glibc

@@ -1,7 +1,7 @@
 // The channel between supervisor and driver, with ends that behave and ends that do not.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import Wire

@@ -1,7 +1,7 @@
 // Ends of a socket that mean harm: descriptors whose closing waits, and queues that are never read.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 

@@ -1,7 +1,7 @@
 // Varlink's messages, cut from a stream in every possible way.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Testing
 import Wire

@@ -1,6 +1,6 @@
 // What a driver process does: two descriptors that somebody opened, with privileges dropped, no file in reach and no library between.
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import USB
 import USBFS

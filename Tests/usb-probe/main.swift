@@ -4,7 +4,7 @@
 //   usb-probe watch COUNT                      usb-probe webcam PATH [--until-unplugged]
 //   usb-probe storage PATH                     usb-probe wrapped NODE INTERFACE…
 //   usb-probe silent PATH
-import Descriptors
+import FileDescriptors
 import Glibc
 import LibUSBHost
 import USB

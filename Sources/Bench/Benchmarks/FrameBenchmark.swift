@@ -3,7 +3,7 @@
 // the same transfers in the same run.
 import CBenchmarks
 import CLinux
-import Descriptors
+import FileDescriptors
 import DriverStreams
 import FlightRecorder
 import FrameRing

@@ -2,7 +2,7 @@
 // program's hand.
 import CBenchmarks
 import CLinux
-import Descriptors
+import FileDescriptors
 import DriverStreams
 import FrameRing
 import Glibc

@@ -1,6 +1,6 @@
 // The machine's own files (sysfs, the device nodes, udev's rules), below a folder that a test may choose.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// Reads small files and looks at nodes. Whatever isn't there or can't be read is `nil`: a fact that is not known.

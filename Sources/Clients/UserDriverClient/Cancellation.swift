@@ -1,7 +1,7 @@
 // The way to end what somebody waits for.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 

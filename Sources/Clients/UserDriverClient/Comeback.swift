@@ -1,7 +1,7 @@
 // Waiting for a daemon to come back: the folder of its socket is watched, so that it is found at once.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// Waits between attempts to reach a daemon: until something changes in its folder, at most an interval that doubles from 20 ms to 1 s.

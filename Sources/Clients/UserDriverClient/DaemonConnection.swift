@@ -1,7 +1,7 @@
 // A Varlink connection to the daemon, for a thread that may block.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Wire

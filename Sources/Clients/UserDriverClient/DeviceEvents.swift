@@ -1,6 +1,6 @@
 // What happens to devices, as it happens.
 
-import Descriptors
+import FileDescriptors
 public import Wire
 
 /// Something that happened to a device.

@@ -2,7 +2,7 @@
 // once.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 public import Wire
 

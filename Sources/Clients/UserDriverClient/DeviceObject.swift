@@ -2,7 +2,7 @@
 // their digest is right.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import ObjectStore
 public import Wire

@@ -1,7 +1,7 @@
 // Where the page for browsers is: what `userdriver-web` leaves in the daemon's folder for
 // `userdriver view`.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// A file with the page's link. It counts for as long as whoever wrote it holds a lock on it: the

@@ -1,7 +1,7 @@
 // The control side of a stream: a Watch connection, kept up by a thread of its own, that brings rings and news.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Synchronization

@@ -1,7 +1,7 @@
 // A device's transfers as they go over the wire, and those before a driver's death.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 public import FlightRecorder
 import Glibc
 import USB

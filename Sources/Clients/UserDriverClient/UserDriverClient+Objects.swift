@@ -1,7 +1,7 @@
 // Jobs and objects: what devices deliver whole.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 public import Wire
 
 extension UserDriverClient {

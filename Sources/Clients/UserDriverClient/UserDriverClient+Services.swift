@@ -1,7 +1,7 @@
 // Calls of drivers' own interfaces.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 public import Wire
 

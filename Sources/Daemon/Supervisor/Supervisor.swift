@@ -2,7 +2,7 @@
 
 import Bundles
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 public import Logging
 import Spawn

@@ -1,7 +1,7 @@
 // What the daemon tells systemd, and what it has it keep: datagrams to $NOTIFY_SOCKET, without its library.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Supervisor
 

@@ -1,7 +1,7 @@
 // A driver's way to the supervisor for objects: asks for space, and has the arenas that it was
 // given mapped.
 
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import ObjectStore
 import Synchronization

@@ -1,6 +1,6 @@
 // `userdriverd` as a bench's own child, and the connections to it.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 import Synchronization

@@ -1,7 +1,7 @@
 // Files of a bench: read, copied, removed. Without Foundation, so that a test of a driver's links
 // as quickly as it can.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 enum BenchFiles {

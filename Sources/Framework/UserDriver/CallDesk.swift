@@ -1,7 +1,7 @@
 // The calls that a driver's process works on: each a task of its own, cancelled when nobody waits
 // for it.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Wire

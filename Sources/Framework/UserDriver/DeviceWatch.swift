@@ -1,6 +1,6 @@
 // Notices that a device behind a socket has gone while nobody talks to it.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

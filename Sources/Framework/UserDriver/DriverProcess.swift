@@ -1,7 +1,7 @@
 // A driver's process: says hello, takes the device, answers calls, beats its heart, and ends with its supervisor.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

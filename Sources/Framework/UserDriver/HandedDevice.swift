@@ -1,6 +1,6 @@
 // Makes a device handle of the descriptor that the supervisor handed over.
 
-import Descriptors
+import FileDescriptors
 import FlightRecorder
 import Glibc
 import TransferRing

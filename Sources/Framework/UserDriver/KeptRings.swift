@@ -1,7 +1,7 @@
 // Rings that a predecessor left: mapped before anything is reaped, until the driver asks for them.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import TransferRing

@@ -1,6 +1,6 @@
 // Rings that streams are to go on in: from the channel's thread to the streams' writers.
 
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Synchronization

@@ -1,6 +1,6 @@
 // A driver's way to conversations with its device.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 public import TransferRing

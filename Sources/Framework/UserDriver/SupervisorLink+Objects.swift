@@ -1,7 +1,7 @@
 // Where messages about objects go: to whoever wants them, which is the module DriverObjects in
 // drivers that import it.
 
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import Synchronization
 public import Wire

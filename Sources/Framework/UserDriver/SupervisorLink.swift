@@ -1,7 +1,7 @@
 // The driver's way to its supervisor: records, logs, rings.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import FlightRecorder
 public import FrameRing
 import Glibc

@@ -1,7 +1,7 @@
 // The owner's side of a ring: makes the memory, and descriptors of it for the writer and for
 // readers. It survives them all.
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 
 /// A ring's memory, owned by the supervisor so that it survives every driver.

@@ -2,7 +2,7 @@
 // the ring reads. So frames that nobody needs any more are overwritten first, and the slots that
 // the caches know are used again.
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 

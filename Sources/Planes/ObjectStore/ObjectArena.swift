@@ -2,7 +2,7 @@
 // writes or reads it.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 
 /// An arena's memory, owned by the supervisor. One driver gets the descriptor itself, to write;

@@ -2,7 +2,7 @@
 // before a change or after it.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 
 /// A sealed-size memfd of slots, one record each. A record is changed by writing it into a free

@@ -2,7 +2,7 @@
 // whenever it was started anew.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 import Synchronization

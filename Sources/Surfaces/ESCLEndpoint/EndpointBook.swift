@@ -1,7 +1,7 @@
 // What outlives the endpoint's process: at which port a scanner is, by which name, and whose jobs go
 // on.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import ScannerClient
 import Synchronization

@@ -2,7 +2,7 @@
 
 import CLinux
 import CMicroHTTPD
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 

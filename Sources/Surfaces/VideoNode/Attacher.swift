@@ -1,7 +1,7 @@
 // The attacher's process: starts the server, which has no rights, does what that may ask for, and starts it again when it dies.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Sandbox
 public import Spawn

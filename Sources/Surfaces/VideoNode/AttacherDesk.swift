@@ -1,7 +1,7 @@
 // What the attacher does with what its server sends: attaches a node, or says no. As root, so it is small.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Wire
 

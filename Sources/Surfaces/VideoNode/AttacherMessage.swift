@@ -1,7 +1,7 @@
 // What server and attacher say to each other: eight bytes there, eight bytes and perhaps a socket back.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 public import USB
 

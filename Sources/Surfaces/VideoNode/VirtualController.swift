@@ -1,6 +1,6 @@
 // The kernel's vhci_hcd: its ports, and how a socket becomes a device on one of them.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// `vhci_hcd` as it shows itself in sysfs (`drivers/usb/usbip/vhci_sysfs.c`).

@@ -1,6 +1,6 @@
 // The secret in the link.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 struct WebToken: Sendable {

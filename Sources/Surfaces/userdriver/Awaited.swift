@@ -1,7 +1,7 @@
 // Asynchronous work that the main thread waits for, and signals that end long work.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

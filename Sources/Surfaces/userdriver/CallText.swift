@@ -1,7 +1,7 @@
 // What `userdriver call` reads and prints.
 
 import ArgumentParser
-import Descriptors
+import FileDescriptors
 import Glibc
 import UserDriverClient
 import Wire

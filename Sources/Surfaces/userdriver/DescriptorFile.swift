@@ -1,6 +1,6 @@
 // Reads a file of descriptors: sysfs's binary `descriptors`, or hexadecimal text with `#` comments.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 enum DescriptorFile {

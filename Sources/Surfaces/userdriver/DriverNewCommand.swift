@@ -1,7 +1,7 @@
 // `userdriver driver new`: a package for a driver's author to begin with.
 
 import ArgumentParser
-import Descriptors
+import FileDescriptors
 import Glibc
 
 struct DriverNewCommand: ParsableCommand {

@@ -3,7 +3,7 @@
 
 import ArgumentParser
 import CLinux
-import Descriptors
+import FileDescriptors
 import EmulatedEcho
 import Glibc
 import USB

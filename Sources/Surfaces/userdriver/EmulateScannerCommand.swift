@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import CLinux
-import Descriptors
+import FileDescriptors
 import EmulatedScanner
 import Glibc
 import USB

@@ -1,6 +1,6 @@
 // A program of somebody else's that is to be executed: in this one's place, or beside it.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 

@@ -1,7 +1,7 @@
 // Frames between the camera, which does not wait, and the disk, which may be slow.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Threads
 

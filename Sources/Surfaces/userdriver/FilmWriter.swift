@@ -1,7 +1,7 @@
 // Who takes frames from the queue and sees to it that files hold them: one muxer after the other.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 import Threads

@@ -1,7 +1,7 @@
 // One `userdriver-mux`: a process that makes a file of frames, and nothing else.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 import UserDriverClient

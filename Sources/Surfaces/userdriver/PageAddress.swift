@@ -1,7 +1,7 @@
 // Where a page is, and links to a device on it.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 
 struct PageAddress {

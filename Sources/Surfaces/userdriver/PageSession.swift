@@ -1,7 +1,7 @@
 // `userdriver view` in a browser: the page that is served already, or one of its own.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 import UserDriverClient

@@ -1,7 +1,7 @@
 // What `scan -o` writes: a file for each page, or one document of all.
 
 public import ArgumentParser
-import Descriptors
+import FileDescriptors
 import Glibc
 import Pictures
 public import ScannerClient

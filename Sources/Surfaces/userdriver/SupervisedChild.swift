@@ -1,7 +1,7 @@
 // A child of `userdriver up`: started, listened to, started again, stopped.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import Bundles
-import Descriptors
+import FileDescriptors
 import Glibc
 import UserDriverClient
 

@@ -1,7 +1,7 @@
 // What `userdriver up` keeps running: the daemon, the emulators, and who reports on them.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Spawn
 import UserDriverClient

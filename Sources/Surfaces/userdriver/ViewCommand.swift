@@ -1,7 +1,7 @@
 // `userdriver view`: a camera's live picture, in a browser or in a window of ffplay's.
 
 import ArgumentParser
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import UserDriverClient

@@ -3,12 +3,12 @@
 import CLinux
 import Glibc
 
-/// Both ends of a pipe, closed on exec. Frozen, so that each can get an owner of its own.
+/// Both ends of a pipe, closed on exec. Frozen, so that each end can be moved to another owner.
 @frozen public struct Pipe: ~Copyable, Sendable {
     public let reads: OwnedDescriptor
     public let writes: OwnedDescriptor
 
-    /// `nil` where there is none to be had: `errno` tells why.
+    /// `nil` if there are no descriptors left: see `errno`.
     public init?() {
         var ends: [Int32] = [-1, -1]
         guard clinux_pipe(&ends) == 0 else { return nil }
@@ -17,8 +17,8 @@ import Glibc
     }
 }
 
-/// Both ends of a pair of connected Unix sockets, closed on exec: one stays, the other goes to another process. Frozen, so that each can get an owner of
-/// its own.
+/// Both ends of a pair of connected Unix sockets, closed on exec: one stays, the other goes to another process. Frozen, so that each end
+/// can be moved to another owner.
 @frozen public struct SocketPair: ~Copyable, Sendable {
     /// What goes over it.
     public enum Kind: Sendable {
@@ -31,7 +31,7 @@ import Glibc
     public let ours: OwnedDescriptor
     public let theirs: OwnedDescriptor
 
-    /// `nil` where there is none to be had: `errno` tells why.
+    /// `nil` if there are no descriptors left: see `errno`.
     public init?(_ kind: Kind) {
         var ends: [Int32] = [-1, -1]
         let result =

@@ -2,13 +2,13 @@
 
 import Glibc
 
-/// An open file of this process. It has one owner at a time, and is closed when the owner goes: at the end of a scope, with an object, when something
-/// else is put in its place. Owning is moved (`consuming`), never copied.
+/// An open file descriptor. It has one owner at a time, and is closed when the owner goes: at the end of a scope, with an object, or when it is replaced.
+/// Ownership is moved (`consuming`), never copied.
 ///
-/// Closing may wait for whoever else has a hand in the file. What a stranger can make wait is not closed by its owner's going but given away, to a
-/// thread that may wait.
+/// Closing may block if somebody else shares the file. A descriptor with which a stranger could block us is therefore handed over to a thread that may
+/// block.
 public struct OwnedDescriptor: ~Copyable, Sendable {
-    /// Lent to a system call, or to whoever outlives the owner in no case.
+    /// Lent: not to be used once the owner has gone.
     public let number: Int32
 
     /// Owns an open descriptor from here on.
@@ -17,18 +17,18 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         self.number = number
     }
 
-    /// Owns what a system call has opened. `nil` where that is negative: it has failed, and `errno` is still the call's.
+    /// Owns what a system call has opened. `nil` if the number is negative: the call has failed, and `errno` is still its own.
     public init?(opened number: Int32) {
         guard number >= 0 else { return nil }
         self.number = number
     }
 
-    /// A second descriptor of the same open file, closed on exec. `nil` where there is no descriptor to be had: `errno` tells why.
+    /// A second descriptor of the same open file, closed on exec. `nil` if there is none left: see `errno`.
     public init?(duplicating number: Int32) { self.init(opened: fcntl(number, F_DUPFD_CLOEXEC, 3)) }
 
     deinit { close(number) }
 
-    /// Gives it away, open: to be closed by whoever takes the number.
+    /// Gives it away open: whoever takes the number closes it.
     public consuming func handOver() -> Int32 {
         let number = number
         discard self

@@ -1,8 +1,8 @@
-// Descriptors that came, or go, with one message.
+// The descriptors that travel with one message.
 
 import Glibc
 
-/// Some descriptors that have one owner, as `OwnedDescriptor` has: all of them are closed when it goes. What one of them is for is known by its place.
+/// Several descriptors with one owner: all are closed when it goes. Their order tells what each is for.
 public struct OwnedDescriptors: ~Copyable, Sendable {
     /// Lent, in their order.
     public private(set) var numbers: [Int32]
@@ -18,13 +18,13 @@ public struct OwnedDescriptors: ~Copyable, Sendable {
 
     public mutating func append(_ descriptor: consuming OwnedDescriptor) { numbers.append(descriptor.handOver()) }
 
-    /// The first gets an owner of its own; `nil` where there is none. The others move up.
+    /// Moves the first to another owner; `nil` if there is none. The others move up.
     public mutating func takeFirst() -> OwnedDescriptor? { numbers.isEmpty ? nil : OwnedDescriptor(numbers.removeFirst()) }
 
-    /// The last gets an owner of its own; `nil` where there is none.
+    /// Moves the last to another owner; `nil` if there is none.
     public mutating func takeLast() -> OwnedDescriptor? { numbers.popLast().map { OwnedDescriptor($0) } }
 
-    /// Gives them away, open: to be closed by whoever takes the numbers.
+    /// Gives them away open: whoever takes the numbers closes them.
     public consuming func handOver() -> [Int32] {
         let numbers = numbers
         self.numbers = []

@@ -1,6 +1,6 @@
 // Pictures as files: which kind the bytes are, and reading them from disk without trusting their size.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// The kinds of file that pictures are read from and written to.

@@ -2,7 +2,7 @@
 
 import CLinux
 import CSeccomp
-package import Descriptors
+package import FileDescriptors
 import Glibc
 
 /// A system call that a sandbox has stopped. It is never made; the thread that tried waits in the kernel until its process ends, or the call is

@@ -1,7 +1,7 @@
 // Landlock: files that can be read, and nothing else of what the kernel's version of it can forbid.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// A ruleset's descriptor, which any number of processes can be restricted by.

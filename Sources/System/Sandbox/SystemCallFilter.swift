@@ -2,7 +2,7 @@
 
 import CLinux
 import CSeccomp
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// A program that looks at each system call.

@@ -1,7 +1,7 @@
 // A child process: started from a descriptor with exactly the descriptors it should have, watched through a pidfd.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 public import Sandbox
 import Synchronization

@@ -1,6 +1,6 @@
 // What /proc tells of a process.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 
 public enum ProcessFacts {

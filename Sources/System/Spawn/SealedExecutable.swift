@@ -1,7 +1,7 @@
 // An executable read once into sealed memory: what was looked at is what runs, whatever happens to the file.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 
 /// The bytes of an executable in a memfd that nobody can change any more.

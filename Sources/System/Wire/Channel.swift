@@ -1,7 +1,7 @@
 // One end of the pair of sockets between supervisor and driver: a JSON message a packet, descriptors attached.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import Synchronization
 

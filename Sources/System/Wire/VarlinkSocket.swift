@@ -1,7 +1,7 @@
 // A Varlink connection over a Unix stream socket, with descriptors.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import Synchronization
 

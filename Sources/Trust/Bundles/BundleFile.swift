@@ -1,7 +1,7 @@
 // Files of bundles and of trust: read once and bounded, written whole.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import FoundationEssentials
 import Glibc
 

@@ -1,7 +1,7 @@
 // Puts drivers into a folder of drivers, in one step each, and takes them back.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Wire
 import Spawn

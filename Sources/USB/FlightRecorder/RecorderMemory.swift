@@ -2,7 +2,7 @@
 // survives it.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 public import USB
 

@@ -1,6 +1,6 @@
 // What a libusb device is called and what sysfs tells of it without opening it.
 import CLibUSB
-import Descriptors
+import FileDescriptors
 import Glibc
 import USB
 

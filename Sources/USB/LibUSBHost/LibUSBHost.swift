@@ -1,6 +1,6 @@
 // The devices of this machine: listed, opened and watched through libusb and usbfs.
 import CLibUSB
-public import Descriptors
+public import FileDescriptors
 import Dispatch
 import Glibc
 import Synchronization

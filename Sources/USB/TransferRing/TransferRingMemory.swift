@@ -1,7 +1,7 @@
 // The owner's side of a transfer ring: memory that survives every driver.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 public import USB
 

@@ -1,7 +1,7 @@
 // A USB/IP server of devices in software: starts and ends the threads.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

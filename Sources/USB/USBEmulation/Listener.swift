@@ -1,7 +1,7 @@
 // The listening thread: what is offered, and who gets it.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

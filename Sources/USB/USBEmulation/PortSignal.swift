@@ -1,7 +1,7 @@
 // What reaches a device's engine from other threads: readiness, a pulled cable, the end.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import USB

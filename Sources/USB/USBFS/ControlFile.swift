@@ -1,7 +1,7 @@
 // The open file of a device's control and status interfaces, whose transfers belong to this process: submitted, timed, reaped.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

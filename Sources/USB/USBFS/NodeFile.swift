@@ -1,7 +1,7 @@
 // An open file of a device's node, and the requests on it that wait for their answer.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Dispatch
 import Glibc
 import USB

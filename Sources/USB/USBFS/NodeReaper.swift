@@ -2,7 +2,7 @@
 // over it.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

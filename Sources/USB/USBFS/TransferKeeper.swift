@@ -1,7 +1,7 @@
 // What makes transfers in the kernel's own memory safe to use: somebody who can read it when this process has died.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import TransferRing

@@ -1,7 +1,7 @@
 // A device behind two open files of its node: one for control and status, and one for the streaming
 // interfaces that survives this process.
 
-public import Descriptors
+public import FileDescriptors
 public import TransferRing
 public import USB
 

@@ -1,7 +1,7 @@
 // The driver's side of a ring behind a port: tells the port what to carry, and waits for what it has carried.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 public import TransferRing

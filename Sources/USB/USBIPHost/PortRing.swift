@@ -1,7 +1,7 @@
 // The port's side of a ring: what a driver submits goes to the server, and stays in flight when the driver dies.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Threads
 import TransferRing

@@ -1,7 +1,7 @@
 // The first phase of a connection, done with blocking calls on a thread of its own.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Threads
 import USB

@@ -1,7 +1,7 @@
 // A socket that carries URBs: who is in flight, what goes out, and the thread that reads what comes back.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Threads
 import USB

@@ -1,7 +1,7 @@
 // A driver's connection to the port: USB/IP spoken over a pair of sockets, so that the driver's side is the same as towards a server.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

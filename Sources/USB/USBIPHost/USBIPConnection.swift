@@ -1,6 +1,6 @@
 // A server's two services before any transfer: its device list, and an import.
 
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import Synchronization
 public import USB

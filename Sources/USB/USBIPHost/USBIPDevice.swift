@@ -1,7 +1,7 @@
 // An open device on a USB/IP server.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import Synchronization
 public import USB

@@ -2,7 +2,7 @@
 // survives its drivers.
 
 import CLinux
-public import Descriptors
+public import FileDescriptors
 import Glibc
 import Synchronization
 import Threads

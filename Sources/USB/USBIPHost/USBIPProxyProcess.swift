@@ -2,7 +2,7 @@
 // dies. Started by userdriverd.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import TransferRing
 import USB

@@ -2,7 +2,7 @@
 // from a client or a driver.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Wire
 

@@ -1,7 +1,7 @@
 // What clients ask: the management interface here, the class interfaces of the driver.
 
 import Bundles
-import Descriptors
+import FileDescriptors
 import FlightRecorder
 import Glibc
 import USB

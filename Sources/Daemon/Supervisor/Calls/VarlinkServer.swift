@@ -1,7 +1,7 @@
 // The socket that clients come to.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Logging
 import Wire

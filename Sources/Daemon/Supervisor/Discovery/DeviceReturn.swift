@@ -1,7 +1,7 @@
 // Gives the kernel's drivers what supervisors have taken and none goes on with.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import USB
 

@@ -1,6 +1,6 @@
 // Where devices come from, and how one is opened for a driver.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Synchronization
 import USB

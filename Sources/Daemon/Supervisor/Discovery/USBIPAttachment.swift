@@ -1,6 +1,6 @@
 // A device on another machine that was attached by its address: looked for until it is detached, imported for every driver.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import Logging
 import Spawn

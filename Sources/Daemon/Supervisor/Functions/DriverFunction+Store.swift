@@ -2,7 +2,7 @@
 
 import Bundles
 import CLinux
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Spawn

@@ -1,7 +1,7 @@
 // A device's streams: opened for the first who watches, closed after the last, carried over from driver to driver.
 
 import Bundles
-import Descriptors
+import FileDescriptors
 import FrameRing
 import Glibc
 import Wire

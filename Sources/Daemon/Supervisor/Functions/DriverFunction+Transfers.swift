@@ -1,7 +1,7 @@
 // A device's transfer rings: memory in which a stream's transfers go on when its driver dies.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import TransferRing
 import USB

@@ -1,7 +1,7 @@
 // Objects beyond the supervisor's own death: what lies in the descriptor store, and what the next
 // one makes of it.
 
-import Descriptors
+import FileDescriptors
 import Logging
 import ObjectStore
 import Wire

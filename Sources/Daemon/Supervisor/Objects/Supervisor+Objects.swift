@@ -1,6 +1,6 @@
 // The management interface's calls about objects.
 
-import Descriptors
+import FileDescriptors
 import Glibc
 import ObjectStore
 import Wire

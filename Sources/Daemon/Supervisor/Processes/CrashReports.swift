@@ -1,6 +1,6 @@
 // Crash reports on disk: bounded in number and size, written and read off the supervisor's thread.
 
-import Descriptors
+import FileDescriptors
 import FlightRecorder
 import FoundationEssentials
 import Glibc

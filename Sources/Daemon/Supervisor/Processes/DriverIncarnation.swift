@@ -1,7 +1,7 @@
 // One driver process: its channel, its output, its progress, its end.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Sandbox
 import Spawn

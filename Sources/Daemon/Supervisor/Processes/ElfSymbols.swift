@@ -1,7 +1,7 @@
 // Names of functions from an ELF file's symbol table: a reader of hostile files, 64-bit little-endian ones only.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// An ELF file, read piece by piece with bounds. It is never mapped: a file that shrinks under its reader must not end its reader.

@@ -1,7 +1,7 @@
 // The supervisor's side of looking up names: a child that gets files and addresses, and returns a few lines or is ended.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Sandbox
 import Spawn

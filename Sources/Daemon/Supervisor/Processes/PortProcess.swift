@@ -1,7 +1,7 @@
 // The process that owns a USB/IP device's socket, from its birth to its end.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Logging
 import Sandbox

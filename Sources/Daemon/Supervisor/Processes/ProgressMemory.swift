@@ -1,7 +1,7 @@
 // The supervisor's side of a progress page: made for one incarnation, read at any time, trusted never.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Wire
 

@@ -1,7 +1,7 @@
 // A driver process that an earlier supervisor left streaming.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// Somebody else's child: it can be ended and its end be waited for, and nothing more.

@@ -2,7 +2,7 @@
 // and nothing in between.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 
 /// A sealed-size memfd with two places, of which each writing takes the other one. What a place holds counts when its checksum is right, and of two the

@@ -1,7 +1,7 @@
 // A device on a USB device controller of this machine: its requests, and its endpoints' threads.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Threads
 import USB

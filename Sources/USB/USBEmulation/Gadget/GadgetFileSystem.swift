@@ -1,7 +1,7 @@
 // The owner of a GadgetFS mount: the controller's file, and one file for each of its endpoints.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import USB
 

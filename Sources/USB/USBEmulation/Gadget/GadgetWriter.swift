@@ -1,7 +1,7 @@
 // One endpoint that sends: a thread that waits in the kernel until the host has fetched what was given to it.
 
 import CLinux
-import Descriptors
+import FileDescriptors
 import Glibc
 import Threads
 import USB
