@@ -1,5 +1,6 @@
 // What happens to devices, as it happens.
 
+public import CameraInterface
 public import Wire
 
 /// Something that happened to a device.
@@ -15,6 +16,9 @@ public struct DeviceEvent: Codable, Hashable, Sendable {
     /// Of the event `"device"`, which is what a device said by itself: its driver's word for it, and what goes with that.
     public var name: String?
     public var parameters: JSONValue?
+
+    /// What a camera said; `nil` where this is something else.
+    public var camera: CameraEvent? { event == "device" ? CameraEvent(name: name, parameters: parameters) : nil }
 }
 
 /// The daemon's events. Iterating throws `ClientError`; one iterator only gets them.
