@@ -60,7 +60,8 @@ struct DescriptorTests {
         let fields: [(Int, Int)] = [
             (34, 1), (0x24, 1), (0x11, 1), (1, 1), (0, 1),  // bLength, CS_INTERFACE, VS_FRAME_FRAME_BASED, bFrameIndex, bmCapabilities
             (640, 2), (480, 2), (rate(666_666), 4), (rate(333_333), 4),  // wWidth, wHeight, dwMinBitRate, dwMaxBitRate
-            (333_333, 4), (2, 1), (0, 4), (333_333, 4), (666_666, 4),  // dwDefaultFrameInterval, bFrameIntervalType, dwBytesPerLine, intervals
+            (333_333, 4), (2, 1), (0, 4),  // dwDefaultFrameInterval, bFrameIntervalType, dwBytesPerLine
+            (333_333, 4), (666_666, 4),  // dwFrameInterval
         ]
         #expect(frame.elementsEqual(fields.flatMap { value, size in (0..<size).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }))
     }

@@ -166,8 +166,8 @@ struct NodeDescriptors {
         bytes.add8(9, 0x04, NodeInterface.streaming, 0, 1, 0x0e, 0x02, 0x00, 0)
         var formats = DescriptorBytes()
         for (index, format) in facts.formats.formats.enumerated() { add(format, index: UInt8(index + 1), to: &formats) }
-        // Input header (§3.9.2.1): no still capture; a button is one of general purpose (bTriggerSupport, bTriggerUsage), which is what makes a key of
-        // it, whatever the camera's own is for; nothing to be asked for but a rate.
+        // Input header (§3.9.2.1): no still capture; a button is one of general purpose (bTriggerSupport, bTriggerUsage), which is what hosts make
+        // a key of, whatever the camera's own is for; nothing to be asked for but a rate.
         let count = facts.formats.formats.count
         bytes.add8(UInt8(13 + count), 0x24, 0x01, UInt8(count))
         bytes.add16(UInt16(clamping: 13 + count + formats.bytes.count))
