@@ -27,7 +27,9 @@ import Wire
             ),
             (
                 .controlNames,
-                try JSONValue(encoding: CameraInterface.ControlNames(controls: [.init(name: "a", description: "b", type: "c", unit: "d")]))
+                try JSONValue(
+                    encoding: CameraInterface.ControlNames(
+                        controls: [.init(name: "a", description: "b", type: "c", unit: "d")], button: true))
             ),
             (.getControls, try JSONValue(encoding: CameraInterface.Controls(controls: [full, bare]))),
             (.getControl, try JSONValue(encoding: CameraInterface.OneControl(control: full))),
@@ -44,6 +46,24 @@ import Wire
             #expect(unknown(reply, .structure(output)) == [], "\(method)")
         }
         #expect(missing(try JSONValue(encoding: full), .named("Control")) == [])
+    }
+
+    @Test func eventsAreWhatTheTextSays() throws {
+        let events: [(CameraEvent, String)] = [
+            (.controlChanged(CameraControlChange(name: "a", now: 1, attribute: 2, entity: 3, selector: 4, value: [5])), "ControlChange"),
+            (.controlChanged(CameraControlChange(name: nil, now: nil)), "ControlChange"),
+            (.button(CameraButton(interface: 1, pressed: true)), "Button"),
+        ]
+        for (event, type) in events {
+            let parameters = try event.parameters
+            #expect(unknown(parameters, .named(type)) == [])
+            #expect(CameraEvent(name: event.name, parameters: parameters) == event)
+        }
+        #expect(missing(try events[0].0.parameters, .named("ControlChange")) == [])
+        #expect(missing(try events[2].0.parameters, .named("Button")) == [])
+        // What a driver says may be anything.
+        #expect(CameraEvent(name: "button", parameters: ["interface": "1"]) == nil)
+        #expect(CameraEvent(name: "controlChanged", parameters: [1]) == nil && CameraEvent(name: nil, parameters: ["a": 1]) == nil)
     }
 
     /// Members of a value that the text does not know.

@@ -188,3 +188,47 @@ import USBEmulation
         }
     }
 }
+
+@Suite struct HandTests {
+    private func report(_ bus: TestBus) -> [UInt8]? {
+        withUnsafeTemporaryAllocation(byteCount: 16, alignment: 8) { buffer in
+            guard case .data(let count, _) = bus.webcam.dataIn(endpoint: WebcamInterface.statusEndpoint, now: bus.now, into: buffer) else {
+                return nil
+            }
+            return Array(buffer[..<count])
+        }
+    }
+
+    @Test func aPressedButtonIsReported() throws {
+        let bus = try TestBus { $0.hasButton = true }
+        #expect(report(bus) == nil)
+        bus.webcam.pressButton()
+        bus.signal.wait(for: "ready \(WebcamInterface.statusEndpoint)", times: 1)
+        // bStatusType: a streaming interface; bOriginator; bEvent: button press; bValue: pressed, then released.
+        #expect(report(bus) == [2, 1, 0, 1])
+        #expect(report(bus) == [2, 1, 0, 0])
+        #expect(report(bus) == nil)
+    }
+
+    @Test func theShutterIsMovedByHandOnly() throws {
+        let bus = try TestBus { $0.hasShutter = true }
+        // GET_INFO: it can be read, and changes by itself.
+        #expect(bus.get(0x86, selector: 0x11, entity: WebcamEntity.camera) == [0x09])
+        #expect(!bus.set(.privacy, 1) && bus.errorCode == 7)
+        bus.webcam.moveShutter()
+        #expect(bus.get(0x81, selector: 0x11, entity: WebcamEntity.camera) == [1])
+        // bStatusType: control; bOriginator: the camera terminal; bEvent: change; bSelector; bAttribute: value; bValue.
+        #expect(report(bus) == [1, WebcamEntity.camera, 0, 0x11, 0, 1])
+        // It is where it was when the camera is plugged in again.
+        bus.webcam.detached()
+        bus.webcam.attached(now: bus.now, signal: bus.signal)
+        #expect(bus.get(0x81, selector: 0x11, entity: WebcamEntity.camera) == [1] && report(bus) == nil)
+    }
+
+    @Test func aCameraWithoutThemHasNothingToBePressed() throws {
+        let bus = try TestBus()
+        bus.webcam.pressButton()
+        bus.webcam.moveShutter()
+        #expect(report(bus) == nil && bus.set(.privacy, 1))
+    }
+}

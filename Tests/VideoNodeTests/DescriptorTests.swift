@@ -32,6 +32,58 @@ struct DescriptorTests {
             ])
     }
 
+    /// Frame Based Payload 1.1, tables 3-1 and 3-2.
+    @Test func frameBasedFormatsAreWhatTheStandardSays() throws {
+        var facts = FakeCamera.facts
+        facts.formats = NodeFormats([
+            CameraFormat(format: "h264", width: 640, height: 480, fps: [30, 15]),
+            CameraFormat(format: "h265", width: 641, height: 3, fps: [25]),
+            CameraFormat(format: "mjpeg", width: 320, height: 240, fps: [30]),
+        ])
+        let (set, function) = try parsed(facts)
+        #expect(set.anomalies.isEmpty && function.anomalies.isEmpty)
+        let interface = try #require(function.streamingInterfaces.first)
+        #expect(interface.formats.map(\.name) == ["mjpeg", "h264", "h265"])
+        let format = interface.formats[1]
+        #expect(format.frames.map { [$0.width, $0.height] } == [[640, 480]])
+        #expect(format.frames[0].intervals.roundedRates.map { $0.rounded() } == [30, 15])
+        let bytes = NodeDescriptors(facts: facts).all.configurations[0]
+        let start = try #require(bytes.indices.first { bytes[$0...].starts(with: [28, 0x24, 0x10]) })
+        #expect(
+            bytes[start..<start + 28].elementsEqual([
+                28, 0x24, 0x10, 2, 1,  // bLength, CS_INTERFACE, VS_FORMAT_FRAME_BASED, bFormatIndex, bNumFrameDescriptors
+                0x48, 0x32, 0x36, 0x34, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71,  // guidFormat: H264
+                0, 1, 0, 0, 0, 0, 1,  // bBitsPerPixel, bDefaultFrameIndex, bAspectRatioX, Y, bmInterlaceFlags, bCopyProtect, bVariableSize
+            ]))
+        let frame = bytes[(start + 28)...].prefix(34)
+        let rate = { (interval: Int) in 640 * 480 * 2 * 8 * 10_000_000 / interval }
+        let fields: [(Int, Int)] = [
+            (34, 1), (0x24, 1), (0x11, 1), (1, 1), (0, 1),  // bLength, CS_INTERFACE, VS_FRAME_FRAME_BASED, bFrameIndex, bmCapabilities
+            (640, 2), (480, 2), (rate(666_666), 4), (rate(333_333), 4),  // wWidth, wHeight, dwMinBitRate, dwMaxBitRate
+            (333_333, 4), (2, 1), (0, 4),  // dwDefaultFrameInterval, bFrameIntervalType, dwBytesPerLine
+            (333_333, 4), (666_666, 4),  // dwFrameInterval
+        ]
+        #expect(frame.elementsEqual(fields.flatMap { value, size in (0..<size).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }))
+    }
+
+    @Test func theStatusEndpointIsThereForWhatHasSomethingToSay() throws {
+        var facts = FakeCamera.facts
+        for (hasButton, speed) in [(false, USBSpeed.high), (true, .high), (true, .super)] {
+            facts.hasButton = hasButton
+            facts.wantedSpeed = speed
+            let (set, function) = try parsed(facts)
+            #expect(set.anomalies.isEmpty && function.anomalies.isEmpty)
+            let endpoint = try #require(function.statusEndpoint)
+            #expect(endpoint.address == NodeInterface.status && endpoint.maxPacketSize == 16)
+            // A general-purpose button: what uvcvideo makes a key of.
+            let still = function.streamingInterfaces[0].stillImage
+            #expect((still.hasButton, still.buttonUsage, still.method) == (hasButton, hasButton ? 1 : 0, 0))
+        }
+        facts.controls = NodeControls([])
+        facts.hasButton = false
+        #expect(try parsed(facts).1.statusEndpoint == nil)
+    }
+
     @Test func whatIsLargeIsSuperSpeed() throws {
         var facts = FakeCamera.facts
         #expect(facts.speed == .high)

@@ -22,7 +22,7 @@ enum FakeCamera {
         CameraFormat(format: "yuy2", width: 160, height: 120, fps: [30]),
         CameraFormat(format: "mjpeg", width: 320, height: 240, fps: [60, 30, 7.5]),
         // Nobody vouches for these.
-        CameraFormat(format: "h264", width: 320, height: 240, fps: [30]), CameraFormat(format: "nv12", width: 0, height: -1, fps: [30]),
+        CameraFormat(format: "vp8", width: 320, height: 240, fps: [30]), CameraFormat(format: "nv12", width: 0, height: -1, fps: [30]),
     ]
 
     static let controls: [CameraControl] = [
@@ -64,6 +64,7 @@ final class NodeBench: Sendable {
         var values = Dictionary(uniqueKeysWithValues: FakeCamera.controls.map { ($0.name, $0) })
         var held: Set<String> = ["exposure_time_absolute"]
         var formats = FakeCamera.formats
+        var hasButton = false
         /// What was set, in order.
         var set: [String] = []
     }
@@ -118,6 +119,8 @@ final class NodeBench: Sendable {
         struct Weak { weak var daemon: FakeDaemon? }
         private let behaviour: Mutex<Behaviour>
         let daemon = Mutex(Weak())
+        /// Who called `Events`.
+        let listeners = Mutex<[VarlinkSocket]>([])
         init(_ behaviour: Behaviour) { self.behaviour = Mutex(behaviour) }
 
         func withLock<R: Sendable>(_ body: (inout sending Behaviour) -> sending R) -> R { behaviour.withLock(body) }
@@ -156,11 +159,23 @@ final class NodeBench: Sendable {
             try socket.send(VarlinkReply(["control": try JSONValue(encoding: control)]))
         case "Status":
             try socket.send(VarlinkReply(["devices": try JSONValue(encoding: [FakeCamera.status])]))
-        case "Events": break
+        case "Events": shared.listeners.withLock { $0.append(socket) }
+        case "ControlNames":
+            try socket.send(VarlinkReply(["controls": [], "button": .bool(shared.withLock { $0.hasButton })]))
         case "Formats": try socket.send(VarlinkReply(["formats": try JSONValue(encoding: shared.withLock { $0.formats })]))
         case "GetControls": try socket.send(VarlinkReply(["controls": try JSONValue(encoding: FakeCamera.controls)]))
         default: try refuse("MethodNotFound")
         }
+    }
+
+    /// Tells everybody who listens what the camera says by itself.
+    func say(_ name: String, _ parameters: JSONValue) throws {
+        let reply = VarlinkReply(
+            [
+                "time": "2026-01-01T00:00:00.000Z", "device": "1209:0001:T", "event": "device", "message": "", "name": .string(name),
+                "parameters": parameters,
+            ], continues: true)
+        for listener in behaviour.listeners.withLock({ $0 }) { try listener.send(reply) }
     }
 
     // MARK: The host

@@ -47,6 +47,24 @@ import Wire
         }
     }
 
+    @Test func framesOfAFrameBasedFormatAreUnchanged() async throws {
+        let formats = [CameraFormat(format: "h264", width: 320, height: 240, fps: [30])]
+        var behaviour = NodeBench.Behaviour()
+        behaviour.formats = formats
+        var facts = FakeCamera.facts
+        facts.formats = NodeFormats(formats)
+        let bench = try NodeBench(behaviour, facts: facts)
+        try await bench.configure()
+        let reader = try HostReader(bench, try await bench.commit("h264", 320, 240))
+        for count in [1, 2048, 700, 16384 - 12, 128 << 10] {
+            let frame = pattern(count, 3)
+            bench.stream.publish(frame)
+            #expect(try #require(try reader.frame()).bytes == frame)
+        }
+        let request = try #require(bench.daemon.calls.first { $0.methodName == "Watch" }?.parameters["request"])
+        #expect(request["format"] == "h264" && request["width"] == 320)
+    }
+
     @Test func damagedAndOversizeFramesAreLeftOut() async throws {
         let bench = try NodeBench()
         try await bench.configure()

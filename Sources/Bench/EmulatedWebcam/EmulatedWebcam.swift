@@ -21,7 +21,8 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
     /// What is added to CLOCK_MONOTONIC for the time of day; measured when a stream starts, unless a test decides it.
     var wallClockOffset: UInt64?
 
-    private var controls = ControlBank()
+    private var controls: ControlBank
+    private let hands = WebcamHands()
     /// Of each streaming interface.
     private var negotiations: [StreamNegotiation]
     /// The streaming interface that streams, or did last: its index.
@@ -51,6 +52,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         file = try options.source.map { path throws(PictureError) in try FileSources.open(path) }
         negotiations = options.interfaces.map { StreamNegotiation(options, formats: $0) }
         faultRun = FaultRun(options.faults)
+        controls = ControlBank(hasShutter: options.hasShutter)
     }
 
     deinit { stopStreaming() }
@@ -59,7 +61,10 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
 
     public func attached(now: UInt64, signal: any EmulationSignal) {
         self.signal = signal
-        controls = ControlBank()
+        hands.attach(signal)
+        controls = ControlBank(hasShutter: options.hasShutter)
+        // A shutter is where it was left, and that is no news.
+        if options.hasShutter { controls.placeShutter(isShut: hands.take().isShut) }
         negotiations = options.interfaces.map { StreamNegotiation(options, formats: $0) }
         requestError = .none
         streamError = 0
@@ -71,6 +76,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         stopStreaming()
         streamingSetting = 0
         signal = nil
+        hands.attach(nil)
     }
 
     public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {
@@ -137,10 +143,26 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         bulk = nil
     }
 
+    // MARK: By hand
+
+    /// Presses the button and lets it go, if it has one. From any thread.
+    public func pressButton() { if options.hasButton { hands.pressButton() } }
+
+    /// Closes the shutter, or opens it again, if it has one. From any thread.
+    public func moveShutter() { if options.hasShutter { hands.moveShutter() } }
+
+    private func noticeHands() {
+        guard options.hasButton || options.hasShutter else { return }
+        let done = hands.take()
+        if options.hasShutter { controls.moveShutter(isShut: done.isShut) }
+        for isPressed in done.button { controls.reportButton(isPressed, interface: WebcamInterface.streaming) }
+    }
+
     // MARK: Requests
 
     public func control(_ setup: ControlSetup, data: [UInt8], now: UInt64) -> ControlAnswer {
         if isSilent { return .silence }
+        noticeHands()
         if faultRun.has(.slowControl) {
             // The engine asks again at the time that it is given; a time long past belonged to a request that the host gave up.
             guard let time = slowUntil, now >= time, now < time + Self.slowness else {
@@ -286,6 +308,7 @@ public final class EmulatedWebcam: EmulatedDevice, @unchecked Sendable {
         if isSilent { return .later(at: nil) }
         switch endpoint {
         case WebcamInterface.statusEndpoint:
+            noticeHands()
             guard let report = controls.takeReport() else { return .later(at: nil) }
             let count = min(report.count, buffer.count)
             buffer.copyBytes(from: report.prefix(count))
@@ -309,6 +332,7 @@ extension EmulatedWebcam: VideoStreamOwner {
     func hasFault(_ kind: FaultPlan.Kind) -> Bool { faultRun.has(kind) }
 
     func settings(at time: UInt64) -> PictureSettings {
+        noticeHands()
         controls.followScene(seconds: Double(time) / 1e9)
         reportChanges()
         return controls.pictureSettings

@@ -30,6 +30,10 @@ public struct EmulatedWebcamOptions: Sendable {
     public var formats: [WebcamFormat] = WebcamFormat.coloured
     /// H.264 comes from a second streaming interface. One of the two streams at a time.
     public var offersH264 = false
+    /// It has a button for still images, and tells when it is pressed (`bTriggerSupport`).
+    public var hasButton = false
+    /// A shutter moved by hand, in place of a privacy control that can be set.
+    public var hasShutter = false
     /// A picture (JPEG, PNG, PPM), MJPEG (JPEGs one after another) or Y4M file, shown instead of the scene, from its start again at its end.
     public var source: String?
     public var faults = FaultPlan()

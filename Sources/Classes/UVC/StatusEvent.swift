@@ -11,6 +11,18 @@ public struct StatusEvent: Hashable, Sendable {
     }
     public var kind: Kind
 
+    public init(_ kind: Kind) { self.kind = kind }
+
+    /// The packet.
+    public var bytes: [UInt8] {
+        switch kind {
+        // bStatusType 1: the VideoControl interface; bOriginator, bEvent 0: control change, bSelector, bAttribute, bValue.
+        case .control(let entity, let selector, let attribute, let value): [1, entity, 0, selector, attribute] + value
+        // bStatusType 2: a VideoStreaming interface; bOriginator, bEvent 0: button press, bValue.
+        case .button(let interface, let isPressed): [2, interface, 0, isPressed ? 1 : 0]
+        }
+    }
+
     /// `nil` for packets that are too short, and of kinds that are not known.
     public init?(_ bytes: [UInt8]) {
         guard bytes.count >= 4 else { return nil }

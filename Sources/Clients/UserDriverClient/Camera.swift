@@ -20,6 +20,11 @@ public struct Camera: Sendable {
         return try UserDriverClient.decode([CameraControlName].self, reply["controls"], of: "ControlNames")
     }
 
+    /// Whether the camera has a button and tells when it is pressed (``CameraEvent``); false if its driver doesn't say. The camera is not asked.
+    public func hasButton() async throws(ClientError) -> Bool {
+        try await client.request("ControlNames", of: CameraInterface.name, ["device": selector])["button"]?.boolValue ?? false
+    }
+
     /// Controls with their values; all of them, or those of these names. One that does not answer has a `problem`, and does not hold up the
     /// others. Ask a slow camera for one after the other.
     public func controls(_ names: [String]? = nil) async throws(ClientError) -> [CameraControl] {

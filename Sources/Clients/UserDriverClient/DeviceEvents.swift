@@ -1,5 +1,6 @@
 // What happens to devices, as it happens.
 
+public import CameraInterface
 import FileDescriptors
 public import Wire
 
@@ -16,6 +17,9 @@ public struct DeviceEvent: Codable, Hashable, Sendable {
     /// For the event `"device"`, which a device reported by itself: its driver's name for it, and its parameters.
     public var name: String?
     public var parameters: JSONValue?
+
+    /// What a camera said; `nil` where this is something else.
+    public var camera: CameraEvent? { event == "device" ? CameraEvent(name: name, parameters: parameters) : nil }
 }
 
 /// The daemon's events. Iterating throws `ClientError`; only one iterator gets them.

@@ -28,7 +28,12 @@ public enum CameraInterface {
     /// The reply of `ControlNames`.
     public struct ControlNames: Codable, Hashable, Sendable {
         public var controls: [CameraControlName]
-        public init(controls: [CameraControlName]) { self.controls = controls }
+        /// The camera has a button, and tells when it is pressed (`CameraButton`).
+        public var button: Bool?
+        public init(controls: [CameraControlName], button: Bool? = nil) {
+            self.controls = controls
+            self.button = button
+        }
     }
 
     /// The reply of `GetControls`.

@@ -21,6 +21,7 @@ package actor WebcamDriver: Driver {
     private let quirks: VideoQuirks
     private var record: RecoveryRecord
     private let controls: CameraControls
+    private let news: CameraNews
     private var status: InterruptListener?
 
     package static func start(_ context: DriverContext) async throws -> WebcamDriver {
@@ -47,6 +48,7 @@ package actor WebcamDriver: Driver {
         self.function = function
         quirks = VideoQuirks.names.reduce(into: []) { set, entry in if context.flag(entry.name) { set.insert(entry.quirk) } }
         record = RecoveryRecord()
+        news = CameraNews(function, context.supervisor)
         let notice: @Sendable (String) -> Void = { [supervisor = context.supervisor] in supervisor.log("notice", $0) }
         controls = CameraControls(device: pipe.inTurn, function: function, quirks: quirks, notice: notice)
         stream = StreamSession(
@@ -69,8 +71,7 @@ package actor WebcamDriver: Driver {
         for interface in function.interfaceNumbers { try await context.device.claim(interface: interface) }
         if let endpoint = function.statusEndpoint {
             status = InterruptListener(context, endpoint: endpoint.address, maxPacketSize: endpoint.maxPacketSize) {
-                [function, supervisor = context.supervisor] in
-                if let event = StatusEvent($0) { supervisor.event(event.name, event.parameters(function)) }
+                [news] in news.heard($0)
             }
         }
         try await stream.resume()
@@ -109,7 +110,9 @@ package actor WebcamDriver: Driver {
         switch CameraInterface.Method(rawValue: call.method) {
         case .formats:
             return try answer(CameraInterface.Formats(formats: CameraCalls.formats(function.streamingInterfaces)))
-        case .controlNames: return try answer(CameraInterface.ControlNames(controls: controls.announced.map(CameraCalls.name)))
+        case .controlNames:
+            let button = function.statusEndpoint != nil && function.streamingInterfaces.contains(where: \.stillImage.hasButton)
+            return try answer(CameraInterface.ControlNames(controls: controls.announced.map(CameraCalls.name), button: button))
         case .getControls:
             let readings = try await controls.read(try CameraCalls.names(in: parameters))
             return try answer(CameraInterface.Controls(controls: readings.map(CameraCalls.control)))
@@ -122,6 +125,7 @@ package actor WebcamDriver: Driver {
             let state = try await controls.set(name, to: value)
             record.controls[state.control.name] = state.value ?? value
             keepRecord()
+            news.set(state)
             return try answer(state)
         case .resetControls: return try await resetControls(parameters)
         case nil: throw CallError("NotSupported", "A webcam does not know the method \(call.method).")
@@ -146,6 +150,7 @@ package actor WebcamDriver: Driver {
         for name in result.states.map(\.control.name) + result.failures.map(\.name) { record.controls[name] = nil }
         if names == nil, parameters["name"]?.stringValue == nil { record.controls = [:] }
         keepRecord()
+        for state in result.states { news.set(state) }
         return try answer(
             CameraControlReset(
                 controls: result.states.map(CameraCalls.control), failed: result.failures.map(CameraCalls.failure)))

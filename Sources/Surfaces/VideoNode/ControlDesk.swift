@@ -31,6 +31,8 @@ final class ControlDesk: Sendable {
         var task: Task<Void, Never>?
         /// The last value of each of the camera's controls that was heard of.
         var known: [String: Int] = [:]
+        /// The last value that the host set, or was told of without having asked.
+        var told: [String: Int] = [:]
     }
 
     private let camera: Camera
@@ -42,7 +44,7 @@ final class ControlDesk: Sendable {
         self.isNews = isNews
         var known: [String: Int] = [:]
         for field in controls.controls.flatMap(\.fields) { known[field.control.name] = field.control.value }
-        state = Mutex(State(known: known))
+        state = Mutex(State(known: known, told: known))
     }
 
     func ask(_ control: NodeControl) {
@@ -70,11 +72,24 @@ final class ControlDesk: Sendable {
         }
     }
 
+    /// The camera's control has another value. What the host is to be told, `nil` where it knows: it has set it so.
+    func heard(_ name: String, _ value: Int, of control: NodeControl) -> [UInt8]? {
+        let isNews = state.withLock { state in
+            state.known[name] = value
+            return state.told.updateValue(value, forKey: name) != value
+        }
+        return isNews ? lastValue(of: control) : nil
+    }
+
     private func set(_ field: NodeControl.Field, to value: Int) async -> UInt8? {
+        let name = field.control.name
+        // The driver tells everybody of what is set, perhaps before it answers.
+        let before = state.withLock { $0.told.updateValue(value, forKey: name) }
         do throws(ClientError) {
-            remember(try await camera.setControl(field.control.name, to: value))
+            remember(try await camera.setControl(name, to: value))
             return nil
         } catch {
+            state.withLock { if $0.told[name] == value { $0.told[name] = before } }
             switch error.code {
             case .invalidParameter: return RequestError.outOfRange
             case .notSupported: return RequestError.invalidRequest
@@ -82,7 +97,7 @@ final class ControlDesk: Sendable {
                 // One that an automatic mode drives is accepted and left, as programs expect that set everything they find. Which mode that is
                 // cameras do not always say, so all that have one are.
                 if field.definition.automatic != nil { return nil }
-                guard let now = await current(field.control.name) else { return RequestError.notReady }
+                guard let now = await current(name) else { return RequestError.notReady }
                 remember(now)
                 return now.automatic ? nil : RequestError.wrongState
             default: return RequestError.notReady

@@ -21,13 +21,13 @@ public struct NodeControl: Hashable, Sendable {
     public var selector: UInt8
     /// Of the wire's block.
     public var length: Int
+    /// `bUnitID` or `bTerminalID`.
+    var entity: UInt8 { unit == .cameraTerminal ? NodeEntity.camera : NodeEntity.processing }
     var bit: Int
     public var fields: [Field]
 
     var isReadable: Bool { fields.allSatisfy(\.control.readable) }
     var isWritable: Bool { fields.allSatisfy(\.control.writable) }
-    /// Some automatic mode may drive it, so that its value changes by itself.
-    var hasAutomatic: Bool { fields.contains { $0.definition.automatic != nil } }
 
     func bytes(_ value: (Field) -> Int) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: length)
@@ -70,6 +70,9 @@ public struct NodeControls: Hashable, Sendable {
     func find(_ unit: VideoControlDefinition.Unit, _ selector: UInt8) -> NodeControl? {
         controls.first { $0.unit == unit && $0.selector == selector }
     }
+
+    /// The one that has this control of the camera's among its fields.
+    func find(_ name: String) -> NodeControl? { controls.first { $0.fields.contains { $0.control.name == name } } }
 
     /// Whether every control of the others' is here, whatever it is set to now. One that did not answer this time is no news.
     func cover(_ others: NodeControls) -> Bool {

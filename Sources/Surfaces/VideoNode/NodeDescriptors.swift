@@ -9,6 +9,7 @@ enum NodeInterface {
     static let control: UInt8 = 0
     static let streaming: UInt8 = 1
     static let endpoint = EndpointAddress(rawValue: 0x81)
+    static let status = EndpointAddress(rawValue: 0x82)
 }
 
 /// Identifiers of terminals and units.
@@ -26,17 +27,24 @@ public struct NodeFacts: Hashable, Sendable {
     public var serial: String
     public var formats: NodeFormats
     public var controls: NodeControls
+    /// The camera has a button, and tells when it is pressed.
+    public var hasButton: Bool
 
     /// What it is attached at, where it is not the pictures that say so.
     public var wantedSpeed: USBSpeed?
 
-    public init(name: String, serial: String, formats: NodeFormats, controls: NodeControls, speed: USBSpeed? = nil) {
+    public init(name: String, serial: String, formats: NodeFormats, controls: NodeControls, hasButton: Bool = false, speed: USBSpeed? = nil)
+    {
+        self.hasButton = hasButton
         self.name = name
         self.serial = serial
         wantedSpeed = speed
         self.formats = formats
         self.controls = controls
     }
+
+    /// Whether it has anything to say by itself: every control may change, since other programs have the camera, too.
+    var hasStatus: Bool { hasButton || controls.controls.contains(where: \.isReadable) }
 
     /// High speed carries some 40 MB/s; what has uncompressed pictures of more is SuperSpeed, where the kernel also asks for twice as much at once.
     public var speed: USBSpeed { wantedSpeed ?? (formats.mostBytesASecond > 40_000_000 ? .super : .high) }
@@ -111,7 +119,7 @@ struct NodeDescriptors {
     }
 
     private func addControlInterface(_ bytes: inout DescriptorBytes) {
-        bytes.add8(9, 0x04, NodeInterface.control, 0, 0, 0x0e, 0x01, 0x00, 0)
+        bytes.add8(9, 0x04, NodeInterface.control, 0, facts.hasStatus ? 1 : 0, 0x0e, 0x01, 0x00, 0)
         var units = DescriptorBytes()
         // Camera terminal (§3.7.2.3): no optical zoom; 3 bytes of bmControls.
         units.add8(18, 0x24, 0x02, NodeEntity.camera)
@@ -136,17 +144,35 @@ struct NodeDescriptors {
         bytes.add32(Self.clockFrequency)
         bytes.add8(1, NodeInterface.streaming)
         bytes.bytes += units.bytes
+        if facts.hasStatus { addStatusEndpoint(&bytes) }
+    }
+
+    /// Status interrupt endpoint (§3.8.2): every 2^7 microframes (16 ms), and what the class says of it.
+    private func addStatusEndpoint(_ bytes: inout DescriptorBytes) {
+        let size = UInt16(NodeStatus.packetSize)
+        bytes.add8(7, 0x05, NodeInterface.status.rawValue, 0x03)
+        bytes.add16(size)
+        bytes.add8(8)
+        // Endpoint companion (USB 3.2 §9.6.7): no bursts; bytes in an interval.
+        if isSuper {
+            bytes.add8(6, 0x30, 0, 0)
+            bytes.add16(size)
+        }
+        bytes.add8(5, 0x25, 0x03)
+        bytes.add16(size)
     }
 
     private func addStreamingInterface(_ bytes: inout DescriptorBytes) {
         bytes.add8(9, 0x04, NodeInterface.streaming, 0, 1, 0x0e, 0x02, 0x00, 0)
         var formats = DescriptorBytes()
         for (index, format) in facts.formats.formats.enumerated() { add(format, index: UInt8(index + 1), to: &formats) }
-        // Input header (§3.9.2.1): no still capture, no trigger, nothing to be asked for but a rate.
+        // Input header (§3.9.2.1): no still capture; a button is one of general purpose (bTriggerSupport, bTriggerUsage), which is what hosts make
+        // a key of, whatever the camera's own is for; nothing to be asked for but a rate.
         let count = facts.formats.formats.count
         bytes.add8(UInt8(13 + count), 0x24, 0x01, UInt8(count))
         bytes.add16(UInt16(clamping: 13 + count + formats.bytes.count))
-        bytes.add8(NodeInterface.endpoint.rawValue, 0, NodeEntity.output, 0, 0, 0, 1)
+        let button: UInt8 = facts.hasButton ? 1 : 0
+        bytes.add8(NodeInterface.endpoint.rawValue, 0, NodeEntity.output, 0, button, button, 1)
         for _ in 0..<count { bytes.add8(0) }
         bytes.bytes += formats.bytes
         bytes.add8(7, 0x05, NodeInterface.endpoint.rawValue, 0x02)
@@ -159,22 +185,39 @@ struct NodeDescriptors {
     private func add(_ format: NodeFormats.Format, index: UInt8, to bytes: inout DescriptorBytes) {
         let count = UInt8(clamping: format.frames.count)
         let defaultFrame = facts.formats.defaultFrame(of: format)
-        if format.isCompressed {
+        let frameSubtype: UInt8
+        switch format.payload {
+        case .mjpeg:
             // bmFlags: samples vary in size; no aspect ratio, not interlaced, free to copy.
             bytes.add8(11, 0x24, 0x06, index, count, 0, defaultFrame, 0, 0, 0, 0)
-        } else {
+            frameSubtype = 0x07
+        case .uncompressed:
             bytes.add8(27, 0x24, 0x04, index, count)
             bytes.bytes += format.guid
             bytes.add8(UInt8(clamping: format.bitsPerPixel), defaultFrame, 0, 0, 0, 0)
+            frameSubtype = 0x05
+        case .frameBased:
+            // Frame Based Payload 1.1 §3.1.1: no bits for a pixel, no aspect ratio, not interlaced, free to copy, frames of variable size.
+            bytes.add8(28, 0x24, 0x10, index, count)
+            bytes.bytes += format.guid
+            bytes.add8(0, defaultFrame, 0, 0, 0, 0, 1)
+            frameSubtype = 0x11
         }
         for (number, frame) in format.frames.enumerated() {
-            bytes.add8(UInt8(26 + 4 * frame.intervals.count), 0x24, format.isCompressed ? 0x07 : 0x05, UInt8(number + 1), 0)
+            bytes.add8(UInt8(26 + 4 * frame.intervals.count), 0x24, frameSubtype, UInt8(number + 1), 0)
             bytes.add16(UInt16(frame.width), UInt16(frame.height))
             let size = format.byteCount(frame)
             func bitRate(_ interval: UInt32) -> UInt32 { UInt32(clamping: size * 8 * 10_000_000 / Int(max(1, interval))) }
             bytes.add32(bitRate(frame.intervals.last ?? 333_333), bitRate(frame.intervals.first ?? 333_333))
-            bytes.add32(UInt32(clamping: size), facts.formats.defaultInterval(of: frame))
-            bytes.add8(UInt8(frame.intervals.count))
+            if format.payload == .frameBased {
+                // Frame Based Payload 1.1 §3.1.2: the interval comes first, dwBytesPerLine (none) last, and no size of a buffer.
+                bytes.add32(facts.formats.defaultInterval(of: frame))
+                bytes.add8(UInt8(frame.intervals.count))
+                bytes.add32(0)
+            } else {
+                bytes.add32(UInt32(clamping: size), facts.formats.defaultInterval(of: frame))
+                bytes.add8(UInt8(frame.intervals.count))
+            }
             for interval in frame.intervals { bytes.add32(interval) }
         }
         // Colour matching (§3.9.2.6): sRGB primaries, BT.709 transfer, SMPTE 170M (BT.601) matrix.

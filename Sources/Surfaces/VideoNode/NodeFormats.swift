@@ -19,15 +19,19 @@ public struct NodeFormats: Hashable, Sendable {
     public struct Format: Hashable, Sendable {
         /// As the daemon calls it: `"mjpeg"`.
         public var name: String
-        /// On average; 0 for MJPEG.
+        /// On average; 0 for compressed ones.
         public var bitsPerPixel: Int
-        /// On the wire, of an uncompressed format.
+        /// On the wire, of all but MJPEG.
         public var guid: [UInt8]
         public var frames: [Frame]
 
         public var isCompressed: Bool { bitsPerPixel == 0 }
 
-        /// `dwMaxVideoFrameSize` in bytes. No camera makes a JPEG of more than two bytes a pixel.
+        /// Which of the video class's payload formats it is.
+        enum Payload { case mjpeg, uncompressed, frameBased }
+        var payload: Payload { !isCompressed ? .uncompressed : name == "mjpeg" ? .mjpeg : .frameBased }
+
+        /// `dwMaxVideoFrameSize` in bytes. No camera makes a compressed picture of more than two bytes a pixel.
         public func byteCount(_ frame: Frame) -> Int {
             isCompressed ? max(128 << 10, frame.width * frame.height * 2) : frame.width * frame.height * bitsPerPixel / 8
         }
@@ -48,9 +52,8 @@ public struct NodeFormats: Hashable, Sendable {
 
     public var formats: [Format]
 
-    /// Every frame of theirs stands by itself, and V4L2 has a name for them. (A stream of H.264 begins
-    /// with a key frame, which nobody asks a camera for when the second program joins.)
-    static let vouchedFor = ["mjpeg", "yuy2", "uyvy", "nv12", "nv21", "i420", "yv12", "grey", "y10", "y12", "y16", "z16"]
+    /// V4L2 has a name for them. The first is what programs get that choose none: every frame of it stands by itself.
+    static let vouchedFor = ["mjpeg", "yuy2", "uyvy", "nv12", "nv21", "i420", "yv12", "grey", "y10", "y12", "y16", "z16", "h264", "h265"]
     private static let mostFrames = 64
     private static let mostBytes = 64 << 20
 
@@ -61,7 +64,7 @@ public struct NodeFormats: Hashable, Sendable {
             guard let pixels = PixelFormat(name: name) else { continue }
             var format = Format(name: name, bitsPerPixel: pixels.bitsPerPixel, guid: pixels.guid.bytes, frames: [])
             for size in offered where size.format == name && (1...8192).contains(size.width) && (1...8192).contains(size.height) {
-                guard size.width % 2 == 0 || name == "mjpeg" || name == "grey", format.frames.count < Self.mostFrames,
+                guard size.width % 2 == 0 || format.isCompressed || name == "grey", format.frames.count < Self.mostFrames,
                     !format.frames.contains(where: { $0.width == size.width && $0.height == size.height })
                 else { continue }
                 let frame = Frame(size)

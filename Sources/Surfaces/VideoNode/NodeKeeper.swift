@@ -57,9 +57,26 @@ public actor NodeKeeper {
                 await self?.look()
             }
         }
-        defer { clock.cancel() }
+        let ear = Task { [weak self] in await self?.listen() }
+        defer {
+            clock.cancel()
+            ear.cancel()
+        }
         await client.follow(log: log) { [weak self] in await self?.look() }
         for id in kept.keys { remove(id) }
+    }
+
+    /// What cameras say by themselves: over a connection of its own, since a button that is pressed waits for no camera that is being asked.
+    private func listen() async {
+        while !Task.isCancelled {
+            do {
+                for try await event in try await client.events() {
+                    guard let said = event.camera, let nodes = kept[event.device]?.nodes else { continue }
+                    for node in nodes { node.device.heard(said) }
+                }
+            } catch {}  // That there is no daemon the other connection says.
+            await client.waitBeforeRetry()
+        }
     }
 
     private func look() async {
@@ -120,7 +137,7 @@ public actor NodeKeeper {
                 let controls = NodeControls(try await camera.controls())
                 facts = NodeFacts(
                     name: device.name, serial: NodeSerial.text(camera: id, index: 1), formats: formats, controls: controls,
-                    speed: speed)
+                    hasButton: try await camera.hasButton(), speed: speed)
             }
         } catch {
             if ![.notSupported].contains(error.code), entry.failures == 0 { log("\(id): \(error.message)") }
@@ -129,7 +146,10 @@ public actor NodeKeeper {
         entry.isBeingMade = false
         if let facts {
             entry.failures = 0
-            if let old = entry.facts, old.formats != facts.formats || !old.controls.cover(facts.controls) || old.name != facts.name {
+            if let old = entry.facts,
+                old.formats != facts.formats || !old.controls.cover(facts.controls) || old.name != facts.name
+                    || old.hasButton != facts.hasButton
+            {
                 entry.factsOf = device.drivenSince
                 // Programs that stream keep what they have; the node is another one once they have ended.
                 if entry.nodes.contains(where: \.device.isStreaming) {

@@ -28,6 +28,7 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
     private var question: Question?
     private var stream: NodeStream?
     private var payload = NodePayload()
+    private let status = Mutex(NodeStatus())
 
     /// A request that is not answered at once.
     private struct Question {
@@ -54,6 +55,9 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
     /// Whether some program has it open and streams.
     public var isStreaming: Bool { streams.load(ordering: .acquiring) }
 
+    /// Whether some program has it open and is told what the camera says by itself.
+    var isHeard: Bool { status.withLock { $0.isAsked } }
+
     // MARK: The bus
 
     public func attached(now: UInt64, signal: any EmulationSignal) {
@@ -61,15 +65,23 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
         negotiation = NodeNegotiation(facts.formats)
         requestError = 0
         question = nil
+        status.withLock { $0.forget() }
     }
 
     public func detached() {
         stopStreaming()
+        status.withLock { $0.forget() }
         signal.withLock { $0 = nil }
     }
 
-    public func haltCleared(endpoint: EndpointAddress, now: UInt64) { stopStreaming() }
-    public func idled(endpoint: EndpointAddress, now: UInt64) { stopStreaming() }
+    public func haltCleared(endpoint: EndpointAddress, now: UInt64) { if endpoint == NodeInterface.endpoint { stopStreaming() } }
+    public func idled(endpoint: EndpointAddress, now: UInt64) {
+        switch endpoint {
+        case NodeInterface.endpoint: stopStreaming()
+        case NodeInterface.status: status.withLock { $0.forget() }
+        default: break
+        }
+    }
     public func alternateSettingChanged(interface: UInt8, to alternateSetting: UInt8, now: UInt64) {
         if interface == NodeInterface.streaming { stopStreaming() }
     }
@@ -129,8 +141,8 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
         case .getRes: return .data(control.resolution)
         case .getLen: return .data([UInt8(control.length), 0])
         case .getInfo:
-            // D0 GET, D1 SET, D3 changes by itself.
-            return .data([(control.isReadable ? 1 : 0) | (control.isWritable ? 2 : 0) | (control.hasAutomatic ? 8 : 0)])
+            // D0 GET, D1 SET, D3 changes by itself: an automatic mode drives it, or another program sets it. Hosts keep no value of such a one.
+            return .data([(control.isReadable ? 1 | 8 : 0) | (control.isWritable ? 2 : 0)])
         case .getCur:
             guard control.isReadable else { return refuse(RequestError.invalidRequest) }
             return ask(setup, data, now) { desk.ask(control) }
@@ -158,6 +170,34 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
         case .accepted: return .accepted
         case .refused(let code): return refuse(code)
         }
+    }
+
+    // MARK: What the camera says by itself
+
+    /// From any thread.
+    public func heard(_ event: CameraEvent) {
+        switch event {
+        case .button(let button):
+            guard facts.hasButton else { return }
+            say(StatusEvent(.button(interface: NodeInterface.streaming, isPressed: button.pressed)))
+        case .controlChanged(let change):
+            // Of values alone: what is automatic now uvcvideo knows by itself, and ranges are what they were when the node was made.
+            guard change.attribute == 0, let name = change.name, let now = change.now, let control = facts.controls.find(name),
+                control.isReadable, let value = desk.heard(name, now, of: control)
+            else { return }
+            say(StatusEvent(.control(entity: control.entity, selector: control.selector, attribute: 0, value: value)))
+        }
+    }
+
+    private func say(_ event: StatusEvent) {
+        if status.withLock({ $0.add(event) }) { signal.withLock { $0 }?.ready(endpoint: NodeInterface.status) }
+    }
+
+    private func statusData(into buffer: UnsafeMutableRawBufferPointer) -> InAnswer {
+        guard let packet = status.withLock({ $0.next() }) else { return .later(at: nil) }
+        let count = min(packet.count, buffer.count)
+        buffer.copyBytes(from: packet.prefix(count))
+        return .data(count: count, ends: true)
     }
 
     // MARK: Streaming
@@ -226,6 +266,7 @@ public final class VideoNode: EmulatedDevice, @unchecked Sendable {
     }
 
     public func dataIn(endpoint: EndpointAddress, now: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> InAnswer {
+        if endpoint == NodeInterface.status, facts.hasStatus { return statusData(into: buffer) }
         guard endpoint == NodeInterface.endpoint else { return .stall }
         guard let stream else { return .later(at: nil) }
         if let piece = payload.next(upTo: buffer.count) { return .lent(piece.bytes, ends: piece.ends) }

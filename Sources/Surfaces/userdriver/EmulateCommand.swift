@@ -76,6 +76,7 @@ struct EmulateWebcamCommand: ParsableCommand {
     func run() throws {
         clinux_set_name("userdriver")
         let interrupts = try Interrupt.descriptor()
+        if camera.hasHands { HandSignals.block() }
         let log: (@Sendable (String) -> Void)? = verbose ? { @Sendable in Terminal.note($0) } : nil
         guard !gadget else { return try serveGadget(until: interrupts.number, log) }
         let devices: [(busID: String, device: any EmulatedDevice)]
@@ -84,6 +85,7 @@ struct EmulateWebcamCommand: ParsableCommand {
         } catch {
             throw CommandFailure("The emulated webcam can't be created: \(error)")
         }
+        if camera.hasHands { try HandSignals.pass(to: devices.compactMap { $0.device as? EmulatedWebcam }) }
         let server = EmulationServer(
             devices: devices, address: address, port: port, lateness: camera.late == .hold ? .hold : .drop, log: log)
         try EmulationService(server: server, address: address, busIDs: devices.map(\.busID), kind: "webcam").run(until: interrupts.number)
@@ -100,6 +102,7 @@ struct EmulateWebcamCommand: ParsableCommand {
         } catch {
             throw CommandFailure("The emulated webcam can't be created: \(error)")
         }
+        if camera.hasHands { try HandSignals.pass(to: [webcam]) }
         let gadget = USBGadget(webcam, controller: udc, log: log)
         do {
             try Terminal.print("gadget:\(try gadget.start())")

@@ -16,6 +16,12 @@ struct EmulatedWebcamArguments: ParsableArguments {
     )
     var h264 = false
 
+    @Flag(help: "Have a button for still images; SIGUSR1 presses it.")
+    var button = false
+
+    @Flag(help: "Have a shutter before the lens, in place of a privacy control that can be set; SIGUSR2 moves it.")
+    var shutter = false
+
     @Option(
         help: ArgumentHelp("Milliseconds from \"start streaming\" to the first payload, as with a real camera.", valueName: "ms"))
     var startupMs = 300
@@ -49,9 +55,13 @@ struct EmulatedWebcamArguments: ParsableArguments {
 
     func validate() throws {
         guard (0...600_000).contains(startupMs) else { throw ValidationError("--startup-ms must be from 0 to 600000.") }
+        guard !infrared || !hasHands else { throw ValidationError("--infrared can't be combined with --button or --shutter.") }
         if fault == ["list"] { throw CleanExit.message(FaultPlan.documentation) }
         _ = try plan()
     }
+
+    /// Somebody may press or move something.
+    var hasHands: Bool { button || shutter }
 
     func plan() throws -> FaultPlan {
         do {
@@ -66,6 +76,8 @@ struct EmulatedWebcamArguments: ParsableArguments {
         var options = EmulatedWebcamOptions()
         options.variant = bulk ? .bulk : .isochronous
         options.offersH264 = h264
+        options.hasButton = button
+        options.hasShutter = shutter
         options.serial = Self.serial(serial ?? options.serial, index)
         options.startupMilliseconds = startupMs
         options.source = source
@@ -97,6 +109,8 @@ struct EmulatedWebcamArguments: ParsableArguments {
         if !fault.isEmpty { words += ["--fault=\(fault.joined(separator: ","))"] }
         if bulk { words.append("--bulk") }
         if h264 { words.append("--h264") }
+        if button { words.append("--button") }
+        if shutter { words.append("--shutter") }
         if infrared { words.append("--infrared") }
         if withoutHuffman { words.append("--without-huffman") }
         return words

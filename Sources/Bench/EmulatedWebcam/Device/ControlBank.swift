@@ -10,6 +10,10 @@ struct ControlBank {
     private(set) var reports: [[UInt8]] = []
     /// A host that does not listen must not make the list grow.
     private static let maximumReports = 32
+    /// The privacy control is a shutter's, which only a hand moves.
+    private let hasShutter: Bool
+
+    init(hasShutter: Bool = false) { self.hasShutter = hasShutter }
 
     subscript(control: WebcamControl, field: Int = 0) -> Int { values[control.rawValue][field] }
 
@@ -45,6 +49,7 @@ struct ControlBank {
     }
 
     private func information(_ control: WebcamControl) -> UInt8 {
+        if control == .privacy, hasShutter { return ControlInformation.get | ControlInformation.updatesItself }
         var bits = ControlInformation.get | ControlInformation.set
         if control.definition.automatic != nil { bits |= ControlInformation.updatesItself }
         if isAutomatic(control) { bits |= ControlInformation.disabledByAutomaticMode }
@@ -52,7 +57,7 @@ struct ControlBank {
     }
 
     private mutating func set(_ control: WebcamControl, _ data: [UInt8]) throws(RequestError) {
-        guard data.count == control.length else { throw .invalidRequest }
+        guard data.count == control.length, control != .privacy || !hasShutter else { throw .invalidRequest }
         guard !isAutomatic(control) else { throw .wrongState }
         var new: [Int] = []
         var position = 0
@@ -96,10 +101,20 @@ struct ControlBank {
         report(control, attribute: 0, value: control.definition.fields[0].encoded(value))
     }
 
+    mutating func placeShutter(isShut: Bool) { values[WebcamControl.privacy.rawValue] = [isShut ? 1 : 0] }
+    mutating func moveShutter(isShut: Bool) { drive(.privacy, to: isShut ? 1 : 0) }
+
+    /// A button press: bStatusType 2 (streaming interface), bOriginator, bEvent 0, bValue.
+    mutating func reportButton(_ isPressed: Bool, interface: UInt8) { append([2, interface, 0, isPressed ? 1 : 0]) }
+
     /// A control change: bStatusType 1 (control interface), bOriginator, bEvent 0, bSelector, bAttribute, bValue.
     private mutating func report(_ control: WebcamControl, attribute: UInt8, value: [UInt8]) {
+        append([1, control.definition.entity, 0, control.definition.selector, attribute] + value)
+    }
+
+    private mutating func append(_ report: [UInt8]) {
         if reports.count >= Self.maximumReports { reports.removeFirst() }
-        reports.append([1, control.definition.entity, 0, control.definition.selector, attribute] + value)
+        reports.append(report)
     }
 
     /// What the picture looks like with these values. What the camera drives, it drives so that the picture is right.

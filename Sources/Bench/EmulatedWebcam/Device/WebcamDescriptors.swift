@@ -110,11 +110,13 @@ struct WebcamDescriptors {
         bytes.append8(9, 0x04, interface, 0, bulk ? 1 : 0, 0x0e, 0x02, 0x00, 0)
         var formats = Bytes()
         for (index, format) in offered.enumerated() { append(format, index: UInt8(index + 1), to: &formats) }
-        // Input header (§3.9.2.1): no still capture, no trigger; MJPEG's quality can be asked for (bmaControls D2).
+        // Input header (§3.9.2.1): no still capture; a button is one of general purpose, of the first interface; MJPEG's quality can be asked for
+        // (bmaControls D2).
         let length = 13 + offered.count
         bytes.append8(UInt8(length), 0x24, 0x01, UInt8(offered.count))
         bytes.append16(UInt16(length + formats.bytes.count))
-        bytes.append8(endpoint, 0, WebcamEntity.output, 0, 0, 0, 1)
+        let button: UInt8 = options.hasButton && number == 0 ? 1 : 0
+        bytes.append8(endpoint, 0, WebcamEntity.output, 0, button, button, 1)
         for format in offered { bytes.append8(format == .mjpeg ? 0x04 : 0x00) }
         bytes.bytes += formats.bytes
         if bulk {
