@@ -12,6 +12,11 @@
 #include <string.h>
 #include <time.h>
 
+// Older headers lack it: a program built with them runs with a newer PipeWire, too.
+#ifndef SPA_IO_CLOCK_FLAG_NO_RATE
+#define SPA_IO_CLOCK_FLAG_NO_RATE (1u << 3)
+#endif
+
 struct cpipewire_node {
     struct pw_stream *stream;
     struct spa_hook listener;
@@ -115,11 +120,9 @@ static void tick(struct cpipewire_node *node)
     clock->delay = 0;
     clock->rate_diff = 1.0;
     clock->next_nsec = clock->nsec;
-#ifdef SPA_IO_CLOCK_FLAG_NO_RATE
     // Without it programs take the time from the position, from 1.4 on, and GStreamer compares that
     // with the pictures' times, which are the machine's.
     clock->flags |= SPA_IO_CLOCK_FLAG_NO_RATE;
-#endif
 }
 
 static void on_process(void *data)
