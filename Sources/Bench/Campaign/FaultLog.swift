@@ -2,10 +2,11 @@
 
 import Glibc
 
-/// A file of lines, in pieces of some 64 KB.
+/// A file of lines, in pieces of some 64 KB or ten seconds.
 struct FaultLog: ~Copyable {
     private let file: Int32
     private var pending: [UInt8] = []
+    private var flushed = 0.0
 
     init(path: String) throws {
         file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -22,7 +23,9 @@ struct FaultLog: ~Copyable {
         pending += Array(
             "{\"s\":\(milliseconds / 1000).\(fraction),\"kind\":\"\(outcome.kind.rawValue)\",\"camera\":\(outcome.camera),\"restarts\":\(outcome.restarts),\"missing\":\(outcome.missing),\"altered\":\(outcome.altered),\"us\":\(recovery)}\n"
                 .utf8)
-        if pending.count > 65_536 { try flush() }
+        guard pending.count > 65_536 || seconds - flushed > 10 else { return }
+        flushed = seconds
+        try flush()
     }
 
     mutating func flush() throws {
