@@ -313,7 +313,7 @@ let testTargets: [Target] = [
     // A program that knows V4L2 and nothing of ours, for what `userdriver v4l2` shows it.
     executable("v4l2-client", [], path: "Tests/V4L2Client"),
     .testTarget(
-        name: "EndToEndTests", dependencies: ["v4l2-client", "UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux"],
+        name: "EndToEndTests", dependencies: ["v4l2-client", "CameraInterface", "UserDriverClient", "Pictures", "Spawn", "Wire", "CLinux"],
         swiftSettings: swiftSettings),
     tests("USBIPHost", ["USB", "USBIP", "TransferRing", "USBEmulation", "FileDescriptors", "CLinux"]),
 ]

@@ -1,5 +1,6 @@
 // Controls: set, refused, kept over deaths and absences, and seen in the picture.
 
+import CameraInterface
 import Foundation
 import Glibc
 import Spawn
@@ -199,6 +200,41 @@ extension EndToEndAsides {
             let result = try await bench.userdriver("stream", "--frames", "3", "--format", "mjpeg", "--size", "160x120", "--stats", "json")
             #expect(result.status == .exited(status: 0), "\(result.errors)")
             #expect(try result.lastLine(as: StreamFacts.self).frames == 3)
+            try await bench.stop()
+        }
+
+        private static func next(_ events: inout DeviceEvents.AsyncIterator) async throws -> CameraEvent {
+            while let event = try await events.next() { if let said = event.camera { return said } }
+            throw Timeout(what: "an event of the camera", seen: "the end")
+        }
+
+        @Test(.timeLimit(.minutes(2))) func `what the camera reports, and what programs set, is told once, as it happens`() async throws {
+            let bench = try await Bench.start(emulate: Self.fast + ["--button", "--shutter"])
+            let camera = try #require(bench.emulator)
+            var events = try await bench.client.events().makeAsyncIterator()
+            // The second changes nothing.
+            for value in [20, 20, 21] { try await set(bench, "brightness", value) }
+            for value in [20, 21] {
+                guard case .controlChanged(let change) = try await Self.next(&events) else {
+                    Issue.record("another event than brightness")
+                    break
+                }
+                #expect(change.name == "brightness" && change.now == value && change.value == nil)
+            }
+            #expect(kill(camera.pid, SIGUSR2) == 0)
+            guard case .controlChanged(let shutter) = try await Self.next(&events) else {
+                Issue.record("another event than the shutter's")
+                return
+            }
+            #expect(shutter.name == "privacy" && shutter.now == 1)
+            #expect(kill(camera.pid, SIGUSR1) == 0)
+            for isPressed in [true, false] {
+                guard case .button(let button) = try await Self.next(&events) else {
+                    Issue.record("another event than the button's")
+                    return
+                }
+                #expect(button.pressed == isPressed)
+            }
             try await bench.stop()
         }
 
