@@ -81,10 +81,7 @@ extension EndToEndTests {
                     "stream", "--frames", "15", "--size", "320x240", "--format", format, "--stats", "json")
                 let facts = try result.lastLine(as: StreamFacts.self)
                 #expect(result.status == .exited(status: 0), "\(format): \(result.errors)")
-                #expect(facts.frames == 15 && facts.restarts == 0, "\(format): \(facts)")
-                // FIXME: one isochronous h264 frame of fifteen comes torn; whether the emulator or
-                // assembly does it is open.
-                if bulk || format != "h264" { #expect(facts.torn == 0, "\(format): \(facts)") }
+                #expect(facts.frames == 15 && facts.torn == 0 && facts.restarts == 0, "\(format): \(facts)")
             }
             let formats = try await bench.client.camera().formats().map(\.format)
             #expect(Set(formats) == ["mjpeg", "yuy2", "nv12", "h264"])

@@ -123,6 +123,14 @@ final class ChromiumPage: Sendable {
         return Account(log: log)
     }
 
+    /// Until the page was told that it has no camera.
+    func waitForRefusal() async throws -> Account {
+        let log = try await browser.waitForOutput(errors: true, timeout: .seconds(60)) { log in
+            Account(log: log).beginnings.contains { $0.contains("Error: ") }
+        }
+        return Account(log: log)
+    }
+
     func stop() async throws {
         _ = try await browser.stop()
         try? FileManager.default.removeItem(atPath: folder)  // a leftover in a temporary folder fails nobody

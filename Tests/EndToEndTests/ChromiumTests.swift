@@ -60,6 +60,30 @@ extension EndToEndTests {
             try await session.stop()
         }
 
+        @Test(
+            .timeLimit(.minutes(5)),
+            .enabled(if: PipeWirePrograms.isBuilt, "userdriver-pipewire is not built: run make build-pipewire"),
+            .enabled(if: PipeWirePrograms.areInstalled, "PipeWire, WirePlumber and GStreamer's plugin are not all installed"),
+            .enabled(if: PortalSession.obstacle == nil, "there is no portal: \(PortalSession.obstacle ?? "")"))
+        func `a page has no camera if the person says no, and the camera does not stream`() async throws {
+            let bench = try await Bench.start()
+            let session = try await PipeWireSession.start(bench)
+            let portal = try await PortalSession(in: session, answer: false)
+            let page = try ChromiumPage.start(in: session)
+            let account = try await page.waitForRefusal()
+            #expect(account.stamps.isEmpty && account.spoiled == 0 && account.presented == 0)
+            #expect(!portal.questions.isEmpty)
+            let device = try await bench.client.device()
+            #expect(device.state == .running && device.streams.allSatisfy { $0.clients == 0 } && device.viewers == nil)
+            try await page.stop()
+            // A program that does not ask the portal has it all the same.
+            let caps = "video/x-raw,format=NV12,width=320,height=240"
+            let result = try await session.record(PipeWireSession.raw, caps, count: 10, to: "pictures").finish()
+            #expect(result.status == .exited(status: 0) && !result.errors.contains("ERROR"), "\(result.errors)")
+            try await portal.stop()
+            try await session.stop()
+        }
+
         @Test(.timeLimit(.minutes(5)), .enabled(if: V4L2Programs.libraryIsBuilt, "userdriver-v4l2.so is not built: run make build"))
         func `a page has the camera as /dev/video0 through the library, and its track plays on through ten deaths of the driver`()
             async throws

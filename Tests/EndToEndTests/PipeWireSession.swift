@@ -35,6 +35,7 @@ final class PipeWireSession: Sendable {
 
     static let raw = "userdriver.1209_0001_EMU0001"
     static let jpeg = raw + ".mjpeg"
+    static let h264 = raw + ".h264"
 
     private init(bench: Bench, folder: String, bus: Running, servers: Servers, surface: Running) {
         self.bench = bench
@@ -109,10 +110,10 @@ final class PipeWireSession: Sendable {
         }
     }
 
-    /// Both nodes are there.
-    func waitForNodes() async throws {
+    /// These nodes are there.
+    func waitForNodes(_ names: [String] = [raw, jpeg]) async throws {
         let monitor = try start("pw-dump", "--monitor", "--no-colors")
-        try await monitor.waitForOutput { text in [Self.raw, Self.jpeg].allSatisfy { text.contains("\"node.name\": \"\($0)\"") } }
+        try await monitor.waitForOutput { text in names.allSatisfy { text.contains("\"node.name\": \"\($0)\"") } }
         _ = try await monitor.stop()
     }
 

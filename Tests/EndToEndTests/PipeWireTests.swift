@@ -110,6 +110,21 @@ extension EndToEndTests {
             try await session.stop()
         }
 
+        @Test func `H.264 has a node of its own, and is the camera's, byte for byte`() async throws {
+            let bench = try await Bench.start(emulate: ["--startup-ms", "50", "--h264"])
+            let session = try await PipeWireSession.start(bench)
+            try await session.waitForNodes([PipeWireSession.h264])
+            let node = try await session.node(PipeWireSession.h264)
+            #expect(node.properties["media.class"] == "Video/Source" && node.properties["media.role"] == nil)
+            let offered = try await bench.client.camera().formats().filter { $0.format == "h264" }
+            #expect(!offered.isEmpty && Set(node.formats) == Set(offered.map { "h264 \($0.width)x\($0.height)" }))
+            let caps = "video/x-h264,stream-format=byte-stream,alignment=au,width=320,height=240,framerate=30/1"
+            let result = try await session.record(PipeWireSession.h264, caps, count: 60, to: "pictures").finish()
+            #expect(result.status == .exited(status: 0) && !result.errors.contains("ERROR"), "\(result.errors)")
+            #expect(stamps(try session.pictures(of: "pictures"), "h264").count == 60)
+            try await session.stop()
+        }
+
         @Test func `what the camera has in MJPEG only is decoded for who wants it uncompressed`() async throws {
             let bench = try await Bench.start()
             let session = try await PipeWireSession.start(bench)

@@ -1,5 +1,5 @@
 // The portal of a session, by which programs in sandboxes and browsers ask for a camera, and a person
-// who says yes.
+// who says yes, or no.
 
 import Foundation
 import Glibc
@@ -23,7 +23,8 @@ final class PortalSession: Sendable {
     private let services: [Running]
 
     /// In a session that has PipeWire, which the portal connects to as it starts.
-    init(in session: PipeWireSession) async throws {
+    /// - Parameter answer: the person's, to whatever the portal asks.
+    init(in session: PipeWireSession, answer: Bool = true) async throws {
         let name = "userdriver"
         let folder = session.folder + "/portals"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -31,7 +32,7 @@ final class PortalSession: Sendable {
             .write(toFile: "\(folder)/\(name).portal", atomically: true, encoding: .utf8)
         // From 1.17 on the portal goes by this file.
         try "[preferred]\ndefault=\(name)\n".write(toFile: "\(folder)/portals.conf", atomically: true, encoding: .utf8)
-        person = try session.start("/usr/bin/python3", [ChromiumPage.files + "/access.py"])
+        person = try session.start("/usr/bin/python3", [ChromiumPage.files + "/access.py", answer ? "yes" : "no"])
         try await person.waitForOutput { $0.contains("here\n") }
         services = [try session.start(Self.storeProgram, []), try session.start(Self.portalProgram, [])]
         try await person.waitForOutput { $0.contains("ready\n") }

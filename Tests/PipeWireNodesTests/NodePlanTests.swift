@@ -27,6 +27,7 @@ struct NodePlanTests {
         ])
         #expect(plan.raw.map { "\($0.format) \($0.width) \($0.isDecoded)" } == ["yuy2 640 false", "i420 1280 true", "yuy2 1280 false"])
         #expect(plan.jpeg.map(\.width) == [1280, 640])
+        #expect(plan.h264.map { "\($0.format) \($0.width)x\($0.height)" } == ["h264 1920x1080"])
         // Who asks for no rate gets thirty.
         #expect(plan.raw[1].rates.map(\.numerator) == [30, 60])
         #expect(plan.raw[1].request(plan.raw[1].rates[0]) == CameraRequest(format: "mjpeg", width: 1280, height: 720, fps: 30))
@@ -37,7 +38,7 @@ struct NodePlanTests {
         let plan = NodePlan([CameraFormat(format: "mjpeg", width: 640, height: 480, fps: [30])])
         #expect(plan.raw.map(\.format) == ["i420"] && plan.raw[0].isDecoded)
         #expect(plan.raw[0].byteCount == 460_800)
-        #expect(plan.jpeg.count == 1)
+        #expect(plan.jpeg.count == 1 && plan.h264.isEmpty)
     }
 
     @Test func `the nearest rate is taken, and any where none is asked for`() throws {
@@ -74,11 +75,12 @@ struct CameraFactsTests {
     @Test func `a node's name is made of the camera's id`() {
         #expect(facts.nodeName(of: .raw) == "userdriver.1209_0001_EMU_0001_2")
         #expect(facts.nodeName(of: .jpeg) == "userdriver.1209_0001_EMU_0001_2.mjpeg")
+        #expect(facts.nodeName(of: .h264) == "userdriver.1209_0001_EMU_0001_2.h264")
     }
 
     @Test func `lists of cameras have one node of a camera's`() {
         func role(_ kind: NodeKind) -> String? { facts.properties(of: kind).first { $0.0 == "media.role" }?.1 }
         #expect(role(.raw) == "Camera")
-        #expect(role(.jpeg) == nil)
+        #expect(role(.jpeg) == nil && role(.h264) == nil)
     }
 }

@@ -11,7 +11,13 @@ struct CameraFacts: Equatable, Sendable {
     var product: String
     var plan: NodePlan
 
-    func description(of kind: NodeKind) -> String { kind == .raw ? name : "\(name) (MJPEG)" }
+    func description(of kind: NodeKind) -> String {
+        switch kind {
+        case .raw: name
+        case .jpeg: "\(name) (MJPEG)"
+        case .h264: "\(name) (H.264)"
+        }
+    }
 
     /// The same after each start, so that programs find their camera again.
     func nodeName(of kind: NodeKind) -> String {
@@ -21,10 +27,16 @@ struct CameraFacts: Equatable, Sendable {
             default: "_"
             }
         }
-        return "userdriver." + String(plain) + (kind == .raw ? "" : ".mjpeg")
+        let suffix =
+            switch kind {
+            case .raw: ""
+            case .jpeg: ".mjpeg"
+            case .h264: ".h264"
+            }
+        return "userdriver." + String(plain) + suffix
     }
 
-    /// People's lists of cameras are made of what has the role, by the portal as by browsers. So a camera is there once: the JPEGs' node has none.
+    /// People's lists of cameras are made of what has the role, by the portal as by browsers. So a camera is there once: those of compressed pictures have none.
     func properties(of kind: NodeKind) -> [(String, String)] {
         var properties = [
             ("media.class", "Video/Source"), ("media.type", "Video"), ("media.category", "Capture"), ("node.name", nodeName(of: kind)),

@@ -5,12 +5,14 @@ import Synchronization
 import UserDriverClient
 import Wire
 
-/// Which of a camera's two nodes.
-enum NodeKind: Sendable {
+/// Which of a camera's nodes.
+enum NodeKind: CaseIterable, Sendable {
     /// *The* camera.
     case raw
     /// Its JPEGs as they are, for programs that know what they want.
     case jpeg
+    /// The same of its H.264.
+    case h264
 }
 
 final class CameraNode: @unchecked Sendable {
@@ -42,7 +44,7 @@ final class CameraNode: @unchecked Sendable {
         self.camera = camera
         self.controls = controls
         self.log = log
-        offers = kind == .raw ? facts.plan.raw : facts.plan.jpeg
+        offers = facts.plan[kind]
         let status = connection.withLock { make(facts.properties(of: kind), facts.description(of: kind), on: $0) } ?? -1
         guard status == 0 else {
             throw PipeWireFailure(description: "PipeWire does not accept its node (error \(-status)).", number: -status)

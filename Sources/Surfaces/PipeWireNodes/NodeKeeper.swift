@@ -6,7 +6,7 @@ import Threads
 public import UserDriverClient
 import Wire
 
-/// Keeps two nodes for each camera, for as long as the camera is there, and a while longer.
+/// Keeps a camera's nodes, for as long as the camera is there, and a while longer.
 public actor NodeKeeper {
     /// One camera.
     private struct Kept {
@@ -222,7 +222,7 @@ public actor NodeKeeper {
         let camera = client.camera(device.id)
         do throws(ClientError) {
             let plan = NodePlan(try await camera.formats())
-            guard !plan.raw.isEmpty || !plan.jpeg.isEmpty else {
+            guard !plan.isEmpty else {
                 if isFirst { log("\(device.id) has no format that a node can show.") }
                 return nil
             }
@@ -249,7 +249,7 @@ public actor NodeKeeper {
         let log = log
         var nodes: [CameraNode] = []
         do throws(PipeWireFailure) {
-            for kind in [NodeKind.raw, .jpeg] where !(kind == .raw ? facts.plan.raw : facts.plan.jpeg).isEmpty {
+            for kind in NodeKind.allCases where !facts.plan[kind].isEmpty {
                 nodes.append(
                     try CameraNode(kind, of: facts, camera: client.camera(id), controls: entry.controls, on: connection) {
                         log("\(id): \($0)")

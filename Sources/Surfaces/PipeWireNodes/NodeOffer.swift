@@ -43,20 +43,21 @@ public struct NodeOffer: Hashable, Sendable {
     public var isDecoded: Bool
 
     var pixels: cpipewire_pixels { Self.pixels[format] ?? CPIPEWIRE_MJPEG }
-    public var isJPEG: Bool { format == "mjpeg" }
+    /// A picture has as many bytes as it takes.
+    public var isCompressed: Bool { format == "mjpeg" || format == "h264" }
 
-    /// Every picture of theirs stands by itself, and PipeWire has a name for them.
+    /// What PipeWire has a name for. Of H.265 not every version has one.
     static let pixels: [String: cpipewire_pixels] = [
-        "mjpeg": CPIPEWIRE_MJPEG, "yuy2": CPIPEWIRE_YUY2, "uyvy": CPIPEWIRE_UYVY, "nv12": CPIPEWIRE_NV12, "nv21": CPIPEWIRE_NV21,
+        "mjpeg": CPIPEWIRE_MJPEG, "h264": CPIPEWIRE_H264, "yuy2": CPIPEWIRE_YUY2, "uyvy": CPIPEWIRE_UYVY, "nv12": CPIPEWIRE_NV12, "nv21": CPIPEWIRE_NV21,
         "i420": CPIPEWIRE_I420, "yv12": CPIPEWIRE_YV12, "grey": CPIPEWIRE_GRAY8, "y16": CPIPEWIRE_GRAY16,
     ]
     /// Of two formats in one size the first goes before: what takes least in programs.
-    static let order = ["mjpeg", "nv12", "i420", "yv12", "nv21", "yuy2", "uyvy", "grey", "y16"]
+    static let order = ["mjpeg", "h264", "nv12", "i420", "yv12", "nv21", "yuy2", "uyvy", "grey", "y16"]
 
-    /// At most. No camera makes a JPEG of more than two bytes a pixel.
+    /// At most. No camera makes more than two bytes of a pixel when it compresses.
     public var byteCount: Int {
         switch format {
-        case "mjpeg": max(128 << 10, width * height * 2)
+        case "mjpeg", "h264": max(128 << 10, width * height * 2)
         case "yuy2", "uyvy", "y16": width * height * 2
         case "grey": width * height
         default: I420Decoder.byteCount(width: width, height: height)
@@ -66,7 +67,7 @@ public struct NodeOffer: Hashable, Sendable {
     /// Bytes of a row of the first plane.
     var stride: Int {
         switch format {
-        case "mjpeg": 0
+        case "mjpeg", "h264": 0
         case "yuy2", "uyvy", "y16": width * 2
         default: width
         }
@@ -79,7 +80,7 @@ public struct NodeOffer: Hashable, Sendable {
     private static func isPlain(_ format: String, _ width: Int, _ height: Int) -> Bool {
         guard (1...8192).contains(width), (1...8192).contains(height) else { return false }
         return switch format {
-        case "mjpeg": true
+        case "mjpeg", "h264": true
         case "yuy2", "uyvy", "y16": width % 2 == 0
         case "grey": width % 4 == 0
         default: width % 8 == 0 && height % 2 == 0
@@ -99,11 +100,12 @@ public struct NodeOffer: Hashable, Sendable {
     }
 }
 
-/// What a camera's two nodes offer, the best for a program that asks for nothing first.
+/// What a camera's nodes offer, the best for a program that asks for nothing first.
 public struct NodePlan: Hashable, Sendable {
     /// Uncompressed pictures; decoded ones where the camera has a size, or a rate for it, in MJPEG only.
     public var raw: [NodeOffer] = []
     public var jpeg: [NodeOffer] = []
+    public var h264: [NodeOffer] = []
 
     private static let mostOffers = 128
     private static let mostRates = 32
@@ -119,7 +121,11 @@ public struct NodePlan: Hashable, Sendable {
                 else { continue }
                 offers.append(offer)
             }
-            if format == "mjpeg" { jpeg = offers } else { raw += offers }
+            switch format {
+            case "mjpeg": jpeg = Self.sorted(offers)
+            case "h264": h264 = Self.sorted(offers)
+            default: raw += offers
+            }
         }
         let (uncompressed, compressed) = (raw, jpeg)
         for size in compressed {
@@ -129,7 +135,16 @@ public struct NodePlan: Hashable, Sendable {
             raw.append(offer)
         }
         raw = Self.sorted(raw)
-        jpeg = Self.sorted(jpeg)
+    }
+
+    var isEmpty: Bool { NodeKind.allCases.allSatisfy { self[$0].isEmpty } }
+
+    subscript(kind: NodeKind) -> [NodeOffer] {
+        switch kind {
+        case .raw: raw
+        case .jpeg: jpeg
+        case .h264: h264
+        }
     }
 
     private static func sorted(_ offers: [NodeOffer]) -> [NodeOffer] {

@@ -161,7 +161,7 @@ final class PictureReader: Sendable {
 
     private func fits(_ frame: Frame) -> Bool {
         let (count, most) = (frame.byteCount, offer.byteCount)
-        guard count > 0, offer.isJPEG || offer.isDecoded ? count <= max(most, offer.width * offer.height * 2) : count == most else {
+        guard count > 0, offer.isCompressed || offer.isDecoded ? count <= max(most, offer.width * offer.height * 2) : count == most else {
             return false
         }
         guard let stream = frame.stream else { return true }

@@ -48,12 +48,13 @@ const char *cpipewire_control_name(uint32_t number)
 const struct spa_pod *cpipewire_build_offer(struct spa_pod_builder *builder, const struct cpipewire_offer *offer)
 {
     struct spa_pod_frame object, choice;
-    bool is_jpeg = offer->pixels == CPIPEWIRE_MJPEG;
+    bool is_raw = offer->pixels >= CPIPEWIRE_YUY2;
+    uint32_t compressed = offer->pixels == CPIPEWIRE_H264 ? SPA_MEDIA_SUBTYPE_h264 : SPA_MEDIA_SUBTYPE_mjpg;
     spa_pod_builder_push_object(builder, &object, SPA_TYPE_OBJECT_Format, SPA_PARAM_EnumFormat);
     spa_pod_builder_add(
         builder, SPA_FORMAT_mediaType, SPA_POD_Id(SPA_MEDIA_TYPE_video), SPA_FORMAT_mediaSubtype,
-        SPA_POD_Id(is_jpeg ? SPA_MEDIA_SUBTYPE_mjpg : SPA_MEDIA_SUBTYPE_raw), 0);
-    if (!is_jpeg) spa_pod_builder_add(builder, SPA_FORMAT_VIDEO_format, SPA_POD_Id(video_formats[offer->pixels]), 0);
+        SPA_POD_Id(is_raw ? SPA_MEDIA_SUBTYPE_raw : compressed), 0);
+    if (is_raw) spa_pod_builder_add(builder, SPA_FORMAT_VIDEO_format, SPA_POD_Id(video_formats[offer->pixels]), 0);
     struct spa_rectangle size = SPA_RECTANGLE(offer->width, offer->height);
     spa_pod_builder_add(builder, SPA_FORMAT_VIDEO_size, SPA_POD_Rectangle(&size), 0);
     // The first value is the one that is taken where nobody says.
@@ -174,10 +175,17 @@ bool cpipewire_parse_choice(const struct spa_pod *format, struct cpipewire_choic
             CPIPEWIRE_MJPEG, info.size.width, info.size.height, {info.framerate.num, info.framerate.denom}};
         return true;
     }
+    if (subtype == SPA_MEDIA_SUBTYPE_h264) {
+        struct spa_video_info_h264 info = {0};
+        if (spa_format_video_h264_parse(format, &info) < 0) return false;
+        *choice = (struct cpipewire_choice){
+            CPIPEWIRE_H264, info.size.width, info.size.height, {info.framerate.num, info.framerate.denom}};
+        return true;
+    }
     if (subtype != SPA_MEDIA_SUBTYPE_raw) return false;
     struct spa_video_info_raw info = {0};
     if (spa_format_video_raw_parse(format, &info) < 0) return false;
-    for (int i = CPIPEWIRE_MJPEG + 1; i < video_format_count; i++) {
+    for (int i = CPIPEWIRE_YUY2; i < video_format_count; i++) {
         if (video_formats[i] != (uint32_t)info.format) continue;
         *choice = (struct cpipewire_choice){
             (enum cpipewire_pixels)i, info.size.width, info.size.height, {info.framerate.num, info.framerate.denom}};

@@ -34,8 +34,8 @@ void cpipewire_unlock(struct cpipewire_connection *connection);
 
 /// A picture's format, as PipeWire names them.
 enum cpipewire_pixels {
-    CPIPEWIRE_MJPEG, CPIPEWIRE_YUY2, CPIPEWIRE_UYVY, CPIPEWIRE_NV12, CPIPEWIRE_NV21, CPIPEWIRE_I420, CPIPEWIRE_YV12, CPIPEWIRE_GRAY8,
-    CPIPEWIRE_GRAY16,
+    CPIPEWIRE_MJPEG, CPIPEWIRE_H264, CPIPEWIRE_YUY2, CPIPEWIRE_UYVY, CPIPEWIRE_NV12, CPIPEWIRE_NV21, CPIPEWIRE_I420, CPIPEWIRE_YV12,
+    CPIPEWIRE_GRAY8, CPIPEWIRE_GRAY16,
 };
 
 /// Frames a second.
@@ -61,7 +61,7 @@ struct cpipewire_choice {
 /// What pictures of a choice take.
 struct cpipewire_layout {
     uint32_t byte_count; // at most
-    uint32_t stride;     // of the first plane; 0 for JPEG
+    uint32_t stride;     // of the first plane; 0 for compressed ones
     uint32_t buffers;    // how many are best
 };
 
