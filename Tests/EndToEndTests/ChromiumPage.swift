@@ -123,11 +123,9 @@ final class ChromiumPage: Sendable {
         return Account(log: log)
     }
 
-    /// Until the page was told that it has no camera.
-    func waitForRefusal() async throws -> Account {
-        let log = try await browser.waitForOutput(errors: true, timeout: .seconds(60)) { log in
-            Account(log: log).beginnings.contains { $0.contains("Error: ") }
-        }
+    /// Until the page has begun anew so many times for want of a picture.
+    func waitForBeginnings(_ count: Int) async throws -> Account {
+        let log = try await browser.waitForOutput(errors: true, timeout: .seconds(60)) { Account(log: $0).beginnings.count >= count }
         return Account(log: log)
     }
 

@@ -1,6 +1,7 @@
 // A page in Chromium plays the camera while its driver is killed.
 
 import Glibc
+import Spawn
 import Testing
 import UserDriverClient
 import Wire
@@ -70,9 +71,10 @@ extension EndToEndTests {
             let session = try await PipeWireSession.start(bench)
             let portal = try await PortalSession(in: session, answer: false)
             let page = try ChromiumPage.start(in: session)
-            let account = try await page.waitForRefusal()
+            try await portal.waitForQuestion()
+            // Chromium 156 leaves a page without an answer, which then asks again.
+            let account = try await page.waitForBeginnings(2)
             #expect(account.stamps.isEmpty && account.spoiled == 0 && account.presented == 0)
-            #expect(!portal.questions.isEmpty)
             let device = try await bench.client.device()
             #expect(device.state == .running && device.streams.allSatisfy { $0.clients == 0 } && device.viewers == nil)
             try await page.stop()

@@ -43,6 +43,8 @@ final class PortalSession: Sendable {
         String(decoding: person.output, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("asked: ") }
     }
 
+    func waitForQuestion() async throws { try await person.waitForOutput { $0.contains("asked: ") } }
+
     func stop() async throws {
         for service in services.reversed() { _ = try await service.stop() }
         _ = try await person.stop()

@@ -48,8 +48,8 @@ public struct NodeOffer: Hashable, Sendable {
 
     /// What PipeWire has a name for. Of H.265 not every version has one.
     static let pixels: [String: cpipewire_pixels] = [
-        "mjpeg": CPIPEWIRE_MJPEG, "h264": CPIPEWIRE_H264, "yuy2": CPIPEWIRE_YUY2, "uyvy": CPIPEWIRE_UYVY, "nv12": CPIPEWIRE_NV12, "nv21": CPIPEWIRE_NV21,
-        "i420": CPIPEWIRE_I420, "yv12": CPIPEWIRE_YV12, "grey": CPIPEWIRE_GRAY8, "y16": CPIPEWIRE_GRAY16,
+        "mjpeg": CPIPEWIRE_MJPEG, "h264": CPIPEWIRE_H264, "yuy2": CPIPEWIRE_YUY2, "uyvy": CPIPEWIRE_UYVY, "nv12": CPIPEWIRE_NV12,
+        "nv21": CPIPEWIRE_NV21, "i420": CPIPEWIRE_I420, "yv12": CPIPEWIRE_YV12, "grey": CPIPEWIRE_GRAY8, "y16": CPIPEWIRE_GRAY16,
     ]
     /// Of two formats in one size the first goes before: what takes least in programs.
     static let order = ["mjpeg", "h264", "nv12", "i420", "yv12", "nv21", "yuy2", "uyvy", "grey", "y16"]
