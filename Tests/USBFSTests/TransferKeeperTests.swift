@@ -70,8 +70,10 @@ import USB
         #expect(await scene.fetch(0, .milliseconds(50)) == false)
         #expect(first.place == 7)
 
-        // It dies.
+        // It dies, and has a successor: its keeper stays, also while nothing is wanted for longer than one is waited for.
+        scene.successors.inherit(as: 8)
         close(life[1])
+        try await Task.sleep(for: .milliseconds(2500))
         #expect(await scene.fetch(0, .seconds(30)))
         #expect(first.place == 0)
         #expect((0..<19_999).allSatisfy { first.buffer[$0] == UInt8(truncatingIfNeeded: $0 &* 31) })

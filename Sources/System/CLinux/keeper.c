@@ -19,14 +19,17 @@
 
 // Who is about to share memory with its driver is its sibling, whose parent the supervisor is: it survives the driver, and is collected.
 _Static_assert(CLINUX_KEEPER_FLAGS == (CLONE_VM | CLONE_PARENT), "what the filter allows");
-/// How long a successor may take to want something.
-static const uint64_t PATIENCE_NS = 2000000000;
+/// From the driver's death: how long a successor may take to come, and how long one that came may ask.
+static const uint64_t FIRST_NS = 2000000000, LAST_NS = 60000000000;
 
 static struct {
     struct clinux_kept_ring ring;
     uint32_t keeps; // whether there is a ring
     int watched, confined;
+    uint32_t state; // a futex
 } kept;
+
+enum { STARTING, READY, REFUSED };
 
 #if defined(__x86_64__)
 static inline long call(long number, long a, long b, long c, long d, long e, long f) {
@@ -75,23 +78,28 @@ WITHOUT_CANARY static void copy(uint8_t *to, const uint8_t *from, uint64_t lengt
     for (; i < length; i++) ((volatile uint8_t *)to)[i] = from[i];
 }
 
+/// Changes the word, unless somebody else has.
+WITHOUT_CANARY static int change(uint32_t *word, uint32_t from, uint32_t to) {
+    return __atomic_compare_exchange_n(word, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
 /// Copies what is wanted and gives back what nobody can want any more. Whether anything is left.
-WITHOUT_CANARY static int serve(const struct clinux_kept_ring *ring, uint64_t *deadline) {
+WITHOUT_CANARY static int serve(const struct clinux_kept_ring *ring) {
     int left = 0, answered = 0;
     for (uint32_t i = 0; i < ring->count; i++) {
         if (!load(&ring->is_mapped[i])) continue;
         uint8_t *record = ring->records + i * ring->record_size, *bytes = ring->mapped + i * ring->mapped_stride;
         uint32_t *place = (uint32_t *)(record + ring->place_offset), *fetch = (uint32_t *)(record + ring->fetch_offset);
         if (load(place) == ring->owner) {
-            uint32_t wanted = CLINUX_FETCH_WANTED;
-            if (!__atomic_compare_exchange_n(fetch, &wanted, CLINUX_FETCH_COPYING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            if (!change(fetch, CLINUX_FETCH_WANTED, CLINUX_FETCH_COPYING)) {
                 left = 1;
                 continue;
             }
             uint64_t came = ring->actual_offset ? load(record + ring->actual_offset) : ring->length;
             copy(ring->buffers + i * ring->buffer_stride, bytes, came < ring->length ? came : ring->length);
-            __atomic_store_n(place, 0, __ATOMIC_RELEASE);
-            __atomic_store_n(fetch, CLINUX_FETCH_NONE, __ATOMIC_RELEASE);
+            // A successor that has waited for too long has submitted the record again.
+            change(place, ring->owner, 0);
+            change(fetch, CLINUX_FETCH_COPYING, CLINUX_FETCH_NONE);
         }
         // Before the answer: the successor's own mapping may need the room.
         call(SYS_munmap, (long)bytes, (long)ring->mapped_stride, 0, 0, 0, 0);
@@ -99,11 +107,16 @@ WITHOUT_CANARY static int serve(const struct clinux_kept_ring *ring, uint64_t *d
         answered = 1;
     }
     if (answered) {
-        *deadline = now() + PATIENCE_NS;
         __atomic_add_fetch(ring->answers, 1, __ATOMIC_ACQ_REL);
         call(SYS_futex, (long)ring->answers, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
     }
     return left;
+}
+
+/// Tells whoever has started it.
+WITHOUT_CANARY static void tell(uint32_t state) {
+    __atomic_store_n(&kept.state, state, __ATOMIC_RELEASE);
+    call(SYS_futex, (long)&kept.state, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
 WITHOUT_CANARY static void confine(void) {
@@ -118,7 +131,10 @@ WITHOUT_CANARY static void confine(void) {
     struct sock_fprog program = {COUNT + 3, filter};
     long result = call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program, 0, 0, 0);
     // Who may gain privileges still is in no sandbox, and is not confined.
-    if (result < 0 && result != -EACCES) call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+    if (result < 0 && result != -EACCES) {
+        tell(REFUSED);
+        call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+    }
 }
 
 WITHOUT_CANARY static int keep(void *unused) {
@@ -128,6 +144,7 @@ WITHOUT_CANARY static int keep(void *unused) {
     if (kept.watched > 1) call(SYS_close_range, 1, kept.watched - 1, 0, 0, 0, 0);
     call(SYS_close_range, kept.watched + 1, ~0u, 0, 0, 0, 0);
     if (kept.confined) confine();
+    tell(READY);
     struct pollfd entry = {kept.watched, POLLIN, 0};
     long ready;
     while ((ready = call(SYS_ppoll, (long)&entry, 1, 0, 0, 8, 0)) <= 0) {
@@ -135,11 +152,11 @@ WITHOUT_CANARY static int keep(void *unused) {
     }
     if (!load(&kept.keeps)) return 0;
     const struct clinux_kept_ring *ring = &kept.ring;
-    uint64_t deadline = now() + PATIENCE_NS;
+    uint64_t death = now();
     while (1) {
         uint32_t seen = load(ring->bell);
-        uint64_t time = now();
-        if (!serve(ring, &deadline) || time >= deadline) return 0;
+        uint64_t time = now(), deadline = death + (load(ring->heir) == ring->owner ? FIRST_NS : LAST_NS);
+        if (!serve(ring) || time >= deadline) return 0;
         struct timespec wait = {(time_t)((deadline - time) / 1000000000u), (long)((deadline - time) % 1000000000u)};
         call(SYS_futex, (long)ring->bell, FUTEX_WAIT, seen, (long)&wait, 0, 0);
     }
@@ -159,7 +176,12 @@ int clinux_keeper_start(int watched, int confined) {
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (keeper < 0) munmap(stack, STACK);
-    return keeper < 0 ? -error : keeper;
+    if (keeper < 0) return -error;
+    // Until it is confined nothing of the device's may reach this process, whose memory it shares. One that never gets there: the supervisor gives
+    // up this process, which is not ready in time.
+    uint32_t state;
+    while ((state = load(&kept.state)) == STARTING) call(SYS_futex, (long)&kept.state, FUTEX_WAIT, STARTING, 0, 0, 0);
+    return state == READY ? keeper : -EPERM;
 }
 
 #else

@@ -7,10 +7,9 @@ extension RingRecord {
     /// 0: in the ring. Else in memory that the incarnation of this number has mapped.
     public var place: UInt32 { mapping.word32(offset + RecordWord.place) }
 
-    /// Says where, before the transfer is submitted.
-    public func lie(in place: UInt32) {
-        // Nobody waits for its bytes any more; a keeper that copies them takes no longer than that.
-        if self.place != 0, !leaves() { _ = isFetched(within: .milliseconds(200)) }
+    /// Says where, before the transfer is submitted. A keeper that copies its bytes, which nobody waits for any more, is waited for as long.
+    public func lie(in place: UInt32, patience: Duration = .milliseconds(200)) {
+        if self.place != 0, !leaves() { _ = isFetched(within: patience) }
         mapping.store32(offset + RecordWord.fetch, CLINUX_FETCH_NONE.rawValue)
         mapping.store32(offset + RecordWord.place, place)
     }
@@ -24,7 +23,8 @@ extension RingRecord {
     /// keeper answers: nobody has the bytes any more.
     public func fetch(patience: Duration) -> Bool {
         want()
-        return isFetched(within: patience) || !leaves() && isFetched(within: patience)
+        if isFetched(within: patience) { return true }
+        return leaves() ? place == 0 : isFetched(within: patience)
     }
 
     /// Wants them no more, so that a keeper which wakes late leaves the record alone. False while they are being copied.
@@ -36,27 +36,44 @@ extension RingRecord {
 
     private func isFetched(within patience: Duration) -> Bool {
         let deadline = clinux_monotonic_ns() + patience.nanoseconds
-        while place != 0 {
-            guard mapping.ringKeepers(until: deadline) else { return place == 0 }
+        mapping.wakeKeepers()
+        while true {
+            // In this order: an answer in between is not slept through.
+            let seen = mapping.keeperAnswers
+            if place == 0 { return true }
+            // Answers that come without end are no answer.
+            guard clinux_monotonic_ns() < deadline, mapping.waitForKeepers(after: seen, until: deadline) else { return place == 0 }
         }
-        return true
     }
 }
 
 extension TransferRingMapping {
-    /// Wakes predecessors' keepers, who look for what is wanted and what nobody needs any more, and waits until one has done something. False where
-    /// none has by `deadline`, CLOCK_MONOTONIC nanoseconds.
-    public func ringKeepers(until deadline: UInt64) -> Bool {
-        let seen = word32(RingWord.keeperAnswers)
+    /// Has predecessors' keepers look for what is wanted and what nobody needs any more.
+    public func wakeKeepers() {
         _ = clinux_add_u32(base + RingWord.keeperBell, 1)
         _ = clinux_futex_wake(base + RingWord.keeperBell)
-        while word32(RingWord.keeperAnswers) == seen {
+    }
+
+    /// The same, and waits until one has done something. False where none has by `deadline`, CLOCK_MONOTONIC nanoseconds.
+    public func ringKeepers(until deadline: UInt64) -> Bool {
+        let seen = keeperAnswers
+        wakeKeepers()
+        return waitForKeepers(after: seen, until: deadline)
+    }
+
+    fileprivate var keeperAnswers: UInt32 { word32(RingWord.keeperAnswers) }
+
+    fileprivate func waitForKeepers(after seen: UInt32, until deadline: UInt64) -> Bool {
+        while keeperAnswers == seen {
             let now = clinux_monotonic_ns()
             guard now < deadline else { return false }
             _ = clinux_futex_wait(base + RingWord.keeperAnswers, seen, Int64(clamping: deadline - now))
         }
         return true
     }
+
+    /// This incarnation has the ring from now on: keepers of predecessors stay until it has what it wants.
+    public func inherit(as incarnation: UInt32) { store32(RingWord.heir, incarnation) }
 
     /// What this process's keeper is told of the ring, whose transfers' memory lies at `mapped`, `stride` bytes apart, where `isMapped` says so (1).
     package func kept(
@@ -66,6 +83,7 @@ extension TransferRingMapping {
             records: (base + geometry.recordsOffset).assumingMemoryBound(to: UInt8.self),
             buffers: (base + geometry.buffersOffset).assumingMemoryBound(to: UInt8.self),
             mapped: mapped.assumingMemoryBound(to: UInt8.self),
+            heir: (base + RingWord.heir).assumingMemoryBound(to: UInt32.self),
             bell: (base + RingWord.keeperBell).assumingMemoryBound(to: UInt32.self),
             answers: (base + RingWord.keeperAnswers).assumingMemoryBound(to: UInt32.self),
             record_size: UInt64(TransferRingGeometry.recordSize), place_offset: UInt64(RecordWord.place),

@@ -70,9 +70,17 @@ public struct RingRecord {
     }
 
     /// The transfer is over, with nothing in it.
-    func fail() {
+    func fail() { fail(status: -EIO, at: clinux_monotonic_ns()) }
+
+    /// It has completed, and its bytes are gone.
+    func lose() {
+        let status = Int32(bitPattern: mapping.word32(offset + RecordWord.status))
+        fail(status: status == 0 ? -EIO : status, at: completedAt)
+    }
+
+    private func fail(status: Int32, at time: UInt64) {
         for packet in 0..<mapping.geometry.packetCount { setPacket(packet, actualLength: 0, status: -EIO) }
-        complete(status: -EIO, actualLength: 0, at: clinux_monotonic_ns())
+        complete(status: status, actualLength: 0, at: time)
     }
 
     var status: TransferStatus { TransferStatus(linux: Int32(bitPattern: mapping.word32(offset + RecordWord.status))) }

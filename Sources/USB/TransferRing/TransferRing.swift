@@ -103,6 +103,8 @@ public final class TransferRing: @unchecked Sendable {
         for number in next..<submitted where RingRecord(mapping, index: mapping.index(of: number)).number != number { return nil }
         self.next = next
         self.submitted = submitted
+        // Not for a version to come back to that would not know where bytes may lie.
+        mapping.begin()
         for number in next..<submitted {
             let record = RingRecord(mapping, index: mapping.index(of: number))
             if record.isInFlight || record.isUncertain { carrier.adopt(record) }
@@ -250,9 +252,10 @@ public final class TransferRing: @unchecked Sendable {
     }
 
     private func transfer(_ record: RingRecord) -> Transfer {
-        let buffer = record.place == 0 ? record.buffer : carrier.buffer(of: record)
+        let isEmpty = mapping.geometry.packetCount == 0 && record.actualLength == 0
+        let buffer = record.place == 0 || isEmpty ? record.buffer : carrier.buffer(of: record)
         // Nobody can read any more what has come: it is lost.
-        if buffer == nil { record.fail() }
+        if buffer == nil { record.lose() }
         let bytes = UnsafeRawBufferPointer(buffer ?? record.buffer)
         let packets = record.packets
         // Nearly every host controller adds isochronous packets up. One that does not leaves 0.

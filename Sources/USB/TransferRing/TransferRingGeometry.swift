@@ -77,6 +77,8 @@ enum RingWord {
     /// u32: futexes of a successor and its predecessors' keepers; see `clinux_kept_ring`.
     static let keeperBell = 36
     static let keeperAnswers = 40
+    /// u32: which incarnation has its transfers in memory of its own now, or would.
+    static let heir = 44
     /// Twice: what of an answer is done with. See `ConsumptionWord`.
     static let consumption = 128
 }

@@ -24,8 +24,10 @@ final class NodeFileCarrier: RingCarrier {
     /// Where its transfers' bytes lie. Used on the ring's thread only.
     private final class Memory: @unchecked Sendable {
         var mapped: MappedBuffers?
-        /// Incarnations whose keepers are gone.
+        /// Incarnations whose keepers have not answered in time: nobody waits for them again.
         var lost: Set<UInt32> = []
+        /// Transfers' bytes may lie in memory of predecessors.
+        var isInherited = true
     }
 
     init(reaper: NodeReaper, endpoint: EndpointAddress, type: TransferType, keeper: TransferKeeper?) {
@@ -40,8 +42,12 @@ final class NodeFileCarrier: RingCarrier {
 
     func join(_ mapping: TransferRingMapping) {
         _ = place(of: mapping)
+        mapping.inherit(as: owner)
         if endpoint.direction == .in { memory.mapped = keeper?.buffers(for: mapping, of: file) }
     }
+
+    /// What `RingRecord.place` says of this process's memory; of one without a keeper, which has none, a number that no incarnation has.
+    private var owner: UInt32 { keeper?.owner ?? .max }
 
     private func place(of mapping: TransferRingMapping) -> NodeReaper.Seat {
         seat.withLock { seat in
@@ -53,8 +59,10 @@ final class NodeFileCarrier: RingCarrier {
     }
 
     func submit(_ record: RingRecord) throws(USBError) {
+        let before = record.place
         let mapped = memory.mapped?.buffer(for: record)
-        record.lie(in: mapped == nil ? 0 : keeper?.owner ?? 0)
+        record.lie(in: mapped == nil ? 0 : owner, patience: memory.lost.isEmpty ? Self.keepersPatience : .zero)
+        if isPredecessors(before) { letKeepersGo(record.mapping) }
         let buffer = mapped ?? record.buffer
         let result = clinux_usbfs_submit(
             file.descriptor, record.urb, type == .isochronous ? 1 : 0, endpoint.rawValue, buffer.baseAddress,
@@ -100,11 +108,23 @@ final class NodeFileCarrier: RingCarrier {
     func buffer(of record: RingRecord) -> UnsafeMutableRawBufferPointer? {
         let place = record.place
         if place == keeper?.owner { return memory.mapped?.buffer(record.index) }
-        guard !memory.lost.contains(place) else { return nil }
         wantAll(record.mapping)
-        if record.fetch(patience: Self.keepersPatience) { return record.buffer }
+        if record.fetch(patience: memory.lost.contains(place) ? .zero : Self.keepersPatience) {
+            memory.lost.remove(place)
+            return record.buffer
+        }
         memory.lost.insert(place)
         return nil
+    }
+
+    private func isPredecessors(_ place: UInt32) -> Bool { place != 0 && place != owner }
+
+    /// Nobody needs keepers any more once no transfer's bytes are a predecessor's: what theirs holds of the kernel's memory is given back.
+    private func letKeepersGo(_ mapping: TransferRingMapping) {
+        guard memory.isInherited else { return }
+        for index in 0..<mapping.geometry.transferCount where isPredecessors(RingRecord(mapping, index: index).place) { return }
+        memory.isInherited = false
+        mapping.wakeKeepers()
     }
 
     /// What has completed is had from keepers all at once: each time one is asked takes two switches.
@@ -112,7 +132,7 @@ final class NodeFileCarrier: RingCarrier {
         reaper.collect(place(of: mapping))
         for index in 0..<mapping.geometry.transferCount {
             let record = RingRecord(mapping, index: index)
-            if record.hasCompleted, record.place != 0, record.place != keeper?.owner { record.want() }
+            if record.hasCompleted, isPredecessors(record.place) { record.want() }
         }
     }
 
@@ -121,7 +141,14 @@ final class NodeFileCarrier: RingCarrier {
         if !seat.expectsToWait { reaper.collect(seat) }
     }
 
-    func finish(_ mapping: TransferRingMapping) { memory.mapped = nil }
+    func finish(_ mapping: TransferRingMapping) {
+        memory.mapped = nil
+        for index in 0..<mapping.geometry.transferCount {
+            let record = RingRecord(mapping, index: index)
+            if isPredecessors(record.place) { record.lie(in: 0, patience: .zero) }
+        }
+        letKeepersGo(mapping)
+    }
 
     func cancelAll(_ mapping: TransferRingMapping) {
         // The newest first: otherwise the next one in the queue could still take data that belongs

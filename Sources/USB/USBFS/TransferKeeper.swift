@@ -85,7 +85,8 @@ final class MappedBuffers {
         geometry.transferLength <= longest && geometry.transferCount * stride(geometry) <= room
     }
 
-    private static func stride(_ geometry: TransferRingGeometry) -> Int { (geometry.transferLength + 4095) & ~4095 }
+    private static func stride(_ geometry: TransferRingGeometry) -> Int { (geometry.transferLength + pageSize - 1) & ~(pageSize - 1) }
+    private static let pageSize = max(4096, sysconf(Int32(_SC_PAGESIZE)))
 
     let base: UnsafeMutableRawPointer
     let stride: Int
@@ -137,7 +138,7 @@ final class MappedBuffers {
             record.lie(in: 0)
             if record.mapping.ringKeepers(until: clinux_monotonic_ns() + 50_000_000), map(record.index) { return buffer(record.index) }
         }
-        nextAttempt = number + Self.pause
+        nextAttempt = number &+ Self.pause
         return nil
     }
 

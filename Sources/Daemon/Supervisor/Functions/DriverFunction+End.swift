@@ -12,7 +12,7 @@ extension DriverFunction {
     func ended(_ exitReport: DriverIncarnation.ExitReport) {
         guard let dead = incarnation else { return }
         incarnation = nil
-        DriverKeepers.collect(group: dead.processID)
+        collectKeeper(of: dead.processID)
         if dead.wasGivenDevice { dependencies.successionStore?.forget(dead.processID) }
         attempt += 1
         let what = phase.afterwards

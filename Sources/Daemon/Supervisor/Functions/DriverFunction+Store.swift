@@ -19,6 +19,8 @@ extension DriverFunction {
         var isResumed = false
         /// Claims that are being given up.
         var leaving: Task<Void, Never>?
+        /// Drivers that have ended, and whose keepers are there still.
+        var keepers: [Int32] = []
         /// An earlier supervisor's driver, which goes on until a new one is about to take its place.
         var inheritedProcess: InheritedProcess?
         /// The store does not take what is held: it is not asked again before that is something else.
@@ -193,7 +195,26 @@ extension DriverFunction {
         }
         succession.leaving = Task { @SupervisorActor in
             await withCheckedContinuation { continuation in successionStore.end(predecessor) { continuation.resume() } }
+            await DriverKeepers.end([predecessor.processID])
             await task?.value
+        }
+    }
+
+    /// A driver has ended; its keeper is there for the next one.
+    func collectKeeper(of process: Int32) {
+        DriverKeepers.collect(group: process)
+        succession.keepers.removeAll { !DriverKeepers.isLeft($0) }
+        if DriverKeepers.isLeft(process) { succession.keepers.append(process) }
+    }
+
+    /// Nobody takes over what was in flight. What needs the device waits for `succession.leaving`.
+    func endKeepers() {
+        guard !succession.keepers.isEmpty, dependencies.successionStore?.isFrozen != true else { return }
+        let (keepers, before) = (succession.keepers, succession.leaving)
+        succession.keepers = []
+        succession.leaving = Task { @SupervisorActor in
+            await before?.value
+            await DriverKeepers.end(keepers)
         }
     }
 }

@@ -115,6 +115,7 @@ extension DriverFunction {
         (carried, conversations) = ([:], [:])
         isHoldDriven = false
         endHold()
+        endKeepers()
         save()
     }
 }

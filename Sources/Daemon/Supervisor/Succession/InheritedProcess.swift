@@ -32,6 +32,7 @@ final class InheritedProcess {
         if let token { Reactor.shared.forget(token, pidfd.number) }
         token = nil
         hasEnded = true
+        DriverKeepers.collect(group: processID, isOurs: false)
         let all = waiting
         waiting = []
         for work in all { work() }

@@ -11,6 +11,7 @@ struct clinux_kept_ring {
     uint8_t *records; // the first one; `count` of them, each `record_size` bytes
     uint8_t *buffers; // the ring's own memory of each transfer, `buffer_stride` bytes apart
     uint8_t *mapped;  // the kernel's, `mapped_stride` bytes apart
+    uint32_t *heir;   // who has the ring: `owner`, until a successor does
     uint32_t *bell;   // a futex: grows when a successor wants something
     uint32_t *answers; // a futex: grows when it was done
     uint64_t record_size, place_offset, fetch_offset, buffer_stride, mapped_stride;
@@ -35,7 +36,7 @@ enum clinux_fetch {
 
 /// Starts this process's keeper, once: a process of its own in the same memory, which runs a few lines of C. It sleeps until `watched` is readable or
 /// hung up, which is a pidfd of this process (`clinux_pidfd_open`), and of which it keeps a duplicate and no other descriptor. Then it copies what
-/// successors want, and ends when nothing is left, or two seconds after the last one wanted something.
+/// successors want, and ends when nothing is left; two seconds after the death if none has come, a minute after it if one has. Returns once it is confined.
 ///
 /// - confined: it can't do anything but wait, copy, unmap and end. Takes a process that has given up new privileges; one that hasn't is in no
 ///   sandbox either.
