@@ -213,7 +213,7 @@ install-files:
 	install -D -m 644 Systemd/userdriver.yaml $(DESTDIR)$(PREFIX)/share/userdriver/userdriver.yaml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -D -m 644 Systemd/userdriver-video.modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/userdriver-video.conf
-	for unit in userdriverd.service userdriverd.socket userdriver-give-back.service userdriver-video.service; do \
+	for unit in userdriverd.service userdriverd.socket userdriver-give-back.service userdriver-video.service userdriver-video-sleep.service; do \
 		sed 's:/usr/bin/userdriverd:$(PREFIX)/bin/userdriverd:; s:/usr/lib/userdriver/:$(PREFIX)/lib/userdriver/:' Systemd/$$unit | \
 		install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	[ -n "$(DESTDIR)" ] || $(PREFIX)/lib/userdriver/activate

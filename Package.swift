@@ -299,7 +299,7 @@ let testTargets: [Target] = [
             "Spawn", "Sandbox", "FileDescriptors", "CLinux",
         ]),
     tests("PipeWireNodes", ["UserDriverClient"]),
-    tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ESCL", "IPPUSB", "CLinux"]),
+    tests("ESCLEndpoint", ["HTTPServer", "ScannerClient", "ScannerInterface", "ESCL", "IPPUSB", "CLinux"]),
     tests("DeviceStack", ["EmulatedWebcam", "USBEmulation", "USB", "USBIPHost", "Wire"]),
     // A driver that means harm, for what the broker and the kernel must refuse it; in the virtual
     // machine.

@@ -48,6 +48,11 @@ extension EndToEndAsides {
 
             /// The status of the answer to these bytes; 0 where there is none.
             func answer(to request: String) async throws -> Int {
+                try await text(to: request).split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+            }
+
+            /// The beginning of the answer to these bytes.
+            func text(to request: String) async throws -> String {
                 let port = port
                 return try await offPool {
                     let descriptor = clinux_tcp_connect("127.0.0.1", port, 5000)
@@ -59,10 +64,13 @@ extension EndToEndAsides {
                     _ = Array(request.utf8).withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
                     var bytes = [UInt8](repeating: 0, count: 4096)
                     let count = recv(descriptor, &bytes, bytes.count, 0)
-                    let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-                    return text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+                    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
                 }
             }
+        }
+
+        private static func request(_ line: String, _ body: String = "") -> String {
+            "\(line) HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
         }
 
         private static let scanimageIsThere = ["/usr/bin/scanimage", "/etc/sane.d/airscan.conf"]
@@ -100,9 +108,7 @@ extension EndToEndAsides {
 
         @Test func `what no scanner's program sends is answered here, and the next one is served`() async throws {
             let place = try await Place("--sheets", "1")
-            func request(_ line: String, _ body: String = "") -> String {
-                "\(line) HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
-            }
+            func request(_ line: String, _ body: String = "") -> String { Self.request(line, body) }
             #expect(try await place.answer(to: request("GET /eSCL/ScannerStatus")) == 200)
             #expect(try await place.answer(to: request("GET /eSCL/../../etc/passwd")) == 404)
             #expect(try await place.answer(to: request("GET /eSCL/ScanJobs/0123456789abcdef0123456789abcdef/NextDocument")) == 404)
@@ -115,6 +121,34 @@ extension EndToEndAsides {
             #expect((0...499).contains(try await place.answer(to: "GET /" + String(repeating: "x", count: 500_000) + " HTTP/1.1\r\n\r\n")))
             #expect(try await place.answer(to: request("GET /eSCL/ScannerCapabilities")) == 200)
             #expect(try await place.bench.client.devices().first?.restarts == 0, "the device heard nothing of it")
+            try await place.stop()
+        }
+
+        @Test func `a program that goes away while it waits for a page leaves the scanner to the next one`() async throws {
+            // A page takes minutes.
+            let place = try await Place("--sheets", "2", "--bytes-per-second", "1000")
+            let settings = "<?xml version=\"1.0\"?><s:ScanSettings xmlns:s=\"a\" xmlns:p=\"b\"><p:InputSource>Feeder</p:InputSource></s:ScanSettings>"
+            let begun = try await place.text(to: Self.request("POST /eSCL/ScanJobs", settings))
+            #expect(begun.hasPrefix("HTTP/1.1 201"), "\(begun)")
+            let job = try #require(begun.firstMatch(of: /Location: (?:http:\/\/[^\/]*)?(\S+)/)?.1)
+            do {
+                let descriptor = clinux_tcp_connect("127.0.0.1", place.port, 5000)
+                try #require(descriptor >= 0)
+                defer { close(descriptor) }
+                let question = Array(Self.request("GET \(job)/NextDocument").utf8)
+                #expect(send(descriptor, question, question.count, Int32(MSG_NOSIGNAL)) == question.count)
+                let deadline = ContinuousClock.now + .seconds(30)
+                while try await place.bench.client.objects().isEmpty, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(20)) }
+                #expect(try await place.bench.client.objects().count == 1)
+            }
+            // Its job is ended for the next one, which the scanner may take its time for.
+            var answer = ""
+            let deadline = ContinuousClock.now + .seconds(60)
+            while !answer.contains("201"), !answer.contains("is ending another job"), ContinuousClock.now < deadline {
+                answer = try await place.text(to: Self.request("POST /eSCL/ScanJobs", settings))
+                try await Task.sleep(for: .milliseconds(500))
+            }
+            #expect(answer.contains("201") || answer.contains("is ending another job"), "\(answer)")
             try await place.stop()
         }
     }

@@ -220,6 +220,9 @@ extension EndToEndAsides {
                 ("POST /ipp/print", ["Content-Type: text/plain"], Data("x".utf8), "415"),
                 ("POST /ipp/print", ["Content-Type: application/ipp", "Origin: http://example.org"], Self.request(11), "403"),
                 ("POST /ipp/print", ["Content-Type: application/ipp", "Host: example.org"], Self.request(11), "421"),
+                ("POST /ipp/../DevMgmt/ProductConfigDyn.xml", ["Content-Type: application/ipp"], Self.request(11), "404"),
+                ("POST /ipp/%2e%2e/DevMgmt", ["Content-Type: application/ipp"], Self.request(11), "404"),
+                ("POST /ipp/%252e%252e/DevMgmt", ["Content-Type: application/ipp"], Self.request(11), "404"),
                 ("POST /ipp/../../etc", ["Content-Type: application/ipp"], Self.request(11), "404"),
                 // The device's own word on it.
                 ("POST /ipp/print", ["Content-Type: application/ipp"], Data("x".utf8), "400"),

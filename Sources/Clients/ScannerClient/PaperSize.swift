@@ -36,7 +36,8 @@ public struct PaperSize: Hashable, Sendable {
     public static func names(fitting room: ScannerCapabilities.Size) -> [String] {
         known.filter { paper in
             let size = PaperSize(tenths: paper.width, paper.height)
-            return size.width <= room.width + 12 && size.height <= room.height + 12
+            // No sum: the room is what the device says.
+            return size.width - 12 <= room.width && size.height - 12 <= room.height
         }.map(\.name)
     }
 }

@@ -32,8 +32,10 @@ public struct ScannedPage: Sendable {
     }
 
     /// From 1, of the job.
-    public var number: Int { object.metadata["page"]?.intValue ?? object.index + 1 }
-    public var sheet: Int { object.metadata["sheet"]?.intValue ?? number }
+    public var number: Int { Self.counted(object.metadata["page"]?.intValue) ?? object.index + 1 }
+    public var sheet: Int { Self.counted(object.metadata["sheet"]?.intValue) ?? number }
+    /// What a driver says is not trusted: no job has more than a million pages.
+    public static func counted(_ number: Int?) -> Int? { number.flatMap { 1...1_000_000 ~= $0 ? $0 : nil } }
     public var side: ScanPage.Side { object.metadata["side"]?.stringValue.flatMap(ScanPage.Side.init) ?? .front }
     /// A media type.
     public var format: String { object.metadata["format"]?.stringValue ?? "application/octet-stream" }
@@ -97,7 +99,7 @@ public struct ScanEvents: AsyncSequence, Sendable {
             }
             attempts = 0
             let progress: ScanProgress = try reply.decode()
-            if let page = progress.page {
+            if let page = progress.page, ScannedPage.counted(page.sheet) != nil {
                 latest = page
                 coming = progress.event == .pageDone ? nil : page
                 if page.resumed { resumed.insert(page.object) }

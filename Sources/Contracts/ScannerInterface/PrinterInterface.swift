@@ -40,6 +40,17 @@ public struct PrintPiece: Codable, Hashable, Sendable {
         1...64 ~= text.utf8.count
             && text.utf8.allSatisfy { 0x30...0x39 ~= $0 || 0x61...0x7a ~= $0 | 0x20 || $0 == UInt8(ascii: "-") }
     }
+
+    /// Whether it is a path of the device's print service: `/ipp/`, and names behind it. Nothing in it leads elsewhere, nor means anything to
+    /// who decodes it once more.
+    public static func isPath(_ text: String) -> Bool {
+        let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard text.utf8.count <= 240, parts.count >= 3, parts[0].isEmpty, parts[1].elementsEqual("ipp".utf8) else { return false }
+        return parts.dropFirst(2).allSatisfy { part in
+            !part.isEmpty && !part.elementsEqual(".".utf8) && !part.elementsEqual("..".utf8)
+                && part.allSatisfy { 0x30...0x39 ~= $0 || 0x61...0x7a ~= $0 | 0x20 || "-._".utf8.contains($0) }
+        }
+    }
 }
 
 /// What precedes an answer's bytes.

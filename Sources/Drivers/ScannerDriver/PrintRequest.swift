@@ -125,7 +125,9 @@ actor PrintRequest {
     }
 
     private func begin(_ path: String) async throws {
-        guard HTTPRequest.isPath(path) else { throw CallError("InvalidParameter", "\(path.debugDescription) is not a path.") }
+        guard PrintPiece.isPath(path) else {
+            throw CallError("InvalidParameter", "\(path.debugDescription) is not a path of the print service: /ipp/NAME.")
+        }
         await pipe.turns.take()
         hasBegun = true
     }

@@ -70,7 +70,10 @@ final class EndpointBook: Sendable {
     func keep(_ port: UInt16, of device: String) {
         change { contents in
             guard contents.ports[device] != port else { return false }
-            if contents.ports.count >= Self.mostPorts { (contents.ports, contents.names) = ([:], nil) }
+            if contents.ports.count >= Self.mostPorts, let other = contents.ports.keys.first(where: { $0 != device }) {
+                contents.ports[other] = nil
+                contents.names?[other] = nil
+            }
             contents.ports[device] = port
             return true
         }

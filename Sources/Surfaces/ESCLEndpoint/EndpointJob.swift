@@ -51,7 +51,7 @@ actor EndpointJob {
         self.user = user
         self.scanner = scanner
         self.settings = settings
-        self.delivered = delivered
+        self.delivered = ScannedPage.counted(delivered) ?? 0
         self.progress = progress
     }
 
@@ -90,7 +90,14 @@ actor EndpointJob {
         for waiter in all { waiter.resume() }
     }
 
-    private func change() async { await withCheckedContinuation { waiters.append($0) } }
+    /// Returns when something has changed, or the task is cancelled.
+    private func change() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { waiters.append($0) }
+        } onCancel: {
+            Task { await self.wake() }
+        }
+    }
 
     /// Returns once the scanner is at it, or the job is over, or after that time.
     func waitUntilBegun(within limit: Duration) async {
@@ -112,13 +119,17 @@ actor EndpointJob {
 
     // MARK: Pages
 
-    /// The next page, for as long as it takes.
+    /// The next page, for as long as it takes, or until the task is cancelled: whoever asked is gone.
     func next() async -> Next {
         await wait(until: { !$0.isAsked }, within: Self.courtesy)
         guard !isAsked else { return .busy }
         isAsked = true
         await askForPage()
-        while pages.isEmpty, !isOver { await change() }
+        while pages.isEmpty, !isOver, !Task.isCancelled { await change() }
+        guard !Task.isCancelled else {
+            settle()
+            return .busy
+        }
         guard let page = pages.first else {
             settle()
             return ending()
@@ -139,7 +150,7 @@ actor EndpointJob {
     /// Has the scanner scan the page, unless it is there.
     private func askForPage() async {
         var pause = Duration.milliseconds(50)
-        while pages.isEmpty, !isOver {
+        while pages.isEmpty, !isOver, !Task.isCancelled {
             do throws(ClientError) { return try await scanner.feed(job, pages: delivered + 1) } catch {
                 // What becomes of the scan, the scan says. A driver or daemon that is on its way back is asked again.
                 guard error.isTransient || error.code == .timedOut else { return }

@@ -119,7 +119,11 @@ public actor EndpointKeeper {
     private func make(_ device: DeviceStatus) async {
         let id = device.id
         if let time = notBefore[id], time > .now { return }
-        guard kept.count < Self.mostEndpoints else { return }
+        guard kept.count < Self.mostEndpoints else {
+            setting.log("\(id) has no endpoint: there were \(Self.mostEndpoints) devices since this service began. Restart it.")
+            notBefore[id] = .now + .seconds(600)
+            return
+        }
         do {
             try await serve(id, device.name)
             notBefore[id] = nil

@@ -18,6 +18,7 @@ actor PrintUpload: HTTPUpload {
     /// Whether it is to be passed on at all.
     private let admit: @Sendable () async -> HTTPAnswer?
     private var isAdmitted = false
+    private var isWelcome = false
     private var waiting: [UInt8] = []
     private var offset: UInt64 = 0
     private var hasBegun = false
@@ -30,10 +31,12 @@ actor PrintUpload: HTTPUpload {
         self.admit = admit
     }
 
-    func take(_ bytes: [UInt8]) async {
-        guard refusal == nil else { return }
+    func take(_ bytes: [UInt8]) async -> Bool {
+        await admitOnce()
+        guard refusal == nil else { return isWelcome }
         waiting += bytes
         if waiting.count >= Self.piece { await pass(isLast: false) }
+        return true
     }
 
     func answer() async -> HTTPAnswer {
@@ -55,11 +58,15 @@ actor PrintUpload: HTTPUpload {
 
     // MARK: Steps
 
+    private func admitOnce() async {
+        guard !isAdmitted else { return }
+        isAdmitted = true
+        refusal = await admit()
+        isWelcome = refusal == nil
+    }
+
     private func pass(isLast: Bool) async {
-        if !isAdmitted {
-            refusal = await admit()
-            isAdmitted = true
-        }
+        await admitOnce()
         guard refusal == nil else { return }
         let bytes = waiting
         waiting = []
@@ -85,7 +92,7 @@ actor PrintUpload: HTTPUpload {
             do throws(ClientError) {
                 return try await body()
             } catch {
-                guard error.code == .timedOut || error.isTransient && ContinuousClock.now < end else { throw error }
+                guard error.code == .timedOut || error.isTransient && ContinuousClock.now < end, !Task.isCancelled else { throw error }
                 await printer.client.waitBeforeRetry()
             }
         }
@@ -94,7 +101,7 @@ actor PrintUpload: HTTPUpload {
     private func end() async {
         guard hasBegun else { return }
         hasBegun = false
-        // Else the driver ends it by itself, after a minute.
-        try? await printer.end(name)
+        // Also of a request that was cancelled. Else the driver ends it by itself, after a minute.
+        await Task { [printer, name] in try? await printer.end(name) }.value
     }
 }

@@ -98,9 +98,7 @@ actor ScannerEndpoint: HTTPSite {
     nonisolated func prints(_ printer: Printer) { self.printer.withLock { $0 = printer } }
 
     nonisolated func upload(_ request: HTTPRequest) -> (any HTTPUpload)? {
-        guard request.method == "POST", request.path.utf8.starts(with: Self.printing.utf8), let printer = printer.withLock(\.self) else {
-            return nil
-        }
+        guard request.method == "POST", PrintPiece.isPath(request.path), let printer = printer.withLock(\.self) else { return nil }
         return PrintUpload(printer, path: request.path) { [setting] in
             guard let user = request.user else { return Self.unknownUser }
             guard setting.callers.prints(user) else {

@@ -74,6 +74,13 @@ public struct HTTPClient: ~Copyable {
         default: return .unknown
         }
     }
+
+    /// It has closed the connection: nobody reads what is sent. Of a client on another machine that is known only when it says so.
+    var hasGone: Bool {
+        var entry = pollfd(fd: socket, events: 0, revents: 0)
+        if socket >= 0, poll(&entry, 1, 0) > 0, entry.revents & Int16(POLLHUP | POLLERR) != 0 { return true }
+        return reading == .gone
+    }
 }
 
 public enum HTTPPiece: Sendable {
@@ -91,6 +98,7 @@ public protocol HTTPSite: Sendable {
     var interests: HTTPInterests { get }
     /// On every answer.
     var headers: [(name: String, value: String)] { get }
+    /// The task is cancelled where the client goes away meanwhile.
     func answer(_ request: HTTPRequest) async -> HTTPAnswer
     /// Who takes the request's body as it comes, in place of `answer`; `nil` for a request that is answered
     /// as a whole. Asked once, by the server's thread, which does not wait.
@@ -103,9 +111,10 @@ extension HTTPSite {
 
 /// Takes a request's body as it arrives, of any length.
 public protocol HTTPUpload: Sendable {
-    /// The next bytes. Nothing more is read from the client until it returns.
-    func take(_ bytes: [UInt8]) async
-    /// The body is over.
+    /// The next bytes. Nothing more is read from the client until it returns. False for a body that is not wanted: its client may not be slow,
+    /// and not much more of it is read. The task is cancelled where the client goes away meanwhile.
+    func take(_ bytes: [UInt8]) async -> Bool
+    /// The body is over. The same of its task.
     func answer() async -> HTTPAnswer
     /// The client has gone before the body was over; or with its answer, before it had all of it.
     func abandon()

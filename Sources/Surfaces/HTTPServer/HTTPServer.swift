@@ -68,12 +68,24 @@ public final class HTTPServer: Sendable {
         }
     }
 
-    /// Reads nothing more from the connection until the work is done.
+    /// Reads nothing more from the connection until the work is done. The library looks at no connection that is set aside, and has no clock for
+    /// it: work that takes longer than a moment is cancelled here when its client has gone.
     fileprivate func aside(_ connection: OpaquePointer, _ work: @escaping @Sendable () async -> Void) {
         MHD_suspend_connection(connection)
         let resume = Resumption(connection)
+        let socket = cmicrohttpd_socket(connection)
+        let job = Task { await work() }
+        let watch = Task {
+            while !HTTPClient(socket: socket).hasGone {
+                do { try await Task.sleep(for: .seconds(1)) } catch { return }
+            }
+            job.cancel()
+        }
         Task {
-            await work()
+            await job.value
+            watch.cancel()
+            // The socket's number is another's once the connection goes on.
+            await watch.value
             resume()
         }
     }
@@ -84,6 +96,8 @@ private struct Resumption: @unchecked Sendable {
     private let connection: OpaquePointer
     init(_ connection: OpaquePointer) { self.connection = connection }
     func callAsFunction() { MHD_resume_connection(connection) }
+    /// From when it goes on its client may be silent for so long.
+    func allow(silence seconds: UInt32) { cmicrohttpd_set_silence(connection, seconds) }
 }
 
 /// One request and its answer.
@@ -96,7 +110,14 @@ private final class Exchange: Sendable {
     let upload = Mutex<(any HTTPUpload)?>(nil)
     /// Bytes are with whoever takes them.
     let isTaking = Atomic(false)
+    /// They were taken gladly.
+    let isWelcome = Atomic(false)
+    /// Bytes that came though nobody wants them.
+    let unwanted = Atomic(0)
 }
+
+/// So much of a body that nobody wants is read past, for a client that looks for its answer only then.
+private let mostUnwanted = 4 << 20
 
 /// A client that sends a document may think about its next bytes for so long, seconds.
 private let uploadSilence: UInt32 = 300
@@ -121,7 +142,6 @@ private func handleRequest(
         kept.pointee = Unmanaged.passRetained(exchange).toOpaque()
         if let upload = server.site.upload(request(connection, String(cString: method), String(cString: url), server.site.interests)) {
             exchange.upload.withLock { $0 = upload }
-            cmicrohttpd_set_silence(connection, uploadSilence)
         }
         return cmicrohttpd_yes
     }
@@ -129,13 +149,19 @@ private func handleRequest(
     let upload = exchange.upload.withLock { $0 }
     // The library goes on to the next chunk that it has already, connection set aside or not: that stays with it.
     if exchange.isTaking.load(ordering: .acquiring) { return cmicrohttpd_yes }
+    if exchange.unwanted.load(ordering: .relaxed) > mostUnwanted { return cmicrohttpd_no }
     if bodySize.pointee > 0 {
         if let upload {
             exchange.isTaking.store(true, ordering: .releasing)
             let bytes = Array(UnsafeRawBufferPointer(start: body, count: bodySize.pointee))
             bodySize.pointee = 0
+            let resumption = Resumption(connection)
             server.aside(connection) {
-                await upload.take(bytes)
+                if await !upload.take(bytes) {
+                    exchange.unwanted.add(bytes.count, ordering: .relaxed)
+                } else if !exchange.isWelcome.exchange(true, ordering: .relaxed) {
+                    resumption.allow(silence: uploadSilence)
+                }
                 exchange.isTaking.store(false, ordering: .releasing)
             }
             return cmicrohttpd_yes

@@ -21,6 +21,10 @@ public actor NodeKeeper {
         /// Asked for again at this time.
         var notBefore: UInt64 = 0
         var isBeingAsked = false
+        /// It was asked what it is, and its controls did not answer: how often, and when they are asked again.
+        var lacksControls = false
+        var vainQuestions = 0
+        var askAgain: UInt64 = 0
         /// Who was last said to see its pictures, and the call that says so.
         var viewers: [DeviceStatus.Watcher] = []
         var telling: Task<Void, Never>?
@@ -197,7 +201,7 @@ public actor NodeKeeper {
     /// Asks the camera what it is, once for each time that it comes.
     private func learn(_ device: DeviceStatus) async {
         let id = device.id
-        guard let entry = kept[id], !entry.isBeingAsked, entry.notBefore <= clinux_monotonic_ns() else { return }
+        guard let entry = kept[id], !entry.isBeingAsked, max(entry.notBefore, entry.askAgain) <= clinux_monotonic_ns() else { return }
         if entry.facts != nil, entry.factsOf == device.drivenSince { return }
         kept[id]?.isBeingAsked = true
         let facts = await facts(of: device, isFirst: entry.failures == 0)
@@ -209,9 +213,12 @@ public actor NodeKeeper {
             return
         }
         kept[id]?.failures = 0
+        let lacksControls = kept[id]?.lacksControls == true
+        kept[id]?.vainQuestions = lacksControls ? entry.vainQuestions + 1 : 0
+        kept[id]?.askAgain = lacksControls ? clinux_monotonic_ns() + 5_000_000_000 << UInt64(min(entry.vainQuestions, 6)) : 0
         // Programs that stream keep what they have; the nodes are others once they have ended.
         guard let now = kept[id], now.facts == facts || !now.isStreaming else { return }
-        kept[id]?.factsOf = device.drivenSince
+        if !lacksControls { kept[id]?.factsOf = device.drivenSince }
         if now.facts != facts {
             endNodes(of: id)
             kept[id]?.facts = facts
@@ -226,7 +233,9 @@ public actor NodeKeeper {
                 if isFirst { log("\(device.id) has no format that a node can show.") }
                 return nil
             }
-            kept[device.id]?.controls.learn(await controls(of: camera))
+            let controls = await controls(of: camera)
+            kept[device.id]?.lacksControls = controls == nil
+            if let controls { kept[device.id]?.controls.learn(controls) }
             return CameraFacts(
                 id: device.id, name: device.name.isEmpty ? device.id : device.name, vendor: device.vendorId, product: device.productId,
                 plan: plan)
@@ -236,9 +245,9 @@ public actor NodeKeeper {
         }
     }
 
-    /// A camera whose controls do not answer has pictures all the same.
-    private func controls(of camera: Camera) async -> [CameraControl] {
-        do throws(ClientError) { return try await camera.controls() } catch { return [] }
+    /// A camera whose controls do not answer has pictures all the same, and is asked again.
+    private func controls(of camera: Camera) async -> [CameraControl]? {
+        do throws(ClientError) { return try await camera.controls() } catch { return error.code == .notSupported ? [] : nil }
     }
 
     /// The nodes that there should be.

@@ -151,6 +151,9 @@ static void in_child(void) {
         file->peer = pair[1];
         file->references = references;
         file->is_inherited = file->buffer_count > 0;
+        // They are the parent's, who goes on writing into them.
+        for (uint32_t index = 0; index < file->buffer_count; index++) file->buffers[index].state = BUFFER_IDLE;
+        file->read_buffer = -1;
         file->shows_picture = file->shows_event = false;
         file_show(file);
     }

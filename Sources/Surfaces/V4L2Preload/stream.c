@@ -304,7 +304,8 @@ static void deliver(struct stream *stream, struct buffer *buffer, const struct r
     buffer->sequence = stream->next_sequence - 1;
     buffer->used = (uint32_t)frame->length;
     buffer->captured = frame->captured;
-    buffer->flags = pixel_is_compressed(file->form.fourcc) ? V4L2_BUF_FLAG_KEYFRAME : 0;
+    // Of the others nobody knows without looking at them, and uvcvideo does not say either.
+    buffer->flags = file->form.fourcc == V4L2_PIX_FMT_MJPEG ? V4L2_BUF_FLAG_KEYFRAME : 0;
     __atomic_store_n(&stream->newest, system_now(), __ATOMIC_RELAXED);
     file_show_another(file);
     file_wake(file);

@@ -21,6 +21,9 @@ public actor NodeKeeper {
         /// Asked for again at this time.
         var notBefore: UInt64 = 0
         var isBeingMade = false
+        /// Some controls did not answer, or were not come to: how often, and when they are asked again.
+        var vainQuestions = 0
+        var askAgain: UInt64 = 0
     }
 
     private struct Node {
@@ -124,17 +127,20 @@ public actor NodeKeeper {
     /// Asks the camera what it is, once for each time that it comes.
     private func learn(_ device: DeviceStatus) async {
         let id = device.id
-        guard var entry = kept[id], !entry.isBeingMade, entry.notBefore <= clinux_monotonic_ns() else { return }
+        guard var entry = kept[id], !entry.isBeingMade, max(entry.notBefore, entry.askAgain) <= clinux_monotonic_ns() else { return }
         if entry.facts != nil, entry.factsOf == device.drivenSince { return }
         kept[id]?.isBeingMade = true
         let camera = client.camera(id)
         var facts: NodeFacts?
+        var lacksControls = false
         do throws(ClientError) {
             let formats = NodeFormats(try await camera.formats())
             if formats.formats.isEmpty {
                 log("\(id) has no format that a node can show.")
             } else {
-                let controls = NodeControls(try await camera.controls())
+                let offered = try await camera.controls()
+                lacksControls = offered.contains { ["silent", "unread"].contains($0.problem) }
+                let controls = NodeControls(offered)
                 facts = NodeFacts(
                     name: device.name, serial: NodeSerial.text(camera: id, index: 1), formats: formats, controls: controls,
                     hasButton: try await camera.hasButton(), speed: speed)
@@ -146,6 +152,8 @@ public actor NodeKeeper {
         entry.isBeingMade = false
         if let facts {
             entry.failures = 0
+            entry.vainQuestions = lacksControls ? entry.vainQuestions + 1 : 0
+            entry.askAgain = lacksControls ? clinux_monotonic_ns() + 5_000_000_000 << UInt64(min(entry.vainQuestions, 6)) : 0
             if let old = entry.facts,
                 old.formats != facts.formats || !old.controls.cover(facts.controls) || old.name != facts.name
                     || old.hasButton != facts.hasButton
@@ -163,6 +171,7 @@ public actor NodeKeeper {
                 entry.factsOf = device.drivenSince
                 if entry.facts == nil { entry.facts = facts }
             }
+            if lacksControls { entry.factsOf = nil }
         } else {
             entry.failures += 1
             entry.notBefore = clinux_monotonic_ns() + 5_000_000_000 << UInt64(min(entry.failures, 6))
