@@ -127,7 +127,8 @@ extension EndToEndAsides {
         @Test func `a program that goes away while it waits for a page leaves the scanner to the next one`() async throws {
             // A page takes minutes.
             let place = try await Place("--sheets", "2", "--bytes-per-second", "1000")
-            let settings = "<?xml version=\"1.0\"?><s:ScanSettings xmlns:s=\"a\" xmlns:p=\"b\"><p:InputSource>Feeder</p:InputSource></s:ScanSettings>"
+            let settings =
+                "<?xml version=\"1.0\"?><s:ScanSettings xmlns:s=\"a\" xmlns:p=\"b\"><p:InputSource>Feeder</p:InputSource></s:ScanSettings>"
             let begun = try await place.text(to: Self.request("POST /eSCL/ScanJobs", settings))
             #expect(begun.hasPrefix("HTTP/1.1 201"), "\(begun)")
             let job = try #require(begun.firstMatch(of: /Location: (?:http:\/\/[^\/]*)?(\S+)/)?.1)
@@ -138,7 +139,9 @@ extension EndToEndAsides {
                 let question = Array(Self.request("GET \(job)/NextDocument").utf8)
                 #expect(send(descriptor, question, question.count, Int32(MSG_NOSIGNAL)) == question.count)
                 let deadline = ContinuousClock.now + .seconds(30)
-                while try await place.bench.client.objects().isEmpty, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(20)) }
+                while try await place.bench.client.objects().isEmpty, ContinuousClock.now < deadline {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
                 #expect(try await place.bench.client.objects().count == 1)
             }
             // Its job is ended for the next one, which the scanner may take its time for.

@@ -2,6 +2,7 @@
 // command.
 
 import Foundation
+import Glibc
 import Spawn
 import Testing
 import UserDriverClient
@@ -87,6 +88,47 @@ extension EndToEndAsides {
             #expect(result.status == .exited(status: 1))
             #expect(result.errors.contains("jammed") && result.errors.contains("1 page is whole"), "\(result.errors)")
             #expect(FileManager.default.fileExists(atPath: place.folder + "/page-1.jpg"))
+            try await place.bench.stop()
+        }
+
+        @Test func `what is no file is written to and stays, and a link is followed`() async throws {
+            let place = try await place("--sheets", "1")
+            let (full, link, file) = (place.folder + "/full.jpg", place.folder + "/link.jpg", place.folder + "/page.jpg")
+            // A device by another name; where only root may make one, /dev/full itself.
+            let isOwn = mknod(full, S_IFCHR | 0o666, dev_t(1 << 8 | 7)) == 0
+            let device = isOwn ? full : "/dev/full"
+            let refused = try await place.scan("--source", "flatbed", "--resolution", "75", "--format", "jpeg", "-o", device)
+            #expect(refused.status == .exited(status: 1) && refused.errors.contains("No space left"), "\(refused.errors)")
+            var status = stat()
+            #expect(stat(device, &status) == 0 && status.st_mode & S_IFMT == S_IFCHR)
+            #expect(FileManager.default.createFile(atPath: file, contents: Data("before".utf8)))
+            #expect(symlink("page.jpg", link) == 0)
+            let result = try await place.scan("--source", "flatbed", "--resolution", "75", "-o", link)
+            #expect(result.status == .exited(status: 0), "\(result.errors)")
+            #expect(lstat(link, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK)
+            #expect(FileManager.default.contents(atPath: file)?.starts(with: [0xff, 0xd8]) == true)
+            try await place.bench.stop()
+        }
+
+        @Test func `Ctrl-C ends a scan, and the next one has the scanner`() async throws {
+            let place = try await place("--sheets", "5", "--bytes-per-second", "60000")
+            let running = try place.bench.startUserdriver(
+                "scan", "--source", "adf", "--resolution", "75", "--json", "-o", place.folder + "/p-%d.jpg")
+            try await running.waitForOutput { $0.contains("\"page\":1") }
+            let stopped = try await running.stop(SIGINT)
+            #expect(stopped.status == .exited(status: 1), "\(stopped.errors)")
+            #expect(stopped.text.contains("\"reason\":\"cancelled\""), "\(stopped.text)")
+            let next = try await place.scan("--source", "flatbed", "--resolution", "75", "-o", place.folder + "/flat.jpg")
+            #expect(next.status == .exited(status: 0), "\(next.errors)")
+            try await place.bench.stop()
+        }
+
+        @Test func `a scan that nobody knows is not begun`() async throws {
+            let place = try await place("--sheets", "1")
+            let result = try await place.scan("--job", "deadbeefdeadbeefdeadbeef", "-o", place.folder + "/p-%d.jpg")
+            #expect(result.status == .exited(status: 1) && result.errors.contains("There is no scan deadbeef"), "\(result.errors)")
+            let sheet = try await place.scan("--source", "adf", "--resolution", "75", "-o", place.folder + "/p-%d.jpg")
+            #expect(sheet.status == .exited(status: 0), "the feeder has its sheet: \(sheet.errors)")
             try await place.bench.stop()
         }
 

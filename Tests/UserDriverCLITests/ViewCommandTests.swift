@@ -14,23 +14,23 @@ import Wire
     }
 
     private func code(_ devices: [DeviceStatus], _ selector: String? = nil) -> ClientError.Code? {
-        do { _ = try ViewCommand.camera(among: devices, selector: selector) } catch { return (error as? ClientError)?.code }
+        do { _ = try ChosenCamera.device(among: devices, selector: selector) } catch { return (error as? ClientError)?.code }
         return nil
     }
 
     @Test func withoutANameItIsTheOnlyCameraThatIsThere() throws {
         let devices = [device("a", "webcam", .absent), device("b", "scanner"), device("c", "webcam")]
-        #expect(try ViewCommand.camera(among: devices, selector: nil).id == "c")
+        #expect(try ChosenCamera.device(among: devices, selector: nil).id == "c")
         #expect(code([device("b", "scanner")]) == .noSuchDevice && code([]) == .noSuchDevice)
         #expect(code([device("a", "webcam"), device("c", "webcam")]) == .ambiguousDevice)
     }
 
     @Test func aNameThatIsNoCameraSaysWhatItIs() throws {
-        #expect(try ViewCommand.camera(among: [device("a", "webcam", .absent)], selector: "a").id == "a", "the page says that it is away")
+        #expect(try ChosenCamera.device(among: [device("a", "webcam", .absent)], selector: "a").id == "a", "the page says that it is away")
         #expect(code([], "x") == .noSuchDevice)
         for (kind, words) in [("scanner", "is a scanner"), ("thermometer", "is not a camera"), ("", "is not a camera")] {
             do {
-                _ = try ViewCommand.camera(among: [device("b", kind)], selector: "b")
+                _ = try ChosenCamera.device(among: [device("b", kind)], selector: "b")
                 Issue.record("a \(kind) was shown")
             } catch let error as CommandFailure {
                 #expect(error.description.contains(words) && error.status == ExitStatus.failed)

@@ -11,7 +11,7 @@ struct ScanCalls: Sendable {
     init(client: UserDriverClient) { desks = ScanDesks(client: client) }
 
     /// What of a query is looked at.
-    static let words = ["source", "resolution", "mode", "page", "save", "besides"]
+    static let words = ["source", "resolution", "mode", "page", "pages", "save", "besides"]
 
     private enum Path: String {
         case scanner = "/api/scanner"
@@ -132,6 +132,7 @@ extension ScanSettings {
                 "resolution", { Int($0).flatMap { 1...19_200 ~= $0 ? $0 : nil } }, else: "1 to 19200 dots per inch") ?? 300,
             mode: try word("mode", ScanMode.init, else: ScanMode.allCases.map(\.rawValue).joined(separator: ", ")) ?? .color,
             format: (try word("format", PageFileFormat.init(word:), else: "jpeg, png or pdf") ?? .jpeg).mediaType,
-            width: paper?.width, height: paper?.height)
+            width: paper?.width, height: paper?.height,
+            pages: try word("pages", { Int($0).flatMap { 1...10_000 ~= $0 ? $0 : nil } }, else: "a number from 1 to 10000"))
     }
 }

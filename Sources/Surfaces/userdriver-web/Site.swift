@@ -58,9 +58,23 @@ struct Site: HTTPSite {
         case ("POST", "/api/kill") where calls.isDemonstration: return await calls.kill(request)
         case ("GET", let path):
             if let file = PageFile.all[path] { return Answer(200, type: file.type, file.bytes) }
-            return Answer.text(404, "There is nothing at this path.")
-        default: return Answer.text(404, "There is nothing at this path.")
+            return otherwise(request)
+        default: return otherwise(request)
         }
+    }
+
+    /// A path that is there for another method, or not at all.
+    private func otherwise(_ request: Request) -> Answer {
+        let posted = ["/api/code", "/api/controls/reset", "/api/restart"] + (calls.isDemonstration ? ["/api/kill"] : [])
+        let read = ["/healthz", "/metrics", "/snapshot.jpg", "/stream.mjpg", "/api/status", "/api/formats", "/api/crashes"]
+        let methods =
+            request.path == "/api/controls"
+            ? "GET, POST"
+            : posted.contains(request.path) ? "POST" : read.contains(request.path) || PageFile.all[request.path] != nil ? "GET" : nil
+        guard let methods else { return Answer.text(404, "There is nothing at this path.") }
+        var answer = Answer.text(405, "This path accepts \(methods).")
+        answer.headers.append(("Allow", methods))
+        return answer
     }
 
     /// One picture, or as many as the browser takes.

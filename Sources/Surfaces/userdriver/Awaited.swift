@@ -36,9 +36,19 @@ enum Awaited {
 
 /// The signals by which a person or a service manager ends long work.
 enum Interrupt {
+    /// Asked for before other threads were started, by `prepare`.
+    private static let prepared = Mutex<Int32?>(nil)
+
+    /// For a command that runs on another thread than the main one: keeps such signals for it.
+    static func prepare() throws(CommandFailure) {
+        let descriptor = try descriptor().handOver()
+        prepared.withLock { $0 = descriptor }
+    }
+
     /// A descriptor that is readable when SIGINT, SIGTERM or SIGHUP has come, which from now on do nothing else. Call it before other threads
     /// are started: they inherit the mask.
     static func descriptor() throws(CommandFailure) -> OwnedDescriptor {
+        if let kept = prepared.withLock({ $0.take() }) { return OwnedDescriptor(kept) }
         let made = clinux_stop_signals()
         guard let signals = OwnedDescriptor(opened: made) else {
             throw CommandFailure("signalfd failed: \(String(cString: strerror(-made))).")

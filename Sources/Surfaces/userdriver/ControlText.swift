@@ -56,7 +56,7 @@ enum ControlText {
             throw CommandFailure("\"\(text)\" is not a valid value for \(control.name): \(range(of: control)).", status: ExitStatus.usage)
         }
         guard control.type == "bitmap" || limits(of: control).contains(value) else {
-            throw CommandFailure("\(value) is out of range for \(control.name): \(range(of: control)).")
+            throw CommandFailure("\(value) is out of range for \(control.name): \(range(of: control)).", status: ExitStatus.usage)
         }
         return value
     }

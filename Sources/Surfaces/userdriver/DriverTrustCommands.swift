@@ -101,6 +101,9 @@ struct DriverTrustCommand: AsyncParsableCommand {
         } catch {
             throw CommandFailure("\(error)")
         }
+        if let after = signer.validAfter, let before = signer.validBefore, before <= after {
+            throw CommandFailure("--valid-before must be later than --valid-after.", status: ExitStatus.usage)
+        }
         let isNew = try TrustFileEditor.trust(signer, in: file)
         try Terminal.print(
             isNew

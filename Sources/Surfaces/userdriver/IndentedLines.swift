@@ -37,13 +37,14 @@ struct IndentedLines {
 
     /// The items behind `start`, in as many lines as it takes, each beginning where the first item does.
     mutating func addWrapped(_ start: String, items: [String], separator: String) {
-        // On a terminal the sign that ends a line may not be the one that is too much.
-        let room = width - 2 * depth - (width < Self.widest ? 1 : 0)
+        // The sign that ends a line may not be the one that is too much.
+        let room = width - 2 * depth
         let indent = String(repeating: " ", count: start.count)
         var line = start
         var isFirst = true
-        for item in items {
-            if !isFirst, line.count + separator.count + item.count > room {
+        for (index, item) in items.enumerated() {
+            let sign = index < items.count - 1 || width < Self.widest ? 1 : 0
+            if !isFirst, line.count + separator.count + item.count > room - sign {
                 // A separator that says something ends the line that it breaks.
                 while line.hasSuffix(" ") { line.removeLast() }
                 let visible = separator.split(separator: " ").joined()

@@ -19,7 +19,7 @@ struct PagesCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var daemon: DaemonOptions
-    @OptionGroup var target: DeviceArgument
+    @OptionGroup var target: DevicesArgument
     @OptionGroup var output: OutputOptions
 
     @Option(help: ArgumentHelp("Throw the pages of this scan away.", valueName: "name"))

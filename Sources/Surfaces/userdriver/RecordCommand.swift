@@ -89,7 +89,8 @@ struct RecordCommand: ParsableCommand {
         let cancellation = Cancellation()
         try Interrupt.onFirst { cancellation.cancel() }
         let options = FrameStream.Options(openTimeout: timeout.duration, waitsForDevice: wait, giveUpAfter: giveUpAfter?.duration)
-        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options, cancellation: cancellation)
+        let stream = try ChosenCamera.open(
+            daemon.client, target.selector, form.request, options: options, cancellation: cancellation)
         if let format = stream.description?.format { try container.check(format, path: path) }
         let queue = try FilmQueue()
         let quiet = quiet
@@ -127,8 +128,10 @@ struct RecordCommand: ParsableCommand {
         } else if writer.parts.isEmpty {
             if !quiet || !session.isStopped { Terminal.note("userdriver: nothing was recorded: \(session.wait.why).") }
             status = session.wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed
-        } else if Terminal.isTerminal(STDERR_FILENO), !quiet {
-            Terminal.note(writer.kept)
+        } else {
+            if Terminal.isTerminal(STDERR_FILENO), !quiet { Terminal.note(writer.kept) }
+            // What there is plays; that it is shorter than it was to be, a script sees here.
+            if session.isCut { status = session.wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed }
         }
         let report = RecordReport(statistics: session.statistics, parts: writer.parts)
         switch stats {

@@ -20,6 +20,8 @@ struct RecordSession {
     private(set) var wait = PictureWait(now: clinux_monotonic_ns())
     /// By the user.
     private(set) var isStopped = false
+    /// By whoever gives the frames.
+    private(set) var isCut = false
     private var judge = FrameJudge()
     private var clock = FilmClock()
     private var coded = CodedVideo()
@@ -56,6 +58,7 @@ struct RecordSession {
             case .ended(let reason):
                 if let reason, !reason.isEmpty { say("stream ended: \(reason)") }
                 isStopped = reason == nil
+                isCut = reason != nil
                 return
             case .event(.frame(let frame)): try take(frame)
             case .event(let event): take(event)

@@ -8,7 +8,7 @@ import Synchronization
 import UserDriverClient
 import Wire
 
-struct ScanCommand: AsyncParsableCommand {
+struct ScanCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "scan",
         abstract: "Scan pages into files.",
@@ -77,6 +77,7 @@ struct ScanCommand: AsyncParsableCommand {
         let stops = StopRequests()
         try Interrupt.onFirst { stops.ask() }
         let scanner = try await daemon.client.scanner(target.selector)
+        if let job { try await check(job, of: scanner) }
         let job = try await daemon.client.openJob(scanner.deviceID, token: self.job ?? DeviceJob.newToken())
         stops.answer { Task { try? await scanner.cancel(job) } }  // a scan that can't be cancelled ends with its connection
         var settings = ScanSettings(source: source.value, resolution: resolution, mode: mode.value, format: destination.wantedType)
@@ -84,6 +85,20 @@ struct ScanCommand: AsyncParsableCommand {
         settings.pages = destination.isForOnePage ? 1 : pages.value
         var session = ScanSession(job: job, destination: destination, path: output, json: facts.json ? facts : nil)
         try await session.run(scanner.scan(settings, job: job))
+    }
+}
+
+extension ScanCommand {
+    // By itself: swiftc 6.3.1 crashes on errors of a known type between several suspensions.
+    @inline(never)
+    private func check(_ job: String, of scanner: Scanner) async throws {
+        do throws(ClientError) {
+            // A name that nobody knows would begin a scan.
+            _ = try await scanner.client.objects(scanner.deviceID, job: job)
+        } catch {
+            guard error.code == .noSuchJob else { throw error }
+            throw CommandFailure("There is no scan \(job.printable): `userdriver pages` lists those whose pages are kept.")
+        }
     }
 }
 

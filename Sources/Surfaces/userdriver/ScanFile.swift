@@ -1,7 +1,6 @@
 // What `scan -o` writes: a file for each page, or one document of all.
 
 public import ArgumentParser
-import FileDescriptors
 import Glibc
 import Pictures
 public import ScannerClient
@@ -107,26 +106,5 @@ enum PageContent {
             throw CommandFailure("The scanner sends \(type.printable), which can't be converted here: try --format pdf.")
         }
         return try Picture(decoding: bytes)
-    }
-}
-
-/// A file that is on the disk whole before anybody sees it.
-enum SafeFile {
-    static func write(_ bytes: [UInt8], to path: String) throws {
-        let temporary = path + ".\(getpid()).part"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard file >= 0 else { throw OutputError(number: errno, what: path) }
-        var failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: file) }
-        if failed == 0, fsync(file) != 0 { failed = errno }
-        if close(file) != 0, failed == 0 { failed = errno }
-        if failed == 0, rename(temporary, path) != 0 { failed = errno }
-        guard failed == 0 else {
-            unlink(temporary)
-            throw OutputError(number: failed, what: path)
-        }
-        // The name, too: what follows tells the daemon to keep the page no longer.
-        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        guard let directory = OwnedDescriptor(opened: open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) else { return }
-        fsync(directory.number)
     }
 }

@@ -33,7 +33,8 @@ struct ScanSession {
     private var document: [UInt8] = []
     /// Pages of the book: kept until it is on the disk.
     private var kept: [UInt64] = []
-    private var isBroken = false
+    /// Whole pages that were written.
+    private var written = 0
 
     init(job: DeviceJob, destination: ScanDestination, path: String, json: OutputOptions?) {
         self.job = job
@@ -90,15 +91,18 @@ struct ScanSession {
         switch destination {
         case .numbered, .single:
             guard let file = destination.path(of: page.number) else { return }
-            try SafeFile.write(
-                try PageContent.converted(bytes, of: page.format, to: destination.format, resolution: page.resolution), to: file)
+            try WholeFile.write(
+                try PageContent.converted(bytes, of: page.format, to: destination.format, resolution: page.resolution), to: file,
+                isDurable: true)
             try say(page, file: file)
             try await job.acknowledge(page.object.id)
+            written += 1
         case .standardOutput(let format):
             let content = try PageContent.converted(bytes, of: page.format, to: format, resolution: page.resolution)
             let failed = content.withUnsafeBytes { Terminal.writeAll($0, to: STDOUT_FILENO) }
             guard failed == 0 else { throw OutputError(number: failed) }
             try await job.acknowledge(page.object.id)
+            written += 1
         case .book:
             let isDocument = page.format == PageFileFormat.pdf.mediaType
             guard document.isEmpty || !isDocument && book.pageCount > 0 else {
@@ -127,7 +131,7 @@ struct ScanSession {
     private mutating func finish() async throws {
         guard case .book(let path) = destination, !kept.isEmpty else { return }
         if book.pageCount > 0 { document += book.end() }
-        try SafeFile.write(document, to: path)
+        try WholeFile.write(document, to: path, isDurable: true)
         for id in kept { try await job.acknowledge(id) }
     }
 
@@ -139,6 +143,10 @@ struct ScanSession {
             try Terminal.print(PlainText.escaped(text), styled: true)
         }
         guard !end.isComplete else { return }
+        // Whoever wanted one page has it, whatever became of the scan since.
+        if destination.isForOnePage, written == 1, end.damaged.isEmpty, end.lost == nil, end.reason != .cancelled {
+            return Terminal.note("\(end.message) The page is whole.")
+        }
         var message = end.message
         if !end.damaged.isEmpty {
             let sheets = end.damaged.map(String.init).joined(separator: ", ")

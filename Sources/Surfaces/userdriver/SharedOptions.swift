@@ -44,18 +44,30 @@ struct DeviceArgument: ParsableArguments {
 
     var selector: String? { device ?? deviceOption }
 
-    func validate() throws {
-        if let device { try Self.check(device) }
-        if let deviceOption { try Self.check(deviceOption) }
+    func validate() throws { try Self.check(device, deviceOption) }
+
+    static func check(_ device: String?, _ deviceOption: String?) throws {
+        // An empty name is a variable that was not set, and not "the only one".
+        for name in [device, deviceOption].compactMap(\.self) where name.allSatisfy(\.isWhitespace) {
+            throw ValidationError("The device's name is empty.")
+        }
         if let device, let deviceOption, device != deviceOption {
             throw ValidationError("Two devices are named, '\(device)' and '\(deviceOption)': name one.")
         }
     }
+}
 
-    /// An empty name is a variable that was not set, and not "the only one".
-    private static func check(_ name: String) throws {
-        guard !name.allSatisfy(\.isWhitespace) else { throw ValidationError("The device's name is empty.") }
-    }
+/// The same for verbs that show all devices otherwise.
+struct DevicesArgument: ParsableArguments {
+    @Argument(help: ArgumentHelp("An id, vid:pid, bus path or part of the name. Left out: all.", valueName: "device"))
+    var device: String?
+
+    @Option(name: [.customShort("d"), .customLong("device")], help: .hidden)
+    var deviceOption: String?
+
+    var selector: String? { device ?? deviceOption }
+
+    func validate() throws { try DeviceArgument.check(device, deviceOption) }
 }
 
 /// Width and height, typed `640x480`.

@@ -97,7 +97,7 @@ struct SnapCommand: ParsableCommand {
         let options = FrameStream.Options(openTimeout: timeout.duration, waitsForDevice: wait)
         if isSeries { return try takeSeries(as: kind, options) }
         let deadline = clinux_monotonic_ns() + UInt64(timeout.value * 1e9)
-        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options)
+        let stream = try ChosenCamera.open(daemon.client, target.selector, form.request, options: options)
         var toSkip = skip
         var judge = FrameJudge()
         var wait = PictureWait(now: clinux_monotonic_ns())
@@ -149,7 +149,8 @@ struct SnapCommand: ParsableCommand {
         let names = try PictureNames(path: output)
         let cancellation = Cancellation()
         try Interrupt.onFirst { cancellation.cancel() }
-        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options, cancellation: cancellation)
+        let stream = try ChosenCamera.open(
+            daemon.client, target.selector, form.request, options: options, cancellation: cancellation)
         var series = PictureSeries(
             names: names, kind: kind, count: burst, interval: interval?.nanoseconds, skip: skip, patience: UInt64(timeout.value * 1e9))
         defer { stream.stop() }
@@ -183,36 +184,5 @@ enum PictureOfFrame {
             try Picture(format: format, width: stream.width, height: stream.height, bytes: bytes)
         }
         return try picture.encoded(as: kind)
-    }
-}
-
-/// Files that appear whole or not at all.
-enum WholeFile {
-    static func write(_ bytes: [UInt8], to path: String) throws {
-        // What is not a plain file (a device, a pipe) can't be replaced by one. A link stays, and
-        // what it leads to is replaced.
-        var status = stat()
-        let exists = stat(path, &status) == 0
-        let isSpecial = exists && status.st_mode & S_IFMT != S_IFREG
-        let target = exists ? resolved(path) : path
-        let temporary = isSpecial ? path : target + ".\(getpid()).part"
-        let flags = isSpecial ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
-        let descriptor = open(temporary, flags, 0o666)
-        guard descriptor >= 0 else { throw OutputError(number: errno, what: path) }
-        var failed: Int32 = 0
-        // Who may read the file that is replaced may read the new one, and nobody else.
-        if exists, !isSpecial, fchmod(descriptor, status.st_mode & 0o777) != 0 { failed = errno }
-        if failed == 0 { failed = bytes.withUnsafeBytes { Terminal.writeAll($0, to: descriptor) } }
-        if close(descriptor) != 0, failed == 0 { failed = errno }
-        if failed == 0, !isSpecial, rename(temporary, target) != 0 { failed = errno }
-        guard failed != 0 else { return }
-        if !isSpecial { unlink(temporary) }
-        throw OutputError(number: failed, what: path)
-    }
-
-    private static func resolved(_ path: String) -> String {
-        guard let real = realpath(path, nil) else { return path }
-        defer { free(real) }
-        return String(cString: real)
     }
 }

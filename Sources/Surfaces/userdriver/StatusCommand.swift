@@ -22,7 +22,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup var target: DeviceArgument
+    @OptionGroup var target: DevicesArgument
 
     func run() async throws {
         let client = daemon.client

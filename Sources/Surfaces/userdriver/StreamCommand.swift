@@ -87,7 +87,8 @@ struct StreamCommand: ParsableCommand {
         try Interrupt.onFirst { cancellation.cancel() }
         let options = FrameStream.Options(
             openTimeout: timeout.duration, waitsForDevice: wait, giveUpAfter: giveUpAfter?.duration)
-        let stream = try daemon.client.camera(target.selector).openStream(form.request, options: options, cancellation: cancellation)
+        let stream = try ChosenCamera.open(
+            daemon.client, target.selector, form.request, options: options, cancellation: cancellation)
         // Only now: a stream that can't be opened leaves a file that is there as it was.
         let writer = try output.map { path in
             let form = try frameFile(path)
@@ -115,7 +116,9 @@ struct StreamCommand: ParsableCommand {
         try printStatistics(session.statistics)
         let isShort = session.statistics.frames < frames ?? 1
         guard status == ExitStatus.done else { throw ExitCode(status) }
-        if isShort, failure == nil || frames != nil { throw ExitCode(session.wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed) }
+        if isShort || end == .ended, failure == nil || frames != nil {
+            throw ExitCode(session.wait.isAbsent ? ExitStatus.noSuchDevice : ExitStatus.failed)
+        }
     }
 
     /// What is to be said of frames that were wanted and did not come, unless the user has ended it.

@@ -78,6 +78,9 @@ enum StandardDescriptors {
     }
 }
 
+/// Asynchronous work that Ctrl-C ends in its own way: `Interrupt.onFirst`.
+protocol InterruptibleCommand: AsyncParsableCommand {}
+
 @main
 enum Main {
     /// Sendable: the main thread hands the command over and only waits until it has run.
@@ -93,6 +96,7 @@ enum Main {
         do {
             var command = try UserDriverCommand.parseAsRoot(arguments)
             if let asyncCommand = command as? any AsyncParsableCommand {
+                if command is any InterruptibleCommand { try Interrupt.prepare() }
                 let handed = Handed(command: asyncCommand)
                 try Awaited.run {
                     var command = handed.command

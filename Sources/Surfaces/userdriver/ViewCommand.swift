@@ -38,7 +38,7 @@ struct ViewCommand: ParsableCommand {
         let (client, selector) = (daemon.client, target.selector)
         let found = Mutex<DeviceStatus?>(nil)
         try Awaited.run {
-            let camera = try Self.camera(among: try await client.devices(selector), selector: selector)
+            let camera = try ChosenCamera.device(among: try await client.devices(selector), selector: selector)
             found.withLock { $0 = camera }
         }
         guard let camera = found.withLock({ $0 }) else { return }
@@ -48,27 +48,5 @@ struct ViewCommand: ParsableCommand {
             var session = PageSession(camera: camera.id, directory: client.runtimeDirectory, interrupts: interrupts.number)
             try session.run()
         }
-    }
-
-    /// The one that is meant. Without a name, the only camera that is there, whatever else is.
-    static func camera(among devices: [DeviceStatus], selector: String?) throws -> DeviceStatus {
-        func isCamera(_ device: DeviceStatus) -> Bool { device.kind == "webcam" || !device.streams.isEmpty }
-        let meant = selector == nil ? devices.filter { isCamera($0) && $0.state != .absent } : devices
-        guard let device = meant.first else {
-            throw ClientError(
-                .noSuchDevice,
-                selector.map { "No device is called \"\($0)\"." }
-                    ?? "No camera is attached. To try one in software: userdriver up --emulate webcam")
-        }
-        guard meant.count == 1 else {
-            throw ClientError(
-                .ambiguousDevice, "Several cameras match; say which one: \(meant.map(\.id).joined(separator: ", ")).")
-        }
-        guard isCamera(device) else {
-            throw device.kind == "scanner"
-                ? CommandFailure("\(device.id) is a scanner, which has no live picture: scan with `userdriver scan`, or on the page.")
-                : CommandFailure("\(device.id) is not a camera that is being driven: see `userdriver status`.")
-        }
-        return device
     }
 }

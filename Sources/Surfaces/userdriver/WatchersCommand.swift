@@ -111,7 +111,7 @@ struct WatchersCommand: AsyncParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup var target: DeviceArgument
+    @OptionGroup var target: DevicesArgument
 
     struct Report: Encodable {
         var watchers: [WatcherRow]
