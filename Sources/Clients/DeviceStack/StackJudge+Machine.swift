@@ -169,7 +169,8 @@ extension StackJudge {
         case .notPermitted: return StackLayer(.daemon, .unknown, "", why: "It could not be asked: see its socket.")
         case .failed(let why):
             return StackLayer(
-                .daemon, .broken, "does not answer", why: why, remedy: machine.hasUnit ? "systemctl restart userdriverd" : "userdriver up")
+                .daemon, .broken, "does not answer", why: why,
+                remedy: machine.hasUnit ? "systemctl restart userdriverd" : "kill -KILL $(pgrep -x userdriverd), then: userdriver up")
         }
     }
 
