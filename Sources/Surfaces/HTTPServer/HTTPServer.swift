@@ -62,7 +62,7 @@ public final class HTTPServer: Sendable {
 
     /// What came is read while the library still has it, the answer is made elsewhere.
     fileprivate func begin(_ exchange: Exchange, _ connection: OpaquePointer, _ answer: @escaping @Sendable () async -> HTTPAnswer) {
-        aside(connection) {
+        aside(exchange, connection) {
             let answer = await answer()
             exchange.answer.withLock { $0 = answer }
         }
@@ -70,7 +70,8 @@ public final class HTTPServer: Sendable {
 
     /// Reads nothing more from the connection until the work is done. The library looks at no connection that is set aside, and has no clock for
     /// it: work that takes longer than a moment is cancelled here when its client has gone.
-    fileprivate func aside(_ connection: OpaquePointer, _ work: @escaping @Sendable () async -> Void) {
+    fileprivate func aside(_ exchange: Exchange, _ connection: OpaquePointer, _ work: @escaping @Sendable () async -> Void) {
+        exchange.isAside.withLock { $0 = true }
         MHD_suspend_connection(connection)
         let resume = Resumption(connection)
         let socket = cmicrohttpd_socket(connection)
@@ -86,7 +87,11 @@ public final class HTTPServer: Sendable {
             watch.cancel()
             // The socket's number is another's once the connection goes on.
             await watch.value
-            resume()
+            // Together: a call in between would set the connection aside before it goes on, and it would go on all the same.
+            exchange.isAside.withLock { isAside in
+                isAside = false
+                resume()
+            }
         }
     }
 }
@@ -108,8 +113,8 @@ private final class Exchange: Sendable {
     let body = Mutex<(bytes: [UInt8], isTooLong: Bool)>(([], false))
     /// Who takes the body as it comes; known once its head has been looked at.
     let upload = Mutex<(any HTTPUpload)?>(nil)
-    /// Bytes are with whoever takes them.
-    let isTaking = Atomic(false)
+    /// Somebody is at work on it, or on bytes of it.
+    let isAside = Mutex(false)
     /// They were taken gladly.
     let isWelcome = Atomic(false)
     /// Bytes that came though nobody wants them.
@@ -148,21 +153,19 @@ private func handleRequest(
     let exchange = Unmanaged<Exchange>.fromOpaque(known).takeUnretainedValue()
     let upload = exchange.upload.withLock { $0 }
     // The library goes on to the next chunk that it has already, connection set aside or not: that stays with it.
-    if exchange.isTaking.load(ordering: .acquiring) { return cmicrohttpd_yes }
+    if exchange.isAside.withLock({ $0 }) { return cmicrohttpd_yes }
     if exchange.unwanted.load(ordering: .relaxed) > mostUnwanted { return cmicrohttpd_no }
     if bodySize.pointee > 0 {
         if let upload {
-            exchange.isTaking.store(true, ordering: .releasing)
             let bytes = Array(UnsafeRawBufferPointer(start: body, count: bodySize.pointee))
             bodySize.pointee = 0
             let resumption = Resumption(connection)
-            server.aside(connection) {
+            server.aside(exchange, connection) {
                 if await !upload.take(bytes) {
                     exchange.unwanted.add(bytes.count, ordering: .relaxed)
                 } else if !exchange.isWelcome.exchange(true, ordering: .relaxed) {
                     resumption.allow(silence: uploadSilence)
                 }
-                exchange.isTaking.store(false, ordering: .releasing)
             }
             return cmicrohttpd_yes
         }
