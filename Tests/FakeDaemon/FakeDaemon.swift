@@ -18,6 +18,8 @@ public final class FakeDaemon: Sendable {
         var connections: [VarlinkSocket] = []
         var watchers: [VarlinkSocket] = []
         public var calls: [VarlinkCall] = []
+        /// Calls that `answer` is through with.
+        public var answered = 0
     }
     public let directory: RuntimeDirectory
     private let state = Mutex(State())
@@ -60,6 +62,7 @@ public final class FakeDaemon: Sendable {
                         guard let self else { return }
                         self.state.withLock { $0.calls.append(call) }
                         try? self.answer(call, socket)
+                        self.state.withLock { $0.answered += 1 }
                         self.arrivals.ring()
                     }
                 }
@@ -71,7 +74,7 @@ public final class FakeDaemon: Sendable {
     /// Dies: every connection ends, the socket goes.
     public func stop() {
         let (listener, connections) = state.withLock { state in
-            defer { state = State(calls: state.calls) }
+            defer { state = State(calls: state.calls, answered: state.answered) }
             return (state.listener, state.connections)
         }
         unlink(directory.socketPath)
@@ -86,11 +89,11 @@ public final class FakeDaemon: Sendable {
         for watcher in state.withLock({ $0.watchers }) { try watcher.send(reply, descriptors: descriptors) }
     }
 
-    /// Waits until `count` calls have come.
+    /// Waits until `count` calls have come and been answered: who watches is known then.
     public func waitForCalls(_ count: Int) {
         while true {
             let seen = arrivals.count
-            if calls.count >= count { return }
+            if state.withLock({ $0.answered }) >= count { return }
             arrivals.wait(seen: seen, until: nil)
         }
     }
