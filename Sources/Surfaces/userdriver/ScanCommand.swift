@@ -55,7 +55,9 @@ struct ScanCommand: InterruptibleCommand {
     @Option(help: ArgumentHelp("How many pages to take from the feeder at most: a number, or all.", valueName: "count"))
     var pages = PageCount(value: nil)
 
-    @Option(help: ArgumentHelp("Continue this scan, or fetch its pages.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Continue this scan, or fetch its pages. A name of your own begins one that can be continued by it.", valueName: "name"))
     var job: String?
 
     func validate() throws {
@@ -93,7 +95,9 @@ extension ScanCommand {
     @inline(never)
     private func check(_ job: String, of scanner: Scanner) async throws {
         do throws(ClientError) {
-            // A name that nobody knows would begin a scan.
+            // A name that a program has chosen begins a scan that it can continue, whatever becomes of the program. One that was made here is
+            // known, or mistyped.
+            guard job.count >= 16, job.allSatisfy(\.isHexDigit) else { return }
             _ = try await scanner.client.objects(scanner.deviceID, job: job)
         } catch {
             guard error.code == .noSuchJob else { throw error }
