@@ -235,6 +235,8 @@ extension EndToEndAsides {
                     Data((head + ["Content-Length: \(body.count)", "", ""]).joined(separator: "\r\n").utf8) + body)
                 let answer = try await connection.receive()
                 #expect(answer.hasPrefix("HTTP/1.1 \(status)"), "\(line) \(fields): \(answer.prefix(200))")
+                // The endpoint's own word: the device would say the same status.
+                if status == "404" { #expect(answer.contains("There is nothing at this path."), "\(line): \(answer.suffix(200))") }
             }
             try await place.stop()
         }

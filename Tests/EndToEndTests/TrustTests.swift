@@ -72,6 +72,22 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
+        @Test func `a time that ends before it begins trusts nobody`() async throws {
+            let folder = try Bench.makeRuntime()
+            let key = try Running(
+                path: "/usr/bin/ssh-keygen", name: "ssh-keygen", arguments: ["-q", "-t", "ed25519", "-N", "", "-f", folder + "/key"],
+                environment: [:])
+            #expect(try await key.finish().status == .exited(status: 0))
+            let result = try await Programs.run(
+                "userdriver",
+                [
+                    "driver", "trust", folder + "/key.pub", "--file", folder + "/signers", "--name", "z", "--no-reload", "--valid-after",
+                    "20300101", "--valid-before", "20200101",
+                ], environment: [:])
+            #expect(result.status == .exited(status: 2) && result.errors.contains("--valid-before"), "\(result.errors)")
+            #expect(access(folder + "/signers", F_OK) != 0)
+        }
+
         @Test func `a new version is installed while the camera streams`() async throws {
             let publisher = try await Publisher()
             defer { publisher.remove() }

@@ -56,6 +56,12 @@ extension EndToEndAsides {
             let result = try await Programs.run("userdriver", ["view", "--runtime-dir", runtime])
             #expect(result.status == .exited(status: 0) && result.text == "\(page)#1209:0001:EMU0001\n", "\(result.text) \(result.errors)")
             #expect(result.errors.contains("no desktop"))
+            // A verb for cameras means the only one, whatever else is there, and says what a scanner is not.
+            let snap = ["snap", "--runtime-dir", runtime, "-o", runtime + "/a.jpg"]
+            let taken = try await Programs.run("userdriver", snap)
+            #expect(taken.status == .exited(status: 0) && access(runtime + "/a.jpg", R_OK) == 0, "\(taken.errors)")
+            let refused = try await Programs.run("userdriver", snap + ["scanner"])
+            #expect(refused.status == .exited(status: 1) && refused.errors.contains("no live picture"), "\(refused.errors)")
             #expect(try await up.stop(SIGINT).status == .exited(status: 0))
             // What a page has left counts for as long as it runs.
             #expect(FileManager.default.fileExists(atPath: runtime + "/web-link"))

@@ -53,6 +53,24 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
+        @Test func `what was cut off before its time is over has failed`() async throws {
+            let bench = try await Bench.start()
+            let film = bench.runtime + "/film.mkv"
+            let verbs =
+                [["stream", "--seconds", "100", "--quiet"]] + (Self.canRecord ? [["record", "--duration", "100", "-o", film]] : [])
+            for verb in verbs {
+                let running = try Programs.start("userdriver", verb, environment: ["USERDRIVER_RUNTIME_DIR": bench.runtime])
+                try await bench.waitForDevice { $0.streams.contains { $0.clients == 1 && $0.frames > 30 } }
+                #expect(try await bench.userdriver("revoke", "\(running.pid)").status == .exited(status: 0))
+                let ended = try await running.finish()
+                #expect(ended.status == .exited(status: 1), "\(verb): \(ended.errors)")
+                try await bench.waitForDevice { $0.streams.allSatisfy { $0.clients == 0 } }
+            }
+            try await bench.stop()
+        }
+
+        private static let canRecord = access(Programs.folder + "/userdriver-mux", X_OK) == 0
+
         @Test func `who does not watch is not cut off, and that is said`() async throws {
             let bench = try await Bench.start()
             let none = try await bench.userdriver("watchers")

@@ -144,6 +144,14 @@ extension EndToEndAsides {
             try await place.stop()
         }
 
+        @Test func `as many pages are scanned as are asked for`() async throws {
+            let place = try await Place("--sheets", "3")
+            #expect(try await place.begin("source=adf&resolution=75&pages=1").status == 202)
+            let desk = try await place.follow(until: { $0.end != nil })
+            #expect(desk.end?.reason == "done" && desk.pages.count == 1, "\(desk)")
+            try await place.stop()
+        }
+
         @Test func `nobody else scans, and what nobody meant does nothing`() async throws {
             let place = try await Place("--sheets", "1")
             let acting = [place.path("/api/scan", "source=adf"), place.path("/api/scan/cancel"), place.path("/api/scan/remove")]
@@ -162,7 +170,10 @@ extension EndToEndAsides {
             for path in ["/api/scanner", "/scan/page", "/scan/book.pdf"] {
                 #expect(try await place.site.ask(place.path(path), method: "POST").status == 405, "\(path)")
             }
-            for words in ["source=moon", "resolution=0", "resolution=1e9", "mode=", "format=exe", "size=9e9x1", "size=A9", "source=%00"] {
+            for words in [
+                "source=moon", "resolution=0", "resolution=1e9", "mode=", "format=exe", "size=9e9x1", "size=A9", "source=%00", "pages=0",
+                "pages=x",
+            ] {
                 #expect(try await place.begin(words).status == 400, "\(words)")
             }
             for page in ["page=abc", "page=-1", "page=", "x=1"] {

@@ -33,6 +33,22 @@ extension EndToEndTests {
             try await bench.stop()
         }
 
+        @Test func `a path for another method says for which`() async throws {
+            let bench = try await Bench.start()
+            let site = try await WebSite(bench)
+            for (path, method, allowed) in [
+                ("/api/restart", "GET", "POST"), ("/api/controls/reset", "GET", "POST"), ("/api/code", "GET", "POST"),
+                ("/api/controls", "PUT", "GET, POST"), ("/api/status", "POST", "GET"), ("/", "POST", "GET"),
+            ] {
+                let answer = try await site.ask(path, method: method)
+                #expect(answer.status == 405 && answer.head.contains("Allow: \(allowed)\r\n"), "\(method) \(path): \(answer.head)")
+            }
+            #expect(try await site.ask("/api/nothing").status == 404)
+            #expect(try await bench.client.device().restarts == 0)
+            _ = try await site.server.stop()
+            try await bench.stop()
+        }
+
         @Test func `the live picture goes on when the driver is killed`() async throws {
             let bench = try await Bench.start()
             let site = try await WebSite(bench, ["--demo"])

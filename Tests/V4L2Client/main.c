@@ -195,6 +195,9 @@ static void forks(const char *path) {
     waitpid(child, NULL, 0);
     prepare(camera);
     start(camera);
+    // A picture is there to be had: the parent's, too.
+    struct pollfd entry = {camera, POLLIN, 0};
+    poll(&entry, 1, 10000);
     fflush(stdout);
     child = fork();
     if (child == 0) {

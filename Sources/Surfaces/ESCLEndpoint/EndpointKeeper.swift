@@ -120,7 +120,8 @@ public actor EndpointKeeper {
         let id = device.id
         if let time = notBefore[id], time > .now { return }
         guard kept.count < Self.mostEndpoints else {
-            setting.log("\(id) has no endpoint: there were \(Self.mostEndpoints) devices since this service began. Restart it.")
+            setting.log(
+                "\(id) has no endpoint: this service has had \(Self.mostEndpoints) devices since it started, its limit. Restart it.")
             notBefore[id] = .now + .seconds(600)
             return
         }

@@ -77,9 +77,10 @@ public final class HTTPServer: Sendable {
         let socket = cmicrohttpd_socket(connection)
         let job = Task { await work() }
         let watch = Task {
-            while !HTTPClient(socket: socket).hasGone {
+            // The library tells nothing of it, and the kernel only when it is asked: once a second.
+            repeat {
                 do { try await Task.sleep(for: .seconds(1)) } catch { return }
-            }
+            } while !HTTPClient(socket: socket).hasGone
             job.cancel()
         }
         Task {

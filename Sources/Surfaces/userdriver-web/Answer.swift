@@ -12,6 +12,13 @@ extension HTTPAnswer {
         do { return Answer(200, type: "application/json", try JSON.encode(value)) } catch { return text(500, "\(error)") }
     }
 
+    /// The path is there, for these methods.
+    static func wrongMethod(_ methods: [String]) -> Answer {
+        var answer = text(405, "This path accepts \(methods.joined(separator: " and ")).")
+        answer.headers.append(("Allow", methods.joined(separator: ", ")))
+        return answer
+    }
+
     /// An error in its own words, with the status that fits it.
     static func failure(_ error: any Error) -> Answer {
         if let error = error as? WebError { return text(error.status, error.description) }

@@ -49,11 +49,7 @@ struct ScanCalls: Sendable {
     /// `nil` for other paths.
     func answer(_ request: Request) async -> Answer? {
         guard let path = Path(rawValue: request.path) else { return nil }
-        guard path.methods.contains(request.method) else {
-            var answer = Answer.text(405, "This path accepts \(path.methods.joined(separator: " and ")).")
-            answer.headers.append(("Allow", path.methods.joined(separator: ", ")))
-            return answer
-        }
+        guard path.methods.contains(request.method) else { return .wrongMethod(path.methods) }
         do {
             let desk = try await desks.desk(of: DeviceCalls.device(of: request))
             switch path {

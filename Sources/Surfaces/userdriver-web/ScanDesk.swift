@@ -112,7 +112,7 @@ actor ScanDesk {
         phase = .scanning(job, .words(""))
         changed()
         var settings = settings
-        settings.pages = room
+        settings.pages = min(room, settings.pages ?? room)
         Task { [settings] in await run(job, settings) }
     }
 

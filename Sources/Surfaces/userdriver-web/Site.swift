@@ -42,39 +42,31 @@ struct Site: HTTPSite {
 
     private func allowed(_ request: Request) async -> Answer {
         if let answer = await scans.answer(request) { return answer }
-        switch (request.method, request.path) {
-        case ("GET", "/healthz"): return await health()
-        case ("GET", "/metrics"): return await metrics()
-        case ("GET", "/snapshot.jpg"): return await picture(request, isStream: false)
-        case ("GET", "/stream.mjpg"): return await picture(request, isStream: true)
-        case ("GET", "/api/status"): return await calls.status()
-        case ("GET", "/api/formats"): return await calls.formats(request)
-        case ("GET", "/api/controls"): return await calls.controls(request)
-        case ("GET", "/api/crashes"): return await calls.crashes(request)
-        case ("POST", "/api/code"): return Answer.text(200, access.codes.make())
-        case ("POST", "/api/controls"): return await calls.setControl(request)
-        case ("POST", "/api/controls/reset"): return await calls.resetControls(request)
-        case ("POST", "/api/restart"): return await calls.restart(request)
-        case ("POST", "/api/kill") where calls.isDemonstration: return await calls.kill(request)
-        case ("GET", let path):
-            if let file = PageFile.all[path] { return Answer(200, type: file.type, file.bytes) }
-            return otherwise(request)
-        default: return otherwise(request)
-        }
+        let actions = actions(at: request.path)
+        if actions.isEmpty { return Answer.text(404, "There is nothing at this path.") }
+        guard let action = actions.first(where: { $0.method == request.method }) else { return .wrongMethod(actions.map(\.method)) }
+        return await action.answer(request)
     }
 
-    /// A path that is there for another method, or not at all.
-    private func otherwise(_ request: Request) -> Answer {
-        let posted = ["/api/code", "/api/controls/reset", "/api/restart"] + (calls.isDemonstration ? ["/api/kill"] : [])
-        let read = ["/healthz", "/metrics", "/snapshot.jpg", "/stream.mjpg", "/api/status", "/api/formats", "/api/crashes"]
-        let methods =
-            request.path == "/api/controls"
-            ? "GET, POST"
-            : posted.contains(request.path) ? "POST" : read.contains(request.path) || PageFile.all[request.path] != nil ? "GET" : nil
-        guard let methods else { return Answer.text(404, "There is nothing at this path.") }
-        var answer = Answer.text(405, "This path accepts \(methods).")
-        answer.headers.append(("Allow", methods))
-        return answer
+    private typealias Action = (method: String, answer: (Request) async -> Answer)
+
+    /// What can be done at a path.
+    private func actions(at path: String) -> [Action] {
+        switch path {
+        case "/healthz": [("GET", { _ in await health() })]
+        case "/metrics": [("GET", { _ in await metrics() })]
+        case "/snapshot.jpg": [("GET", { await picture($0, isStream: false) })]
+        case "/stream.mjpg": [("GET", { await picture($0, isStream: true) })]
+        case "/api/status": [("GET", { _ in await calls.status() })]
+        case "/api/formats": [("GET", calls.formats)]
+        case "/api/crashes": [("GET", calls.crashes)]
+        case "/api/controls": [("GET", calls.controls), ("POST", calls.setControl)]
+        case "/api/controls/reset": [("POST", calls.resetControls)]
+        case "/api/code": [("POST", { _ in Answer.text(200, access.codes.make()) })]
+        case "/api/restart": [("POST", calls.restart)]
+        case "/api/kill" where calls.isDemonstration: [("POST", calls.kill)]
+        default: PageFile.all[path].map { file in [("GET", { _ in Answer(200, type: file.type, file.bytes) })] } ?? []
+        }
     }
 
     /// One picture, or as many as the browser takes.

@@ -57,7 +57,8 @@ struct ScanCommand: InterruptibleCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Continue this scan, or fetch its pages. A name of your own begins one that can be continued by it.", valueName: "name"))
+            "Continue this scan, or fetch its pages. A name of your own starts a new scan that you can continue under it.",
+            valueName: "name"))
     var job: String?
 
     func validate() throws {

@@ -34,8 +34,9 @@ struct OutputOptions: ParsableArguments {
 }
 
 /// A device by any of its names.
-struct DeviceArgument: ParsableArguments {
-    @Argument(help: ArgumentHelp("An id, vid:pid, bus path or part of the name. Left out: the only one.", valueName: "device"))
+struct DeviceSelection<Otherwise: DefaultSelection>: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp("An id, vid:pid, bus path or part of the name. Left out: \(Otherwise.words).", valueName: "device"))
     var device: String?
 
     /// The same as an option, as verbs take it whose first words mean something else.
@@ -44,10 +45,8 @@ struct DeviceArgument: ParsableArguments {
 
     var selector: String? { device ?? deviceOption }
 
-    func validate() throws { try Self.check(device, deviceOption) }
-
-    static func check(_ device: String?, _ deviceOption: String?) throws {
-        // An empty name is a variable that was not set, and not "the only one".
+    func validate() throws {
+        // An empty name is a variable that was not set, and not one that was left out.
         for name in [device, deviceOption].compactMap(\.self) where name.allSatisfy(\.isWhitespace) {
             throw ValidationError("The device's name is empty.")
         }
@@ -57,18 +56,13 @@ struct DeviceArgument: ParsableArguments {
     }
 }
 
-/// The same for verbs that show all devices otherwise.
-struct DevicesArgument: ParsableArguments {
-    @Argument(help: ArgumentHelp("An id, vid:pid, bus path or part of the name. Left out: all.", valueName: "device"))
-    var device: String?
+/// What a verb goes by where no device is named, in the words of its help.
+protocol DefaultSelection { static var words: String { get } }
+enum OnlyDevice: DefaultSelection { static let words = "the only one" }
+enum AllDevices: DefaultSelection { static let words = "all" }
 
-    @Option(name: [.customShort("d"), .customLong("device")], help: .hidden)
-    var deviceOption: String?
-
-    var selector: String? { device ?? deviceOption }
-
-    func validate() throws { try DeviceArgument.check(device, deviceOption) }
-}
+typealias DeviceArgument = DeviceSelection<OnlyDevice>
+typealias DevicesArgument = DeviceSelection<AllDevices>
 
 /// Width and height, typed `640x480`.
 struct PictureSize: ExpressibleByArgument, Hashable, CustomStringConvertible {

@@ -36,10 +36,12 @@ enum DriverKeepers {
     /// memory.
     static func end(_ list: [Int32]) async {
         for group in list {
-            look(group)
+            // An orphan's leader may not have been collected yet, so what is left of its group is looked at later.
+            if groups[group]?.isOurs == true { look(group) }
             guard let left = groups[group] else { continue }
             kill(-group, SIGKILL)
-            if left.isOurs { await blocking("keeper") { while waitpid(-group, nil, 0) > 0 || errno == EINTR {} } }
+            guard left.isOurs else { continue }
+            await blocking("keeper") { while waitpid(-group, nil, 0) > 0 || errno == EINTR {} }
             look(group)
         }
     }
