@@ -93,7 +93,7 @@ final class ThermalCarrier: RingCarrier {
         let record = RingRecord(mapping, index: next.index)
         record.buffer.copyBytes(from: bytes)
         record.complete(status: 0, actualLength: bytes.count, at: UInt64(next.number / 2 + 1) * 33_000_000)
-        return .completed(index: next.index)
+        return .progress
     }
 
     func cancelAll(_ mapping: TransferRingMapping) {}

@@ -181,16 +181,23 @@ final class StandInCarrier: RingCarrier, @unchecked Sendable {
         try live()
         kernel.run()
         if kernel.isProxy { return mapping.waitForPort(timeout: .zero) == .progress ? .progress : .timedOut }
-        // Both rings are one open file's: what belongs to the other is the other's.
-        if let index = kernel.completed.firstIndex(where: { $0.flight.mapping === memory }) {
-            let one = kernel.completed.remove(at: index)
-            kernel.completed.insert(one, at: 0)
-            guard let flight = kernel.reap() else { return .timedOut }
-            try live()
-            complete(RingRecord(self.mapping, index: flight.index))
-            return .completed(index: flight.index)
-        }
-        return .timedOut
+        return try takeOne() ? .progress : .timedOut
+    }
+
+    func collect(_ mapping: TransferRingMapping) {
+        guard !kernel.isProxy else { return }
+        while (try? takeOne()) == true {}
+    }
+
+    /// Both rings are one open file's: what belongs to the other is the other's.
+    private func takeOne() throws(USBError) -> Bool {
+        guard let index = kernel.completed.firstIndex(where: { $0.flight.mapping === memory }) else { return false }
+        let one = kernel.completed.remove(at: index)
+        kernel.completed.insert(one, at: 0)
+        guard let flight = kernel.reap() else { return false }
+        try live()
+        complete(RingRecord(mapping, index: flight.index))
+        return true
     }
 
     func decide(_ record: RingRecord, _ mapping: TransferRingMapping, patience: Duration) throws(USBError) -> RecordFate {

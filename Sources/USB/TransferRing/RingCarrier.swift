@@ -62,10 +62,8 @@ public protocol TransferWitness: AnyObject, Sendable {
 /// What a carrier has seen.
 public enum CarrierEvent: Hashable, Sendable {
     case timedOut
-    /// Some record has completed.
+    /// Some record may have completed.
     case progress
-    /// This record has completed, and those before it are not in flight any more.
-    case completed(index: Int)
 }
 
 /// What makes carriers: an open device.

@@ -204,9 +204,8 @@ public final class TransferRing: @unchecked Sendable {
         // Nearly always the next one completes within the first wait: that goes without a clock.
         var deadline: UInt64?
         while true {
-            // Its predecessor may have seen that, and died before it could say so. Looked at again
-            // in this order: a port takes them in theirs, so that one which is uncertain still when
-            // a later one has completed never was.
+            // Transfers complete in order, and are marked in that order: one that a predecessor may
+            // have submitted, and that is uncertain still when a later one has completed, never was.
             if record.isUncertain, isOvertaken, record.isUncertain {
                 try skip()
             } else {
@@ -220,9 +219,6 @@ public final class TransferRing: @unchecked Sendable {
                 switch try carrier.wait(mapping, timeout: left) {
                 case .timedOut: return overtaken(record)
                 case .progress: break
-                case .completed(let index):
-                    // Transfers complete in order. One that a predecessor may have submitted, and that a later one overtakes, never was.
-                    if index != record.index, record.isUncertain { try skip() }
                 }
             }
             record = RingRecord(mapping, index: mapping.index(of: next))

@@ -21,8 +21,8 @@ final class NodeReaper: Sendable {
         /// Says that another ring has taken something of this one's.
         fileprivate var wake: Int32? { signal.number }
         private let signal: OwnedDescriptor?
-        /// Records that have completed, in that order, and that nobody has been told of.
-        fileprivate var completed: [Int] = []
+        /// Another ring has taken something of this one's since this one asked last.
+        fileprivate var hasNews = false
         /// The last one had to be waited for, and so will the next: asking first would be in vain.
         /// Used by the ring's thread only.
         fileprivate(set) var expectsToWait = false
@@ -35,7 +35,7 @@ final class NodeReaper: Sendable {
     }
 
     private enum Reaped {
-        case mine(Int)
+        case mine
         case others
         case nothing
     }
@@ -71,36 +71,27 @@ final class NodeReaper: Sendable {
             at: clinux_monotonic_ns())
     }
 
-    /// Takes back all that has completed by now: it is noted in the records, and told by `wait` as if it came then.
+    /// Takes back all that has completed by now: it is noted in the records.
     func collect(_ seat: Seat) {
         do throws(USBError) {
-            var came: [Int] = []
-            while true {
-                switch try reap(for: seat) {
-                case .mine(let index): came.append(index)
-                case .others: continue
-                case .nothing:
-                    if !came.isEmpty { seats.withLock { _ in seat.completed = came + seat.completed } }
-                    return
-                }
-            }
+            while try reap(for: seat) != .nothing {}
         } catch {
             // Whoever waits next is told.
         }
     }
 
     func wait(_ seat: Seat, timeout: Duration) throws(USBError) -> CarrierEvent {
-        var asksFirst = !seat.expectsToWait || timeout <= .zero || seats.withLock { _ in !seat.completed.isEmpty }
+        var asksFirst = !seat.expectsToWait || timeout <= .zero || seats.withLock { _ in seat.hasNews }
         seat.expectsToWait = false
         var left = timeout.nanoseconds
         var deadline: UInt64?
         while true {
             if asksFirst {
                 switch try reap(for: seat) {
-                case .mine(let index):
+                case .mine:
                     // Which came while it waited; one that was there at once does not say so.
                     seat.expectsToWait = deadline != nil
-                    return .completed(index: index)
+                    return .progress
                 case .others: continue
                 case .nothing: break
                 }
@@ -129,7 +120,7 @@ final class NodeReaper: Sendable {
             guard isOver else { continue }
             // What had completed before the device left is taken first.
             switch try reap(for: seat) {
-            case .mine(let index): return .completed(index: index)
+            case .mine: return .progress
             case .others: continue
             case .nothing: throw USBError(.noDevice, operation: "USBDEVFS_REAPURBNDELAY")
             }
@@ -140,7 +131,10 @@ final class NodeReaper: Sendable {
     /// of its completion.
     private func reap(for seat: Seat) throws(USBError) -> Reaped {
         try seats.withLock { (seats) throws(USBError) in
-            if !seat.completed.isEmpty { return .mine(seat.completed.removeFirst()) }
+            if seat.hasNews {
+                seat.hasNews = false
+                return .mine
+            }
             var address: UnsafeMutableRawPointer?
             let result = clinux_usbfs_reap_now(file.descriptor, &address)
             guard result == 0 else {
@@ -155,8 +149,8 @@ final class NodeReaper: Sendable {
             for other in seats {
                 guard let record = RingRecord(other.mapping, urb: address) else { continue }
                 Self.complete(record)
-                if other === seat { return .mine(record.index) }
-                other.completed.append(record.index)
+                if other === seat { return .mine }
+                other.hasNews = true
                 if let wake = other.wake { eventfd_write(wake, 1) }
                 return .others
             }
