@@ -156,6 +156,31 @@ struct ProcessTests {
         }
     }
 
+    @Test func controlsAreTheOnlyCamerasWhateverElseIsAttached() throws {
+        func device(_ id: String, kind: String) -> JSONValue {
+            [
+                "id": .string(id), "bus": "1-1", "vendorId": "1d6b", "productId": "0104", "name": "Device", "kind": .string(kind),
+                "driver": .string(kind), "state": "running", "pid": 42, "restarts": 0, "warnings": [], "streams": [],
+            ]
+        }
+        let control: JSONValue = [
+            "name": "gain", "description": "Gain", "type": "integer", "minimum": 0, "maximum": 64, "step": 1, "default": 0, "value": 5,
+            "readable": true, "writable": true, "automatic": false, "unit": "processing", "selector": 2,
+        ]
+        let both = [device("1d6b:0104:S", kind: "scanner"), device("1d6b:0104:C", kind: "webcam")]
+        let daemon = try FakeDaemon { call, socket in
+            switch (call.methodName, call.parameters["device"]) {
+            case ("Status", nil): try socket.send(VarlinkReply(["devices": .array(both)]))
+            case ("Status", _): try socket.send(VarlinkReply(["devices": [both[0]]]))
+            default: try socket.send(VarlinkReply(["control": control]))
+            }
+        }
+        #expect(try Program.run(["controls", "get", "gain"], in: daemon.directory).text == "5\n")
+        #expect(daemon.calls.last?.parameters["device"] == "1d6b:0104:C")
+        let scanner = try Program.run(["controls", "get", "gain", "-d", "S"], in: daemon.directory)
+        #expect(scanner.status == 1 && scanner.errors.contains("is a scanner and no camera"), "\(scanner.errors)")
+    }
+
     @Test func statusJSONHasTheShapeThatScriptsRelyOn() throws {
         let device: JSONValue = [
             "id": "1d6b:0104:A", "bus": "1-1", "vendorId": "1d6b", "productId": "0104", "name": "Camera", "kind": "webcam",

@@ -79,7 +79,12 @@ final class CallWriter {
         for memory in reply.memory { try writer.put(memory.bytes) }
     }
 
-    func close() throws { try file?.close() }
+    func close() throws {
+        if let path, file == nil {
+            Terminal.note("No bytes came with the answer" + (path == "-" ? "." : ": \(PlainText.escaped(path)) was not written."))
+        }
+        try file?.close()
+    }
 }
 
 /// The methods that can be called.

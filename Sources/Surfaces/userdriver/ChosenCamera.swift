@@ -21,7 +21,7 @@ enum ChosenCamera {
         }
         guard isCamera(device) else {
             throw device.kind == "scanner"
-                ? CommandFailure("\(device.id) is a scanner, which has no live picture: scan with `userdriver scan`, or on the page.")
+                ? CommandFailure("\(device.id) is a scanner and no camera: scan with `userdriver scan`, or on the page.")
                 : CommandFailure("\(device.id) is not a camera that is being driven: see `userdriver status`.")
         }
         return device
@@ -43,6 +43,13 @@ enum ChosenCamera {
             if error.code == .invalidParameter { throw error }
             return try client.camera(device.id).openStream(request, options: options, cancellation: cancellation)
         }
+    }
+
+    /// The camera whose controls are meant. A device that is named may be any that has controls.
+    static func camera(_ client: UserDriverClient, _ selector: String?) async throws -> Camera {
+        let devices = try await client.devices(selector)
+        guard selector == nil || devices.allSatisfy({ $0.kind == "scanner" }) else { return client.camera(selector) }
+        return client.camera(try device(among: devices, selector: selector).id)
     }
 
     private static func devices(_ client: UserDriverClient, _ selector: String?) -> [DeviceStatus]? {

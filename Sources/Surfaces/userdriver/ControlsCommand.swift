@@ -45,7 +45,7 @@ struct ControlsListCommand: AsyncParsableCommand {
     @OptionGroup var target: DeviceArgument
 
     func run() async throws {
-        let camera = daemon.client.camera(target.selector)
+        let camera = try await ChosenCamera.camera(daemon.client, target.selector)
         // One after the other, so that a slow control keeps nobody waiting for those before it.
         var listing = ControlListing(names: try await camera.names(), isShown: !output.json)
         for name in listing.names { try listing.add(try await camera.shown(name)) }
@@ -133,7 +133,7 @@ struct ControlsGetCommand: AsyncParsableCommand {
     @OptionGroup var camera: CameraOption
 
     func run() async throws {
-        let camera = daemon.client.camera(camera.device)
+        let camera = try await ChosenCamera.camera(daemon.client, camera.device)
         try show(try await camera.control(name))
     }
 
@@ -167,7 +167,7 @@ struct ControlsSetCommand: AsyncParsableCommand {
     func validate() throws { _ = try ControlText.settings(settings) }
 
     func run() async throws {
-        let camera = daemon.client.camera(camera.device)
+        let camera = try await ChosenCamera.camera(daemon.client, camera.device)
         let settings = try ControlText.settings(settings)
         // All are looked at before the first is set: a mistake in the last leaves everything as it was.
         let changes = try ControlText.changes(settings, of: try await controls(of: camera, in: settings))
@@ -220,7 +220,7 @@ struct ControlsResetCommand: AsyncParsableCommand {
     @OptionGroup var camera: CameraOption
 
     func run() async throws {
-        let camera = daemon.client.camera(camera.device)
+        let camera = try await ChosenCamera.camera(daemon.client, camera.device)
         if let name {
             let reset = try await camera.reset(name)
             return try end(reset, isAll: false)
