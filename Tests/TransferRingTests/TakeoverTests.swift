@@ -207,6 +207,33 @@ private let layout: UInt64 = 7
         #expect(memory.sum == 66)
     }
 
+    /// The death between the submission and the note of it, with news of earlier transfers that nobody has waited for.
+    @Test func oldNewsDoesNotPassOverATransferThatWasSubmitted() throws {
+        let scene = try Scene()
+        var memory = Memory()
+        try scene.ring.begin(layout: layout, state: memory)
+        scene.complete()
+        #expect(try handle(scene, &memory))
+        scene.carrier.state.withLock { $0.diesAtSubmission = true }
+        #expect(throws: USBError.self) { try scene.ring.commit(layout: layout, state: memory) }
+        try scene.succeed()
+        memory = try #require(scene.ring.resume(layout: layout, as: Memory.self))
+        try scene.ring.refill()
+        for _ in 0..<3 { scene.complete() }
+        for _ in 0..<3 {
+            #expect(try handle(scene, &memory))
+            try scene.ring.commit(layout: layout, state: memory)
+        }
+        #expect(try !handle(scene, &memory), "the next one is in flight, whatever the carrier says of those before it")
+        #expect(scene.ring.next == 4)
+        for _ in 0..<4 {
+            scene.complete()
+            #expect(try handle(scene, &memory))
+            try scene.ring.commit(layout: layout, state: memory)
+        }
+        #expect(memory == Memory(handled: 8, sum: 36))
+    }
+
     @Test func nonsenseIsNotTakenOver() throws {
         let scene = try Scene()
         #expect(scene.ring.resume(layout: layout, as: Memory.self) == nil, "nothing was begun")

@@ -81,7 +81,7 @@ final class CallWriter {
 
     func close() throws {
         if let path, file == nil {
-            Terminal.note("No bytes came with the answer" + (path == "-" ? "." : ": \(PlainText.escaped(path)) was not written."))
+            Terminal.note("No bytes came with the answer" + (path == "-" ? "." : "; \(PlainText.escaped(path)) was not written."))
         }
         try file?.close()
     }

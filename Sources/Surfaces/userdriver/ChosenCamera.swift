@@ -21,7 +21,7 @@ enum ChosenCamera {
         }
         guard isCamera(device) else {
             throw device.kind == "scanner"
-                ? CommandFailure("\(device.id) is a scanner and no camera: scan with `userdriver scan`, or on the page.")
+                ? CommandFailure("\(device.id) is a scanner, not a camera: scan with `userdriver scan`, or on the page.")
                 : CommandFailure("\(device.id) is not a camera that is being driven: see `userdriver status`.")
         }
         return device
@@ -45,10 +45,11 @@ enum ChosenCamera {
         }
     }
 
-    /// The camera whose controls are meant. A device that is named may be any that has controls.
+    /// The camera whose controls are meant. A device that is named, or the only one, may be any that has controls.
     static func camera(_ client: UserDriverClient, _ selector: String?) async throws -> Camera {
         let devices = try await client.devices(selector)
-        guard selector == nil || devices.allSatisfy({ $0.kind == "scanner" }) else { return client.camera(selector) }
+        let isSettled = selector != nil || devices.count == 1
+        if isSettled, !devices.allSatisfy({ $0.kind == "scanner" }) { return client.camera(selector) }
         return client.camera(try device(among: devices, selector: selector).id)
     }
 
