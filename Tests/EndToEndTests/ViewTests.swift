@@ -61,7 +61,16 @@ extension EndToEndAsides {
             let taken = try await Programs.run("userdriver", snap)
             #expect(taken.status == .exited(status: 0) && access(runtime + "/a.jpg", R_OK) == 0, "\(taken.errors)")
             let refused = try await Programs.run("userdriver", snap + ["scanner"])
-            #expect(refused.status == .exited(status: 1) && refused.errors.contains("no live picture"), "\(refused.errors)")
+            #expect(refused.status == .exited(status: 1) && refused.errors.contains("is a scanner, not a camera"), "\(refused.errors)")
+            let controls = ["controls", "get", "gain", "--runtime-dir", runtime]
+            let gain = try await Programs.run("userdriver", controls)
+            #expect(gain.status == .exited(status: 0) && Int(gain.text.trimmingCharacters(in: .newlines)) != nil, "\(gain.errors)")
+            let none = try await Programs.run("userdriver", controls + ["-d", "scanner"])
+            #expect(none.status == .exited(status: 1) && none.errors.contains("is a scanner, not a camera"), "\(none.errors)")
+            // Its answer has no bytes beside it.
+            let call = ["call", "1209:0001", "GetControls", #"{"names":["gain"]}"#, "-o", runtime + "/bytes", "--runtime-dir", runtime]
+            let answer = try await Programs.run("userdriver", call)
+            #expect(answer.status == .exited(status: 0) && answer.errors.contains("was not written"), "\(answer.errors)")
             #expect(try await up.stop(SIGINT).status == .exited(status: 0))
             // What a page has left counts for as long as it runs.
             #expect(FileManager.default.fileExists(atPath: runtime + "/web-link"))
